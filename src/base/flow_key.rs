@@ -1,0 +1,197 @@
+//! Who talks to whom.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An IPv4 or IPv6 address in sixteen bytes; IPv4 is kept mapped (`::ffff:a.b.c.d`), which is
+/// cheap to copy, compare and hash on the path of every packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Addr(pub u128);
+
+impl Addr {
+    /// From the four bytes of an IPv4 header.
+    pub const fn v4(bytes: [u8; 4]) -> Self {
+        Self(0xffff_0000_0000 | u32::from_be_bytes(bytes) as u128)
+    }
+
+    /// From the sixteen bytes of an IPv6 header.
+    pub const fn v6(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// Whether this is an IPv4 address.
+    pub const fn is_v4(self) -> bool {
+        self.0 >> 32 == 0xffff
+    }
+
+    /// As the standard library writes it.
+    pub fn ip(self) -> IpAddr {
+        let v6 = Ipv6Addr::from(self.0);
+        match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6(v6),
+        }
+    }
+
+    /// Private, loopback, link-local, unique-local or carrier-grade NAT space (RFC 1918, 6598,
+    /// 4193): an address that address translation may stand in front of.
+    pub fn is_private(self) -> bool {
+        match self.ip() {
+            IpAddr::V4(v4) => {
+                let [a, b, ..] = v4.octets();
+                v4.is_private() || v4.is_loopback() || v4.is_link_local() || (a == 100 && b & 0xc0 == 64)
+            }
+            IpAddr::V6(v6) => v6.is_loopback() || v6.segments()[0] & 0xfe00 == 0xfc00,
+        }
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self::v4(v4.octets()),
+            IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Addr {
+    fn from(v4: Ipv4Addr) -> Self {
+        Self::v4(v4.octets())
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ip().fmt(f)
+    }
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The address.
+    pub addr: Addr,
+    /// The TCP or UDP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.addr.ip() {
+            IpAddr::V4(v4) => write!(f, "{v4}:{}", self.port),
+            IpAddr::V6(v6) => write!(f, "[{v6}]:{}", self.port),
+        }
+    }
+}
+
+/// The two ends of a TCP connection, the same whichever sent the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// The smaller end.
+    pub low: Endpoint,
+    /// The greater end.
+    pub high: Endpoint,
+}
+
+/// Which end of a [`FlowKey`] sent a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From `low` to `high`.
+    LowToHigh,
+    /// From `high` to `low`.
+    HighToLow,
+}
+
+impl FlowKey {
+    /// The key of a packet and the direction it took.
+    pub fn of(src: Endpoint, dst: Endpoint) -> (Self, Direction) {
+        if src <= dst {
+            (Self { low: src, high: dst }, Direction::LowToHigh)
+        } else {
+            (Self { low: dst, high: src }, Direction::HighToLow)
+        }
+    }
+}
+
+/// A TLS role: the client is who sent the SYN or the ClientHello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Who asked.
+    Client,
+    /// Who was asked.
+    Server,
+}
+
+impl Side {
+    /// The peer.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// `client` or `server`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One value for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerSide<T> {
+    /// The client's.
+    pub client: T,
+    /// The server's.
+    pub server: T,
+}
+
+impl<T> PerSide<T> {
+    /// The value of one side.
+    pub fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    /// The value of one side, to change.
+    pub fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_directions_share_one_key() {
+        let a = Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 40_000 };
+        let b = Endpoint { addr: Addr::v4([192, 0, 2, 9]), port: 443 };
+        assert_eq!(FlowKey::of(a, b).0, FlowKey::of(b, a).0);
+        assert_ne!(FlowKey::of(a, b).1, FlowKey::of(b, a).1);
+    }
+
+    #[test]
+    fn an_ipv4_address_comes_back_as_itself() {
+        let addr = Addr::v4([198, 51, 100, 7]);
+        assert!(addr.is_v4());
+        assert_eq!(addr.to_string(), "198.51.100.7");
+        assert!(!Addr::v6([0x20; 16]).is_v4());
+    }
+}

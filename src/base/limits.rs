@@ -1,0 +1,62 @@
+//! Every bound of the core, each with its reason. Nothing grows without one.
+
+use super::time::Span;
+
+/// Bounds and time-outs, handed down to whoever holds something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections followed at once by one shard. Full: finished ones leave first, then the longest idle.
+    pub flows: usize,
+    /// Bytes kept for one direction while a message is incomplete. rustls refuses handshake
+    /// messages over 65 535 bytes; real chains with staples stay below.
+    pub bytes_per_side: usize,
+    /// Holes in one direction. Beyond this the path is reordering wildly or attacking.
+    pub holes_per_side: usize,
+    /// Bytes kept by one shard for all its connections.
+    pub bytes_per_shard: usize,
+    /// Sealed records remembered per side: enough to see Finished and what followed.
+    pub sealed_records: usize,
+    /// IP datagrams being rejoined at once.
+    pub fragments: usize,
+    /// Longest wait for the other fragments. RFC 791 suggests 15 s, Linux waits 30 s.
+    pub fragment_wait: Span,
+    /// DNS answers, OCSP replies and the like remembered by the join.
+    pub asides: usize,
+    /// Servers whose earlier behaviour is remembered.
+    pub servers: usize,
+    /// Distinct certificates kept parsed.
+    pub certificates: usize,
+    /// A SYN without any answer is given up after this. Linux retries for 127 s by default, but a
+    /// person and most programs give up within 10 to 30 s.
+    pub syn_answer: Span,
+    /// An open handshake with no packet for this long has stalled.
+    pub stall: Span,
+    /// A finished handshake that has seen no application data yet is settled after this.
+    pub linger: Span,
+    /// A failure waits this long for a sibling that succeeds (Happy Eyeballs, a retry).
+    pub sibling: Span,
+    /// Events held back to print a file's events in order of their ends.
+    pub held_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 262_144,
+            bytes_per_side: 131_072,
+            holes_per_side: 32,
+            bytes_per_shard: 64 << 20,
+            sealed_records: 16,
+            fragments: 1_024,
+            fragment_wait: Span::from_secs(30),
+            asides: 65_536,
+            servers: 16_384,
+            certificates: 16_384,
+            syn_answer: Span::from_secs(30),
+            stall: Span::from_secs(60),
+            linger: Span::from_secs(10),
+            sibling: Span::from_secs(10),
+            held_events: 8_192,
+        }
+    }
+}

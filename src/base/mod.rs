@@ -1,0 +1,13 @@
+//! Floor 0: the words every other floor speaks. No I/O, no clock.
+
+pub mod cite;
+pub mod flow_key;
+pub mod limits;
+pub mod lost;
+pub mod time;
+
+pub use cite::{Cite, PacketNo, Packets, Seen};
+pub use flow_key::{Addr, Direction, Endpoint, FlowKey, PerSide, Side};
+pub use limits::Limits;
+pub use lost::Lost;
+pub use time::{Span, Stamp};

@@ -1,0 +1,1 @@
+//! Floor 6: where frames come from (files, interfaces) and go to (`-w`).

@@ -1,0 +1,6 @@
+//! # tlswhy: why a TLS handshake failed, from packets alone
+#![forbid(unsafe_code)]
+
+pub mod base;
+pub mod capture;
+pub mod decode;
