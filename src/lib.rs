@@ -4,3 +4,4 @@
 pub mod base;
 pub mod capture;
 pub mod decode;
+pub mod tls;

@@ -1,0 +1,125 @@
+//! The certificate fields that causes read.
+
+use crate::base::Stamp;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A certificate as presented: its bytes, and what could be read from them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The DER bytes.
+    pub der: Arc<[u8]>,
+    /// SHA-256 of the DER bytes.
+    pub sha256: [u8; 32],
+    /// Serial number as upper-case hexadecimal without separators.
+    pub serial: String,
+    /// Subject as a person reads it (RFC 4514 order as presented: `CN=…, O=…`).
+    pub subject: String,
+    /// Issuer as a person reads it.
+    pub issuer: String,
+    /// Subject as DER, for comparison (RFC 5280 section 7.1, byte-wise as most stacks do).
+    pub subject_der: Vec<u8>,
+    /// Issuer as DER.
+    pub issuer_der: Vec<u8>,
+    /// First moment of validity.
+    pub not_before: Stamp,
+    /// Last second of validity.
+    pub not_after: Stamp,
+    /// Common name of the subject, the last where there are several.
+    pub common_name: Option<String>,
+    /// Names in subjectAltName; `None` where the extension is absent.
+    pub alt_names: Option<AltNames>,
+    /// The public key.
+    pub key: PublicKey,
+    /// Name of the signature algorithm, e.g. `sha256WithRSAEncryption`, `ecdsa-with-SHA384`.
+    pub signature_algorithm: String,
+    /// The signature algorithm's identifier with parameters, DER.
+    pub signature_algorithm_der: Vec<u8>,
+    /// The signed part, as a range of `der`.
+    pub tbs: std::ops::Range<usize>,
+    /// The signature's bits.
+    pub signature: Vec<u8>,
+    /// X.509 version, from 1.
+    pub version: u32,
+    /// basicConstraints: `None` absent; else (cA, pathLenConstraint).
+    pub basic_constraints: Option<(bool, Option<u32>)>,
+    /// keyUsage bits, bit 0 = digitalSignature (RFC 5280 section 4.2.1.3).
+    pub key_usage: Option<u16>,
+    /// extendedKeyUsage as dotted OIDs.
+    pub extended_key_usage: Option<Vec<String>>,
+    /// authorityKeyIdentifier's key identifier; `Some(empty)` where the extension has none.
+    pub authority_key_id: Option<Vec<u8>>,
+    /// subjectKeyIdentifier.
+    pub subject_key_id: Option<Vec<u8>>,
+    /// nameConstraints: permitted and excluded DNS subtrees (others are counted in `other`).
+    pub name_constraints: Option<NameConstraints>,
+    /// Critical extensions nobody here understands, as dotted OIDs.
+    pub unknown_critical: Vec<String>,
+    /// status_request among the TLS features (RFC 7633), "must-staple".
+    pub must_staple: bool,
+    /// OCSP responders.
+    pub ocsp_urls: Vec<String>,
+    /// CRL distribution points.
+    pub crl_urls: Vec<String>,
+    /// Where the issuer's certificate can be had.
+    pub issuer_urls: Vec<String>,
+    /// Signed certificate timestamps: how many, and the earliest.
+    pub scts: (usize, Option<Stamp>),
+    /// certificatePolicies is present.
+    pub has_policies: bool,
+    /// What is wrong with the encoding, where the full parse failed and only the raw walk stands.
+    pub damage: Option<String>,
+}
+
+/// Names in subjectAltName.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AltNames {
+    /// dNSName entries as written.
+    pub dns: Vec<String>,
+    /// iPAddress entries.
+    pub ips: Vec<IpAddr>,
+    /// Entries of other kinds.
+    pub others: usize,
+}
+
+/// nameConstraints (RFC 5280 section 4.2.1.10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameConstraints {
+    /// Permitted dNSName subtrees.
+    pub permitted_dns: Vec<String>,
+    /// Excluded dNSName subtrees.
+    pub excluded_dns: Vec<String>,
+    /// Subtrees of other kinds.
+    pub others: usize,
+}
+
+/// A public key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicKey {
+    /// Kind and size.
+    pub kind: KeyKind,
+    /// The SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+}
+
+/// Kind and size of a public key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyKind {
+    /// RSA, its modulus in bits.
+    Rsa(u32),
+    /// An elliptic curve: `P-256`, `P-384`, `P-521`, `SM2` or the dotted OID.
+    Ec(String),
+    /// Ed25519.
+    Ed25519,
+    /// Ed448.
+    Ed448,
+    /// ML-DSA with its parameter set: 44, 65, 87.
+    MlDsa(u16),
+    /// DSA, its prime in bits.
+    Dsa(u32),
+    /// Something else, as a dotted OID.
+    Other(String),
+    /// Unreadable.
+    #[default]
+    Unreadable,
+}
