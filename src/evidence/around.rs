@@ -1,0 +1,54 @@
+//! What traffic beside an attempt tells about it.
+
+use crate::aside::dns::DnsAnswer;
+use crate::base::{Endpoint, Seen};
+use crate::tls::cert::Certificate;
+use crate::tls::ocsp::OcspResponse;
+use std::sync::Arc;
+
+/// What other flows of the same capture tell about one attempt.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// DNS answers this client got for the SNI before the attempt, newest first, at most four.
+    pub answers: Vec<Seen<DnsAnswer>>,
+    /// Answers that other clients got for the SNI, newest first, at most four.
+    pub answers_to_others: Vec<Seen<DnsAnswer>>,
+    /// DNS answers in which this client was given the server's address, whatever the name; newest first, at most four.
+    pub names_of_server: Vec<Seen<DnsAnswer>>,
+    /// A handshake of the same client with the same server name or address that completed within
+    /// the sibling window; cites its packets.
+    pub sibling: Option<Seen<Endpoint>>,
+    /// Other handshakes with this server (address and port) that completed, whoever the client and
+    /// whatever the SNI, within the capture so far.
+    pub server_completes: Option<Seen<()>>,
+    /// Failures of the same client at the same step with unrelated servers, at most four.
+    pub same_failure_elsewhere: Vec<Seen<Endpoint>>,
+    /// Failures of the same client with the same server at the same step.
+    pub repeats: u32,
+    /// Certificates the same server showed in clear for the same SNI in another handshake.
+    pub shown_before: Option<Seen<Vec<Arc<Certificate>>>>,
+    /// OCSP exchanges by this client that overlap the attempt, at most four.
+    pub ocsp: Vec<Seen<OcspExchange>>,
+    /// A SYN/ACK that fits this attempt's SYN but came from another address.
+    pub stray_syn_ack: Option<Seen<Endpoint>>,
+    /// The same TCP connection seen under another client address: this attempt's bytes left
+    /// untranslated, or under another translation.
+    pub other_address: Option<Seen<Endpoint>>,
+    /// The client tries many ports or hosts without a byte: a scan.
+    pub scan: bool,
+}
+
+/// An OCSP exchange over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OcspExchange {
+    /// The responder.
+    pub responder: Endpoint,
+    /// Serial numbers asked about, upper-case hexadecimal.
+    pub serials: Vec<String>,
+    /// HTTP status; `None` while unanswered.
+    pub status: Option<u16>,
+    /// The answer.
+    pub response: Option<OcspResponse>,
+    /// Request to answer in microseconds; `None` while unanswered.
+    pub took_us: Option<i64>,
+}

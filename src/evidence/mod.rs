@@ -1,0 +1,350 @@
+//! Floor 3: one attempt to set up TLS, followed from its first packet to its end.
+//!
+//! [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
+//! packets; [`outcome`] reads from the facts how the attempt ended; [`Evidence`] is the closed,
+//! immutable result that the causes judge.
+
+pub mod around;
+
+use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::decode::IcmpError;
+use crate::tls::cert::Certificate;
+use crate::tls::chain::Defect;
+use crate::tls::codes::{HandshakeType, Version};
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message::{Alert, CertificateRequest, ServerKeyExchange};
+use crate::tls::ocsp::OcspResponse;
+use crate::tls::sealed::SealedRecord;
+use crate::tls::signature::Verdict;
+use std::sync::Arc;
+
+pub use around::Around;
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Both sides finished.
+    Completed,
+    /// Completed from a session or PSK.
+    Resumed,
+    /// Ended before it completed, or was rejected right after, and somebody wanted it to succeed.
+    Failed,
+    /// The client walked away with no fault on the wire.
+    Abandoned,
+    /// The capture does not show enough.
+    Incomplete,
+    /// A TLS port that speaks something else, and nobody tried TLS.
+    NotTls,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the summary.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::Resumed, Self::Failed, Self::Abandoned, Self::Incomplete, Self::NotTls];
+
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Resumed => "resumed",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+            Self::Incomplete => "incomplete",
+            Self::NotTls => "not_tls",
+        }
+    }
+}
+
+/// How far an attempt got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// A lookup that failed; no packet of its own.
+    Dns,
+    /// TCP only.
+    #[default]
+    Tcp,
+    /// The ClientHello was sent.
+    ClientHello,
+    /// The ServerHello came.
+    ServerHello,
+    /// A certificate came (in clear, or sealed records where it has to be).
+    Certificate,
+    /// The client sent its key exchange, or its part of TLS 1.3.
+    KeyExchange,
+    /// A Finished was sent.
+    Finished,
+    /// Application data flowed.
+    Application,
+}
+
+impl Stage {
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::ClientHello => "client_hello",
+            Self::ServerHello => "server_hello",
+            Self::Certificate => "certificate",
+            Self::KeyExchange => "key_exchange",
+            Self::Finished => "finished",
+            Self::Application => "application",
+        }
+    }
+}
+
+/// The certificates a side presented.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Chain {
+    /// In clear; may be empty (a client that has none).
+    Clear(Seen<Vec<Arc<Certificate>>>),
+    /// Behind TLS 1.3's encryption; the packets of the sealed flight.
+    Sealed(Packets),
+    /// The message began but the capture lacks its end.
+    Cut(Packets),
+    /// Never sent.
+    #[default]
+    Unsent,
+}
+
+impl Chain {
+    /// The certificates in clear, leaf first, with their packets.
+    pub fn clear(&self) -> Option<&Seen<Vec<Arc<Certificate>>>> {
+        match self {
+            Self::Clear(chain) => Some(chain),
+            _ => None,
+        }
+    }
+}
+
+/// TCP's side of the story.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpFacts {
+    /// The SYNs of this attempt, with the first one's stamp; `value` is the initial sequence number.
+    pub syn: Option<Seen<u32>>,
+    /// How many SYNs.
+    pub syns: u32,
+    /// Stamp of the last SYN.
+    pub last_syn: Option<Stamp>,
+    /// The first SYN carried TCP options (scanners often send none or MSS only).
+    pub syn_rich: bool,
+    /// The SYN/ACKs; `value` is the first one's sequence number.
+    pub syn_ack: Option<Seen<u32>>,
+    /// How many SYN/ACKs.
+    pub syn_acks: u32,
+    /// The client's first acknowledgment.
+    pub established: Option<Seen<()>>,
+    /// SYN to SYN/ACK.
+    pub rtt: Option<Span>,
+    /// Packets of each side.
+    pub packets: PerSide<u32>,
+    /// Payload bytes of each side, without repeats.
+    pub bytes: PerSide<u64>,
+    /// TTLs of each side's packets that are no resets: least and greatest.
+    pub ttl: PerSide<Option<(u8, u8)>>,
+    /// The link address each side's first packet came from.
+    pub link: PerSide<Option<[u8; 6]>>,
+    /// Segments each side sent again with bytes already seen, and when the last was.
+    pub repeats: PerSide<Option<Seen<u32>>>,
+    /// The greatest acknowledgment by each side, relative to the peer's first byte.
+    pub acked: PerSide<Option<u64>>,
+    /// Bytes of each side that the peer acknowledged though the capture lacks them.
+    pub unseen: PerSide<u64>,
+    /// The first byte this side still waits for while later bytes arrived (told by SACK or by a hole).
+    pub hole: PerSide<Option<Seen<u64>>>,
+    /// FINs.
+    pub fin: PerSide<Option<Seen<()>>>,
+    /// Resets, first eight.
+    pub resets: Vec<Seen<Reset>>,
+    /// The greatest segment payload that each side sent.
+    pub largest: PerSide<u32>,
+    /// ICMP errors that quote this connection, first eight.
+    pub icmp: Vec<Seen<IcmpError>>,
+}
+
+/// A RST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Whose address it bears.
+    pub from: Side,
+    /// TTL on arrival.
+    pub ttl: u8,
+    /// IPv4 identification.
+    pub ip_id: Option<u16>,
+    /// ACK was set too.
+    pub ack: bool,
+    /// What contradicts that this side sent it; empty where nothing does.
+    pub doubts: Vec<Seen<Doubt>>,
+}
+
+/// Why a reset was not sent by the host whose address it bears (causes.md, rule 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its TTL is not the sender's: `(reset's, sender's)`.
+    Ttl(u8, u8),
+    /// It came from another link address.
+    LinkAddress,
+    /// It came sooner after what it answers than the path's round trip: `(took, round trip)`.
+    TooSoon(Span, Span),
+    /// The same sender went on sending data or acknowledging behind it.
+    SenderWentOn,
+    /// The sender had already sent beyond its sequence number.
+    BehindSequence,
+}
+
+/// How an attempt was ended, as the wire shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A fatal alert in clear (or a warning that was the last word).
+    Alert {
+        /// Who sent it.
+        from: Side,
+        /// What it says.
+        alert: Alert,
+    },
+    /// A sealed record of an alert's size, then the close.
+    SealedAlert {
+        /// Who sent it.
+        from: Side,
+        /// Its length in bytes.
+        len: u16,
+    },
+    /// A RST.
+    Reset {
+        /// Whose address it bears.
+        from: Side,
+    },
+    /// A FIN without an alert.
+    Fin {
+        /// Who closed first.
+        from: Side,
+    },
+    /// Nothing more came while the capture went on.
+    Silence {
+        /// How long the capture showed nothing.
+        lasted: Span,
+    },
+    /// The capture ended first.
+    CaptureEnded,
+    /// It went on to carry application data.
+    WentOn,
+    /// The client sent TLS, the peer answered something else; its first bytes, printable.
+    PlainText {
+        /// Up to 40 characters.
+        said: String,
+    },
+}
+
+/// An alert in clear and who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertFrom {
+    /// The sender.
+    pub from: Side,
+    /// What it says.
+    pub alert: Alert,
+}
+
+/// What was seen of the close of the handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sealing {
+    /// ChangeCipherSpec by each side.
+    pub ccs: PerSide<Option<Seen<()>>>,
+    /// The first sealed records of each side, in order (bounded).
+    pub records: PerSide<Vec<SealedRecord>>,
+    /// Whether each side's Finished was sent, as far as sizes and order tell.
+    pub finished: PerSide<Option<Seen<()>>>,
+    /// Application data by each side behind the handshake (bytes of sealed records that are neither
+    /// Finished, alert nor ticket, as far as sizes and order tell).
+    pub application: PerSide<u64>,
+}
+
+/// One attempt to set up TLS, closed.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Who sent the SYN or the ClientHello.
+    pub client: Endpoint,
+    /// The other end.
+    pub server: Endpoint,
+    /// First packet.
+    pub first: PacketNo,
+    /// Last packet.
+    pub last: PacketNo,
+    /// Stamp of the first packet.
+    pub started: Stamp,
+    /// Stamp of the last packet.
+    pub ended: Stamp,
+    /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
+    /// prelude (`http_connect`, `socks`); `None` where TLS came first.
+    pub prelude: Option<&'static str>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far it got.
+    pub stage: Stage,
+    /// What ended it.
+    pub ending: Seen<Ending>,
+    /// TCP's side.
+    pub tcp: TcpFacts,
+    /// The ClientHello (the last, where a HelloRetryRequest asked for another).
+    pub hello: Option<Seen<ClientHello>>,
+    /// The HelloRetryRequest.
+    pub retry: Option<Seen<ServerHello>>,
+    /// The ServerHello.
+    pub server_hello: Option<Seen<ServerHello>>,
+    /// The server's certificates.
+    pub chain: Chain,
+    /// The stapled OCSP answer (TLS 1.2).
+    pub staple: Option<Seen<OcspResponse>>,
+    /// ServerKeyExchange.
+    pub key_exchange: Option<Seen<ServerKeyExchange>>,
+    /// Whether its signature verifies by the leaf's key; `None` where there was none to check.
+    pub key_exchange_verdict: Option<Verdict>,
+    /// CertificateRequest.
+    pub certificate_request: Option<Seen<CertificateRequest>>,
+    /// ServerHelloDone.
+    pub server_hello_done: Option<Seen<()>>,
+    /// The client's certificates.
+    pub client_chain: Chain,
+    /// ClientKeyExchange.
+    pub client_key_exchange: Option<Seen<()>>,
+    /// CertificateVerify by the client in clear (TLS 1.2).
+    pub certificate_verify: Option<Seen<()>>,
+    /// Alerts in clear, in order, first eight.
+    pub alerts: Vec<Seen<AlertFrom>>,
+    /// What the sealed part shows.
+    pub sealing: Sealing,
+    /// A message that never became whole: its sender, type, bytes had and bytes wanted.
+    pub unfinished: Option<(Side, HandshakeType, usize, usize)>,
+    /// Everything wrong with the server's chain, judged at capture time.
+    pub defects: Vec<Defect>,
+    /// Everything wrong with the client's chain, judged at capture time.
+    pub client_defects: Vec<Defect>,
+    /// What other traffic tells.
+    pub around: Around,
+    /// What was lost of this attempt.
+    pub lost: Lost,
+}
+
+impl Evidence {
+    /// The negotiated version, or what the client offered best.
+    pub fn version(&self) -> Option<Version> {
+        self.server_hello.as_ref().map(|hello| hello.value.version)
+    }
+
+    /// The host name asked for.
+    pub fn sni(&self) -> Option<&str> {
+        self.hello.as_ref().and_then(|hello| hello.value.sni.as_deref())
+    }
+
+    /// The fatal alert in clear that ended it, with who sent it.
+    pub fn fatal_alert(&self) -> Option<(Side, Alert, &Packets)> {
+        match &self.ending.value {
+            Ending::Alert { from, alert } => Some((*from, *alert, &self.ending.at)),
+            _ => None,
+        }
+    }
+
+    /// The address asked, where the server is an IP literal or no name was sent.
+    pub fn server_addr(&self) -> Addr {
+        self.server.addr
+    }
+}
