@@ -55,6 +55,11 @@ impl Decoder {
         self.fragments.drop_all();
     }
 
+    /// Datagrams of which fragments wait; never more than `Limits::fragments`.
+    pub fn fragments_held(&self) -> usize {
+        self.fragments.held()
+    }
+
     /// What was lost since the last call: `fragments_dropped`, `undecodable_packets`, `snapped_packets`.
     pub fn take_lost(&mut self) -> Lost {
         let mut lost = std::mem::take(&mut self.lost);
@@ -96,5 +101,50 @@ impl Whole {
         #[expect(clippy::cast_possible_truncation, reason = "not more than the u32 it was taken from")]
         let rest = Rest { bytes, missing: missing as u32 };
         walk.payload(self.protocol, self.hop, rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkType;
+    use super::super::build::*;
+    use super::*;
+
+    #[test]
+    fn losses_are_counted_once_and_taken() {
+        let mut decoder = decoder();
+        let packet = inner4();
+        let mut snapped = frame(LinkType::RAW, &packet[..60]);
+        snapped.wire_len = 70;
+        decoder.decode(&snapped);
+        decoder.decode(&frame(LinkType::RAW, &packet[..30]));
+        decoder.decode(&frame(LinkType::RAW, &ipv4_fragment(1, 0, true, &[0; 24])));
+        decoder.finish();
+        let expected =
+            Lost { snapped_packets: 1, undecodable_packets: 1, fragments_dropped: 1, ..Lost::default() };
+        assert_eq!(decoder.take_lost(), expected);
+        assert!(decoder.take_lost().is_nothing());
+    }
+
+    #[test]
+    fn fragments_of_a_tunnel_that_carries_fragments_are_rejoined() {
+        let whole = tcp(&TIMESTAMPS, PAYLOAD);
+        let inner = [ipv4_fragment(9, 0, true, &whole[..24]), ipv4_fragment(9, 24, false, &whole[24..])];
+        let mut decoder = decoder();
+        for (place, fragment) in inner.iter().enumerate() {
+            let id = 70 + u16::try_from(place).unwrap();
+            let mut outer =
+                [ipv4_fragment(id, 0, true, &fragment[..16]), ipv4_fragment(id, 16, false, &fragment[16..])];
+            outer.iter_mut().for_each(|packet| packet[9] = 4);
+            for (half, packet) in outer.iter().enumerate() {
+                let packet = decoder.decode(&frame(LinkType::RAW, packet));
+                match (place, half) {
+                    (1, 1) => assert_inner("the last", &packet),
+                    _ => assert!(matches!(packet, Packet::Other)),
+                }
+            }
+        }
+        decoder.finish();
+        assert!(decoder.take_lost().is_nothing());
     }
 }

@@ -92,6 +92,11 @@ impl Defrag {
         self.due
     }
 
+    /// Datagrams that wait.
+    pub fn held(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Fragments given up since the last call.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
@@ -234,5 +239,227 @@ impl Pending {
             }
         }
         Some(Whole { hop, protocol, bytes, wire_len: self.have })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::build::*;
+    use super::super::{Decoder, Frame, LinkType, Packet};
+    use super::*;
+
+    /// A TCP segment with a payload of 4 000 different bytes.
+    fn segment() -> Vec<u8> {
+        let payload: Vec<u8> = (0..4_000u16).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        tcp(&TIMESTAMPS, &payload)
+    }
+
+    /// The parts of `whole` cut at these places.
+    fn parts(whole: &[u8], cuts: &[usize], v6: bool) -> Vec<Vec<u8>> {
+        let starts = [&[0], cuts].concat();
+        let ends = [cuts, &[whole.len()]].concat();
+        let part = |(&start, &end): (&usize, &usize)| {
+            let (bytes, more) = (&whole[start..end], end < whole.len());
+            if v6 { ipv6_fragment(77, 6, start, more, bytes) } else { ipv4_fragment(77, start, more, bytes) }
+        };
+        starts.iter().zip(&ends).map(part).collect()
+    }
+
+    fn at(seconds: i64, packet: &[u8]) -> Frame<'_> {
+        Frame { stamp: Stamp::from_secs(seconds), ..frame(LinkType::RAW, packet) }
+    }
+
+    /// The payloads of the segments that these packets give, one a second.
+    fn payloads(decoder: &mut Decoder, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut payloads = Vec::new();
+        for (second, packet) in (0..).zip(packets) {
+            if let Packet::Segment(segment) = decoder.decode(&at(second, packet)) {
+                assert_eq!(segment.payload.len(), segment.payload_wire_len as usize);
+                payloads.push(segment.payload.to_vec());
+            }
+        }
+        payloads
+    }
+
+    fn dropped(mut decoder: Decoder) -> u64 {
+        decoder.finish();
+        decoder.take_lost().fragments_dropped
+    }
+
+    #[test]
+    fn the_last_fragment_gives_the_whole() {
+        for v6 in [false, true] {
+            let (whole, mut decoder) = (segment(), decoder());
+            let packets = parts(&whole, &[1_480, 2_960], v6);
+            assert_eq!(payloads(&mut decoder, &packets[..2]), [[0; 0]; 0]);
+            let Packet::Segment(segment) = decoder.decode(&frame(LinkType::RAW, &packets[2])) else {
+                panic!()
+            };
+            assert_eq!((segment.payload, segment.hop.ttl, segment.seq), (&whole[32..], 57, 7));
+            assert_eq!(dropped(decoder), 0);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fragments_come_in_any_order_and_more_than_once(
+            v6: bool,
+            cuts in prop::collection::btree_set(1usize..500, 1..12),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 60),
+        ) {
+            let whole = segment();
+            let cuts: Vec<usize> = cuts.into_iter().map(|cut| cut * 8).collect();
+            let mut packets = parts(&whole, &cuts, v6);
+            let count = packets.len();
+            for index in &order {
+                packets.push(packets[index.index(count)].clone());
+            }
+            // A Fisher-Yates shuffle by the same numbers.
+            for (place, index) in order.iter().enumerate() {
+                let other = index.index(packets.len());
+                let place = place % packets.len();
+                packets.swap(place, other);
+            }
+            let mut decoder = Decoder::new(&Limits { fragment_wait: Span::from_secs(1_000), ..Limits::default() });
+            let payloads = payloads(&mut decoder, &packets);
+            prop_assert!(!payloads.is_empty());
+            for payload in payloads {
+                prop_assert_eq!(&payload, &whole[32..]);
+            }
+        }
+
+        #[test]
+        fn random_fragments_do_no_harm(
+            fragments in prop::collection::vec((0u8..3, 0usize..8_192, any::<bool>(), 0usize..400, any::<bool>()), 0..200),
+        ) {
+            let limits = Limits { fragments: 2, ..Limits::default() };
+            let mut decoder = Decoder::new(&limits);
+            let mut given = 0;
+            for (id, place, more, len, v6) in fragments {
+                let bytes = vec![0x5a; len];
+                let packet = if v6 {
+                    ipv6_fragment(id.into(), 6, place * 8, more, &bytes)
+                } else {
+                    ipv4_fragment(id.into(), place * 8, more, &bytes)
+                };
+                given += 1;
+                decoder.decode(&frame(LinkType::RAW, &packet));
+                prop_assert!(decoder.fragments_held() <= 2);
+            }
+            prop_assert!(dropped(decoder) <= given);
+        }
+    }
+
+    #[test]
+    fn of_overlapping_fragments_the_first_copy_wins() {
+        let whole = segment();
+        let mut false_copy = whole.clone();
+        false_copy[32..].fill(0xee);
+        let mut packets = parts(&whole, &[800, 1_600], false);
+        // Overlaps the first, and all of the second but what comes after it.
+        packets.insert(1, ipv4_fragment(77, 400, true, &false_copy[400..1_200]));
+        packets.insert(2, ipv4_fragment(77, 0, true, &false_copy[..1_200]));
+        let mut decoder = decoder();
+        let mut expected = whole[32..].to_vec();
+        expected[768..1_168].fill(0xee);
+        assert_eq!(payloads(&mut decoder, &packets), [expected]);
+    }
+
+    #[test]
+    fn incomplete_datagrams_are_forgotten_by_time() {
+        let packets = parts(&segment(), &[1_480, 2_960], false);
+        let mut decoder = decoder();
+        decoder.decode(&at(100, &packets[0]));
+        decoder.decode(&at(101, &packets[1]));
+        decoder.decode(&at(130, &inner4()));
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (1, 0));
+        decoder.decode(&at(131, &inner4()));
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (0, 2));
+        assert!(matches!(decoder.decode(&at(131, &packets[2])), Packet::Other));
+        decoder.expire(Stamp::from_secs(162));
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (0, 1));
+    }
+
+    #[test]
+    fn incomplete_datagrams_are_forgotten_by_number_oldest_first() {
+        let limits = Limits { fragments: 4, ..Limits::default() };
+        let mut decoder = Decoder::new(&limits);
+        let whole = segment();
+        for id in 0..10 {
+            decoder.decode(&frame(LinkType::RAW, &ipv4_fragment(id, 0, true, &whole[..1_480])));
+        }
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (4, 6));
+        let mut finished = |id| {
+            let last = ipv4_fragment(id, 1_480, false, &whole[1_480..]);
+            matches!(decoder.decode(&frame(LinkType::RAW, &last)), Packet::Segment(_))
+        };
+        assert!(finished(9) && finished(6), "the newest four were kept");
+        assert!(!finished(5), "older ones were not");
+        let mut none = Decoder::new(&Limits { fragments: 0, ..Limits::default() });
+        none.decode(&frame(LinkType::RAW, &ipv4_fragment(1, 0, true, &whole[..1_480])));
+        assert_eq!(dropped(none), 1);
+    }
+
+    #[test]
+    fn a_datagram_in_too_many_pieces_is_dropped() {
+        let mut decoder = decoder();
+        for piece in 0..300 {
+            decoder.decode(&frame(LinkType::RAW, &ipv4_fragment(1, piece * 16, true, &[0; 8])));
+        }
+        assert_eq!(dropped(decoder), 300);
+    }
+
+    #[test]
+    fn fragments_that_reach_beyond_the_longest_datagram_or_hold_nothing_are_dropped() {
+        let rows = [(65_528, false, 8), (0, true, 0), (65_000, true, 600), (8, true, 7)];
+        for (offset, more, len) in rows {
+            let mut decoder = decoder();
+            decoder.decode(&frame(LinkType::RAW, &ipv4_fragment(1, offset, more, &vec![0; len])));
+            assert_eq!(decoder.fragments_held(), 0, "{len} bytes at {offset}");
+            assert_eq!(dropped(decoder), 1, "{len} bytes at {offset}");
+        }
+    }
+
+    #[test]
+    fn a_second_end_does_not_move_the_first() {
+        let whole = segment();
+        let mut packets = parts(&whole, &[1_480, 2_960], false);
+        packets.insert(0, packets[2].clone());
+        packets.insert(1, ipv4_fragment(77, 1_480, false, &[0xee; 80]));
+        packets.insert(1, ipv4_fragment(77, 2_960, true, &[0xee; 1_600]));
+        let mut decoder = decoder();
+        assert_eq!(payloads(&mut decoder, &packets[..5]), [whole[32..].to_vec()]);
+    }
+
+    #[test]
+    fn a_cut_fragment_gives_the_payload_up_to_the_cut() {
+        let whole = segment();
+        let packets = parts(&whole, &[1_480, 2_960], false);
+        let mut decoder = decoder();
+        for (packet, kept) in packets.iter().zip([1_500, 120, 120]) {
+            let cut = Frame { data: &packet[..kept], ..frame(LinkType::RAW, packet) };
+            if let Packet::Segment(segment) = decoder.decode(&cut) {
+                assert_eq!(segment.payload, &whole[32..1_580]);
+                assert_eq!(segment.payload_wire_len, 4_000);
+                return;
+            }
+        }
+        panic!("not rejoined");
+    }
+
+    #[test]
+    fn datagrams_with_other_addresses_protocols_or_numbers_do_not_mix() {
+        let whole = segment();
+        let first = ipv4_fragment(1, 0, true, &whole[..1_480]);
+        let last = ipv4_fragment(1, 1_480, false, &whole[1_480..]);
+        for (name, place) in [("number", 5), ("protocol", 9), ("source", 15), ("destination", 19)] {
+            let mut other = last.clone();
+            other[place] ^= 0x40;
+            let mut decoder = decoder();
+            assert!(payloads(&mut decoder, &[first.clone(), other]).is_empty(), "{name}");
+            assert_eq!(decoder.fragments_held(), 2, "{name}");
+        }
     }
 }

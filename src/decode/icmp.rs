@@ -118,3 +118,95 @@ fn behind_extensions(mut protocol: u8, mut bytes: &[u8]) -> (u8, &[u8]) {
     }
     (protocol, bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkType;
+    use super::super::build::*;
+    use super::*;
+
+    fn icmp(kind: u8, code: u8, rest: [u8; 4], quote: &[u8]) -> Option<IcmpError> {
+        let packet = ipv4(1, &join(&[&[kind, code, 0, 0], &rest, quote]));
+        with(LinkType::RAW, &packet, |packet| match packet {
+            Packet::IcmpError(error) => Some(error),
+            _ => None,
+        })
+    }
+
+    fn icmpv6(kind: u8, code: u8, rest: [u8; 4], quote: &[u8]) -> Option<IcmpError> {
+        let packet = ipv6(58, &join(&[&[kind, code, 0, 0], &rest, quote]));
+        with(LinkType::RAW, &packet, |packet| match packet {
+            Packet::IcmpError(error) => Some(error),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn an_error_names_the_connection_it_is_about() {
+        let error = icmp(3, 13, [0; 4], &inner4()).unwrap();
+        assert_eq!((error.v6, error.kind, error.code, error.mtu), (false, 3, 13, None));
+        assert_eq!(error.quoted_src, Endpoint { addr: Addr::v4(SRC4), port: 40_000 });
+        assert_eq!(error.quoted_dst, Endpoint { addr: Addr::v4(DST4), port: 443 });
+        assert_eq!((error.quoted_protocol, error.quoted_seq), (6, Some(7)));
+        let error = icmpv6(1, 1, [0; 4], &inner6()).unwrap();
+        assert_eq!((error.v6, error.kind, error.code, error.mtu), (true, 1, 1, None));
+        assert_eq!(error.quoted_src, Endpoint { addr: Addr::v6(SRC6), port: 40_000 });
+        assert_eq!(error.quoted_seq, Some(7));
+    }
+
+    #[test]
+    fn eight_quoted_bytes_of_tcp_suffice() {
+        let error = icmp(11, 0, [0; 4], &inner4()[..28]).unwrap();
+        assert_eq!((error.quoted_dst.port, error.quoted_seq), (443, Some(7)));
+    }
+
+    #[test]
+    fn a_packet_too_big_tells_the_mtu() {
+        assert_eq!(icmp(3, 4, [0, 0, 5, 0x78], &inner4()).unwrap().mtu, Some(1_400));
+        assert_eq!(icmp(3, 4, [0; 4], &inner4()).unwrap().mtu, None, "an old router");
+        assert_eq!(icmp(3, 1, [0, 0, 5, 0x78], &inner4()).unwrap().mtu, None);
+        assert_eq!(icmpv6(2, 0, [0, 0, 5, 0], &inner6()).unwrap().mtu, Some(1_280));
+    }
+
+    #[test]
+    fn other_kinds_are_not_errors() {
+        for kind in [0, 5, 8, 9, 13] {
+            assert_eq!(icmp(kind, 0, [0; 4], &inner4()), None);
+        }
+        for kind in [128, 129, 133, 135, 136] {
+            assert_eq!(icmpv6(kind, 0, [0; 4], &inner6()), None);
+        }
+    }
+
+    #[test]
+    fn a_quote_behind_extension_headers_is_found() {
+        let quote = ipv6(0, &join(&[&[44, 0, 1, 4, 0, 0, 0, 0], &[6, 0, 0, 1, 0, 0, 0, 5], &tcp(&[], &[])]));
+        let error = icmpv6(3, 1, [0; 4], &quote).unwrap();
+        assert_eq!((error.quoted_protocol, error.quoted_dst.port, error.quoted_seq), (6, 443, Some(7)));
+    }
+
+    #[test]
+    fn a_quoted_later_fragment_has_no_ports() {
+        let error = icmp(11, 1, [0; 4], &ipv4_fragment(5, 1_480, true, &[0xaa; 40])).unwrap();
+        assert_eq!((error.quoted_src.port, error.quoted_seq), (0, None));
+        assert_eq!(error.quoted_src.addr, Addr::v4(SRC4));
+    }
+
+    #[test]
+    fn a_quoted_datagram_has_ports_and_no_sequence_number() {
+        let error = icmp(3, 3, [0; 4], &ipv4(17, &udp(5_000, 53, b"query"))).unwrap();
+        assert_eq!((error.quoted_protocol, error.quoted_dst.port, error.quoted_seq), (17, 53, None));
+    }
+
+    #[test]
+    fn a_quote_cut_at_any_byte_does_no_harm() {
+        for cut in 0..=inner4().len() {
+            let error = icmp(3, 1, [0; 4], &inner4()[..cut]);
+            assert_eq!(error.is_some(), cut >= 20);
+            assert_eq!(error.is_some_and(|error| error.quoted_seq == Some(7)), cut >= 28);
+        }
+        for cut in 0..=inner6().len() {
+            assert_eq!(icmpv6(1, 0, [0; 4], &inner6()[..cut]).is_some(), cut >= 40);
+        }
+    }
+}

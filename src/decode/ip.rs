@@ -207,3 +207,100 @@ fn final_destination(header: &[u8]) -> Option<Addr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::*;
+    use super::super::{LinkType, Packet};
+    use super::*;
+
+    fn is_undecodable(link: LinkType, data: &[u8]) -> bool {
+        with(link, data, |packet| matches!(packet, Packet::Undecodable))
+    }
+
+    #[test]
+    fn a_total_length_of_zero_means_as_long_as_captured() {
+        let mut packet = inner4();
+        packet[2..4].fill(0);
+        with_segment(&ethernet(0x0800, &packet), |segment| {
+            assert_eq!((segment.payload, segment.payload_wire_len as usize), (PAYLOAD, PAYLOAD.len()));
+        });
+        let mut packet = inner6();
+        packet[4..6].fill(0);
+        with_segment(&ethernet(0x86dd, &packet), |segment| {
+            assert_eq!((segment.payload, segment.payload_wire_len as usize), (PAYLOAD, PAYLOAD.len()));
+        });
+    }
+
+    #[test]
+    fn an_offloaded_and_cut_segment_is_as_long_as_its_frame() {
+        let mut packet = ipv4(6, &tcp(&[], &[1; 60]));
+        packet[2..4].fill(0);
+        let mut frame = frame(LinkType::RAW, &packet);
+        frame.wire_len += 64_000;
+        let mut decoder = decoder();
+        let Packet::Segment(segment) = decoder.decode(&frame) else { panic!() };
+        assert_eq!((segment.payload.len(), segment.payload_wire_len), (60, 64_060));
+    }
+
+    #[test]
+    fn a_short_capture_leaves_the_length_on_the_wire() {
+        let packet = ethernet(0x0800, &ipv4(6, &tcp(&TIMESTAMPS, &[7; 1_000])));
+        let mut frame = frame(LinkType::ETHERNET, &packet[..96]);
+        frame.wire_len = u32::try_from(packet.len()).unwrap();
+        let mut decoder = decoder();
+        let Packet::Segment(segment) = decoder.decode(&frame) else { panic!() };
+        assert_eq!((segment.payload.len(), segment.payload_wire_len), (30, 1_000));
+    }
+
+    #[test]
+    fn headers_that_contradict_themselves_are_undecodable() {
+        let broken = |place: usize, value: u8| {
+            let mut packet = inner4();
+            packet[place] = value;
+            is_undecodable(LinkType::IPV4, &packet)
+        };
+        assert!(broken(0, 0x44), "a header shorter than twenty bytes");
+        assert!(broken(0, 0x55), "another version");
+        assert!(broken(3, 19), "a total length shorter than the header");
+        assert!(broken(3, 39), "a total length that ends within the TCP header");
+        assert!(!broken(10, 0x55), "a wrong checksum is what offload leaves");
+        assert!(is_undecodable(LinkType::ETHERNET, &ethernet(0x86dd, &inner4())));
+        assert!(is_undecodable(LinkType(147), &inner4()));
+        assert!(is_undecodable(LinkType::RAW, &[]));
+    }
+
+    #[test]
+    fn the_header_tells_its_fields() {
+        with_segment(&ethernet(0x0800, &inner4()), |segment| {
+            let hop = segment.hop;
+            assert_eq!((hop.ttl, hop.ip_id, hop.dont_fragment), (57, Some(0x1234), true));
+        });
+        with_segment(&ethernet(0x86dd, &inner6()), |segment| {
+            let hop = segment.hop;
+            assert_eq!((hop.ttl, hop.ip_id, hop.dont_fragment), (57, None, true));
+        });
+    }
+
+    #[test]
+    fn a_routed_packet_is_for_its_last_segment() {
+        let last = [0x20; 16];
+        let routed = |kind: u8, left: u8, list: [[u8; 16]; 2]| {
+            let header = join(&[&[6, 4, kind, left, 0, 0, 0, 0], &list[0], &list[1]]);
+            let packet = ipv6(43, &join(&[&header, &tcp(&[], PAYLOAD)]));
+            with_segment(&ethernet(0x86dd, &packet), |segment| segment.hop.dst)
+        };
+        assert_eq!(routed(4, 1, [last, DST6]), Addr::v6(last), "segment routing");
+        assert_eq!(routed(0, 1, [DST6, last]), Addr::v6(last), "type 0");
+        assert_eq!(routed(4, 0, [last, DST6]), Addr::v6(DST6), "arrived");
+    }
+
+    #[test]
+    fn other_protocols_are_other() {
+        for protocol in [2, 50, 89, 132, 253] {
+            with(LinkType::RAW, &ipv4(protocol, &[0; 40]), |packet| assert!(matches!(packet, Packet::Other)));
+        }
+        let no_next_header = ipv6(59, &[]);
+        with(LinkType::RAW, &no_next_header, |packet| assert!(matches!(packet, Packet::Other)));
+    }
+}

@@ -18,6 +18,8 @@ pub(super) mod ether {
     pub const BRIDGED: u16 = 0x6558;
     /// Cisco metadata (security group tag): version, length, option, value.
     pub const CISCO_METADATA: u16 = 0x8909;
+    /// IEEE 802.1AE (MACsec).
+    pub const MACSEC: u16 = 0x88e5;
     /// Cisco VN-Tag.
     pub const VN_TAG: u16 = 0x8926;
     /// IEEE 802.1BR.
@@ -106,6 +108,7 @@ impl<'a> Walk<'a> {
             ether::MPLS | ether::MPLS_MULTICAST => self.mpls(rest),
             ether::PPPOE_SESSION => self.pppoe(rest),
             ether::BRIDGED => self.ethernet(rest),
+            ether::MACSEC => self.macsec(rest),
             _ => Packet::Other,
         }
     }
@@ -144,6 +147,19 @@ impl<'a> Walk<'a> {
             };
         }
         Packet::Undecodable
+    }
+
+    /// MACsec that only protects integrity (IEEE 802.1AE section 9.3): flags, short length, packet number,
+    /// and the channel where flagged. The check value behind the packet is cut off as padding is.
+    fn macsec(&mut self, rest: Rest<'a>) -> Packet<'a> {
+        const CHANNEL: u8 = 0x20;
+        const ENCRYPTED_OR_CHANGED: u8 = 0x0c;
+        let Some((&[flags, ..], behind)) = rest.take::<6>() else { return Packet::Undecodable };
+        if flags & ENCRYPTED_OR_CHANGED != 0 {
+            return Packet::Other;
+        }
+        let inner = behind.skip(if flags & CHANNEL == 0 { 0 } else { 8 }).and_then(Rest::take::<2>);
+        inner.map_or(Packet::Undecodable, |(&kind, rest)| self.ether_type(u16::from_be_bytes(kind), rest))
     }
 
     /// BSD loopback: an address family in either byte order, as the file may come from another machine.

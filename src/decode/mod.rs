@@ -23,6 +23,8 @@ mod wifi;
 mod build;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod samples;
 
 pub use decoder::Decoder;
 

@@ -109,3 +109,95 @@ fn read_any_options(mut bytes: &[u8]) -> TcpOptions {
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkType;
+    use super::super::build::*;
+    use super::*;
+
+    fn options_of(options: &[u8]) -> (TcpOptions, usize) {
+        let packet = ethernet(0x0800, &ipv4(6, &tcp(options, PAYLOAD)));
+        with_segment(&packet, |segment| (segment.options, segment.payload.len()))
+    }
+
+    #[test]
+    fn the_header_tells_its_fields() {
+        with_segment(&ethernet(0x0800, &inner4()), |segment| {
+            assert_eq!((segment.seq, segment.ack, segment.window), (7, 9, 0x2000));
+            assert_eq!(segment.flags, TcpFlags(0x18));
+            assert_eq!(segment.options.timestamp, Some((3, 4)));
+            assert!(segment.options.any);
+        });
+        let bare = ethernet(0x0800, &ipv4(6, &tcp(&[], &[])));
+        with_segment(&bare, |segment| assert_eq!(segment.options, TcpOptions::default()));
+    }
+
+    #[test]
+    fn a_syn_tells_its_options() {
+        let (options, payload) =
+            options_of(&[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]);
+        let expected = TcpOptions { timestamp: Some((1, 0)), mss: Some(1_460), sack: None, any: true };
+        assert_eq!((options, payload), (expected, PAYLOAD.len()));
+    }
+
+    #[test]
+    fn the_first_block_of_a_selective_acknowledgment_is_read() {
+        let (options, _) = options_of(&[1, 1, 5, 18, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 6, 0]);
+        assert_eq!(options.sack, Some((256, 512)));
+    }
+
+    #[test]
+    fn a_malformed_option_ends_the_options_and_not_the_segment() {
+        let rows: [(&str, &[u8]); 4] = [
+            ("length zero", &[2, 4, 5, 0xb4, 8, 0, 1, 1]),
+            ("length one", &[2, 4, 5, 0xb4, 8, 1, 1, 1]),
+            ("longer than the header", &[2, 4, 5, 0xb4, 8, 40, 0, 0]),
+            ("no length", &[2, 4, 5, 0xb4, 1, 1, 1, 8]),
+        ];
+        for (name, bytes) in rows {
+            let (options, payload) = options_of(bytes);
+            let expected = TcpOptions { mss: Some(1_460), any: true, ..TcpOptions::default() };
+            assert_eq!((options, payload), (expected, PAYLOAD.len()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_length_below_five_words_or_beyond_the_packet_is_undecodable() {
+        for offset in [0x40, 0xf0] {
+            let mut segment = tcp(&[], PAYLOAD);
+            segment[12] = offset;
+            with(LinkType::RAW, &ipv4(6, &segment), |packet| assert!(matches!(packet, Packet::Undecodable)));
+        }
+    }
+
+    #[test]
+    fn a_capture_that_ends_within_the_tcp_header_still_gives_the_segment() {
+        let packet = ipv4(6, &tcp(&TIMESTAMPS, PAYLOAD));
+        for cut in [36, 40, 45, 52] {
+            let mut frame = frame(LinkType::RAW, &packet[..cut]);
+            frame.wire_len = u32::try_from(packet.len()).unwrap();
+            let mut decoder = decoder();
+            let Packet::Segment(segment) = decoder.decode(&frame) else { panic!("cut at {cut}") };
+            assert_eq!((segment.seq, segment.payload.len()), (7, 0));
+            assert_eq!(segment.payload_wire_len as usize, PAYLOAD.len());
+            assert!(segment.options.any);
+        }
+    }
+
+    #[test]
+    fn a_datagram_ends_where_its_length_says() {
+        let rows = [(12, &b"abcd"[..]), (0, b"abcdefgh"), (99, b"abcdefgh"), (8, b"")];
+        for (len, expected) in rows {
+            let mut datagram = udp(5_000, 53, b"abcdefgh");
+            datagram[5] = len;
+            with(LinkType::RAW, &ipv4(17, &datagram), |packet| match packet {
+                Packet::Datagram(datagram) => assert_eq!(datagram.payload, expected, "length {len}"),
+                other => panic!("length {len}: {other:?}"),
+            });
+        }
+        let mut datagram = udp(5_000, 53, b"abcdefgh");
+        datagram[5] = 7;
+        with(LinkType::RAW, &ipv4(17, &datagram), |packet| assert!(matches!(packet, Packet::Undecodable)));
+    }
+}

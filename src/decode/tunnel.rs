@@ -18,11 +18,17 @@ mod port {
     pub const VXLAN_LINUX: u16 = 8472;
 }
 
-/// Whether a datagram between these ports may be a tunnel.
+/// Whether a datagram between these ports may be a tunnel. Most use a port of their own only as destination, so that
+/// the source can spread flows; some middleboxes answer from it.
 #[inline]
 pub(super) const fn may_be(src: u16, dst: u16) -> bool {
+    is_tunnel(dst) || is_tunnel(src)
+}
+
+#[inline]
+const fn is_tunnel(port: u16) -> bool {
     matches!(
-        dst,
+        port,
         port::GTP_U
             | port::TEREDO
             | port::VXLAN
@@ -31,7 +37,7 @@ pub(super) const fn may_be(src: u16, dst: u16) -> bool {
             | port::GENEVE
             | port::MPLS
             | port::VXLAN_LINUX
-    ) || matches!(src, port::GTP_U | port::TEREDO | port::CAPWAP_DATA)
+    )
 }
 
 impl<'a> Walk<'a> {
@@ -41,14 +47,14 @@ impl<'a> Walk<'a> {
         if !self.deeper() {
             return None;
         }
-        let inner = match (dst, src) {
-            (port::VXLAN | port::VXLAN_LINUX, _) => self.vxlan(rest),
-            (port::VXLAN_GPE, _) => self.vxlan_gpe(rest),
-            (port::GENEVE, _) => self.geneve(rest),
-            (port::MPLS, _) => Some(self.mpls(rest)),
-            (port::GTP_U, _) | (_, port::GTP_U) => self.gtp_u(rest),
-            (port::CAPWAP_DATA, _) | (_, port::CAPWAP_DATA) => self.capwap(rest),
-            (port::TEREDO, _) | (_, port::TEREDO) => self.teredo(rest),
+        let inner = match if is_tunnel(dst) { dst } else { src } {
+            port::VXLAN | port::VXLAN_LINUX => self.vxlan(rest),
+            port::VXLAN_GPE => self.vxlan_gpe(rest),
+            port::GENEVE => self.geneve(rest),
+            port::MPLS => Some(self.mpls(rest)),
+            port::GTP_U => self.gtp_u(rest),
+            port::CAPWAP_DATA => self.capwap(rest),
+            port::TEREDO => self.teredo(rest),
             _ => None,
         }?;
         self.arrived(&inner).then_some(inner)
@@ -62,13 +68,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// draft-ietf-nvo3-vxlan-gpe-13 section 3: the P flag says that a next protocol follows.
+    /// draft-ietf-nvo3-vxlan-gpe-13 section 3: version 0, I flag, a next protocol (Ethernet where none is given).
     fn vxlan_gpe(&mut self, rest: Rest<'a>) -> Option<Packet<'a>> {
-        match rest.take::<8>()? {
-            (&[0x08, _, _, _, ..], rest) => Some(self.ethernet(rest)),
-            (&[0x0c, _, _, 1 | 2, ..], rest) => Some(self.ip(rest)),
-            (&[0x0c, _, _, 3, ..], rest) => Some(self.ethernet(rest)),
-            (&[0x0c, _, _, 5, ..], rest) => Some(self.mpls(rest)),
+        let (&[flags, _, _, next, ..], rest) = rest.take::<8>()?;
+        match (flags & 0xf8, next) {
+            (0x08, 1 | 2) => Some(self.ip(rest)),
+            (0x08, 0 | 3) => Some(self.ethernet(rest)),
+            (0x08, 5) => Some(self.mpls(rest)),
             _ => None,
         }
     }
@@ -132,5 +138,66 @@ impl<'a> Walk<'a> {
             rest = rest.skip(8)?;
         }
         Some(self.ipv6(rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkType;
+    use super::super::build::*;
+    use super::*;
+
+    fn outer_stands(port: u16, payload: &[u8]) -> bool {
+        let data = ipv4(17, &udp(50_000, port, payload));
+        with(LinkType::RAW, &data, |packet| match packet {
+            Packet::Datagram(datagram) => datagram.dst_port == port && datagram.payload == payload,
+            _ => false,
+        })
+    }
+
+    #[test]
+    fn a_payload_that_is_no_tunnel_leaves_the_datagram() {
+        let eth = ethernet(0x0800, &inner4());
+        let arp = ethernet(0x0806, &[0; 28]);
+        let rows: [(&str, u16, Vec<u8>); 10] = [
+            ("empty", 4789, vec![]),
+            ("VXLAN without its flag", 4789, join(&[&[0; 8], &eth])),
+            ("VXLAN with a reserved bit", 4789, join(&[&[0x48, 0, 0, 0, 0, 0, 0, 0], &eth])),
+            ("VXLAN with ARP", 4789, join(&[&[8, 0, 0, 0, 0, 0, 0, 0], &arp])),
+            ("VXLAN with a damaged packet", 4789, join(&[&[8, 0, 0, 0, 0, 0, 0, 0], &eth[..40]])),
+            ("GENEVE of another version", 6081, join(&[&[0x40, 0, 0x65, 0x58, 0, 0, 0, 0], &eth])),
+            ("GTP-U echo", 2152, join(&[&[0x32, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]])),
+            (
+                "GTP-U with an empty extension",
+                2152,
+                join(&[&[0x34, 255, 0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0]]),
+            ),
+            ("CAPWAP under DTLS", 5247, join(&[&[1, 0, 0, 0, 0x16, 0xfe, 0xfd, 0, 0], &eth])),
+            ("QUIC from a tunnel's port", 8472, vec![0x43; 60]),
+        ];
+        for (name, port, payload) in rows {
+            assert!(outer_stands(port, &payload), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_answering_from_its_port_is_read() {
+        let data =
+            udp(6_081, 50_000, &join(&[&[0, 0, 0x65, 0x58, 0, 0, 5, 0], &ethernet(0x0800, &inner4())]));
+        with(LinkType::RAW, &ipv4(17, &data), |packet| assert_inner("GENEVE", &packet));
+    }
+
+    #[test]
+    fn a_fragment_inside_a_tunnel_waits_for_its_rest() {
+        let whole = tcp(&TIMESTAMPS, PAYLOAD);
+        let over = |fragment: &[u8]| {
+            let inner = join(&[&[8, 0, 0, 0, 0, 0, 5, 0], &ethernet(0x0800, fragment)]);
+            ipv4(17, &udp(50_000, 4789, &inner))
+        };
+        let mut decoder = decoder();
+        let first = over(&ipv4_fragment(9, 0, true, &whole[..24]));
+        assert!(matches!(decoder.decode(&frame(LinkType::RAW, &first)), Packet::Other));
+        let last = over(&ipv4_fragment(9, 24, false, &whole[24..]));
+        assert_inner("VXLAN", &decoder.decode(&frame(LinkType::RAW, &last)));
     }
 }
