@@ -18,7 +18,7 @@ pub fn join(parts: &[&[u8]]) -> Vec<u8> {
 
 /// 40000 to 443, sequence number 7, acknowledging 9.
 pub fn tcp(options: &[u8], payload: &[u8]) -> Vec<u8> {
-    let offset = u8::try_from((20 + options.len()) / 4 << 4).unwrap();
+    let offset = u8::try_from(((20 + options.len()) / 4) << 4).unwrap();
     let head = [0x9c, 0x40, 0x01, 0xbb, 0, 0, 0, 7, 0, 0, 0, 9, offset, 0x18, 0x20, 0, 0xff, 0xff, 0, 0];
     join(&[&head, options, payload])
 }

@@ -1,7 +1,7 @@
 //! The decoder: one walk for each frame, and the fragments that wait between walks.
 
 use super::defrag::{Defrag, Whole};
-use super::walk::{Fragment, Rest, Walk};
+use super::walk::{Content, Fragment, Rest, Walk};
 use super::{Frame, Packet};
 use crate::base::{Limits, Lost, Stamp};
 
@@ -100,7 +100,11 @@ impl Whole {
         let missing = (self.wire_len as usize).saturating_sub(bytes.len());
         #[expect(clippy::cast_possible_truncation, reason = "not more than the u32 it was taken from")]
         let rest = Rest { bytes, missing: missing as u32 };
-        walk.payload(self.protocol, self.hop, rest)
+        match self.content {
+            Content::Ip(protocol) => walk.payload(protocol, self.hop, rest),
+            Content::Ethernet => walk.ethernet(rest),
+            Content::Wifi => walk.wifi(rest),
+        }
     }
 }
 

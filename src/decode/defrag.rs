@@ -1,4 +1,5 @@
-//! IP datagrams rejoined from their fragments (RFC 791 section 3.2, RFC 8200 section 4.5).
+//! IP datagrams rejoined from their fragments (RFC 791 section 3.2, RFC 8200 section 4.5), and likewise the frames
+//! that CAPWAP cuts (RFC 5415 section 3.4).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::Hop;
-use super::walk::Fragment;
+use super::walk::{Content, Fragment};
 use crate::base::{Addr, Limits, Span, Stamp};
 
 /// The longest payload that a total length of 16 bits allows.
@@ -21,7 +22,7 @@ struct Key {
     src: Addr,
     dst: Addr,
     id: u32,
-    protocol: Option<u8>,
+    content: Option<Content>,
 }
 
 /// Bytes `start..end` of a datagram's payload; `bytes` is shorter where the capture cut them.
@@ -41,8 +42,8 @@ struct Pending {
     have: u32,
     /// Length of the payload, known from the last fragment.
     total: Option<u32>,
-    /// Header and protocol of the first fragment.
-    first: Option<(Hop, u8)>,
+    /// Header and content of the first fragment.
+    first: Option<(Hop, Content)>,
     /// Fragments that were put in.
     fragments: u64,
 }
@@ -51,8 +52,8 @@ struct Pending {
 pub(super) struct Whole {
     /// The IP header's part.
     pub hop: Hop,
-    /// Protocol of the payload.
-    pub protocol: u8,
+    /// What the payload is.
+    pub content: Content,
     /// The payload up to the first byte that the capture cut.
     pub bytes: Vec<u8>,
     /// How long it was on the wire.
@@ -122,11 +123,13 @@ impl Defrag {
             self.dropped += 1;
             return None;
         };
+        let v6 = fragment.hop.ip_id.is_none();
+        let is_ipv6 = |content: &Content| v6 && matches!(content, Content::Ip(_));
         let key = Key {
             src: fragment.hop.src,
             dst: fragment.hop.dst,
             id: fragment.id,
-            protocol: fragment.hop.ip_id.map(|_| fragment.protocol),
+            content: Some(fragment.content).filter(|content| !is_ipv6(content)),
         };
         let Some(pending) = self.pending_for(key, now) else {
             self.dropped += 1;
@@ -140,7 +143,7 @@ impl Defrag {
             pending.total = Some(end);
         }
         if start == 0 && pending.first.is_none() {
-            pending.first = Some((fragment.hop, fragment.protocol));
+            pending.first = Some((fragment.hop, fragment.content));
         }
         if !pending.fill(start, end, fragment.rest.bytes) {
             self.remove(key).inspect(|pending| self.dropped += pending.fragments);
@@ -230,7 +233,7 @@ impl Pending {
 
     /// The whole, of pieces that follow each other.
     fn join(self) -> Option<Whole> {
-        let (hop, protocol) = self.first?;
+        let (hop, content) = self.first?;
         let mut bytes = Vec::with_capacity(self.have as usize);
         for piece in &self.pieces {
             bytes.extend_from_slice(&piece.bytes);
@@ -238,7 +241,7 @@ impl Pending {
                 break;
             }
         }
-        Some(Whole { hop, protocol, bytes, wire_len: self.have })
+        Some(Whole { hop, content, bytes, wire_len: self.have })
     }
 }
 
@@ -405,10 +408,12 @@ mod tests {
     #[test]
     fn a_datagram_in_too_many_pieces_is_dropped() {
         let mut decoder = decoder();
-        for piece in 0..300 {
+        for piece in 0..=MOST_PIECES {
+            assert_eq!(decoder.fragments_held(), piece.min(1));
             decoder.decode(&frame(LinkType::RAW, &ipv4_fragment(1, piece * 16, true, &[0; 8])));
         }
-        assert_eq!(dropped(decoder), 300);
+        assert_eq!(decoder.fragments_held(), 0);
+        assert_eq!(dropped(decoder), MOST_PIECES as u64 + 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200).
 
-use super::walk::{Fragment, Rest, Walk};
+use super::walk::{Content, Fragment, Rest, Walk};
 use super::{Hop, Packet};
 use crate::base::Addr;
 
@@ -43,11 +43,12 @@ impl<'a> Walk<'a> {
     /// IPv4 from its header on. Checksums are not looked at: offload leaves them wrong.
     #[inline]
     pub fn ipv4(&mut self, rest: Rest<'a>) -> Packet<'a> {
-        let Some(&[version, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3]) =
-            rest.bytes.first_chunk()
+        let Some((&[version, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _], addresses)) = rest.take::<12>()
         else {
             return Packet::Undecodable;
         };
+        let Some((&src, addresses)) = addresses.take::<4>() else { return Packet::Undecodable };
+        let Some((&dst, _)) = addresses.take::<4>() else { return Packet::Undecodable };
         let header = u16::from(version & 0x0f) * 4;
         let total = u16::from_be_bytes([l0, l1]);
         // A length of zero is left by segmentation offload: the packet is as long as the frame.
@@ -57,8 +58,8 @@ impl<'a> Walk<'a> {
         }
         let Some(rest) = whole.skip(header.into()) else { return Packet::Undecodable };
         let hop = Hop {
-            src: Addr::v4([s0, s1, s2, s3]),
-            dst: Addr::v4([d0, d1, d2, d3]),
+            src: Addr::v4(src),
+            dst: Addr::v4(dst),
             ttl,
             ip_id: Some(u16::from_be_bytes([i0, i1])),
             dont_fragment: f0 & 0x40 != 0,
@@ -68,7 +69,14 @@ impl<'a> Walk<'a> {
         if place & 0x3fff != 0 {
             let offset = u32::from(place & 0x1fff) * 8;
             let id = u16::from_be_bytes([i0, i1]).into();
-            self.fragment = Some(Fragment { hop, id, protocol, offset, more: place & 0x2000 != 0, rest });
+            self.fragment = Some(Fragment {
+                hop,
+                id,
+                content: Content::Ip(protocol),
+                offset,
+                more: place & 0x2000 != 0,
+                rest,
+            });
             return Packet::Other;
         }
         self.payload(protocol, hop, rest)
@@ -126,8 +134,14 @@ impl<'a> Walk<'a> {
                     let (offset, more) = (u32::from(place & 0xfff8), place & 1 != 0);
                     if offset != 0 || more {
                         let id = u32::from_be_bytes([i0, i1, i2, i3]);
-                        self.fragment =
-                            Some(Fragment { hop, id, protocol: next, offset, more, rest: behind });
+                        self.fragment = Some(Fragment {
+                            hop,
+                            id,
+                            content: Content::Ip(next),
+                            offset,
+                            more,
+                            rest: behind,
+                        });
                         return Packet::Other;
                     }
                     // An atomic fragment is a whole datagram, RFC 6946.

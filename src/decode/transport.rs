@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
         };
         let (src_port, dst_port) = (u16::from_be_bytes([p0, p1]), u16::from_be_bytes([q0, q1]));
         if tunnel::may_be(src_port, dst_port)
-            && let Some(inner) = self.inside_udp(src_port, dst_port, rest)
+            && let Some(inner) = self.inside_udp(hop, src_port, dst_port, rest)
         {
             return inner;
         }

@@ -1,9 +1,9 @@
 //! Tunnels in UDP. Ports are only a hint: each header is checked, and where the inside leads to no
 //! transport the outer datagram stands.
 
-use super::Packet;
 use super::link::ether;
-use super::walk::{Rest, Walk};
+use super::walk::{Content, Fragment, Rest, Walk};
+use super::{Hop, Packet};
 
 /// UDP ports (IANA registry) of tunnels.
 mod port {
@@ -43,7 +43,7 @@ const fn is_tunnel(port: u16) -> bool {
 impl<'a> Walk<'a> {
     /// What lies inside; `None` where it is no tunnel, or one that leads nowhere.
     #[inline(never)]
-    pub fn inside_udp(&mut self, src: u16, dst: u16, rest: Rest<'a>) -> Option<Packet<'a>> {
+    pub fn inside_udp(&mut self, hop: Hop, src: u16, dst: u16, rest: Rest<'a>) -> Option<Packet<'a>> {
         if !self.deeper() {
             return None;
         }
@@ -53,7 +53,7 @@ impl<'a> Walk<'a> {
             port::GENEVE => self.geneve(rest),
             port::MPLS => Some(self.mpls(rest)),
             port::GTP_U => self.gtp_u(rest),
-            port::CAPWAP_DATA => self.capwap(rest),
+            port::CAPWAP_DATA => self.capwap(hop, src, rest),
             port::TEREDO => self.teredo(rest),
             _ => None,
         }?;
@@ -118,15 +118,24 @@ impl<'a> Walk<'a> {
     }
 
     /// RFC 5415 section 4.3: a data packet between access point and controller, not under DTLS.
-    fn capwap(&mut self, rest: Rest<'a>) -> Option<Packet<'a>> {
+    fn capwap(&mut self, hop: Hop, port: u16, rest: Rest<'a>) -> Option<Packet<'a>> {
         const NATIVE: u8 = 0x01; // T, the last bit of the third byte
         const FRAGMENT: u8 = 0x80;
-        let &[preamble, header, wireless, flags, ..] = rest.bytes.first_chunk::<8>()?;
-        let inner = rest.skip(usize::from(header >> 3) * 4)?;
-        if preamble != 0 || header >> 3 < 2 || flags & FRAGMENT != 0 {
+        const LAST: u8 = 0x40;
+        let &[preamble, header, wireless, flags, i0, i1, o0, o1] = rest.bytes.first_chunk()?;
+        let rest = rest.skip(usize::from(header >> 3) * 4)?;
+        if preamble != 0 || header >> 3 < 2 {
             return None;
         }
-        Some(if wireless & NATIVE == 0 { self.ethernet(inner) } else { self.wifi(inner) })
+        let content = if wireless & NATIVE == 0 { Content::Ethernet } else { Content::Wifi };
+        if flags & FRAGMENT != 0 {
+            // Access points number on their own; behind one address their ports differ.
+            let id = u32::from(port) << 16 | u32::from(u16::from_be_bytes([i0, i1]));
+            let (offset, more) = (u32::from(u16::from_be_bytes([o0, o1]) & 0xfff8), flags & LAST == 0);
+            self.fragment = Some(Fragment { hop, id, content, offset, more, rest });
+            return Some(Packet::Other);
+        }
+        Some(if content == Content::Ethernet { self.ethernet(rest) } else { self.wifi(rest) })
     }
 
     /// RFC 4380 section 5.1.1: IPv6, behind an authentication and an origin indication where present.
@@ -199,5 +208,20 @@ mod tests {
         assert!(matches!(decoder.decode(&frame(LinkType::RAW, &first)), Packet::Other));
         let last = over(&ipv4_fragment(9, 24, false, &whole[24..]));
         assert_inner("VXLAN", &decoder.decode(&frame(LinkType::RAW, &last)));
+    }
+
+    #[test]
+    fn a_frame_that_capwap_cut_is_rejoined() {
+        let head = [0x08, 1].into_iter().chain([0; 22]).chain([0xaa, 0xaa, 3, 0, 0, 0, 8, 0]);
+        let whole: Vec<u8> = head.chain(inner4()).collect();
+        let part = |flags: u8, offset: u8, bytes: &[u8]| {
+            let inner = join(&[&[0, 0x10, 3, flags, 0, 9, 0, offset], bytes]);
+            ipv4(17, &udp(50_000, 5247, &inner))
+        };
+        let mut decoder = decoder();
+        let last = part(0xc0, 48, &whole[48..]);
+        assert!(matches!(decoder.decode(&frame(LinkType::RAW, &last)), Packet::Other));
+        let first = part(0x80, 0, &whole[..48]);
+        assert_inner("CAPWAP", &decoder.decode(&frame(LinkType::RAW, &first)));
     }
 }

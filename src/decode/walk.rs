@@ -52,15 +52,26 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// One part of an IP datagram.
+/// What fragments are parts of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Content {
+    /// The payload of an IP datagram; in IPv6 only the protocol of the first fragment counts.
+    Ip(u8),
+    /// An Ethernet frame in CAPWAP.
+    Ethernet,
+    /// An 802.11 frame in CAPWAP.
+    Wifi,
+}
+
+/// One part of an IP datagram, or of a frame in CAPWAP.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fragment<'a> {
     /// The IP header's part.
     pub hop: Hop,
     /// Identification, 16 bits in IPv4 and 32 in IPv6.
     pub id: u32,
-    /// Protocol of the payload; in IPv6 only that of the first fragment counts.
-    pub protocol: u8,
+    /// What it is a part of.
+    pub content: Content,
     /// Where in the datagram's payload it lies, in bytes.
     pub offset: u32,
     /// Whether more follow.
