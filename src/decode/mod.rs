@@ -1,5 +1,32 @@
 //! Floor 1: a captured frame becomes a [`Packet`]: segment, datagram or ICMP message, whatever
 //! link layers, tunnels and fragments lie around it.
+//!
+//! A [`Decoder`] walks the headers by hand. etherparse, the usual crate, has no SLL2, GRE, VXLAN, GENEVE,
+//! MPLS or PPPoE and reads fields that nothing here asks for; tests use it to build packets and as an oracle.
+//!
+//! Reading order: `decoder` (the state), `walk` (what is carried from layer to layer), `link`, `ip`,
+//! `transport`, `icmp`; then the rare layers: `tunnel`, `gre`, `ppp`, `wifi`, `defrag`.
+
+mod decoder;
+mod defrag;
+mod gre;
+mod icmp;
+mod ip;
+mod link;
+mod ppp;
+mod transport;
+mod tunnel;
+mod walk;
+mod wifi;
+
+#[cfg(test)]
+mod build;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod samples;
+
+pub use decoder::Decoder;
 
 use crate::base::{Addr, Endpoint, PacketNo, Stamp};
 
@@ -12,18 +39,66 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet.
     pub const ETHERNET: Self = Self(1);
-    /// Raw IP (also 12 and 14 in files from some systems).
+    /// PPP, with or without the address and control bytes of RFC 1662.
+    pub const PPP: Self = Self(9);
+    /// Raw IP as some systems write it into files: `DLT_RAW` of most.
+    pub const RAW_DLT: Self = Self(12);
+    /// Raw IP as OpenBSD writes it into files.
+    pub const RAW_OPENBSD: Self = Self(14);
+    /// PPP in HDLC-like framing, or Cisco HDLC.
+    pub const PPP_HDLC: Self = Self(50);
+    /// PPPoE without the Ethernet header before it.
+    pub const PPP_ETHER: Self = Self(51);
+    /// Raw IP.
     pub const RAW: Self = Self(101);
+    /// Cisco HDLC.
+    pub const C_HDLC: Self = Self(104);
     /// OpenBSD loopback: the address family in network order.
     pub const LOOP: Self = Self(108);
     /// Linux "any" device, version 1.
     pub const LINUX_SLL: Self = Self(113);
+    /// The log device of OpenBSD's packet filter.
+    pub const PFLOG: Self = Self(117);
+    /// PPP after one byte that is zero for received and not for sent.
+    pub const PPP_PPPD: Self = Self(166);
+    /// The same under its later name.
+    pub const PPP_WITH_DIR: Self = Self(204);
     /// Raw IPv4.
     pub const IPV4: Self = Self(228);
     /// Raw IPv6.
     pub const IPV6: Self = Self(229);
+    /// Linux netfilter log: attributes, one of which is the packet.
+    pub const NFLOG: Self = Self(239);
+    /// Apple's packet tap: a header that names the link type that follows.
+    pub const PKTAP: Self = Self(258);
     /// Linux "any" device, version 2.
     pub const LINUX_SLL2: Self = Self(276);
+
+    /// Whether [`Decoder`] reads frames of this type; all others come out as [`Packet::Undecodable`].
+    pub const fn is_known(self) -> bool {
+        matches!(
+            self,
+            Self::NULL
+                | Self::ETHERNET
+                | Self::PPP
+                | Self::RAW_DLT
+                | Self::RAW_OPENBSD
+                | Self::PPP_HDLC
+                | Self::PPP_ETHER
+                | Self::RAW
+                | Self::C_HDLC
+                | Self::LOOP
+                | Self::LINUX_SLL
+                | Self::PFLOG
+                | Self::PPP_PPPD
+                | Self::PPP_WITH_DIR
+                | Self::IPV4
+                | Self::IPV6
+                | Self::NFLOG
+                | Self::PKTAP
+                | Self::LINUX_SLL2
+        )
+    }
 }
 
 /// One captured frame as it lies in the read buffer.
