@@ -1,7 +1,10 @@
 //! # tlswhy: why a TLS handshake failed, from packets alone
 #![forbid(unsafe_code)]
 
+pub mod aside;
 pub mod base;
 pub mod capture;
+pub mod cause;
 pub mod decode;
+pub mod evidence;
 pub mod tls;

@@ -9,4 +9,7 @@ pub mod chain;
 pub mod codes;
 pub mod hello;
 pub mod message;
+pub mod ocsp;
 pub mod record;
+pub mod sealed;
+pub mod signature;
