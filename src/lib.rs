@@ -7,4 +7,5 @@ pub mod capture;
 pub mod cause;
 pub mod decode;
 pub mod evidence;
+pub mod flow;
 pub mod tls;
