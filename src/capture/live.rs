@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::filter::{self, FilterError};
-use super::{LATEST, PACKET_MOST};
+use super::{LATEST, PACKET_MOST, lower};
 use crate::base::{PacketNo, Span, Stamp};
 use crate::decode::{Frame, LinkType};
 
@@ -217,7 +217,7 @@ impl LiveReader {
             Err(pcap::Error::NoMorePackets) => Ok(Live::Stopped),
             Err(error) => Err(LiveError::Read {
                 name: self.name.clone(),
-                why: filter::said(&error),
+                why: lower(&filter::said(&error)),
                 packets: self.number,
             }),
         }
@@ -278,6 +278,9 @@ fn activate(name: &str, options: &LiveOptions, promiscuous: bool) -> Result<Capt
         .setnonblock()
 }
 
+/// What libpcap lists beside network interfaces.
+const NO_NETWORK: [&str; 5] = ["bluetooth", "dbus-", "nflog", "nfqueue", "usbmon"];
+
 fn is_permission(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
     said.contains("permission") || said.contains("not permitted")
@@ -290,10 +293,15 @@ fn cannot_open(name: &str, error: &pcap::Error) -> LiveError {
         return LiveError::Permission { name };
     }
     if why.contains("No such device") {
-        let others = Device::list().unwrap_or_default();
-        return LiveError::NoSuchInterface { name, others: others.into_iter().map(|d| d.name).collect() };
+        let mut others: Vec<_> = Device::list().unwrap_or_default().into_iter().map(|d| d.name).collect();
+        others.retain(|other| !NO_NETWORK.iter().any(|start| other.starts_with(start)));
+        return LiveError::NoSuchInterface { name, others };
     }
-    LiveError::Open { name, why }
+    if why.contains("not up") {
+        let why = format!("it is down (bring it up with ip link set {name} up)");
+        return LiveError::Open { name, why };
+    }
+    LiveError::Open { name, why: lower(&why) }
 }
 
 #[cfg(test)]

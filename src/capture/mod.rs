@@ -4,13 +4,14 @@
 //! * [`walk`] turns the paths of a command line into the files to read, in a fixed order.
 //! * [`live`] reads interfaces; the only place of the program where a clock is asked.
 //! * [`filter`] applies a BPF expression to frames of any link type.
-//! * [`write`] keeps chosen frames as pcapng.
+//! * [`mod@write`] keeps chosen frames as pcapng.
 //!
-//! A file that cannot be opened is an [`file::OpenError`]. A file that is damaged further on is no
-//! error: its frames are given as far as they go, and [`file::Ending`] says where and why it stopped.
+//! A file that cannot be opened is an [`OpenError`]. A file that is damaged further on is no
+//! error: its frames are given as far as they go, and [`Ending`] says where and why it stopped.
 
 mod buffer;
 mod classic;
+mod ending;
 pub mod file;
 pub mod filter;
 mod input;
@@ -19,6 +20,8 @@ mod pcapng;
 mod resync;
 pub mod walk;
 pub mod write;
+
+pub use ending::{Ending, OpenError, OpenWhy, Skipped};
 
 use std::fmt;
 use std::io;
@@ -184,10 +187,14 @@ pub(crate) fn plainly(error: &io::Error) -> String {
         _ => {}
     }
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
+    lower(text.split(" (os error").next().unwrap_or(&text))
+}
+
+/// A sentence as part of another: its first letter small, unless it begins with an abbreviation or
+/// a single letter.
+pub(crate) fn lower(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
-        // An abbreviation ("I/O error") keeps its capitals.
         (Some(first), Some(second)) if second.is_lowercase() => {
             first.to_lowercase().chain(text.chars().skip(1)).collect()
         }
@@ -215,6 +222,15 @@ mod tests {
     fn system_errors_become_parts_of_a_sentence() {
         assert_eq!(plainly(&io::Error::from_raw_os_error(21)), "is a directory");
         assert_eq!(plainly(&io::Error::other("I/O error")), "I/O error");
+    }
+
+    #[test]
+    fn readers_and_writers_can_move_to_another_thread() {
+        fn moves<T: Send>() {}
+        moves::<file::FileReader>();
+        moves::<live::LiveReader>();
+        moves::<filter::Filter>();
+        moves::<write::PcapngWriter>();
     }
 
     #[test]

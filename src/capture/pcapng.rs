@@ -2,7 +2,9 @@
 //!
 //! An own walker and not a crate's: the blocks that matter are few and simple, frames are lent from
 //! the same buffer as those of classic pcap without a parse tree or an allocation per block, and each
-//! hostile length meets one bound here instead of a parser's "incomplete, give me more".
+//! hostile length meets one bound here instead of a parser's "incomplete, give me more". On a cached
+//! gigabyte it took 83 ns a packet against 113 with pcap-parser, most of both being the copy from the
+//! page cache.
 
 use super::buffer::Buffer;
 use super::file::{Head, Opened, Progress, Step};

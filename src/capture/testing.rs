@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Write};
 
-use super::file::{Ending, FileReader};
+use super::{Ending, file::FileReader};
 
 /// Byte order of a made file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
