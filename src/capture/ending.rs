@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Grouped, Stopped};
+use super::{Grouped, Packets, Stopped};
 
 /// How reading a file ended. Prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Ending {
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let packets = Grouped(self.packets);
+        let packets = Packets(self.packets);
         write!(f, "{}: ", self.name)?;
         if let Some(Skipped { first, places, bytes }) = &self.skipped {
             let bytes = Grouped(*bytes);
@@ -50,8 +50,8 @@ impl fmt::Display for Ending {
             write!(f, ", so packets from {} on have other numbers than elsewhere; ", Grouped(first.no))?;
         }
         match &self.stopped {
-            Some(stopped) => write!(f, "{stopped}; stopped after {packets} packets"),
-            None if self.reached => write!(f, "read to the end, {packets} packets"),
+            Some(stopped) => write!(f, "{stopped}; stopped after {packets}"),
+            None if self.reached => write!(f, "read to the end, {packets}"),
             None => write!(f, "not yet read to the end"),
         }
     }

@@ -302,7 +302,7 @@ fn a_record_that_claims_too_much_ends_a_file_with_nothing_behind_it() {
     assert_eq!(frames.len(), 1);
     assert_eq!(
         ending.to_string(),
-        "test: record 2 (at byte 100) claims 4 325 376 bytes, limit 262 144; stopped after 1 packets"
+        "test: record 2 (at byte 100) claims 4 325 376 bytes, limit 262 144; stopped after 1 packet"
     );
 }
 
@@ -387,7 +387,7 @@ fn hostile_blocks_end_the_file_with_their_reason() {
         assert_eq!(frames.len(), 1, "{why}");
         assert_eq!(
             ending.to_string(),
-            format!("test: block 4 (at byte {offset}) {why}; stopped after 1 packets")
+            format!("test: block 4 (at byte {offset}) {why}; stopped after 1 packet")
         );
         assert_eq!(ending.stopped.unwrap().unit, Unit::Block);
     }

@@ -129,7 +129,7 @@ impl fmt::Display for LiveError {
             Self::Filter(error) => error.fmt(f),
             Self::Open { name, why } => write!(f, "cannot open {name}: {why}"),
             Self::Read { name, why, packets } => {
-                write!(f, "cannot read {name}: {why}; stopped after {} packets", super::Grouped(*packets))
+                write!(f, "cannot read {name}: {why}; stopped after {}", super::Packets(*packets))
             }
         }
     }

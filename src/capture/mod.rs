@@ -1,6 +1,6 @@
 //! Floor 6: where frames come from (files, interfaces) and go to (`-w`).
 //!
-//! * [`file`] reads pcap and pcapng, plain or compressed, from a path or standard input.
+//! * [`mod@file`] reads pcap and pcapng, plain or compressed, from a path or standard input.
 //! * [`walk`] turns the paths of a command line into the files to read, in a fixed order.
 //! * [`live`] reads interfaces; the only place of the program where a clock is asked.
 //! * [`filter`] applies a BPF expression to frames of any link type.
@@ -169,6 +169,16 @@ impl fmt::Display for Grouped {
             said.push(digit);
         }
         f.pad(&said)
+    }
+}
+
+/// A count of packets: `1 packet`, `40 311 packets`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packets(pub u64);
+
+impl fmt::Display for Packets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} packet{}", Grouped(self.0), if self.0 == 1 { "" } else { "s" })
     }
 }
 

@@ -39,7 +39,7 @@ pub struct WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, why, packets } = self;
-        write!(f, "cannot write {name}: {why}; {} packets were written", super::Grouped(*packets))
+        write!(f, "cannot write {name}: {why}; stopped after {}", super::Packets(*packets))
     }
 }
 
@@ -306,7 +306,7 @@ mod tests {
         let error = PcapngWriter::create(Path::new("/no/such/folder/x.pcapng")).err().unwrap();
         assert_eq!(
             error.to_string(),
-            "cannot write /no/such/folder/x.pcapng: no such file or folder; 0 packets were written"
+            "cannot write /no/such/folder/x.pcapng: no such file or folder; stopped after 0 packets"
         );
     }
 
