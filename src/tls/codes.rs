@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+mod extension;
+mod group;
+mod scheme;
+mod suite;
+mod suite_names;
+
+pub use suite::{Auth, Bulk, Kx};
+
 /// A protocol version as records and hellos carry it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u16);
@@ -190,3 +198,35 @@ pub struct ExtensionType(pub u16);
 pub const fn is_grease(n: u16) -> bool {
     n & 0x0f0f == 0x0a0a && n >> 8 == n & 0xff
 }
+
+impl HandshakeType {
+    /// Whether it is a type that a record may carry in clear.
+    pub const fn is_known(self) -> bool {
+        self.name().is_some()
+    }
+}
+
+impl fmt::Display for HandshakeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "handshake message {}", self.0),
+        }
+    }
+}
+
+/// Prints the registered name, else `0x%04x`.
+macro_rules! display_by_name {
+    ($( $newtype:ty ),+) => { $(
+        impl fmt::Display for $newtype {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.name() {
+                    Some(name) => f.write_str(name),
+                    None => write!(f, "0x{:04x}", self.0),
+                }
+            }
+        }
+    )+ };
+}
+
+display_by_name!(CipherSuite, Group, SignatureScheme, ExtensionType);

@@ -1,12 +1,15 @@
 //! Floor 1: bytes become typed TLS messages. Knows no connection and no clock.
 //!
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
-//! [`message`] and [`cert`] read what is inside; [`chain`] says everything that is wrong with a
+//! [`message`] and [`cert`] read what is inside; [`fingerprint`] names a hello's software; [`sealed`] says
+//! what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
 //! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers.
 
 pub mod cert;
 pub mod chain;
 pub mod codes;
+mod cursor;
+pub mod fingerprint;
 pub mod hello;
 pub mod message;
 pub mod ocsp;

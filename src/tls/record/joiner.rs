@@ -1,0 +1,241 @@
+//! Handshake messages rejoined across records.
+
+use super::{Read, Unit};
+use crate::base::{PacketNo, Packets, Stamp};
+use crate::tls::codes::{HandshakeType, Version};
+
+/// A handshake message that is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// Its type.
+    pub kind: HandshakeType,
+    /// Version of the record its first byte came in.
+    pub record_version: Version,
+    /// Bytes of the whole body.
+    pub want: usize,
+    /// The body's first bytes.
+    pub body: Vec<u8>,
+    /// The packets that carried them.
+    pub at: Packets,
+}
+
+/// Where in the handshake stream reading stands.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Inside a message's four-byte header.
+    Head { buf: [u8; 4], have: usize, version: Version, at: Packets },
+    /// Inside a body that is kept.
+    Body(Partial),
+    /// Inside a body that is lost or too long: this many bytes are left of it.
+    Lost(usize),
+}
+
+impl Place {
+    /// Between two messages.
+    fn start() -> Self {
+        Self::Head { buf: [0; 4], have: 0, version: Version(0), at: Packets::none() }
+    }
+}
+
+/// Rejoins one direction's clear messages.
+#[derive(Clone, Debug)]
+pub(super) struct Joiner {
+    limit: usize,
+    place: Place,
+    /// The newest message that was cut.
+    cut: Option<Partial>,
+}
+
+impl Joiner {
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, place: Place::start(), cut: None }
+    }
+
+    /// Whether a message has begun and not ended.
+    pub(super) fn is_inside(&self) -> bool {
+        !matches!(self.place, Place::Head { have: 0, .. })
+    }
+
+    pub(super) fn partial(&self) -> Option<&Partial> {
+        match &self.place {
+            Place::Body(partial) => Some(partial),
+            _ => self.cut.as_ref(),
+        }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        let live = if let Place::Body(partial) = &self.place { partial.body.capacity() } else { 0 };
+        live + self.cut.as_ref().map_or(0, |partial| partial.body.capacity())
+    }
+
+    /// Ends the message under way, keeping what was read of it; gives its packets. `None`: there was none, or it
+    /// was lost already.
+    pub(super) fn cut(&mut self) -> Option<Packets> {
+        match std::mem::replace(&mut self.place, Place::start()) {
+            Place::Head { have: 0, .. } | Place::Lost(_) => None,
+            Place::Head { at, .. } => Some(at),
+            Place::Body(partial) => {
+                let at = partial.at.clone();
+                self.cut = Some(partial);
+                Some(at)
+            }
+        }
+    }
+
+    /// `n` bytes are missing. `false`: a boundary lies among them, so what follows cannot be placed.
+    pub(super) fn skip(&mut self, n: usize) -> bool {
+        let left = match &self.place {
+            Place::Head { .. } => None,
+            Place::Body(partial) => (partial.want - partial.body.len()).checked_sub(n),
+            Place::Lost(left) => left.checked_sub(n),
+        };
+        self.cut();
+        match left {
+            None => false,
+            Some(0) => true,
+            Some(left) => {
+                self.place = Place::Lost(left);
+                true
+            }
+        }
+    }
+
+    /// Starts a message whose header was read elsewhere.
+    pub(super) fn begin(
+        &mut self,
+        kind: HandshakeType,
+        record_version: Version,
+        want: usize,
+        at: Packets,
+        first: &[u8],
+    ) {
+        let mut body = Vec::with_capacity(want.min(self.limit));
+        body.extend_from_slice(first);
+        self.place = Place::Body(Partial { kind, record_version, want, body, at });
+    }
+
+    /// Adds bytes to the message under way.
+    pub(super) fn extend(&mut self, bytes: &[u8], at: PacketNo) {
+        if let Place::Body(partial) = &mut self.place {
+            let n = partial.want.min(self.limit).saturating_sub(partial.body.len()).min(bytes.len());
+            partial.body.extend_from_slice(bytes.get(..n).unwrap_or_default());
+            partial.at.add(at);
+        }
+    }
+
+    /// Takes the message under way.
+    pub(super) fn take(&mut self) -> Option<Partial> {
+        match std::mem::replace(&mut self.place, Place::start()) {
+            Place::Body(partial) => Some(partial),
+            _ => None,
+        }
+    }
+
+    /// Reads clear bytes of one record. `lead`: packets of the record's header, where these are its first bytes; the
+    /// message that they belong to cites them. `false`: they are no handshake messages; the rest of the record is
+    /// worth nothing.
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        record_version: Version,
+        mut lead: Packets,
+        at: PacketNo,
+        when: Stamp,
+        out: &mut impl FnMut(Read),
+    ) -> bool {
+        lead.add(at);
+        while !bytes.is_empty() {
+            match &mut self.place {
+                Place::Head { buf, have, version, at: packets } => {
+                    if *have == 0 {
+                        *version = record_version;
+                    }
+                    packets.add_all(&lead);
+                    let n = bytes.len().min(buf.len() - *have);
+                    let (head, rest) = bytes.split_at_checked(n).unwrap_or((bytes, &[]));
+                    if let Some(room) = buf.get_mut(*have..*have + head.len()) {
+                        room.copy_from_slice(head);
+                    }
+                    *have += head.len();
+                    bytes = rest;
+                    let kind = HandshakeType(buf[0]);
+                    if !kind.is_known() {
+                        let packets = std::mem::take(packets);
+                        self.place = Place::start();
+                        out(Read {
+                            unit: Unit::Malformed("an unknown handshake message"),
+                            at: packets,
+                            when,
+                        });
+                        return false;
+                    }
+                    if *have < buf.len() {
+                        return true;
+                    }
+                    let want = u32::from_be_bytes([0, buf[1], buf[2], buf[3]]) as usize;
+                    let (version, packets) = (*version, std::mem::take(packets));
+                    if want > self.limit {
+                        self.place = Place::Lost(want);
+                        out(Read {
+                            unit: Unit::Malformed("a handshake message over the limit"),
+                            at: packets,
+                            when,
+                        });
+                    } else {
+                        self.start(kind, version, want, bytes.len(), packets);
+                    }
+                }
+                Place::Body(partial) => {
+                    let n = bytes.len().min(partial.want - partial.body.len());
+                    let (mine, rest) = bytes.split_at_checked(n).unwrap_or((bytes, &[]));
+                    let room = partial.body.capacity() - partial.body.len();
+                    if room < mine.len() {
+                        // Doubling, but never beyond the message.
+                        let more = partial.body.len().max(mine.len()).min(partial.want - partial.body.len());
+                        partial.body.reserve_exact(more);
+                    }
+                    partial.body.extend_from_slice(mine);
+                    partial.at.add_all(&lead);
+                    bytes = rest;
+                }
+                Place::Lost(left) => {
+                    let n = bytes.len().min(*left);
+                    *left -= n;
+                    bytes = bytes.get(n..).unwrap_or_default();
+                }
+            }
+            if self.finish(when, out) {
+                lead = at.into();
+            }
+        }
+        true
+    }
+
+    fn start(&mut self, kind: HandshakeType, record_version: Version, want: usize, near: usize, at: Packets) {
+        if self.cut.as_ref().is_some_and(|cut| cut.body.len() + want > self.limit) {
+            self.cut = None;
+        }
+        let body = Vec::with_capacity(want.min(near));
+        self.place = Place::Body(Partial { kind, record_version, want, body, at });
+    }
+
+    /// Reports the message under way if it is complete, and says whether one has ended.
+    fn finish(&mut self, when: Stamp, out: &mut impl FnMut(Read)) -> bool {
+        match &mut self.place {
+            Place::Body(partial) if partial.body.len() == partial.want => {
+                let Some(Partial { kind, record_version, body, at, .. }) = self.take() else { return false };
+                out(Read { unit: Unit::Handshake { kind, record_version, body }, at, when });
+                true
+            }
+            Place::Lost(0) => {
+                self.place = Place::start();
+                true
+            }
+            _ => false,
+        }
+    }
+}
