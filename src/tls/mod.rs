@@ -7,6 +7,11 @@
 pub mod cert;
 pub mod chain;
 pub mod codes;
+pub mod der;
 pub mod hello;
 pub mod message;
+pub mod names;
+pub mod ocsp;
 pub mod record;
+pub mod signature;
+pub mod trust;
