@@ -1,6 +1,18 @@
 //! The certificate fields that causes read.
+//!
+//! Reading never fails: what can be read is, and [`Certificate::damage`] says what could not.
+
+mod cache;
+mod extensions;
+mod name;
+mod read;
+
+pub use cache::CertCache;
+pub use name::same as same_name;
+pub(in crate::tls) use read::{algorithm_name, hex, key_kind as read_key_kind};
 
 use crate::base::Stamp;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -89,6 +101,10 @@ pub struct NameConstraints {
     pub permitted_dns: Vec<String>,
     /// Excluded dNSName subtrees.
     pub excluded_dns: Vec<String>,
+    /// Permitted iPAddress subtrees: address and mask.
+    pub permitted_ips: Vec<(IpAddr, IpAddr)>,
+    /// Excluded iPAddress subtrees.
+    pub excluded_ips: Vec<(IpAddr, IpAddr)>,
     /// Subtrees of other kinds.
     pub others: usize,
 }
@@ -122,4 +138,63 @@ pub enum KeyKind {
     /// Unreadable.
     #[default]
     Unreadable,
+}
+
+impl Certificate {
+    /// Subject and issuer are the same name.
+    pub fn is_self_issued(&self) -> bool {
+        !self.subject_der.is_empty() && self.subject_der == self.issuer_der
+    }
+
+    /// Self-issued, and its own key signed it. Costs a signature check (30 to 200 µs).
+    pub fn is_self_signed(&self) -> bool {
+        self.is_self_issued() && self.signed_by(self).holds()
+    }
+
+    /// Whether this certificate's signature is `issuer`'s. Names are not compared.
+    pub fn signed_by(&self, issuer: &Certificate) -> super::signature::Verdict {
+        let signed = self.der.get(self.tbs.clone()).unwrap_or_default();
+        super::signature::verify(&issuer.key.spki, &self.signature_algorithm_der, signed, &self.signature)
+    }
+
+    /// May issue certificates (RFC 5280 section 4.2.1.9): cA is set, or it is a version 1
+    /// certificate, which could not say so.
+    pub fn is_ca(&self) -> bool {
+        match self.basic_constraints {
+            Some((ca, _)) => ca,
+            None => self.version == 1,
+        }
+    }
+
+    /// Bit `bit` of keyUsage, 0 = digitalSignature; `None` where the extension is absent.
+    pub fn may(&self, bit: u8) -> Option<bool> {
+        self.key_usage.map(|usage| usage >> bit & 1 == 1)
+    }
+
+    /// The name by which a person would tell this certificate from others: its subject, else its
+    /// first alternative name, else its serial number.
+    pub fn called(&self) -> String {
+        if !self.subject.is_empty() {
+            return self.subject.clone();
+        }
+        match self.alt_names.as_ref().and_then(|names| names.dns.first()) {
+            Some(name) => name.clone(),
+            None => format!("serial {}", self.serial),
+        }
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa(bits) => write!(f, "RSA {bits}"),
+            Self::Ec(curve) => write!(f, "EC {curve}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Ed448 => f.write_str("Ed448"),
+            Self::MlDsa(set) => write!(f, "ML-DSA-{set}"),
+            Self::Dsa(bits) => write!(f, "DSA {bits}"),
+            Self::Other(oid) => write!(f, "algorithm {oid}"),
+            Self::Unreadable => f.write_str("unreadable"),
+        }
+    }
 }

@@ -1,0 +1,267 @@
+//! From DER bytes to a [`Certificate`].
+
+use super::super::der::{Der, bit_string, bits, dotted, small, tag, time};
+use super::{Certificate, KeyKind, PublicKey, extensions, name};
+use crate::base::Stamp;
+use std::fmt::Write;
+use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+impl Certificate {
+    /// Reads a certificate (RFC 5280 section 4.1). Never fails: the fields that can be read are
+    /// filled, the others stay empty (dates at the epoch), and `damage` says what is wrong first.
+    pub fn parse(der: &[u8]) -> Self {
+        let mut cert = empty(der);
+        let own = walk(der, &mut cert).err().map(str::to_owned).or(cert.damage.take());
+        cert.damage = own.or_else(|| strict(der));
+        cert
+    }
+}
+
+/// All fields empty but the bytes and their hash.
+fn empty(der: &[u8]) -> Certificate {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+    let mut sha256 = [0; 32];
+    if let Some(bytes) = digest.as_ref().first_chunk() {
+        sha256 = *bytes;
+    }
+    Certificate {
+        der: Arc::from(der),
+        sha256,
+        serial: String::new(),
+        subject: String::new(),
+        issuer: String::new(),
+        subject_der: Vec::new(),
+        issuer_der: Vec::new(),
+        not_before: Stamp::default(),
+        not_after: Stamp::default(),
+        common_name: None,
+        alt_names: None,
+        key: PublicKey::default(),
+        signature_algorithm: String::new(),
+        signature_algorithm_der: Vec::new(),
+        tbs: 0..0,
+        signature: Vec::new(),
+        version: 1,
+        basic_constraints: None,
+        key_usage: None,
+        extended_key_usage: None,
+        authority_key_id: None,
+        subject_key_id: None,
+        name_constraints: None,
+        unknown_critical: Vec::new(),
+        must_staple: false,
+        ocsp_urls: Vec::new(),
+        crl_urls: Vec::new(),
+        issuer_urls: Vec::new(),
+        scts: (0, None),
+        has_policies: false,
+        damage: None,
+    }
+}
+
+/// What a strict parser holds against bytes that the walk could read.
+fn strict(der: &[u8]) -> Option<String> {
+    match X509Certificate::from_der(der) {
+        Ok((rest, _)) if rest.is_empty() => None,
+        Ok((rest, _)) => Some(format!("{} bytes follow the certificate", rest.len())),
+        Err(err) => Some(format!("strict reading fails: {err}")),
+    }
+}
+
+/// Reads field by field; what is wrong with the first one that cannot be read.
+fn walk(der: &[u8], cert: &mut Certificate) -> Result<(), &'static str> {
+    let outer = Der(der)
+        .want(tag::SEQUENCE)
+        .ok_or("no complete ASN.1 SEQUENCE; the bytes end early or are no certificate")?;
+    let mut fields = outer.inside();
+    let tbs = fields.want(tag::SEQUENCE).ok_or("the tbsCertificate is unreadable")?;
+    let start = outer.whole.len() - outer.body.len();
+    cert.tbs = start..start + tbs.whole.len();
+    if let Some(algorithm) = fields.want(tag::SEQUENCE) {
+        cert.signature_algorithm = algorithm_name(algorithm.whole);
+        cert.signature_algorithm_der = algorithm.whole.to_vec();
+        if let Some(signature) = fields.want(tag::BIT_STRING).and_then(|signature| bit_string(signature.body))
+        {
+            cert.signature = signature.to_vec();
+        }
+    }
+
+    let mut fields = tbs.inside();
+    if let Some(version) = fields.want(tag::context(0)) {
+        let number = version.inside().want(tag::INTEGER).and_then(|number| small(number.body));
+        cert.version = number.ok_or("the version is unreadable")?.saturating_add(1);
+    }
+    let serial = fields.want(tag::INTEGER).ok_or("the serialNumber is unreadable")?;
+    cert.serial = hex(serial.body);
+    let inner = fields.want(tag::SEQUENCE).ok_or("the inner signature algorithm is unreadable")?;
+    let issuer = fields.want(tag::SEQUENCE).ok_or("the issuer is unreadable")?;
+    cert.issuer_der = issuer.whole.to_vec();
+    let issuer_text = name::read(&issuer);
+    let broken_issuer = issuer_text.is_none();
+    cert.issuer = issuer_text.unwrap_or_default().0;
+    let validity = fields.want(tag::SEQUENCE).ok_or("the validity is unreadable")?;
+    let mut dates = validity.inside();
+    let not_before = dates.next().and_then(|date| time(&date));
+    let not_after = dates.next().and_then(|date| time(&date));
+    cert.not_before = not_before.unwrap_or_default();
+    cert.not_after = not_after.unwrap_or_default();
+    let subject = fields.want(tag::SEQUENCE).ok_or("the subject is unreadable")?;
+    cert.subject_der = subject.whole.to_vec();
+    let subject_text = name::read(&subject);
+    let broken_subject = subject_text.is_none();
+    (cert.subject, cert.common_name) = subject_text.unwrap_or_default();
+    let spki = fields.want(tag::SEQUENCE).ok_or("the subjectPublicKeyInfo is unreadable")?;
+    cert.key = PublicKey { kind: key_kind(spki.whole), spki: spki.whole.to_vec() };
+    let _ = fields.want(tag::context_primitive(1)); // issuerUniqueID
+    let _ = fields.want(tag::context_primitive(2)); // subjectUniqueID
+    let list = fields.want(tag::context(3));
+    if let Some(list) = &list {
+        extensions::read(list, cert);
+    }
+
+    let checks = [
+        (broken_issuer, "the issuer is no sequence of names"),
+        (not_before.is_none(), "notBefore is no date"),
+        (not_after.is_none(), "notAfter is no date"),
+        (broken_subject, "the subject is no sequence of names"),
+        (cert.key.kind == KeyKind::Unreadable, "the public key is unreadable"),
+        (list.is_none() && !fields.is_empty(), "the extensions are unreadable"),
+        (!fields.is_empty(), "bytes follow the extensions"),
+        (cert.signature_algorithm_der.is_empty(), "the signature algorithm is unreadable"),
+        (cert.signature.is_empty(), "the signature is absent"),
+        (
+            inner.whole != cert.signature_algorithm_der.as_slice(),
+            "the signed and the outer signature algorithm differ (RFC 5280 section 4.1.1.2)",
+        ),
+    ];
+    match checks.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, says)) => Err(says),
+        None => Ok(()),
+    }
+}
+
+/// Upper-case hexadecimal of an integer's contents, a leading zero octet left out.
+pub(in crate::tls) fn hex(integer: &[u8]) -> String {
+    let digits = match integer {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    let mut text = String::with_capacity(digits.len() * 2);
+    for octet in digits.iter().take(64) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{octet:02X}");
+    }
+    text
+}
+
+/// Kind and size of the key in a SubjectPublicKeyInfo.
+pub(in crate::tls) fn key_kind(spki: &[u8]) -> KeyKind {
+    read_key(spki).unwrap_or(KeyKind::Unreadable)
+}
+
+fn read_key(spki: &[u8]) -> Option<KeyKind> {
+    let mut fields = Der(spki).want(tag::SEQUENCE)?.inside();
+    let mut algorithm = fields.want(tag::SEQUENCE)?.inside();
+    let oid = algorithm.want(tag::OID)?.body;
+    let key = bit_string(fields.want(tag::BIT_STRING)?.body)?;
+    Some(match oid {
+        // rsaEncryption, id-RSASSA-PSS
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01 | 0x0a] => {
+            let mut numbers = Der(key).want(tag::SEQUENCE)?.inside();
+            let modulus = numbers.want(tag::INTEGER)?;
+            numbers.want(tag::INTEGER)?;
+            KeyKind::Rsa(bits(modulus.body))
+        }
+        // id-ecPublicKey
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => KeyKind::Ec(match algorithm.want(tag::OID) {
+            Some(curve) => match curve.body {
+                [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07] => "P-256".to_owned(),
+                [0x2b, 0x81, 0x04, 0x00, 0x22] => "P-384".to_owned(),
+                [0x2b, 0x81, 0x04, 0x00, 0x23] => "P-521".to_owned(),
+                [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d] => "SM2".to_owned(),
+                other => dotted(other),
+            },
+            None => "explicit".to_owned(),
+        }),
+        [0x2b, 0x65, 0x70] => KeyKind::Ed25519,
+        [0x2b, 0x65, 0x71] => KeyKind::Ed448,
+        // id-ml-dsa-44, -65, -87 (RFC 9881)
+        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11] => KeyKind::MlDsa(44),
+        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12] => KeyKind::MlDsa(65),
+        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13] => KeyKind::MlDsa(87),
+        // id-dsa: the prime is the first parameter
+        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => {
+            let parameters = algorithm.want(tag::SEQUENCE);
+            let prime = parameters.and_then(|parameters| parameters.inside().want(tag::INTEGER));
+            KeyKind::Dsa(prime.map_or(0, |prime| bits(prime.body)))
+        }
+        other => KeyKind::Other(dotted(other)),
+    })
+}
+
+/// The customary name of a signature algorithm, given its AlgorithmIdentifier; the dotted OID
+/// where it has none, empty where there is no OID.
+pub(in crate::tls) fn algorithm_name(identifier: &[u8]) -> String {
+    let Some(algorithm) = Der(identifier).want(tag::SEQUENCE) else { return String::new() };
+    let mut inside = algorithm.inside();
+    let Some(oid) = inside.want(tag::OID) else { return String::new() };
+    let known = match oid.body {
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, rest @ ..] => match rest {
+            [0x02] => "md2WithRSAEncryption",
+            [0x03] => "md4WithRSAEncryption",
+            [0x04] => "md5WithRSAEncryption",
+            [0x05] => "sha1WithRSAEncryption",
+            [0x0a] => return pss_name(inside),
+            [0x0b] => "sha256WithRSAEncryption",
+            [0x0c] => "sha384WithRSAEncryption",
+            [0x0d] => "sha512WithRSAEncryption",
+            [0x0e] => "sha224WithRSAEncryption",
+            _ => return dotted(oid.body),
+        },
+        [0x2b, 0x0e, 0x03, 0x02, 0x1d] => "sha1WithRSAEncryption",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01] => "ecdsa-with-SHA1",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, hash] => match hash {
+            1 => "ecdsa-with-SHA224",
+            2 => "ecdsa-with-SHA256",
+            3 => "ecdsa-with-SHA384",
+            4 => "ecdsa-with-SHA512",
+            _ => return dotted(oid.body),
+        },
+        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x03] => "dsa-with-SHA1",
+        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, which] => match which {
+            0x01 => "dsa-with-SHA224",
+            0x02 => "dsa-with-SHA256",
+            0x09 => "ecdsa-with-SHA3-224",
+            0x0a => "ecdsa-with-SHA3-256",
+            0x0b => "ecdsa-with-SHA3-384",
+            0x0c => "ecdsa-with-SHA3-512",
+            0x11 => "ML-DSA-44",
+            0x12 => "ML-DSA-65",
+            0x13 => "ML-DSA-87",
+            _ => return dotted(oid.body),
+        },
+        [0x2b, 0x65, 0x70] => "Ed25519",
+        [0x2b, 0x65, 0x71] => "Ed448",
+        [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x75] => "SM2-with-SM3",
+        other => return dotted(other),
+    };
+    known.to_owned()
+}
+
+/// RSASSA-PSS with the hash of its parameters (RFC 4055 section 3.1; absent means SHA-1).
+fn pss_name(mut parameters: Der<'_>) -> String {
+    let hash = parameters
+        .want(tag::SEQUENCE)
+        .and_then(|fields| fields.inside().want(tag::context(0)))
+        .and_then(|hash| hash.inside().want(tag::SEQUENCE))
+        .and_then(|hash| hash.inside().want(tag::OID));
+    match hash.map(|hash| hash.body) {
+        None => "RSASSA-PSS-SHA1".to_owned(),
+        Some([0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01]) => "RSASSA-PSS-SHA256".to_owned(),
+        Some([0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02]) => "RSASSA-PSS-SHA384".to_owned(),
+        Some([0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03]) => "RSASSA-PSS-SHA512".to_owned(),
+        Some([0x2b, 0x0e, 0x03, 0x02, 0x1a]) => "RSASSA-PSS-SHA1".to_owned(),
+        Some(other) => format!("RSASSA-PSS with {}", dotted(other)),
+    }
+}

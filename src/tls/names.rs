@@ -1,0 +1,226 @@
+//! Does a certificate cover the host asked for? (RFC 9525)
+
+use super::cert::{AltNames, Certificate, NameConstraints};
+use std::net::IpAddr;
+
+/// What comparing names gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// A name matches.
+    Covers,
+    /// The certificate names other hosts.
+    SanMismatch,
+    /// There is no subjectAltName; `common_name_fits` tells whether a verifier that still looks at
+    /// the common name would be content (RFC 9525 section 2 forbids looking).
+    NoSan {
+        /// The subject's common name matches.
+        common_name_fits: bool,
+    },
+    /// An address was asked for, and no iPAddress entry is it.
+    IpNotInSan,
+    /// A wildcard would match if it covered more, or fewer, labels than one.
+    WildcardDepth,
+}
+
+/// Compares the host asked for with the names of a certificate (RFC 9525 section 6). `host` may
+/// be an address literal, with or without brackets, and may end in a dot.
+pub fn covers(cert: &Certificate, host: &str) -> Cover {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if let Some(ip) = literal(host) {
+        return covers_ip(cert, ip);
+    }
+    let Some(names) = &cert.alt_names else {
+        let common_name_fits = cert.common_name.as_deref().is_some_and(|name| matches(name, host));
+        return Cover::NoSan { common_name_fits };
+    };
+    if names.dns.iter().any(|name| matches(name, host)) {
+        return Cover::Covers;
+    }
+    if names.dns.iter().any(|name| misses_by_depth(name, host)) {
+        return Cover::WildcardDepth;
+    }
+    if names.dns.is_empty() && names.ips.is_empty() && names.others == 0 {
+        return Cover::NoSan { common_name_fits: false };
+    }
+    Cover::SanMismatch
+}
+
+/// Compares an address asked for with the iPAddress entries (RFC 9525 section 6.5).
+pub fn covers_ip(cert: &Certificate, ip: IpAddr) -> Cover {
+    match &cert.alt_names {
+        Some(AltNames { ips, .. }) if ips.contains(&ip) => Cover::Covers,
+        Some(_) => Cover::IpNotInSan,
+        None => {
+            let fits = cert.common_name.as_deref().and_then(literal) == Some(ip);
+            Cover::NoSan { common_name_fits: fits }
+        }
+    }
+}
+
+/// The host as an address, if it is one.
+pub fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok()
+}
+
+/// One presented name against the host: equal but for case, or a wildcard that is the whole
+/// leftmost label and stands for exactly one label (RFC 9525 section 6.3). The wildcard needs two
+/// labels behind it, as every verifier demands.
+fn matches(presented: &str, host: &str) -> bool {
+    let presented = presented.strip_suffix('.').unwrap_or(presented);
+    if presented.is_empty() || host.is_empty() {
+        return false;
+    }
+    if presented.eq_ignore_ascii_case(host) {
+        return !presented.contains('*');
+    }
+    let Some(parent) = presented.strip_prefix("*.") else { return false };
+    let Some((label, rest)) = host.split_once('.') else { return false };
+    !label.is_empty() && parent.contains('.') && !parent.contains('*') && parent.eq_ignore_ascii_case(rest)
+}
+
+/// A wildcard whose parent is the host itself, or an ancestor of it by more than one label.
+fn misses_by_depth(presented: &str, host: &str) -> bool {
+    let presented = presented.strip_suffix('.').unwrap_or(presented);
+    let Some(parent) = presented.strip_prefix("*.") else { return false };
+    if !parent.contains('.') {
+        return false;
+    }
+    parent.eq_ignore_ascii_case(host) || under(host, parent)
+}
+
+/// `host` ends in `.parent`.
+fn under(host: &str, parent: &str) -> bool {
+    let (host, parent) = (host.as_bytes(), parent.as_bytes());
+    let Some(cut) = host.len().checked_sub(parent.len()) else { return false };
+    let Some((front, back)) = host.split_at_checked(cut) else { return false };
+    front.last() == Some(&b'.') && back.eq_ignore_ascii_case(parent)
+}
+
+/// The first name of the leaf that a CA's constraints forbid, and the subtree that does
+/// (RFC 5280 section 4.2.1.10). Kinds other than dNSName and iPAddress are not judged.
+pub fn forbidden(constraints: &NameConstraints, leaf: &Certificate) -> Option<String> {
+    let names = leaf.alt_names.as_ref()?;
+    // Bounded work whatever the lists' lengths: a million comparisons at most.
+    let subtrees = constraints.permitted_dns.len() + constraints.excluded_dns.len();
+    let most = 1_000_000 / subtrees.max(1);
+    for name in names.dns.iter().take(most) {
+        let bare = name.strip_prefix("*.").unwrap_or(name);
+        if let Some(tree) = constraints.excluded_dns.iter().find(|tree| within(bare, tree)) {
+            return Some(format!("{name} is in the excluded subtree {tree}"));
+        }
+        if !constraints.permitted_dns.is_empty()
+            && !constraints.permitted_dns.iter().any(|tree| within(bare, tree))
+        {
+            return Some(format!("{name} is in no permitted subtree ({})", few(&constraints.permitted_dns)));
+        }
+    }
+    for ip in names.ips.iter().take(1_000) {
+        if constraints.excluded_ips.iter().take(1_000).any(|net| inside(*ip, net)) {
+            return Some(format!("{ip} is in an excluded subtree"));
+        }
+        if !constraints.permitted_ips.is_empty()
+            && !constraints.permitted_ips.iter().take(1_000).any(|net| inside(*ip, net))
+        {
+            return Some(format!("{ip} is in no permitted subtree"));
+        }
+    }
+    None
+}
+
+/// A name in a dNSName subtree: itself or below it; a leading dot asks for below, as many CAs write.
+fn within(name: &str, tree: &str) -> bool {
+    match tree.strip_prefix('.') {
+        _ if tree.is_empty() => true,
+        Some(parent) => under(name, parent),
+        None => name.eq_ignore_ascii_case(tree) || under(name, tree),
+    }
+}
+
+fn inside(ip: IpAddr, (net, mask): &(IpAddr, IpAddr)) -> bool {
+    match (ip, net, mask) {
+        (IpAddr::V4(ip), IpAddr::V4(net), IpAddr::V4(mask)) => ip & mask == net & mask,
+        (IpAddr::V6(ip), IpAddr::V6(net), IpAddr::V6(mask)) => ip & mask == net & mask,
+        _ => false,
+    }
+}
+
+/// The first names of a list, for messages.
+pub fn few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(dns: &[&str], ips: &[&str]) -> Certificate {
+        let mut cert = Certificate::parse(&[]);
+        let dns = dns.iter().map(|&name| name.to_owned()).collect();
+        let ips = ips.iter().map(|ip| ip.parse().unwrap()).collect();
+        cert.alt_names = Some(AltNames { dns, ips, others: 0 });
+        cert
+    }
+
+    #[test]
+    fn names_match_as_rfc_9525_says() {
+        let cases = [
+            ("example.com", "example.com", Cover::Covers),
+            ("EXAMPLE.com", "example.COM", Cover::Covers),
+            ("example.com", "example.com.", Cover::Covers),
+            ("example.com.", "example.com", Cover::Covers),
+            ("*.example.com", "www.example.com", Cover::Covers),
+            ("*.example.com", "a.b.example.com", Cover::WildcardDepth),
+            ("*.example.com", "example.com", Cover::WildcardDepth),
+            ("*.com", "example.com", Cover::SanMismatch),
+            ("w*.example.com", "www.example.com", Cover::SanMismatch),
+            ("www.*.com", "www.example.com", Cover::SanMismatch),
+            ("*", "localhost", Cover::SanMismatch),
+            ("example.com", "example.org", Cover::SanMismatch),
+            ("example.com", "notexample.com", Cover::SanMismatch),
+            ("*.example.com", ".example.com", Cover::SanMismatch),
+            ("192.0.2.1", "192.0.2.1", Cover::IpNotInSan),
+        ];
+        for (presented, host, want) in cases {
+            let got = covers(&naming(&[presented], &[]), host);
+            let want = if host == ".example.com" { Cover::WildcardDepth } else { want };
+            assert_eq!(got, want, "{presented} for {host}");
+        }
+    }
+
+    #[test]
+    fn addresses_match_ip_entries_only() {
+        let cert = naming(&["example.com"], &["192.0.2.1", "2001:db8::1"]);
+        assert_eq!(covers(&cert, "192.0.2.1"), Cover::Covers);
+        assert_eq!(covers(&cert, "[2001:db8::1]"), Cover::Covers);
+        assert_eq!(covers(&cert, "192.0.2.2"), Cover::IpNotInSan);
+    }
+
+    #[test]
+    fn a_missing_san_is_told_apart_from_a_wrong_one() {
+        let mut cert = Certificate::parse(&[]);
+        cert.common_name = Some("example.com".to_owned());
+        assert_eq!(covers(&cert, "example.com"), Cover::NoSan { common_name_fits: true });
+        assert_eq!(covers(&cert, "example.org"), Cover::NoSan { common_name_fits: false });
+    }
+
+    #[test]
+    fn constraints_forbid_names_outside_their_subtrees() {
+        let leaf = naming(&["a.example.com"], &["192.0.2.1"]);
+        let permit =
+            |tree: &str| NameConstraints { permitted_dns: vec![tree.to_owned()], ..Default::default() };
+        assert_eq!(forbidden(&permit("example.com"), &leaf), None);
+        assert_eq!(forbidden(&permit(".example.com"), &leaf), None);
+        assert!(forbidden(&permit("example.org"), &leaf).is_some());
+        let exclude = NameConstraints { excluded_dns: vec!["example.com".to_owned()], ..Default::default() };
+        assert!(forbidden(&exclude, &leaf).is_some());
+        let net = ("192.0.2.0".parse().unwrap(), "255.255.255.0".parse().unwrap());
+        let nets = NameConstraints { excluded_ips: vec![net], ..Default::default() };
+        assert!(forbidden(&nets, &leaf).is_some());
+    }
+}

@@ -1,0 +1,295 @@
+//! Roots that a verifier trusts. Reads no files: whoever calls brings the bytes.
+
+use super::cert::{Certificate, same_name};
+use super::der::{Der, tag};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+/// Trusted roots, found by their subject.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    name: String,
+    /// Anchors by subject (DER). Most names have one.
+    by_subject: HashMap<Vec<u8>, Vec<Anchor>>,
+    count: usize,
+}
+
+/// A root as bytes, parsed when a path first reaches it.
+#[derive(Clone, Debug)]
+struct Anchor {
+    der: Bytes,
+    /// In Mozilla's programme, hence under the CA/Browser Forum's rules.
+    public: bool,
+    cert: Arc<OnceLock<Arc<Certificate>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Bytes {
+    Built(&'static [u8]),
+    Read(Arc<[u8]>),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Built(der) => der,
+            Self::Read(der) => der,
+        }
+    }
+}
+
+/// A root that a path may end in.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The certificate.
+    pub cert: Arc<Certificate>,
+    /// It is one of Mozilla's, hence under the CA/Browser Forum's rules.
+    pub public: bool,
+}
+
+/// Why bytes are no store of roots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustError {
+    /// Neither PEM with a CERTIFICATE block nor a DER certificate.
+    NoCertificate,
+    /// The base64 of the n-th CERTIFICATE block (from 1) does not decode.
+    BadPem(usize),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCertificate => {
+                f.write_str("no certificate inside (want PEM with BEGIN CERTIFICATE, or DER)")
+            }
+            Self::BadPem(n) => write!(f, "the base64 of certificate {n} does not decode"),
+        }
+    }
+}
+
+impl std::error::Error for TrustError {}
+
+impl Trust {
+    /// Where systems keep their roots as one PEM file, in the order to try.
+    pub const SYSTEM_FILES: [&str; 6] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+        "/usr/local/share/certs/ca-root-nss.crt",
+    ];
+
+    /// Roots kept at most: the largest stores in use have a few hundred.
+    pub const MOST: usize = 16_384;
+
+    /// No roots at all.
+    pub fn empty(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Mozilla's roots for TLS servers, as built in.
+    pub fn mozilla() -> Self {
+        let mut trust = Self::empty("mozilla");
+        for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            let der: &'static [u8] = der;
+            trust.insert(der, || Bytes::Built(der), true);
+        }
+        trust
+    }
+
+    /// Roots from a file's contents: PEM with any number of certificates, or one in DER.
+    /// `name` is for messages. Roots that are Mozilla's are known as public.
+    pub fn from_pem(name: &str, bytes: &[u8]) -> Result<Self, TrustError> {
+        let mut trust = Self::empty(name);
+        for der in certificates(bytes)? {
+            trust.add(&der);
+        }
+        Ok(trust)
+    }
+
+    /// Adds one root.
+    pub fn add(&mut self, der: &[u8]) {
+        let public = built_in(der);
+        self.insert(der, || Bytes::Read(Arc::from(der)), public);
+    }
+
+    fn insert(&mut self, der: &[u8], bytes: impl FnOnce() -> Bytes, public: bool) {
+        if self.count >= Self::MOST {
+            return;
+        }
+        let Some(subject) = subject(der) else { return };
+        let anchors = self.by_subject.entry(subject.to_vec()).or_default();
+        if anchors.iter().any(|anchor| *anchor.der == *der) {
+            return;
+        }
+        anchors.push(Anchor { der: bytes(), public, cert: Arc::default() });
+        self.count += 1;
+    }
+
+    /// Adds all roots of another store.
+    pub fn extend(&mut self, other: &Self) {
+        for (subject, anchors) in &other.by_subject {
+            let own = self.by_subject.entry(subject.clone()).or_default();
+            for anchor in anchors {
+                if self.count < Self::MOST && !own.iter().any(|known| *known.der == *anchor.der) {
+                    own.push(anchor.clone());
+                    self.count += 1;
+                }
+            }
+        }
+        if self.name.is_empty() {
+            self.name.clone_from(&other.name);
+        } else if !other.name.is_empty() && self.name != other.name {
+            self.name = format!("{} + {}", self.name, other.name);
+        }
+    }
+
+    /// What the store is called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Roots held.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// No root is held.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The roots of a name, compared byte by byte.
+    pub fn named(&self, subject: &[u8]) -> Vec<Root> {
+        self.by_subject.get(subject).into_iter().flatten().map(Anchor::root).collect()
+    }
+
+    /// As [`Trust::named`], with the comparison of RFC 5280 section 7.1. Walks all names.
+    pub fn named_alike(&self, subject: &[u8]) -> Vec<Root> {
+        let alike = self.by_subject.iter().filter(|(name, _)| same_name(name, subject));
+        alike.flat_map(|(_, anchors)| anchors.iter().map(Anchor::root)).collect()
+    }
+
+    /// Whether this very certificate is a root, and if so whether a public one.
+    pub fn holds(&self, cert: &Certificate) -> Option<bool> {
+        let anchors = self.by_subject.get(&cert.subject_der)?;
+        anchors.iter().find(|anchor| *anchor.der == *cert.der).map(|anchor| anchor.public)
+    }
+}
+
+impl Anchor {
+    fn root(&self) -> Root {
+        let cert = self.cert.get_or_init(|| Arc::new(Certificate::parse(&self.der)));
+        Root { cert: cert.clone(), public: self.public }
+    }
+}
+
+/// Whether these bytes are one of Mozilla's roots.
+fn built_in(der: &[u8]) -> bool {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().any(|root| root.as_ref() == der)
+}
+
+/// A certificate's subject, without reading the rest.
+fn subject(der: &[u8]) -> Option<&[u8]> {
+    let mut fields = Der(der).want(tag::SEQUENCE)?.inside().want(tag::SEQUENCE)?.inside();
+    let _ = fields.want(tag::context(0));
+    fields.want(tag::INTEGER)?; // serialNumber
+    fields.want(tag::SEQUENCE)?; // signature
+    fields.want(tag::SEQUENCE)?; // issuer
+    fields.want(tag::SEQUENCE)?; // validity
+    Some(fields.want(tag::SEQUENCE)?.whole)
+}
+
+/// The DER certificates in a file: every `CERTIFICATE`, `X509 CERTIFICATE` and `TRUSTED CERTIFICATE`
+/// block of PEM (RFC 7468; of the last the certificate only), or the one certificate in DER.
+/// At most [`Trust::MOST`].
+pub fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, TrustError> {
+    if bytes.first() == Some(&tag::SEQUENCE) {
+        return match Der(bytes).want(tag::SEQUENCE) {
+            Some(cert) if subject(cert.whole).is_some() => Ok(vec![cert.whole.to_vec()]),
+            _ => Err(TrustError::NoCertificate),
+        };
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let mut found = Vec::new();
+    let mut block: Option<String> = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(label) = line.strip_prefix("-----BEGIN ") {
+            block = label.ends_with("CERTIFICATE-----").then(String::new);
+        } else if line.starts_with("-----END ") {
+            let Some(base64) = block.take() else { continue };
+            let number = found.len() + 1;
+            let der = decode_base64(&base64).ok_or(TrustError::BadPem(number))?;
+            let cert = Der(&der).want(tag::SEQUENCE).ok_or(TrustError::BadPem(number))?;
+            found.push(cert.whole.to_vec());
+            if found.len() >= Trust::MOST {
+                break;
+            }
+        } else if let Some(block) = &mut block {
+            block.push_str(line);
+        }
+    }
+    if found.is_empty() { Err(TrustError::NoCertificate) } else { Ok(found) }
+}
+
+/// RFC 4648 section 4, white space ignored, padding optional.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut held, mut bits) = (0u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
+        }
+        held &= (1 << bits) - 1;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mozilla_roots_are_found_by_subject_and_are_public() {
+        let trust = Trust::mozilla();
+        assert!(trust.len() > 100);
+        let der = webpki_root_certs::TLS_SERVER_ROOT_CERTS[0].as_ref();
+        let cert = Certificate::parse(der);
+        assert_eq!(cert.damage, None);
+        assert_eq!(trust.holds(&cert), Some(true));
+        assert_eq!(trust.named(&cert.subject_der).len(), 1);
+        assert!(trust.named(b"nobody").is_empty());
+    }
+
+    #[test]
+    fn a_file_without_certificate_is_refused() {
+        let key = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert_eq!(Trust::from_pem("x", key).err(), Some(TrustError::NoCertificate));
+        assert_eq!(Trust::from_pem("x", b"").err(), Some(TrustError::NoCertificate));
+        let broken = b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
+        assert_eq!(Trust::from_pem("x", broken).err(), Some(TrustError::BadPem(1)));
+    }
+
+    #[test]
+    fn base64_decodes_with_and_without_padding() {
+        for (text, want) in [("TQ==", "M"), ("TWE", "Ma"), ("TWFu", "Man"), ("TW\nFu", "Man")] {
+            assert_eq!(decode_base64(text).as_deref(), Some(want.as_bytes()));
+        }
+        assert_eq!(decode_base64("T!"), None);
+    }
+}
