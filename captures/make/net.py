@@ -77,7 +77,7 @@ class Net:
             run(f"ip netns add {space}")
             self.on(space, "ip link set lo up")
             for scope in ("all", "default"):
-                self.on(space, f"sysctl -qw net.ipv6.conf.{scope}.disable_ipv6={0 if self.v6 else 1}")
+                self.on(space, f"sysctl -qw net.ipv6.conf.{scope}.disable_ipv6={0 if self.v6 and space != 'cn-path' else 1}")
                 self.on(space, f"sysctl -qw net.ipv6.conf.{scope}.accept_dad=0")
         self.on("cn-client", "sysctl -qw net.ipv4.tcp_timestamps=1")
         if self.other:

@@ -10,7 +10,7 @@ TO_443 = "-A FORWARD -p tcp --dport 443"
 BY_NAME = f"-m string --algo bm --string {NAME}"
 SYN, HELLO, RST = "tcp.flags.syn == 1 && tcp.flags.ack == 0", "tls.handshake.type == 1", "tcp.flags.reset == 1"
 SYNACK = "tcp.flags.syn == 1 && tcp.flags.ack == 1"
-BIG = ",".join(f"protocol-{n:03}" for n in range(120))
+BIG = ",".join(f"protocol-{n:03}" for n in range(120)) + ",http/1.1"
 
 
 def big_hello(lab):

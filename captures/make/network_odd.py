@@ -55,7 +55,7 @@ def vxlan(lab):
 def upload(lab):
     """A ClientHello longer than the link's MTU, handed to the link as one super-segment."""
     context = net.tls_context()
-    context.set_alpn_protocols([f"protocol-{n:03}" for n in range(280)])
+    context.set_alpn_protocols([f"protocol-{n:03}" for n in range(280)] + ["http/1.1"])
     sock, error = net.start_tls(lab.connect(), context=context)
     sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
     sock.recv(4096)

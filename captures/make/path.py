@@ -34,6 +34,13 @@ def ether(kind):
     return b"\x02\x00\x00\x00\x12\x02" + b"\x02\x00\x00\x00\x12\x01" + struct.pack("!H", kind)
 
 
+def untagged(frame):
+    """The kernel may have taken the outer tag off already."""
+    while frame[12:14] in (b"\x81\x00", b"\x88\xa8"):
+        frame = frame[:12] + frame[16:]
+    return frame
+
+
 IDS = itertools.count(1)
 OUTER = 20  # outer IPv4 header
 # Each row: the frame as it is on the tunnel's link, and the inner frame (or None) read back from it.
@@ -41,8 +48,8 @@ OUTER = 20  # outer IPv4 header
 ends = lambda up: (A, B) if up else (B, A)
 v4 = lambda proto, payload, up: ether(0x0800) + ipv4(proto, payload, *ends(up))
 WRAPS = {
-    "vlan": (lambda f, up: f[:12] + b"\x81\x00\x00\x65" + f[12:], lambda t: t[:12] + t[16:]),
-    "qinq": (lambda f, up: f[:12] + b"\x88\xa8\x00\x0a\x81\x00\x00\x65" + f[12:], lambda t: t[:12] + t[20:]),
+    "vlan": (lambda f, up: f[:12] + b"\x81\x00\x00\x65" + f[12:], lambda t: untagged(t)),
+    "qinq": (lambda f, up: f[:12] + b"\x88\xa8\x00\x0a\x81\x00\x00\x65" + f[12:], lambda t: untagged(t)),
     "mpls": (lambda f, up: ether(0x8847) + struct.pack("!II", 1001 << 12 | 62, 2002 << 12 | 1 << 8 | 62) + f[14:],
              lambda t: t[22:]),
     "gre": (lambda f, up: v4(47, b"\0\0" + f[12:14] + f[14:], up), lambda t: t[14 + OUTER + 4:]),
@@ -104,7 +111,7 @@ def main():
             if frame[12:14] == b"\x08\x06" or (wrap in ("mpls", "pppoe") and frame[12:14] not in (b"\x88\x47", b"\x88\x64")):
                 return frame
             inner = out_of(frame)
-            return inner if wrap in WHOLE_FRAME_INSIDE else headers[up, inner[0] >> 4] + inner
+            return inner if wrap in WHOLE_FRAME_INSIDE else headers.get((up, inner[0] >> 4), b"") + inner
 
         hops = {socks[0]: (socks[1], True, enter), socks[1]: (socks[0], False, leave),
                 socks[2]: (socks[3], True, leave), socks[3]: (socks[2], False, enter)}

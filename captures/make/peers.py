@@ -68,6 +68,8 @@ def smtp(client):
                 return
         elif word == b"QUIT":
             say("221 2.0.0 Bye")
+            if isinstance(client, ssl.SSLSocket):
+                client.unwrap()
             break
         else:
             say("502 5.5.1 Command not recognized")
