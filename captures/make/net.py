@@ -2,7 +2,7 @@
 
     cn-client  192.168.10.2, 2001:db8:10::2       a second inside host, cn-other, is 192.168.10.3
     cn-gw      192.168.10.1 | 203.0.113.1         NAT, firewall, resolver; 2001:db8:10::1 | 2001:db8:113::1
-    cn-path    copies frames with a delay each way; can drop, encapsulate and decapsulate them
+    cn-path    copies frames with a delay each way; can encapsulate and decapsulate them
     cn-server  203.0.113.10 .20 .30, 198.51.100.10, 2001:db8:113::10
 
 Captures are taken on the gateway's inside link (in0) or its outside link (out0). Nothing leaves the namespaces.

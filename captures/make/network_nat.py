@@ -4,7 +4,7 @@ import time
 
 import net
 from net import CLIENT, NAT, OTHER, WEB
-from scenes import Attempt, Scene, View, completed, curl, failed
+from scenes import Scene, View, completed, failed
 
 SYN, HELLO, RST = "tcp.flags.syn == 1 && tcp.flags.ack == 0", "tls.handshake.type == 1", "tcp.flags.reset == 1"
 SYNACK = "tcp.flags.syn == 1 && tcp.flags.ack == 1"

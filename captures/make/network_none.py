@@ -6,7 +6,7 @@ import struct
 import time
 
 import net
-from net import CLIENT, CLOSED, ELSEWHERE, NAME, NAT, WEB, WEB6
+from net import CLIENT, CLOSED, ELSEWHERE, NAME, WEB, WEB6
 from scenes import Attempt, Scene, View, completed, curl
 
 SYN, HELLO, RST, FIN = ("tcp.flags.syn == 1 && tcp.flags.ack == 0", "tls.handshake.type == 1", "tcp.flags.reset == 1",

@@ -54,14 +54,12 @@ def payload(packet):
 
 
 def swapped(packets):
-    """Each pair of neighbours from the same side that carry data changes places; the times stay in order."""
-    packets, n = list(packets), 0
-    while n + 1 < len(packets):
-        one, two = packets[n], packets[n + 1]
-        if from_client(one) == from_client(two) and payload(one) > 0 and payload(two) > 0:
-            packets[n], packets[n + 1] = (*one[:2], *two[2:]), (*two[:2], *one[2:])
-            n += 1
-        n += 1
+    """Of the server's data segments each second one comes before the first; the times stay in order."""
+    packets = list(packets)
+    data = [n for n, packet in enumerate(packets) if payload(packet) > 0 and not from_client(packet)]
+    for n, m in zip(data[::2], data[1::2]):
+        one, two = packets[n], packets[m]
+        packets[n], packets[m] = (*one[:2], *two[2:]), (*two[:2], *one[2:])
     return packets
 
 
@@ -139,7 +137,7 @@ ROWS = [
     Odd("client-only", GOOD, "only the client's packets were captured", rewrite(lambda p: [x for x in p if from_client(x)]), [HELLO], [INCOMPLETE]),
     Odd("server-only", GOOD, "only the server's packets were captured", rewrite(lambda p: [x for x in p if not from_client(x)]),
         ["frame.number == 1"], [INCOMPLETE]),
-    Odd("reordered", BIG, "neighbouring data segments changed places", rewrite(swapped), [HELLO], [completed()]),
+    Odd("reordered", BIG, "neighbouring data segments of the server changed places", rewrite(swapped), [HELLO], [completed()]),
     Odd("stored-out-of-order", GOOD, "the packets are stored out of the order of their times", rewrite(backwards_clock), ["tcp"], [completed()]),
     Odd("duplicated", GOOD, "every packet was captured twice", rewrite(doubled), [HELLO], [completed()]),
     Odd("duplicated-failure", RESET, "every packet was captured twice", rewrite(doubled), [HELLO, "tcp.flags.reset == 1"],

@@ -3,7 +3,7 @@
     path.py DELAY_MS DELAY6_MS WRAP LEFT RIGHT             one hop
     path.py DELAY_MS DELAY6_MS WRAP LEFT T0 T1 RIGHT       two hops; between T0 and T1 every IP packet is encapsulated
 
-WRAP is "-", one of `WRAPS`, or a rule of loss for the one-hop path (see `LOSSES`).
+WRAP is "-" or one of `WRAPS`.
 """
 
 import heapq
@@ -69,25 +69,8 @@ WRAPS = {
 WHOLE_FRAME_INSIDE = ("vlan", "qinq", "geneve", "erspan")
 
 
-class Swap:
-    """Each second frame with a payload overtakes the one before it (server to client)."""
-
-    def __init__(self):
-        self.seen = 0
-
-    def __call__(self, frame, up):
-        if up or len(frame) < 200:
-            return 0
-        self.seen += 1
-        return 0.004 if self.seen % 2 else 0
-
-
-LOSSES = {"swap": Swap}  # extra delay in seconds, or None to lose the frame
-
-
 def main():
     delay, delay6, wrap, links = float(sys.argv[1]) / 1e3, float(sys.argv[2]) / 1e3, sys.argv[3], sys.argv[4:]
-    late = LOSSES[wrap]() if wrap in LOSSES else lambda frame, up: 0
     socks = []
     for link in links:
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -124,11 +107,8 @@ def main():
             if kind == 4:  # PACKET_OUTGOING: our own
                 continue
             to, up, change = hops[s]
-            extra = late(frame, up)
-            if extra is None:
-                continue
             hold = delay6 if frame[12:14] == b"\x86\xdd" else delay
-            heapq.heappush(queue, (time.monotonic() + hold + extra, next(order), to, change(frame, up)))
+            heapq.heappush(queue, (time.monotonic() + hold, next(order), to, change(frame, up)))
         while queue and queue[0][0] <= time.monotonic():
             _, _, to, frame = heapq.heappop(queue)
             try:
