@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Makes the captures of network failures: `network.py [WORD …]` plays the scenes whose capture names hold a WORD.
+
+Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, curl, dig, tcpdump, tshark, ethtool.
+"""
+
+import importlib
+import sys
+import traceback
+
+import net
+import scenes
+
+TABLES = ["network_firewall", "network_nat", "network_dns", "network_none", "network_odd"]
+
+
+def main(words):
+    net.certificates()
+    bad = 0
+    for table in TABLES:
+        for scene in importlib.import_module(table).SCENES:
+            if words and not any(word in view.name for word in words for view in scene.views):
+                continue
+            try:
+                scenes.play(scene, table)
+            except Exception as error:
+                bad += 1
+                print(f"  FAILED {scene.views[0].name}: {error}")
+                if not isinstance(error, (RuntimeError, AssertionError)):
+                    traceback.print_exc()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""A table's row, how it is run, captured, labelled and checked."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import time
+
+import net
+
+
+@dataclasses.dataclass
+class Attempt:
+    """One TLS attempt as its author knows it to be."""
+    outcome: str
+    cause: str = ""
+    reason: str = ""
+    side: str = ""
+    visible: bool = True
+    also: tuple = ()
+    stage: str = ""
+
+
+@dataclasses.dataclass
+class View:
+    """One capture of a scene: where it was taken, what is true of it, where to look (tshark filters)."""
+    name: str
+    vantage: str
+    why: str
+    look_at: list
+    attempts: list
+    only: str = net.QUIET
+    place: object = None  # a link of the gateway, or (namespace, link); default by vantage
+    tcpdump: tuple = ()
+
+
+@dataclasses.dataclass
+class Scene:
+    client: object  # a command line for cn-client, or a function of Net that returns what the client printed
+    expect: str     # regular expression for "exit N: what the client printed"
+    views: list
+    net: dict = dataclasses.field(default_factory=dict)
+    server: object = None       # a function of Net; default: nginx
+    gateway: list = dataclasses.field(default_factory=list)  # commands on the gateway
+    tools: str = "nginx, curl"
+    settle: float = 0.5
+
+
+def completed(**more):
+    return Attempt("completed", **more)
+
+
+def failed(cause, reason, side="path", visible=True, also=(), **more):
+    return Attempt("failed", cause, reason, side, visible, tuple(also), **more)
+
+
+def curl(options="", url=f"https://{net.NAME}/", address=net.WEB):
+    pin = f"--resolve {net.NAME}:443:{address} " if address else ""
+    return f"curl -sS -o /dev/null --cacert {net.ROOT} {pin}{options} {url}"
+
+
+VERSIONS = {
+    "nginx": (["nginx", "-v"], r"nginx/(\S+)"), "curl": (["curl", "--version"], r"curl (\S+)"),
+    "iptables": (["iptables", "--version"], r"v(\S+)"), "OpenSSL": (["openssl", "version"], r"OpenSSL (\S+)"),
+    "Python": (["python3", "--version"], r"Python (\S+)"), "dnsmasq": (["dnsmasq", "--version"], r"version (\S+)"),
+    "gnutls-cli": (["gnutls-cli", "--version"], r"gnutls-cli (\S+)"), "conntrack": (["conntrack", "--version"], r"v(\S+)"),
+    "dig": (["dig", "-v"], r"DiG (\d[\d.]*)"), "editcap": (["editcap", "--version"], r"(\d+\.\d+\.\d+)"),
+    "nftables": (["nft", "--version"], r"v(\S+)"), "tcpdump": (["tcpdump", "--version"], r"version (\S+)"),
+    "OpenSSH": (["ssh", "-V"], r"OpenSSH_([^ ,]+)"),
+}
+
+
+def tools(names):
+    """"nginx, curl" -> "nginx 1.22.1, curl 7.88.1"."""
+    said = []
+    for name in re.split(r",\s*", names):
+        command, pattern = VERSIONS.get(name, (None, None))
+        if not command:
+            said.append(name)
+            continue
+        done = subprocess.run(command, capture_output=True, text=True)
+        said.append(f"{name} {re.search(pattern, done.stdout + done.stderr).group(1)}")
+    return ", ".join(said)
+
+
+def play(scene, table):
+    """Runs one scene and leaves its captures and labels; raises when the client did not say what was expected."""
+    with net.Net(**scene.net) as lab:
+        (scene.server or net.Net.web)(lab)
+        for command in scene.gateway:
+            lab.on("cn-gw", command)
+        lab.on("cn-gw", "conntrack -F", ok=False)
+        dumps = []
+        for view in scene.views:
+            place = view.place or {"inside": "in0", "outside": "out0"}[view.vantage]
+            dumps.append(lab.capture(place, net.CAPTURES / f"{view.name}.pcap", view.only, view.tcpdump))
+        if callable(scene.client):
+            said = scene.client(lab)
+        else:
+            done = lab.on("cn-client", scene.client, ok=False)
+            said = f"exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
+        said = " ".join(said.split())
+        time.sleep(scene.settle)
+        for dump in dumps:
+            lab.stop(dump)
+    if not re.search(scene.expect, said):
+        raise RuntimeError(f"{scene.views[0].name}: expected /{scene.expect}/, the client said: {said}")
+    for view in scene.views:
+        label(view, f"make/{table}.py; {tools(scene.tools)}", said)
+
+
+def label(view, made_by, said="", suffix=".pcap"):
+    """Writes the label beside the capture and checks both against what tshark reads."""
+    capture = net.CAPTURES / f"{view.name}{suffix}"
+    size = capture.stat().st_size
+    assert size < 50_000, f"{view.name}: {size} bytes"
+    packets, complaint = numbers(capture, "frame")
+    assert packets, f"{view.name}: empty"
+    look = []
+    for wanted in view.look_at:
+        found, _ = numbers(capture, wanted)
+        assert found, f"{view.name}: no packet matches {wanted}"
+        look += found[:3]
+    streams = tls_streams(capture)
+    wanted = len([a for a in view.attempts if a.stage != "dns"])
+    if streams != wanted:
+        print(f"  note: {view.name}: {wanted} attempts labelled, tshark shows {streams} connections to TLS ports or with a ClientHello")
+    why = f"{view.why}; the client said {said!r}" if said else view.why
+    lines = [f"made_by = {text(made_by)}", f"why = {text(why)}", f"look_at = {sorted(set(look))[:12]}",
+             'trust = "lab"', f"vantage = {text(view.vantage)}"]
+    for attempt in view.attempts:
+        lines += ["", "[[attempt]]", f"outcome = {text(attempt.outcome)}"]
+        if attempt.outcome == "failed":
+            lines += [f"cause = {text(attempt.cause)}", f"reason = {text(attempt.reason)}", f"side = {text(attempt.side)}",
+                      f"visible = {str(attempt.visible).lower()}"]
+            if attempt.also:
+                lines.append(f"also = {json.dumps(list(attempt.also))}")
+        if attempt.stage:
+            lines.append(f"stage = {text(attempt.stage)}")
+    (net.CAPTURES / f"{view.name}.toml").write_text("\n".join(lines) + "\n")
+    print(f"  {view.name}: {len(packets)} packets, {size} bytes, look_at {sorted(set(look))[:12]}"
+          + (f", tshark: {complaint}" if complaint else ""))
+
+
+def text(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+def numbers(capture, wanted):
+    done = subprocess.run(["tshark", "-r", capture, "-Y", wanted, "-T", "fields", "-e", "frame.number"],
+                          capture_output=True, text=True)
+    if done.returncode and "cut short" not in done.stderr:
+        raise RuntimeError(f"{capture}: tshark: {done.stderr}")
+    complaint = [line for line in done.stderr.splitlines() if "Running as user" not in line]
+    return [int(line) for line in done.stdout.split()], " ".join(complaint)
+
+
+def tls_streams(capture):
+    done = subprocess.run(["tshark", "-r", capture, "-Y",
+                           "(tcp.port == 443 && tcp.flags.syn == 1 && tcp.flags.ack == 0) || tls.handshake.type == 1",
+                           "-T", "fields", "-e", "tcp.stream"], capture_output=True, text=True)
+    return len(set(re.findall(r"\d+", done.stdout)))
