@@ -31,6 +31,8 @@ pub struct Limits {
     pub syn_answer: Span,
     /// An open handshake with no packet for this long has stalled.
     pub stall: Span,
+    /// After a FIN, a reset or a fatal alert, late and reordered packets are still read for this long.
+    pub after_end: Span,
     /// A finished handshake that has seen no application data yet is settled after this.
     pub linger: Span,
     /// A failure waits this long for a sibling that succeeds (Happy Eyeballs, a retry).
@@ -54,6 +56,7 @@ impl Default for Limits {
             certificates: 16_384,
             syn_answer: Span::from_secs(30),
             stall: Span::from_secs(60),
+            after_end: Span::from_secs(2),
             linger: Span::from_secs(10),
             sibling: Span::from_secs(10),
             held_events: 8_192,

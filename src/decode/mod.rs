@@ -176,6 +176,8 @@ pub struct TcpOptions {
     pub timestamp: Option<(u32, u32)>,
     /// Maximum segment size, in a SYN.
     pub mss: Option<u16>,
+    /// The SYN permits selective acknowledgments (RFC 2018).
+    pub sack_permitted: bool,
     /// First SACK block (RFC 2018): left and right edge.
     pub sack: Option<(u32, u32)>,
     /// Whether any option was present at all.

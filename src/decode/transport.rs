@@ -94,6 +94,7 @@ fn read_any_options(mut bytes: &[u8]) -> TcpOptions {
         let Some((option, behind)) = bytes.split_at_checked(len.into()) else { break };
         match *option {
             [2, 4, m0, m1] => options.mss = Some(u16::from_be_bytes([m0, m1])),
+            [4, 2] => options.sack_permitted = true,
             [5, _, l0, l1, l2, l3, r0, r1, r2, r3, ..] => {
                 options.sack =
                     Some((u32::from_be_bytes([l0, l1, l2, l3]), u32::from_be_bytes([r0, r1, r2, r3])));
@@ -137,7 +138,7 @@ mod tests {
     fn a_syn_tells_its_options() {
         let (options, payload) =
             options_of(&[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]);
-        let expected = TcpOptions { timestamp: Some((1, 0)), mss: Some(1_460), sack: None, any: true };
+        let expected = TcpOptions { timestamp: Some((1, 0)), mss: Some(1_460), sack_permitted: false, sack: None, any: true };
         assert_eq!((options, payload), (expected, PAYLOAD.len()));
     }
 

@@ -5,6 +5,9 @@
 //! immutable result that the causes judge.
 
 pub mod around;
+pub mod attempt;
+pub mod outcome;
+mod prelude;
 
 use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;

@@ -43,3 +43,10 @@ pub enum CertStatus {
     /// The responder does not know it.
     Unknown,
 }
+
+impl OcspResponse {
+    /// To come.
+    pub fn parse(_der: &[u8]) -> Option<Self> {
+        None
+    }
+}

@@ -1,0 +1,747 @@
+//! An attempt while it runs: segments go in, facts with their packets are kept.
+
+use std::sync::Arc;
+
+use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
+use crate::base::{Direction, Endpoint, Limits, Lost, PacketNo, PerSide, Seen, Side, Span, Stamp};
+use crate::decode::{IcmpError, Segment};
+use crate::flow::stream::{Piece, Stream};
+use crate::tls::cert::Certificate;
+use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message::{self, CertificateRequest, ServerKeyExchange};
+use crate::tls::record::{Inbound, Read, Unit, starts_tls};
+use crate::tls::sealed::{SealedRecord, looks_like_alert};
+
+/// Parses certificates, keeping those it has seen. Handed in, because it outlives every attempt.
+pub trait ParseCertificate {
+    /// The parsed certificate of these DER bytes.
+    fn parse(&mut self, der: &[u8]) -> Arc<Certificate>;
+}
+
+/// What the shard should do with an attempt after a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Keep feeding it.
+    Open,
+    /// It is settled: close it now.
+    Settled,
+    /// The connection carries something else than TLS and never mattered: forget it.
+    NotOurs,
+}
+
+/// How one direction is being read.
+#[derive(Debug)]
+enum Reading {
+    /// Nothing yet.
+    Silent,
+    /// In clear before TLS: a proxy's or an upgrade's prelude. Its first bytes are kept.
+    Prelude,
+    /// TLS records.
+    Tls(Inbound),
+    /// Bytes that are no TLS; its first bytes are kept.
+    Other,
+}
+
+/// One attempt to set up TLS while it runs.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The facts so far.
+    pub evidence: Box<Evidence>,
+    /// Which direction of the flow key is the client's.
+    pub client_sends: Direction,
+    /// It is settled one way or another when this passes.
+    pub deadline: Stamp,
+    streams: PerSide<Stream>,
+    reading: PerSide<Reading>,
+    /// First bytes in clear of each side, at most [`Attempt::FIRST`].
+    first_bytes: PerSide<Vec<u8>>,
+    clear_segments: u32,
+    tls_port: bool,
+    ended_by_sign: bool,
+    last_of: PerSide<Option<Stamp>>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::Silent
+    }
+}
+
+impl Attempt {
+    /// Bytes in clear kept of each side, to name a prelude or a plain-text peer.
+    const FIRST: usize = 256;
+    /// Client segments in clear after which no upgrade to TLS is awaited.
+    const CLEAR_SEGMENTS: u32 = 64;
+
+    /// Begins with the first segment seen. `client` is who sent the SYN or the ClientHello.
+    pub fn new(
+        client: Endpoint,
+        server: Endpoint,
+        client_sends: Direction,
+        tls_port: bool,
+        no: PacketNo,
+        now: Stamp,
+    ) -> Self {
+        let evidence = Evidence {
+            client,
+            server,
+            first: no,
+            last: no,
+            started: now,
+            ended: now,
+            prelude: None,
+            outcome: Outcome::Incomplete,
+            stage: Stage::Tcp,
+            ending: Seen::new(Ending::CaptureEnded, no, now),
+            tcp: super::TcpFacts::default(),
+            hello: None,
+            retry: None,
+            server_hello: None,
+            chain: Chain::Unsent,
+            staple: None,
+            key_exchange: None,
+            key_exchange_verdict: None,
+            certificate_request: None,
+            server_hello_done: None,
+            client_chain: Chain::Unsent,
+            client_key_exchange: None,
+            certificate_verify: None,
+            alerts: Vec::new(),
+            sealing: super::Sealing::default(),
+            unfinished: None,
+            defects: Vec::new(),
+            client_defects: Vec::new(),
+            around: super::Around::default(),
+            lost: Lost::default(),
+        };
+        Self {
+            evidence: Box::new(evidence),
+            client_sends,
+            deadline: now,
+            streams: PerSide::default(),
+            reading: PerSide::default(),
+            first_bytes: PerSide::default(),
+            clear_segments: 0,
+            tls_port,
+            ended_by_sign: false,
+            last_of: PerSide::default(),
+        }
+    }
+
+    /// Takes one segment of the connection.
+    pub fn segment(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        no: PacketNo,
+        now: Stamp,
+        limits: &Limits,
+        certs: &mut impl ParseCertificate,
+    ) -> Step {
+        let evidence = &mut *self.evidence;
+        let keep_alive = segment.payload_wire_len <= 1
+            && !segment.flags.syn()
+            && !segment.flags.fin()
+            && !segment.flags.rst()
+            && self.streams.of(from).next_seq().is_some_and(|next| segment.seq == next.wrapping_sub(1));
+        if !keep_alive {
+            evidence.last = no;
+            evidence.ended = now;
+        }
+        *evidence.tcp.packets.of_mut(from) += 1;
+        if segment.payload.len() < segment.payload_wire_len as usize {
+            evidence.lost.snapped_packets += 1;
+        }
+        if segment.flags.rst() {
+            self.reset(segment, from, no, now);
+        } else {
+            self.note_sender(segment, from, no, now);
+        }
+        if segment.flags.syn() {
+            self.synchronize(segment, from, no, now);
+        } else if segment.flags.ack() && from == Side::Client {
+            let tcp = &mut self.evidence.tcp;
+            if tcp.established.is_none() && tcp.syn_ack.is_some() && !segment.flags.rst() {
+                tcp.established = Some(Seen::new((), no, now));
+            }
+        }
+        if segment.flags.ack()
+            && !segment.flags.rst()
+            && let Some(acked) = self.streams.of_mut(from.other()).acknowledge(segment.ack)
+        {
+            *self.evidence.tcp.acked.of_mut(from) = Some(acked);
+        }
+        if !segment.flags.rst() {
+            self.payload(segment, from, no, now, limits, certs);
+        }
+        if segment.flags.fin() {
+            let fin = self.evidence.tcp.fin.of_mut(from);
+            if fin.is_none() {
+                *fin = Some(Seen::new((), no, now));
+            }
+            self.ended_by_sign = true;
+        }
+        *self.last_of.of_mut(from) = Some(now);
+        self.deadline = now + self.patience(limits);
+        self.step()
+    }
+
+    /// An ICMP error that quotes this connection.
+    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
+        let evidence = &mut *self.evidence;
+        evidence.last = evidence.last.max(no);
+        evidence.ended = evidence.ended.max(now);
+        if evidence.tcp.icmp.len() < 8 {
+            evidence.tcp.icmp.push(Seen::new(error, no, now));
+        }
+    }
+
+    /// Whether a SYN begins another connection on the same addresses and ports.
+    pub fn is_new_connection(&self, segment: &Segment<'_>, from: Side) -> bool {
+        segment.flags.syn()
+            && !segment.flags.ack()
+            && (from == Side::Server
+                || self.evidence.tcp.syn.as_ref().is_none_or(|syn| syn.value != segment.seq))
+            && (self.evidence.tcp.syn.is_some() || self.evidence.tcp.packets.client > 0)
+    }
+
+    /// Nothing more comes: what waited behind holes is read, and the evidence is closed.
+    /// `now` is capture time; `capture_ended` says that the capture stopped, not the attempt.
+    pub fn close(
+        mut self,
+        now: Stamp,
+        capture_ended: bool,
+        limits: &Limits,
+        certs: &mut impl ParseCertificate,
+    ) -> Box<Evidence> {
+        for side in [Side::Client, Side::Server] {
+            if let Some(offset) = self.streams.of(side).hole() {
+                *self.evidence.tcp.hole.of_mut(side) =
+                    Some(Seen::new(offset, self.evidence.last, self.evidence.ended));
+            }
+            let unseen = self.streams.of(side).acked().saturating_sub(self.streams.of(side).next());
+            // A FIN takes one sequence number too.
+            let fin = u64::from(self.evidence.tcp.fin.of(side).is_some());
+            *self.evidence.tcp.unseen.of_mut(side) = unseen.saturating_sub(fin);
+            // A hole that the peer never acknowledged is the network's loss, not the capture's.
+            let captured = self.streams.of(side).acked() > self.streams.of(side).next();
+            let before = self.evidence.lost.gap_bytes;
+            let mut pieces = Vec::new();
+            self.streams.of_mut(side).flush(&mut |piece| pieces.push(OwnedPiece::of(piece)));
+            for piece in &pieces {
+                self.read(side, piece.lend(), limits, certs);
+            }
+            if !captured {
+                self.evidence.lost.gap_bytes = before;
+            }
+        }
+        for side in [Side::Client, Side::Server] {
+            if let Reading::Tls(inbound) = self.reading.of(side)
+                && let Some((kind, have, want)) = inbound.pending()
+            {
+                self.evidence.unfinished.get_or_insert((side, kind, have, want));
+                if kind == HandshakeType::CERTIFICATE && side == Side::Server {
+                    let at = self.evidence.server_hello.as_ref().map(|hello| hello.at.clone());
+                    if matches!(self.evidence.chain, Chain::Unsent) {
+                        self.evidence.chain = Chain::Cut(at.unwrap_or_default());
+                    }
+                }
+            }
+        }
+        self.name_prelude();
+        let lookout = super::outcome::Lookout {
+            now,
+            capture_ended,
+            tls_port: self.tls_port,
+            server_said: &self.first_bytes.server,
+            client_said: &self.first_bytes.client,
+        };
+        super::outcome::settle(&mut self.evidence, &lookout);
+        self.evidence
+    }
+
+    /// Bytes held by this attempt, for the shard's bound.
+    pub fn held(&self) -> usize {
+        let inbound = |reading: &Reading| match reading {
+            Reading::Tls(inbound) => inbound.held(),
+            _ => 0,
+        };
+        self.streams.client.held_bytes()
+            + self.streams.server.held_bytes()
+            + inbound(&self.reading.client)
+            + inbound(&self.reading.server)
+    }
+
+    /// How long to wait for the next packet before the attempt is taken as it stands.
+    fn patience(&self, limits: &Limits) -> Span {
+        if self.ended_by_sign {
+            limits.after_end
+        } else if self.evidence.sealing.finished.client.is_some()
+            && self.evidence.sealing.finished.server.is_some()
+        {
+            limits.linger
+        } else if self.evidence.tcp.packets.server == 0 && self.evidence.hello.is_none() {
+            limits.syn_answer
+        } else {
+            limits.stall
+        }
+    }
+
+    fn step(&self) -> Step {
+        let evidence = &self.evidence;
+        if super::outcome::carries_data(evidence) {
+            return Step::Settled;
+        }
+        let tls = matches!(self.reading.client, Reading::Tls(_)) || matches!(self.reading.server, Reading::Tls(_));
+        if !tls && matches!(self.reading.client, Reading::Other) {
+            let answered = !matches!(self.reading.server, Reading::Silent);
+            return if !self.tls_port {
+                Step::NotOurs
+            } else if answered {
+                Step::Settled
+            } else {
+                Step::Open
+            };
+        }
+        if !tls && self.clear_segments > Self::CLEAR_SEGMENTS {
+            return if self.tls_port { Step::Settled } else { Step::NotOurs };
+        }
+        Step::Open
+    }
+
+    fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
+        self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
+        let tcp = &mut self.evidence.tcp;
+        match from {
+            Side::Client => {
+                tcp.syns += 1;
+                tcp.last_syn = Some(now);
+                match &mut tcp.syn {
+                    Some(syn) => syn.at.add(no),
+                    None => {
+                        tcp.syn = Some(Seen::new(segment.seq, no, now));
+                        tcp.syn_rich = segment.options.timestamp.is_some() || segment.options.sack_permitted;
+                    }
+                }
+            }
+            Side::Server => {
+                tcp.syn_acks += 1;
+                match &mut tcp.syn_ack {
+                    Some(syn_ack) => syn_ack.at.add(no),
+                    None => {
+                        tcp.syn_ack = Some(Seen::new(segment.seq, no, now));
+                        // A SYN sent twice leaves open which one was answered.
+                        if tcp.syns == 1
+                            && let Some(syn) = &tcp.syn
+                        {
+                            tcp.rtt = Some(now - syn.when);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_sender(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
+        let tcp = &mut self.evidence.tcp;
+        let hop = &segment.hop;
+        let ttl = tcp.ttl.of_mut(from);
+        *ttl = Some(match *ttl {
+            None => (hop.ttl, hop.ttl),
+            Some((least, most)) => (least.min(hop.ttl), most.max(hop.ttl)),
+        });
+        if tcp.link.of(from).is_none() {
+            *tcp.link.of_mut(from) = hop.link_src;
+        }
+        let largest = tcp.largest.of_mut(from);
+        *largest = (*largest).max(segment.payload_wire_len);
+        // The same sender goes on behind a reset that bears its address.
+        let acks_more = segment.payload_wire_len > 0 || !segment.flags.fin();
+        if acks_more
+            && let Some(reset) = tcp.resets.iter_mut().find(|reset| reset.value.from == from)
+            && !segment.flags.syn()
+            && now - reset.when < Span::from_secs(2)
+            && reset.value.doubts.iter().all(|doubt| doubt.value != Doubt::SenderWentOn)
+        {
+            reset.value.doubts.push(Seen::new(Doubt::SenderWentOn, no, now));
+        }
+    }
+
+    fn reset(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
+        self.ended_by_sign = true;
+        let next = self.streams.of(from).offset(segment.seq);
+        let sent = self.streams.of(from).next();
+        let peer_spoke = *self.last_of.of(from.other());
+        let tcp = &mut self.evidence.tcp;
+        if tcp.resets.len() >= 8 {
+            return;
+        }
+        let mut doubts = Vec::new();
+        if let Some((least, most)) = *tcp.ttl.of(from)
+            && !(least..=most).contains(&segment.hop.ttl)
+        {
+            let usual = if segment.hop.ttl > most { most } else { least };
+            doubts.push(Seen::new(Doubt::Ttl(segment.hop.ttl, usual), no, now));
+        }
+        if let (Some(usual), Some(link)) = (*tcp.link.of(from), segment.hop.link_src)
+            && usual != link
+        {
+            doubts.push(Seen::new(Doubt::LinkAddress, no, now));
+        }
+        if from == Side::Server
+            && let (Some(rtt), Some(spoke)) = (tcp.rtt, peer_spoke)
+        {
+            let took = now - spoke;
+            let unanswered = self.last_of.server.is_some_and(|server| server < spoke);
+            if unanswered && rtt > Span::from_millis(1) && took.0 * 2 < rtt.0 {
+                doubts.push(Seen::new(Doubt::TooSoon(took, rtt), no, now));
+            }
+        }
+        if segment.flags.ack()
+            && next.is_some_and(|offset| offset >= 0 && offset.cast_unsigned() < sent)
+            && tcp.fin.of(from).is_none()
+        {
+            doubts.push(Seen::new(Doubt::BehindSequence, no, now));
+        }
+        let value = Reset {
+            from,
+            ttl: segment.hop.ttl,
+            ip_id: segment.hop.ip_id,
+            ack: segment.flags.ack(),
+            doubts,
+        };
+        tcp.resets.push(Seen::new(value, no, now));
+    }
+
+    fn payload(
+        &mut self,
+        segment: &Segment<'_>,
+        from: Side,
+        no: PacketNo,
+        now: Stamp,
+        limits: &Limits,
+        certs: &mut impl ParseCertificate,
+    ) {
+        let wire = segment.payload_wire_len;
+        if wire == 0 {
+            return;
+        }
+        let seq = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
+        let mut stream = std::mem::take(self.streams.of_mut(from));
+        let took = stream.push(
+            seq,
+            segment.payload,
+            wire,
+            no,
+            now,
+            limits.holes_per_side,
+            limits.bytes_per_side,
+            &mut |piece| self.read(from, piece, limits, certs),
+        );
+        *self.streams.of_mut(from) = stream;
+        let evidence = &mut *self.evidence;
+        *evidence.tcp.bytes.of_mut(from) += u64::from(took.fresh);
+        if took.repeated > 0 {
+            match evidence.tcp.repeats.of_mut(from) {
+                Some(repeats) => {
+                    repeats.value += 1;
+                    repeats.at.add(no);
+                    repeats.when = now;
+                }
+                none => *none = Some(Seen::new(1, no, now)),
+            }
+        }
+        if took.conflict {
+            evidence.lost.overlap_conflicts += 1;
+        }
+        if took.dropped > 0 {
+            evidence.lost.holes_dropped += 1;
+            evidence.lost.bytes_dropped += u64::from(took.dropped);
+        }
+    }
+
+    /// Reads the next bytes in order of one side.
+    fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, certs: &mut impl ParseCertificate) {
+        let mut units: smallvec::SmallVec<[Read; 4]> = smallvec::SmallVec::new();
+        match piece {
+            Piece::Bytes(bytes, no, now) => {
+                if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {
+                    return;
+                }
+                if let Reading::Tls(inbound) = self.reading.of_mut(from) {
+                    inbound.feed(bytes, no, now, &mut |read| units.push(read));
+                }
+            }
+            Piece::Gap(bytes, no, now) => {
+                self.evidence.lost.gap_bytes += bytes;
+                if let Reading::Tls(inbound) = self.reading.of_mut(from) {
+                    inbound.gap(bytes, no, now, &mut |read| units.push(read));
+                }
+            }
+        }
+        for read in units {
+            self.unit(from, read, certs);
+        }
+    }
+
+    /// Decides what a direction that is not yet TLS begins with. Whether it is TLS now.
+    fn begin(&mut self, from: Side, bytes: &[u8], limits: &Limits) -> bool {
+        let client_is_tls = matches!(self.reading.client, Reading::Tls(_));
+        let is_tls = match from {
+            // A server speaks TLS only behind a ClientHello, or where the client's half was not seen.
+            Side::Server if !client_is_tls && self.evidence.tcp.packets.client > 0 && self.first_bytes.client.is_empty() => {
+                starts_tls(bytes, from).unwrap_or(false) && self.evidence.tcp.bytes.client > 0
+            }
+            _ => starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22)),
+        };
+        if is_tls {
+            *self.reading.of_mut(from) = Reading::Tls(Inbound::new(limits.bytes_per_side));
+            return true;
+        }
+        if from == Side::Client {
+            self.clear_segments += 1;
+        }
+        let server_spoke = !self.first_bytes.server.is_empty();
+        let first = self.first_bytes.of_mut(from);
+        let room = Self::FIRST.saturating_sub(first.len());
+        first.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or(bytes));
+        let reading = match from {
+            Side::Client if matches!(self.reading.client, Reading::Silent) => {
+                if server_spoke || super::prelude::may_upgrade(&self.first_bytes.client) {
+                    Reading::Prelude
+                } else {
+                    Reading::Other
+                }
+            }
+            Side::Server if matches!(self.reading.server, Reading::Silent) => {
+                if client_is_tls { Reading::Other } else { Reading::Prelude }
+            }
+            _ => return false,
+        };
+        *self.reading.of_mut(from) = reading;
+        false
+    }
+
+    fn name_prelude(&mut self) {
+        let clear = !self.first_bytes.client.is_empty() || !self.first_bytes.server.is_empty();
+        if clear && self.evidence.hello.is_some() && matches!(self.reading.client, Reading::Tls(_)) {
+            self.evidence.prelude = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
+        }
+    }
+
+    fn suite(&self) -> (CipherSuite, Version) {
+        self.evidence
+            .server_hello
+            .as_ref()
+            .map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version))
+    }
+
+    fn reach(&mut self, stage: Stage) {
+        self.evidence.stage = self.evidence.stage.max(stage);
+    }
+
+    fn unit(&mut self, from: Side, read: Read, certs: &mut impl ParseCertificate) {
+        let Read { unit, at, when } = read;
+        match unit {
+            Unit::Handshake { kind, record_version, body } => {
+                self.message(from, kind, record_version, &body, at, when, certs);
+            }
+            Unit::Sslv2ClientHello { body } => {
+                if let Some(hello) = ClientHello::parse_sslv2(&body) {
+                    self.evidence.hello.get_or_insert(Seen { value: hello, at, when });
+                    self.reach(Stage::ClientHello);
+                }
+            }
+            Unit::Alert(alert) => {
+                if alert.level == AlertLevel::FATAL {
+                    self.ended_by_sign = true;
+                }
+                if self.evidence.alerts.len() < 8 {
+                    self.evidence.alerts.push(Seen { value: AlertFrom { from, alert }, at, when });
+                }
+            }
+            Unit::ChangeCipherSpec => {
+                self.evidence.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when });
+            }
+            Unit::Sealed { content_type, len } => self.sealed(from, content_type, len, at, when),
+            Unit::Malformed(_) => self.evidence.lost.malformed_messages += 1,
+            Unit::NotTls => {
+                let reading = self.reading.of_mut(from);
+                if self.evidence.lost.gap_bytes == 0 {
+                    self.evidence.lost.malformed_messages += 1;
+                }
+                *reading = Reading::Other;
+            }
+            Unit::Gap { .. } => {}
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one message with its citation")]
+    fn message(
+        &mut self,
+        from: Side,
+        kind: HandshakeType,
+        record_version: Version,
+        body: &[u8],
+        at: crate::base::Packets,
+        when: Stamp,
+        certs: &mut impl ParseCertificate,
+    ) {
+        let (cipher, version) = self.suite();
+        let seen = Seen { value: (), at, when };
+        let evidence = &mut *self.evidence;
+        match (from, kind) {
+            (Side::Client, HandshakeType::CLIENT_HELLO) => {
+                // A renegotiation in clear repeats the hello behind a ServerHello; the first one counts.
+                if evidence.server_hello.is_none()
+                    && (evidence.hello.is_none() || evidence.retry.is_some())
+                    && let Some(hello) = ClientHello::parse(record_version, body)
+                {
+                    evidence.hello = Some(seen.map(|()| hello));
+                    self.reach(Stage::ClientHello);
+                }
+            }
+            (Side::Server, HandshakeType::SERVER_HELLO) => {
+                if let Some(hello) = ServerHello::parse(body) {
+                    if hello.retry && evidence.retry.is_none() {
+                        evidence.retry = Some(seen.map(|()| hello));
+                    } else if !hello.retry && evidence.server_hello.is_none() {
+                        if hello.version.is_tls13() && !hello.psk {
+                            evidence.chain = Chain::Sealed(seen.at.clone());
+                        }
+                        evidence.server_hello = Some(seen.map(|()| hello));
+                        self.reach(Stage::ServerHello);
+                    }
+                }
+            }
+            (_, HandshakeType::CERTIFICATE) => {
+                let Some(list) = message::certificates(body) else {
+                    evidence.lost.malformed_messages += 1;
+                    return;
+                };
+                let mut chain: Vec<_> = list.ders.iter().map(|der| certs.parse(der)).collect();
+                if list.cut {
+                    if let Some(partial) = list.partial {
+                        chain.push(certs.parse(partial));
+                    }
+                    evidence.lost.malformed_messages += 1;
+                }
+                let chain = Chain::Clear(seen.map(|()| chain));
+                match from {
+                    Side::Server => {
+                        evidence.chain = chain;
+                        self.reach(Stage::Certificate);
+                    }
+                    Side::Client => evidence.client_chain = chain,
+                }
+            }
+            (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
+                if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
+                    evidence.key_exchange = Some(seen.map(|()| exchange));
+                }
+            }
+            (Side::Server, HandshakeType::CERTIFICATE_REQUEST) => {
+                if let Some(request) = CertificateRequest::parse(body, version) {
+                    evidence.certificate_request = Some(seen.map(|()| request));
+                }
+            }
+            (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
+                if let Some(response) =
+                    message::certificate_status(body).and_then(crate::tls::ocsp::OcspResponse::parse)
+                {
+                    evidence.staple = Some(seen.map(|()| response));
+                }
+            }
+            (Side::Server, HandshakeType::SERVER_HELLO_DONE) => evidence.server_hello_done = Some(seen),
+            (Side::Client, HandshakeType::CLIENT_KEY_EXCHANGE) => {
+                evidence.client_key_exchange = Some(seen);
+                self.reach(Stage::KeyExchange);
+            }
+            (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => evidence.certificate_verify = Some(seen),
+            _ => {}
+        }
+    }
+
+    /// A sealed record: what its place and size tell (see the sizes in `tls::sealed`).
+    fn sealed(&mut self, from: Side, content_type: u8, len: u16, at: crate::base::Packets, when: Stamp) {
+        let (cipher, version) = self.suite();
+        let tls13 = version.is_tls13();
+        let no = at.last().unwrap_or_default();
+        let hello_answered = self.evidence.server_hello.is_some();
+        let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
+        let sealing = &mut self.evidence.sealing;
+        let records = sealing.records.of_mut(from);
+        if records.len() < 16 {
+            records.push(SealedRecord { content_type, len, at: no, when });
+        }
+        let seen = Seen { value: (), at, when };
+        if tls13 {
+            let alert = looks_like_alert(len, cipher, version);
+            match from {
+                Side::Server if sealing.finished.client.is_none() => {
+                    // The server's flight; where it ends cannot be told, its Finished is in it.
+                    sealing.finished.server = Some(seen);
+                    self.reach(Stage::Certificate);
+                }
+                Side::Server => {
+                    if !alert {
+                        sealing.application.server += u64::from(len);
+                    }
+                }
+                Side::Client if !hello_answered => {} // early data
+                Side::Client if sealing.finished.client.is_none() => {
+                    // An empty Certificate (25 B) and EndOfEarlyData (21 B) come before Finished.
+                    let before_finished = len <= 25 && (early_data || len == 25);
+                    let is_early = early_data && !crate::tls::sealed::looks_like_finished(len, cipher, version);
+                    if !alert && !before_finished && !is_early {
+                        sealing.finished.client = Some(seen);
+                        self.reach(Stage::Finished);
+                    }
+                }
+                Side::Client => {
+                    if !alert {
+                        sealing.application.client += u64::from(len);
+                    }
+                }
+            }
+        } else {
+            match content_type {
+                22 => {
+                    sealing.finished.of_mut(from).get_or_insert(seen);
+                    self.reach(Stage::Finished);
+                }
+                23 => *sealing.application.of_mut(from) += u64::from(len),
+                _ => {}
+            }
+        }
+        if super::outcome::carries_data(&self.evidence) {
+            self.reach(Stage::Application);
+        }
+    }
+}
+
+/// A piece that outlives the stream's buffer, for the flush at the end.
+struct OwnedPiece {
+    bytes: Vec<u8>,
+    gap: u64,
+    no: PacketNo,
+    when: Stamp,
+}
+
+impl OwnedPiece {
+    fn of(piece: Piece<'_>) -> Self {
+        match piece {
+            Piece::Bytes(bytes, no, when) => Self { bytes: bytes.to_vec(), gap: 0, no, when },
+            Piece::Gap(gap, no, when) => Self { bytes: Vec::new(), gap, no, when },
+        }
+    }
+
+    fn lend(&self) -> Piece<'_> {
+        if self.gap > 0 {
+            Piece::Gap(self.gap, self.no, self.when)
+        } else {
+            Piece::Bytes(&self.bytes, self.no, self.when)
+        }
+    }
+}

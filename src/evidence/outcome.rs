@@ -1,0 +1,386 @@
+//! How an attempt ended, read from its facts alone: before, and apart from, any cause.
+
+use super::{Ending, Evidence, Outcome};
+use crate::base::{Packets, Seen, Side, Span, Stamp};
+use crate::tls::chain::Fault;
+use crate::tls::codes::{AlertDescription, AlertLevel};
+use crate::tls::sealed::looks_like_alert;
+
+/// What the attempt alone does not hold: the clock when it was closed, and what was said in clear.
+#[derive(Debug)]
+pub struct Lookout<'a> {
+    /// Capture time now.
+    pub now: Stamp,
+    /// The capture stopped; the attempt did not.
+    pub capture_ended: bool,
+    /// The server's port is one on which attempts are TLS even without a byte.
+    pub tls_port: bool,
+    /// First bytes in clear by the server.
+    pub server_said: &'a [u8],
+    /// First bytes in clear by the client.
+    pub client_said: &'a [u8],
+}
+
+/// SYNs resent for less than this may still be answered: people and programs wait longer.
+const PATIENCE: Span = Span::from_secs(3);
+/// A client that leaves this long after an unanswered hello waited for it; sooner, it changed its mind.
+const WAITED: Span = Span::from_secs(5);
+/// A server that says nothing to a hello for this long will not answer.
+const UNANSWERED: Span = Span::from_secs(10);
+/// An alert that closes an idle connection comes later after Finished than one that rejects it.
+const AT_ONCE: Span = Span::from_secs(1);
+
+/// Application data has flowed behind a handshake: nothing that follows can make it fail.
+pub fn carries_data(evidence: &Evidence) -> bool {
+    let sealing = &evidence.sealing;
+    let data = &sealing.application;
+    match evidence.version() {
+        // A TLS 1.3 server answers the client's Finished with tickets or data, or rejects with an alert.
+        Some(version) if version.is_tls13() => sealing.finished.client.is_some() && data.server > 0,
+        _ => {
+            let finished = sealing.finished.client.is_some() && sealing.finished.server.is_some();
+            (finished && (data.client > 0 || data.server > 0)) || (data.client > 0 && data.server > 0)
+        }
+    }
+}
+
+/// Whether anything of TLS was seen.
+pub fn speaks_tls(evidence: &Evidence) -> bool {
+    evidence.hello.is_some() || evidence.server_hello.is_some() || evidence.retry.is_some()
+}
+
+/// Writes `outcome` and `ending`.
+pub fn settle(evidence: &mut Evidence, look: &Lookout<'_>) {
+    let (outcome, ending) = read(evidence, look);
+    evidence.outcome = outcome;
+    evidence.ending = ending;
+}
+
+fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    if !speaks_tls(e) {
+        return if e.tcp.bytes.client == 0 && e.tcp.bytes.server == 0 {
+            tcp_only(e, look)
+        } else if e.alerts.is_empty() && look.tls_port {
+            (Outcome::NotTls, closing(e, look))
+        } else {
+            (Outcome::Incomplete, closing(e, look))
+        };
+    }
+    if carries_data(e) {
+        return (success(e), Seen::new(Ending::WentOn, e.last, e.ended));
+    }
+    let first_close = first_close(e);
+    if let Some(ending) = alert(e, first_close.as_ref()) {
+        return ending;
+    }
+    if e.tcp.packets.client == 0 {
+        return (Outcome::Incomplete, closing(e, look));
+    }
+    if e.tcp.packets.server == 0 {
+        return client_only(e, look);
+    }
+    if finished(e) {
+        return after_finished(e, first_close, look);
+    }
+    if let Some(ending) = client_sealed_alert(e) {
+        return (Outcome::Failed, ending);
+    }
+    if plain_text(e, look) {
+        let said = look
+            .server_said
+            .iter()
+            .take(40)
+            .map(|&byte| if (0x20..0x7f).contains(&byte) { char::from(byte) } else { '.' })
+            .collect();
+        return (Outcome::Failed, Seen::new(Ending::PlainText { said }, e.last, e.ended));
+    }
+    // What the capture lacks may have said more.
+    if e.lost.gap_bytes > 0 || e.tcp.unseen.client > 0 || e.tcp.unseen.server > 0 {
+        return (Outcome::Incomplete, closing(e, look));
+    }
+    match first_close {
+        Some(close) => closed(e, close, look),
+        None => unanswered(e, look),
+    }
+}
+
+/// Completed, or resumed where no certificate was sent.
+fn success(e: &Evidence) -> Outcome {
+    let resumed = match &e.server_hello {
+        Some(hello) if hello.value.version.is_tls13() => hello.value.psk,
+        _ => {
+            // RFC 5246 section 7.3: in an abbreviated handshake the server finishes first.
+            e.chain == super::Chain::Unsent
+                && match (&e.sealing.ccs.server, &e.sealing.ccs.client) {
+                    (Some(server), Some(client)) => server.at.first() < client.at.first(),
+                    _ => false,
+                }
+        }
+    };
+    if resumed { Outcome::Resumed } else { Outcome::Completed }
+}
+
+fn finished(e: &Evidence) -> bool {
+    let sealing = &e.sealing;
+    sealing.finished.client.is_some() && sealing.finished.server.is_some()
+}
+
+/// The first FIN or reset, and who sent it.
+fn first_close(e: &Evidence) -> Option<Seen<Ending>> {
+    let fins = [Side::Client, Side::Server].into_iter().filter_map(|from| {
+        let fin = e.tcp.fin.of(from).as_ref()?;
+        Some(fin.clone().map(|()| Ending::Fin { from }))
+    });
+    let resets = e
+        .tcp
+        .resets
+        .iter()
+        .map(|reset| reset.clone().map(|reset| Ending::Reset { from: reset.from }));
+    fins.chain(resets).min_by_key(|close| close.at.first())
+}
+
+/// The last word for attempts that just stopped.
+fn closing(e: &Evidence, look: &Lookout<'_>) -> Seen<Ending> {
+    first_close(e).unwrap_or_else(|| {
+        let ending = if look.capture_ended {
+            Ending::CaptureEnded
+        } else {
+            Ending::Silence { lasted: look.now - e.ended }
+        };
+        Seen::new(ending, e.last, e.ended)
+    })
+}
+
+fn silence(e: &Evidence, look: &Lookout<'_>) -> Seen<Ending> {
+    let at: Packets = match &e.hello {
+        Some(hello) => hello.at.clone(),
+        None => e.tcp.syn.as_ref().map_or_else(|| e.last.into(), |syn| syn.at.clone()),
+    };
+    let since = e.hello.as_ref().map(|hello| hello.when).or(e.tcp.syn.as_ref().map(|syn| syn.when));
+    Seen { value: Ending::Silence { lasted: look.now - since.unwrap_or(e.ended) }, at, when: e.ended }
+}
+
+/// No byte of payload by anybody.
+fn tcp_only(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    let tcp = &e.tcp;
+    let Some(syn) = &tcp.syn else { return (Outcome::Incomplete, closing(e, look)) };
+    let tried = look.now - syn.when;
+    let reset_by = |side| tcp.resets.iter().any(|reset| reset.value.from == side);
+    let persistent = tcp.syns >= 3 || (tcp.syns >= 2 && tried >= PATIENCE);
+    if tcp.syn_ack.is_none() {
+        return if reset_by(Side::Server) {
+            // A scanner's SYN is bare; a program's SYN carries SACK and timestamps.
+            let outcome = if tcp.syn_rich { Outcome::Failed } else { Outcome::Abandoned };
+            (outcome, closing(e, look))
+        } else if persistent || !tcp.icmp.is_empty() {
+            (Outcome::Failed, silence(e, look))
+        } else if look.capture_ended && tried < PATIENCE {
+            (Outcome::Incomplete, closing(e, look))
+        } else {
+            (Outcome::Abandoned, silence(e, look))
+        };
+    }
+    let unheard = tcp.established.is_none() && tcp.syn_acks >= 2 && persistent;
+    if reset_by(Side::Client) && tcp.syns >= 2 || unheard {
+        return (Outcome::Failed, if unheard { silence(e, look) } else { closing(e, look) });
+    }
+    if first_close(e).is_none() && look.capture_ended {
+        return (Outcome::Incomplete, closing(e, look));
+    }
+    (Outcome::Abandoned, closing(e, look))
+}
+
+/// An alert in clear that ended it.
+fn alert(e: &Evidence, close: Option<&Seen<Ending>>) -> Option<(Outcome, Seen<Ending>)> {
+    let farewell =
+        |d: AlertDescription| d == AlertDescription::CLOSE_NOTIFY || d == AlertDescription::USER_CANCELED;
+    let harmless = |d: AlertDescription| {
+        farewell(d) || d == AlertDescription::NO_RENEGOTIATION || d == AlertDescription::UNRECOGNIZED_NAME
+    };
+    let fatal = e
+        .alerts
+        .iter()
+        .find(|seen| seen.value.alert.level == AlertLevel::FATAL && !farewell(seen.value.alert.description));
+    // Some stacks send certificate alerts as warnings and close: then the warning was the last word.
+    let last_word = || {
+        let seen = e.alerts.last()?;
+        (close.is_some() && !finished(e) && !harmless(seen.value.alert.description)).then_some(seen)
+    };
+    let seen = fatal.or_else(last_word);
+    let Some(seen) = seen else {
+        let seen = e.alerts.iter().find(|seen| farewell(seen.value.alert.description))?;
+        if finished(e) {
+            return None;
+        }
+        let ending = Ending::Alert { from: seen.value.from, alert: seen.value.alert };
+        return Some((Outcome::Abandoned, seen.clone().map(|_| ending)));
+    };
+    let ending = seen.clone().map(|said| Ending::Alert { from: said.from, alert: said.alert });
+    // Behind the client's own FIN or reset, a server's alert is noise.
+    let left_first = seen.value.from == Side::Server
+        && close.is_some_and(|close| {
+            matches!(close.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
+                && close.at.first() < seen.at.first()
+        });
+    if left_first {
+        return close.cloned().map(|close| (Outcome::Abandoned, close));
+    }
+    Some((Outcome::Failed, ending))
+}
+
+/// Only the client's half is in the capture.
+fn client_only(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    let went_on = e.client_key_exchange.is_some()
+        || e.sealing.ccs.client.is_some()
+        || !e.sealing.records.client.is_empty()
+        || e.tcp.acked.client.is_some_and(|acked| acked > 0);
+    let resent = e.tcp.repeats.client.as_ref().map_or(0, |repeats| repeats.value);
+    if !went_on && resent >= 2 {
+        return (Outcome::Failed, silence(e, look));
+    }
+    (Outcome::Incomplete, closing(e, look))
+}
+
+/// Both Finished were seen, and no data yet.
+fn after_finished(
+    e: &Evidence,
+    close: Option<Seen<Ending>>,
+    look: &Lookout<'_>,
+) -> (Outcome, Seen<Ending>) {
+    if let Some(version) = e.version()
+        && version.is_tls13()
+        && let Some(client) = &e.sealing.finished.client
+        && let Some(hello) = &e.server_hello
+    {
+        let left = close.as_ref().is_some_and(|close| {
+            matches!(close.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
+        });
+        let rejected = e.sealing.records.server.iter().find(|record| {
+            record.at > client.at.last().unwrap_or_default()
+                && record.when - client.when < AT_ONCE
+                && looks_like_alert(record.len, hello.value.cipher, version)
+        });
+        let said_goodbye = e
+            .sealing
+            .records
+            .client
+            .last()
+            .is_some_and(|record| looks_like_alert(record.len, hello.value.cipher, version));
+        if let Some(record) = rejected
+            && !said_goodbye
+            && (!left || e.sealing.application.client > 0)
+        {
+            let ending = Ending::SealedAlert { from: Side::Server, len: record.len };
+            return (Outcome::Failed, Seen::new(ending, record.at, record.when));
+        }
+    }
+    (success(e), closing(e, look))
+}
+
+/// A sealed record of an alert's size by the client in the place of its Finished, or behind it
+/// where the server has not finished.
+fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
+    let hello = e.server_hello.as_ref()?;
+    let (cipher, version) = (hello.value.cipher, hello.value.version);
+    let record = e.sealing.records.client.iter().find(|record| {
+        let kind = if version.is_tls13() { 23 } else { 21 };
+        record.content_type == kind
+            && record.when >= hello.when
+            && looks_like_alert(record.len, cipher, version)
+    })?;
+    let ending = Ending::SealedAlert { from: Side::Client, len: record.len };
+    Some(Seen::new(ending, record.at, record.when))
+}
+
+/// The client spoke TLS from the first byte, the server answered something else.
+fn plain_text(e: &Evidence, look: &Lookout<'_>) -> bool {
+    !look.server_said.is_empty()
+        && look.client_said.is_empty()
+        && e.server_hello.is_none()
+        && e.retry.is_none()
+        && e.hello.is_some()
+}
+
+/// Somebody closed in the middle.
+fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    let by_server =
+        matches!(close.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server });
+    if by_server {
+        return (Outcome::Failed, close);
+    }
+    let forged = e.tcp.resets.iter().any(|reset| reset.value.from == Side::Client && !reset.value.doubts.is_empty());
+    if forged && matches!(close.value, Ending::Reset { .. }) {
+        return (Outcome::Failed, close);
+    }
+    let resent = e.tcp.repeats.client.as_ref().map_or(0, |repeats| repeats.value);
+    let waited = e.hello.as_ref().map_or(Span(0), |hello| close.when - hello.when);
+    if e.server_hello.is_none() && e.retry.is_none() {
+        let answered_late = e.tcp.bytes.server > 0;
+        let gave_up = waited >= WAITED || (resent >= 2 && waited >= Span::from_millis(1_500));
+        // Data that goes on being resent behind the client's own FIN never arrived.
+        let never_arrived = resent >= 3 && look.now - close.when >= PATIENCE;
+        return if !answered_late && (gave_up || never_arrived) {
+            (Outcome::Failed, silence(e, look))
+        } else {
+            (Outcome::Abandoned, close)
+        };
+    }
+    let read_all = e.tcp.acked.client.is_some_and(|acked| acked >= e.tcp.bytes.server);
+    let flight_whole = match e.version() {
+        Some(version) if version.is_tls13() => !e.sealing.records.server.is_empty(),
+        _ => e.server_hello_done.is_some(),
+    };
+    let silent = e.client_key_exchange.is_none() && e.sealing.records.client.is_empty();
+    // Retransmissions that met no answer: the flight got stuck, the client gave up.
+    let stuck = resent >= 3 || e.tcp.hole.server.is_some() && waited >= WAITED;
+    if flight_whole && read_all && silent {
+        return (Outcome::Failed, close);
+    }
+    if stuck {
+        return (Outcome::Failed, silence(e, look));
+    }
+    (Outcome::Abandoned, close)
+}
+
+/// Nobody closed.
+fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    let count = |side: Side| e.tcp.repeats.of(side).as_ref().map_or(0, |repeats| repeats.value);
+    let since = e.hello.as_ref().map_or(e.started, |hello| hello.when);
+    let waited = look.now - since;
+    let resent = count(Side::Client).max(count(Side::Server));
+    let answered = e.server_hello.is_some() || e.retry.is_some();
+    let failed = (resent >= 2 && waited >= PATIENCE)
+        || (!answered && look.now - e.ended >= UNANSWERED)
+        || (e.tcp.syn_acks >= 3 && !answered && waited >= PATIENCE);
+    if failed {
+        (Outcome::Failed, silence(e, look))
+    } else {
+        (Outcome::Incomplete, closing(e, look))
+    }
+}
+
+/// Some clients verify only after Finished and then close without a word or a byte (wget, Node,
+/// curl's host check). Where the certificate in clear has a defect that such a client rejects and
+/// the client closed at once without data, the attempt was rejected.
+pub fn late_rejection(e: &Evidence) -> bool {
+    let client_closed = match &e.ending.value {
+        Ending::Fin { from } | Ending::Reset { from } => *from == Side::Client,
+        _ => false,
+    };
+    let at_once = e.sealing.finished.server.as_ref().is_some_and(|fin| e.ending.when - fin.when < AT_ONCE);
+    e.outcome == Outcome::Completed
+        && client_closed
+        && at_once
+        && e.sealing.application.client == 0
+        && e.sealing.application.server == 0
+        && e.defects.iter().any(|defect| {
+            matches!(
+                defect.fault,
+                Fault::LeafExpired
+                    | Fault::NotYetValid
+                    | Fault::SanMismatch
+                    | Fault::WildcardDepth
+                    | Fault::IpNotInSan
+            )
+        })
+}
