@@ -14,3 +14,6 @@ pub mod hello;
 pub mod message;
 pub mod record;
 pub mod sealed;
+
+#[cfg(test)]
+mod samples;
