@@ -5,7 +5,6 @@
 //! survives a client that shuffles its extensions.
 
 use md5::{Digest, Md5};
-use std::fmt::Write;
 
 use super::codes::{ExtensionType, Version, is_grease};
 use super::hello::{ClientHello, ServerHello};
@@ -112,11 +111,13 @@ impl ServerHello {
 
 /// Decimal, without the formatting machinery: fingerprints are made for every handshake.
 fn push_number(out: &mut String, n: u32) {
-    if n >= 10 {
-        push_number(out, n / 10);
+    let mut unit = 1;
+    while unit <= n / 10 {
+        unit *= 10;
     }
-    if let Some(digit) = char::from_digit(n % 10, 10) {
-        out.push(digit);
+    while unit > 0 {
+        out.push(hex_digit((n / unit % 10) as u8));
+        unit /= 10;
     }
 }
 
@@ -144,15 +145,15 @@ fn push_hex_list(out: &mut String, numbers: &[u16]) {
 }
 
 fn hex_digit(nibble: u8) -> char {
-    char::from_digit(nibble.into(), 16).unwrap_or('0')
+    char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + (nibble & 15) })
 }
 
 /// The first `most` bytes in hexadecimal.
 fn hex(bytes: &[u8], most: usize) -> String {
     let mut out = String::with_capacity(most * 2);
     for byte in bytes.iter().take(most) {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
+        out.push(hex_digit(byte >> 4));
+        out.push(hex_digit(byte & 15));
     }
     out
 }

@@ -298,7 +298,7 @@ impl ClientHello {
         Some(hello)
     }
 
-    /// The versions offered, highest first: `supported_versions` without GREASE, or `legacy_version` alone.
+    /// The highest version offered: among `supported_versions` without GREASE, else `legacy_version`.
     pub fn highest_version(&self) -> Version {
         let listed = self.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
         // A draft's number is over TLS 1.3's, and stands for it.

@@ -19,3 +19,6 @@ pub mod record;
 pub mod sealed;
 pub mod signature;
 pub mod trust;
+
+#[cfg(test)]
+mod samples;

@@ -145,7 +145,7 @@ pub(super) fn is_clear_hello(first: &[u8], record_len: u16) -> bool {
     matches!(kind, 1 | 2)
         && minor <= 4
         && session <= 32
-        && whole >= PROBE + 1
+        && whole > PROBE
         && (whole == usize::from(record_len) || (whole > usize::from(record_len) && record_len > 512))
 }
 
