@@ -16,23 +16,23 @@ const KEY_ENCIPHERMENT: u8 = 2;
 const KEY_AGREEMENT: u8 = 4;
 const KEY_CERT_SIGN: u8 = 5;
 
-/// CAs whose roots the stores removed or distrust from a date on, by a part of the subject, and
-/// keys that were published. Given as the reason why no path ends.
-const DISTRUSTED: [(&str, &str); 14] = [
-    ("DigiNotar", "removed by all stores in September 2011 after its compromise"),
-    ("CNNIC", "distrusted by Mozilla and Chrome since April 2015"),
-    ("WoSign", "distrusted by all stores since 2016"),
-    ("StartCom", "distrusted by all stores since 2016"),
-    ("Symantec", "distrusted by all stores since 2018"),
-    ("GeoTrust Inc", "a Symantec brand, distrusted by all stores since 2018"),
-    ("thawte, Inc", "a Symantec brand, distrusted by all stores since 2018"),
-    ("VeriSign, Inc", "a Symantec brand, distrusted by all stores since 2018"),
-    ("Certinomis", "removed by Mozilla in 2019"),
-    ("TrustCor", "distrusted by Mozilla and Microsoft since the end of 2022"),
-    ("E-Tugra", "removed by Mozilla and Chrome in 2023"),
-    ("Superfish", "its private key was published in 2015"),
-    ("eDellRoot", "its private key was published in 2015"),
-    ("DSDTestProvider", "its private key was published in 2015"),
+/// CAs that the stores distrust, and keys that were published: a part of the root's subject, since
+/// when (seconds; the later where stores differ), and why.
+const DISTRUSTED: [(&str, i64, &str); 14] = [
+    ("DigiNotar", 1_314_835_200, "a CA removed by all stores in September 2011 after its compromise"), // 2011-09-01
+    ("CNNIC", 1_427_932_800, "a CA distrusted by Mozilla and Chrome since April 2015"), // 2015-04-02
+    ("WoSign", 1_485_388_800, "a CA distrusted by all stores since January 2017"),      // 2017-01-26
+    ("StartCom", 1_485_388_800, "a CA distrusted by all stores since January 2017"),    // 2017-01-26
+    ("Symantec", 1_540_252_800, "a CA distrusted by all stores since October 2018"),    // 2018-10-23
+    ("GeoTrust Inc", 1_540_252_800, "a Symantec brand, distrusted by all stores since October 2018"), // 2018-10-23
+    ("thawte\\, Inc", 1_540_252_800, "a Symantec brand, distrusted by all stores since October 2018"), // 2018-10-23
+    ("VeriSign\\, Inc", 1_540_252_800, "a Symantec brand, distrusted by all stores since October 2018"), // 2018-10-23
+    ("Certinomis", 1_562_630_400, "a CA removed by Mozilla in July 2019"), // 2019-07-09
+    ("TrustCor", 1_669_766_400, "a CA distrusted by Mozilla and Microsoft since November 2022"), // 2022-11-30
+    ("E-Tugra", 1_690_761_600, "a CA removed by Mozilla and Chrome in summer 2023"), // 2023-07-31
+    ("Superfish", 1_424_304_000, "a CA whose private key was published in February 2015"), // 2015-02-19
+    ("eDellRoot", 1_448_236_800, "a CA whose private key was published in November 2015"), // 2015-11-23
+    ("DSDTestProvider", 1_448_323_200, "a CA whose private key was published in November 2015"), // 2015-11-24
 ];
 
 /// What the rules so far have found.
@@ -361,14 +361,15 @@ fn issuer(path: &Path, height: usize, root: bool, title: &str, found: &mut Found
     if !root {
         purpose(cert, place, title, found);
     }
-    if let (Some(constraints), Some(leaf)) = (&cert.name_constraints, path.steps.first())
-        && let Some(why) = names::forbidden(constraints, &leaf.cert)
-    {
-        found.add(
-            Fault::NameConstraints,
-            place,
-            format!("{title} has nameConstraints: the leaf's name {why}"),
-        );
+    if let Some(constraints) = &cert.name_constraints {
+        // Self-issued intermediates are exempt (RFC 5280 section 6.1.3).
+        let mut bound =
+            below.iter().enumerate().filter(|(low, step)| *low == 0 || !step.cert.is_self_issued());
+        let breach = bound.find_map(|(low, step)| Some((low, names::forbidden(constraints, &step.cert)?)));
+        if let Some((low, why)) = breach {
+            let says = format!("{title} has nameConstraints: the {}'s name {why}", role(low, false));
+            found.add(Fault::NameConstraints, place, says);
+        }
     }
 }
 
@@ -382,9 +383,11 @@ fn ending(path: &Path, found: &mut Found<'_>) {
     let cert = &*top.cert;
     let height = path.steps.len() - 1;
     let what = title(cert, role(height, false));
-    let distrusted = DISTRUSTED.iter().find(|(part, _)| cert.issuer.contains(part));
+    let at = found.question.at;
+    let distrusted =
+        DISTRUSTED.iter().find(|(part, since, _)| cert.issuer.contains(part) && at.secs() >= *since);
     let (fault, says) = match &path.end {
-        End::Trusted { .. } => return,
+        End::Trusted { .. } if distrusted.is_none() || path.steps.len() < 2 => return,
         End::GaveUp => (
             Fault::UnknownRoot,
             format!("no path to a trusted root was found from {what} before the bound on signature checks"),
@@ -403,9 +406,10 @@ fn ending(path: &Path, found: &mut Found<'_>) {
             ),
         ),
         _ if distrusted.is_some() => {
-            let why = distrusted.map(|(_, why)| *why).unwrap_or_default();
-            (Fault::DistrustedCa, format!("the issuer {} of {what} is no longer trusted: {why}", cert.issuer))
+            let why = distrusted.map(|(.., why)| *why).unwrap_or_default();
+            (Fault::DistrustedCa, format!("the path ends at {}, {why}", cert.issuer))
         }
+        End::Trusted { .. } => return,
         End::SelfSigned if height == 0 => (
             Fault::SelfSigned,
             format!("{what} is signed by its own key (subject = issuer) and is not among the trusted roots"),
@@ -448,7 +452,7 @@ fn ending(path: &Path, found: &mut Found<'_>) {
             (
                 Fault::MissingIntermediate,
                 format!(
-                    "no certificate by {what}'s issuer {} was presented or is known, and no trusted root bears that name{fetch}",
+                    "{what} was issued by {}, but no certificate of that name was presented or is known, and no trusted root bears it{fetch}",
                     cert.issuer
                 ),
             )
