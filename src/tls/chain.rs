@@ -1,6 +1,20 @@
 //! Everything that is wrong with a chain of certificates, not the first thing only.
+//!
+//! [`assess`] looks for the best path from the leaf to a root ([`path`]) and then tells what a
+//! verifier could hold against it ([`rules`]). Which of that made a client give up is not known
+//! here.
+
+mod cache;
+mod path;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
+pub use cache::ChainCache;
 
 use super::cert::Certificate;
+use super::trust::Trust;
 use crate::base::Stamp;
 use std::sync::Arc;
 
@@ -72,4 +86,79 @@ pub struct Question<'a> {
     pub server_ip: Option<std::net::IpAddr>,
     /// Whether this is a client's chain (EKU clientAuth, no names).
     pub client: bool,
+    /// How the handshake uses the leaf's key; decides which keyUsage bit it needs.
+    pub uses: KeyUse,
+}
+
+/// What the handshake asks of the leaf's key (RFC 5246 section 7.4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyUse {
+    /// Not known: only a key that could do neither is reported.
+    #[default]
+    Unknown,
+    /// It signs: TLS 1.3, DHE, ECDHE, client certificates.
+    Signs,
+    /// It decrypts: RSA key transport.
+    Decrypts,
+}
+
+/// Every defect of the presented chain, those of the leaf first. Empty: none was found. Tries at
+/// most [`path::Budget`] signature checks, each 30 to 300 µs.
+pub fn assess(question: &Question<'_>, trust: &Trust) -> Vec<Defect> {
+    let paths = path::find(question.presented, question.known, trust, &mut path::Budget::default());
+    judge(question, &paths)
+}
+
+/// As [`assess`], but chains seen before cost no signature checks. A cache serves one `trust`.
+pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Vec<Defect> {
+    let paths = cache.paths(question.presented, question.known, trust);
+    judge(question, &paths)
+}
+
+/// The defects along the path that has the mildest.
+fn judge(question: &Question<'_>, paths: &[path::Path]) -> Vec<Defect> {
+    let Some(leaf) = question.presented.first() else { return Vec::new() };
+    let mut best: Option<(u32, Vec<Defect>, &path::Path)> = None;
+    for path in paths {
+        let defects = rules::along(path, question);
+        let cost = defects.iter().map(|defect| defect.fault.weight()).sum();
+        if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
+            let perfect = cost == 0;
+            best = Some((cost, defects, path));
+            if perfect {
+                break;
+            }
+        }
+    }
+    let mut defects = rules::of_leaf(leaf, question);
+    if let Some((_, along, path)) = best {
+        rules::of_public_leaf(leaf, path, question, &mut defects);
+        defects.extend(along);
+        rules::of_presentation(path, question, &mut defects);
+    }
+    defects
+}
+
+impl Fault {
+    /// How gladly a verifier would take another path, 0 = does not care.
+    fn weight(self) -> u32 {
+        match self {
+            Self::MissingIntermediate => 120,
+            Self::DistrustedCa | Self::UnknownRoot | Self::SelfSigned => 100,
+            Self::BadCertificateSignature => 110,
+            Self::RootExpired => 30,
+            Self::WeakKey | Self::WeakSignature => 15,
+            Self::NoAki | Self::NoSki | Self::BasicConstraints => 1,
+            Self::WrongOrder | Self::UnrelatedExtra => 0,
+            _ => 50,
+        }
+    }
+
+    /// Certificates break this rule without any verifier in use minding.
+    pub fn is_mild(self) -> bool {
+        matches!(
+            self,
+            Self::NoAki | Self::NoSki | Self::BasicConstraints | Self::WrongOrder | Self::UnrelatedExtra
+        )
+    }
 }

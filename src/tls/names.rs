@@ -106,7 +106,12 @@ pub fn forbidden(constraints: &NameConstraints, leaf: &Certificate) -> Option<St
     let most = 1_000_000 / subtrees.max(1);
     for name in names.dns.iter().take(most) {
         let bare = name.strip_prefix("*.").unwrap_or(name);
-        if let Some(tree) = constraints.excluded_dns.iter().find(|tree| within(bare, tree)) {
+        // A wildcard may stand for a name in the subtree right below it.
+        let reaches = |tree: &str| {
+            bare.len() < name.len()
+                && tree.split_once('.').is_some_and(|(_, up)| up.eq_ignore_ascii_case(bare))
+        };
+        if let Some(tree) = constraints.excluded_dns.iter().find(|tree| within(bare, tree) || reaches(tree)) {
             return Some(format!("{name} is in the excluded subtree {tree}"));
         }
         if !constraints.permitted_dns.is_empty()

@@ -1,10 +1,17 @@
 //! Roots that a verifier trusts. Reads no files: whoever calls brings the bytes.
+//!
+//! Captures may be years old, and are judged as of their own time: beside Mozilla's present roots
+//! stand 134 that left its programme between 2012 and 2026 (`trust/retired.der`, taken from past
+//! releases of certifi; the data are Mozilla's, MPL 2.0).
 
 use super::cert::{Certificate, same_name};
 use super::der::{Der, tag};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+
+/// Roots that were Mozilla's, one DER certificate after another.
+static RETIRED: &[u8] = include_bytes!("trust/retired.der");
 
 /// Trusted roots, found by their subject.
 #[derive(Clone, Debug, Default)]
@@ -90,12 +97,16 @@ impl Trust {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// Mozilla's roots for TLS servers, as built in.
+    /// Mozilla's roots for TLS servers, past and present, as built in. Those that left in disgrace
+    /// are told apart when a path ends in one (`DistrustedCa`).
     pub fn mozilla() -> Self {
         let mut trust = Self::empty("mozilla");
         for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
             let der: &'static [u8] = der;
             trust.insert(der, || Bytes::Built(der), true);
+        }
+        for root in Der(RETIRED) {
+            trust.insert(root.whole, || Bytes::Built(root.whole), true);
         }
         trust
     }
@@ -187,9 +198,10 @@ impl Anchor {
     }
 }
 
-/// Whether these bytes are one of Mozilla's roots.
+/// Whether these bytes are one of Mozilla's roots, past or present.
 fn built_in(der: &[u8]) -> bool {
     webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().any(|root| root.as_ref() == der)
+        || Der(RETIRED).any(|root| root.whole == der)
 }
 
 /// A certificate's subject, without reading the rest.
@@ -274,6 +286,15 @@ mod tests {
         assert_eq!(trust.holds(&cert), Some(true));
         assert_eq!(trust.named(&cert.subject_der).len(), 1);
         assert!(trust.named(b"nobody").is_empty());
+    }
+
+    #[test]
+    fn roots_of_the_past_are_trusted_too() {
+        let trust = Trust::mozilla();
+        let retired: Vec<Certificate> = Der(RETIRED).map(|root| Certificate::parse(root.whole)).collect();
+        assert_eq!(retired.len(), 134);
+        assert!(retired.iter().all(|root| trust.holds(root) == Some(true)));
+        assert!(retired.iter().any(|root| root.subject.contains("CN=DST Root CA X3")));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn read(list: &Tlv<'_>, cert: &mut Certificate) {
             continue; // the first stands
         }
         seen.push(oid.body);
-        if one(oid.body, value.body, critical, cert).is_none() {
+        if one(oid.body, value.body, critical, cert).is_none() && matters(oid.body) {
             damage(cert, format!("the extension {} is malformed", title(oid.body)));
         }
     }
@@ -53,6 +53,12 @@ fn damage(cert: &mut Certificate, says: String) {
     if cert.damage.is_none() {
         cert.damage = Some(says);
     }
+}
+
+/// Verifiers refuse a certificate for this extension's encoding: those that decide a path. URLs,
+/// policies, timestamps and features are for others to read.
+fn matters(oid: &[u8]) -> bool {
+    matches!(oid, [0x55, 0x1d, 14 | 15 | 17 | 19 | 30 | 35 | 37])
 }
 
 /// The name of an extension, else its dotted OID.
