@@ -8,4 +8,5 @@ pub mod cause;
 pub mod decode;
 pub mod evidence;
 pub mod flow;
+pub mod pipeline;
 pub mod tls;

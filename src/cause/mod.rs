@@ -3,6 +3,8 @@
 //! A judgement has three answers: `Found` with a finding that cites packets, `Absent`, or `Blind`
 //! with what the capture lacks. [`weigh`] makes one diagnosis of the twelve.
 
+pub mod weigh;
+
 use crate::base::{Cite, Side};
 use crate::evidence::Evidence;
 

@@ -129,13 +129,16 @@ impl Attempt {
         }
     }
 
-    /// Takes one segment of the connection.
+    /// Takes one segment of the connection, captured at `now`; `clock` is capture time, which never steps
+    /// back.
+    #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
     pub fn segment(
         &mut self,
         segment: &Segment<'_>,
         from: Side,
         no: PacketNo,
         now: Stamp,
+        clock: Stamp,
         limits: &Limits,
         certs: &mut impl ParseCertificate,
     ) -> Step {
@@ -183,7 +186,7 @@ impl Attempt {
             self.ended_by_sign = true;
         }
         *self.last_of.of_mut(from) = Some(now);
-        self.deadline = now + self.patience(limits);
+        self.deadline = clock + self.patience(limits);
         self.step()
     }
 
@@ -428,6 +431,9 @@ impl Attempt {
             return;
         }
         let seq = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
+        if from == Side::Client && self.evidence.tcp.first_seq.is_none() {
+            self.evidence.tcp.first_seq = Some(seq);
+        }
         let mut stream = std::mem::take(self.streams.of_mut(from));
         let took = stream.push(
             seq,

@@ -125,6 +125,8 @@ impl Chain {
 pub struct TcpFacts {
     /// The SYNs of this attempt, with the first one's stamp; `value` is the initial sequence number.
     pub syn: Option<Seen<u32>>,
+    /// Sequence number of the client's first byte.
+    pub first_seq: Option<u32>,
     /// How many SYNs.
     pub syns: u32,
     /// Stamp of the last SYN.

@@ -1,0 +1,410 @@
+//! The one place that sees all shards: it remembers what other traffic tells, waits for siblings,
+//! judges and puts the events in order.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use super::memory::Recent;
+use super::shard::{Out, What};
+use crate::aside::dns::DnsAnswer;
+use crate::base::{Addr, Endpoint, Limits, PacketNo, Seen, Side, Span, Stamp};
+use crate::cause::weigh::{Diagnosis, hygiene, weigh};
+use crate::cause::Cause;
+use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome};
+use crate::tls::cert::Certificate;
+use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
+use crate::tls::codes::{Kx, Version};
+use crate::tls::signature::verify_server_key_exchange;
+use crate::tls::trust::Trust;
+
+/// An attempt with everything that is said of it.
+#[derive(Debug)]
+pub struct Judged {
+    /// The facts.
+    pub evidence: Box<Evidence>,
+    /// Why it failed; `None` unless it did.
+    pub diagnosis: Option<Diagnosis>,
+    /// Defects that did not cause a failure.
+    pub hygiene: Vec<(Cause, &'static str, String)>,
+}
+
+/// Orders judged attempts by their ends.
+#[derive(Debug)]
+struct Held(Judged);
+
+impl Held {
+    fn key(&self) -> (Stamp, PacketNo, PacketNo) {
+        let evidence = &self.0.evidence;
+        (evidence.ended, evidence.last, evidence.first)
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Held {}
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// A DNS answer and who got it.
+type Told = (Addr, Arc<Seen<DnsAnswer>>);
+
+/// A failure as others are compared with it.
+type Failure = (Endpoint, Stage, Option<u8>);
+
+/// Memory of one capture and the attempts that wait in it.
+pub struct Join {
+    limits: Arc<Limits>,
+    trust: Arc<Trust>,
+    chains: ChainCache,
+    /// DNS answers by name.
+    by_name: Recent<String, Told>,
+    /// DNS answers by client and the address given.
+    by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
+    /// Successes by client, and server name or address.
+    successes: Recent<(Addr, String), Seen<Endpoint>>,
+    /// Successes by server.
+    served: Recent<Endpoint, Seen<()>>,
+    /// Certificates shown in clear, by server and SNI.
+    shown: Recent<(Addr, Option<String>), Seen<Vec<Arc<Certificate>>>>,
+    /// Failures by client.
+    failures: Recent<Addr, Seen<Failure>>,
+    /// SYNs by server and first sequence number.
+    syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
+    /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
+    strays: Recent<(Endpoint, u32), Seen<Endpoint>>,
+    /// Attempts without a byte, by client: for telling scans.
+    touched: Recent<Addr, (Stamp, Endpoint)>,
+    /// Failed attempts that wait for siblings, by when they are judged.
+    parked: BTreeMap<(Stamp, PacketNo), Box<Evidence>>,
+    /// Judged attempts that wait for earlier ends.
+    held: BinaryHeap<Reverse<Held>>,
+    /// Longest time from an attempt's last packet to its judgement; zero prints as decided.
+    hold: Span,
+    now: Stamp,
+}
+
+impl Join {
+    /// An empty memory. `in_order` holds events back until no earlier end can come.
+    pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool) -> Self {
+        let asides = limits.asides;
+        let servers = limits.servers;
+        let hold =
+            if in_order { Span(limits.stall.0.max(limits.syn_answer.0) + limits.sibling.0) } else { Span(0) };
+        Self {
+            chains: ChainCache::new(servers),
+            by_name: Recent::new(asides, 8),
+            by_address: Recent::new(asides, 4),
+            successes: Recent::new(servers, 1),
+            served: Recent::new(servers, 1),
+            shown: Recent::new(servers, 1),
+            failures: Recent::new(servers, 8),
+            syns: Recent::new(asides, 2),
+            strays: Recent::new(asides, 2),
+            touched: Recent::new(servers, 16),
+            parked: BTreeMap::new(),
+            held: BinaryHeap::new(),
+            hold,
+            now: Stamp(i64::MIN),
+            limits,
+            trust,
+        }
+    }
+
+    /// Takes what a shard gave; calls come in order of `at`, then `no`.
+    pub fn take(&mut self, out: Out, each: &mut dyn FnMut(Judged)) {
+        self.advance(out.at, each);
+        match out.what {
+            What::Dns(client, seen) => self.dns(client, *seen),
+            What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
+            What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
+            What::Closed(evidence) => self.closed(evidence, out.at, each),
+        }
+    }
+
+    /// Capture time has come to `now`: judges what has waited long enough and lets go what is in order.
+    pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(Judged)) {
+        if now <= self.now {
+            return;
+        }
+        self.now = now;
+        while let Some(entry) = self.parked.first_entry() {
+            if entry.key().0 >= now {
+                break;
+            }
+            let evidence = entry.remove();
+            self.judge(evidence, each);
+        }
+        let settled = Stamp(now.0.saturating_sub(self.hold.0));
+        while self.held.peek().is_some_and(|Reverse(held)| held.0.evidence.ended < settled) {
+            if let Some(Reverse(held)) = self.held.pop() {
+                each(held.0);
+            }
+        }
+    }
+
+    /// The capture ended: judges and lets go everything.
+    pub fn finish(&mut self, each: &mut dyn FnMut(Judged)) {
+        while let Some((_, evidence)) = self.parked.pop_first() {
+            self.judge(evidence, each);
+        }
+        while let Some(Reverse(held)) = self.held.pop() {
+            each(held.0);
+        }
+    }
+
+    /// Memories that left full tables.
+    pub fn dropped(&self) -> u64 {
+        self.by_name.dropped + self.by_address.dropped + self.shown.dropped
+    }
+
+    fn dns(&mut self, client: Addr, seen: Seen<DnsAnswer>) {
+        let seen = Arc::new(seen);
+        for &address in seen.value.addresses.iter().take(16) {
+            self.by_address.put((client, address), Arc::clone(&seen));
+        }
+        self.by_name.put(seen.value.name.clone(), (client, seen));
+    }
+
+    fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(Judged)) {
+        self.remember(&evidence);
+        if evidence.outcome == Outcome::Completed && evidence.chain.clear().is_some() {
+            self.assess(&mut evidence);
+            if outcome::late_rejection(&evidence) {
+                evidence.outcome = Outcome::Failed;
+            }
+        }
+        if evidence.outcome == Outcome::Failed {
+            self.parked.insert((at + self.limits.sibling, evidence.first), evidence);
+            if self.parked.len() > self.limits.held_events
+                && let Some((_, oldest)) = self.parked.pop_first()
+            {
+                self.judge(oldest, each);
+            }
+        } else {
+            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
+        }
+    }
+
+    fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(Judged)) {
+        if self.hold.0 == 0 {
+            each(judged);
+            return;
+        }
+        self.held.push(Reverse(Held(judged)));
+        if self.held.len() > self.limits.held_events
+            && let Some(Reverse(held)) = self.held.pop()
+        {
+            each(held.0);
+        }
+    }
+
+    /// Files what later attempts may want to know of this one.
+    fn remember(&mut self, evidence: &Evidence) {
+        let (client, server) = (evidence.client, evidence.server);
+        match evidence.outcome {
+            Outcome::Completed | Outcome::Resumed => {
+                let at = evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
+                let seen = Seen { value: server, at, when: evidence.ended };
+                self.served.put(server, seen.clone().map(|_| ()));
+                if let Some(sni) = evidence.sni() {
+                    self.successes.put((client.addr, sni.to_owned()), seen.clone());
+                }
+                self.successes.put((client.addr, server.addr.to_string()), seen);
+            }
+            Outcome::Failed => {
+                let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
+                let failure = (server, evidence.stage, code);
+                self.failures.put(client.addr, Seen::new(failure, evidence.last, evidence.ended));
+            }
+            _ => {}
+        }
+        if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
+            self.touched.put(client.addr, (evidence.started, server));
+        }
+        if let Some(chain) = evidence.chain.clear()
+            && !chain.value.is_empty()
+        {
+            self.shown.put((server.addr, evidence.sni().map(str::to_owned)), chain.clone());
+        }
+    }
+
+    /// Everything that is wrong with the chains, judged at capture time.
+    fn assess(&mut self, evidence: &mut Evidence) {
+        let host = evidence.sni().map(str::to_owned);
+        let uses = match &evidence.server_hello {
+            Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
+            Some(hello) => match hello.value.cipher.kx() {
+                Kx::Rsa => KeyUse::Decrypts,
+                Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
+                _ => KeyUse::Unknown,
+            },
+            None => KeyUse::Unknown,
+        };
+        if let Some(chain) = evidence.chain.clear()
+            && !chain.value.is_empty()
+        {
+            let question = Question {
+                presented: &chain.value,
+                known: &[],
+                at: evidence.started,
+                host: host.as_deref(),
+                server_ip: Some(evidence.server.addr.ip()),
+                client: false,
+                uses,
+            };
+            evidence.defects = assess_cached(&question, &self.trust, &mut self.chains);
+        }
+        if let Some(chain) = evidence.client_chain.clear()
+            && !chain.value.is_empty()
+        {
+            let question = Question {
+                presented: &chain.value,
+                known: &[],
+                at: evidence.started,
+                host: None,
+                server_ip: None,
+                client: true,
+                uses: KeyUse::Signs,
+            };
+            evidence.client_defects = assess_cached(&question, &self.trust, &mut self.chains);
+        }
+    }
+
+    fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
+        self.look_around(&mut evidence);
+        if self.was_benign(&mut evidence) {
+            self.let_go(Judged { hygiene: Vec::new(), evidence, diagnosis: None }, each);
+            return;
+        }
+        self.assess(&mut evidence);
+        if let (Some(client), Some(server), Some(exchange), Some(chain)) =
+            (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
+            && let Some(leaf) = chain.value.first()
+            && !exchange.value.signature.is_empty()
+        {
+            evidence.key_exchange_verdict = Some(verify_server_key_exchange(
+                server.value.version,
+                &client.value.random,
+                &server.value.random,
+                &exchange.value,
+                leaf,
+            ));
+        }
+        let diagnosis = weigh(&evidence);
+        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new() }, each);
+    }
+
+    /// Failures that other traffic shows to be none: the loser of a race, a scan.
+    fn was_benign(&self, evidence: &mut Evidence) -> bool {
+        let race = evidence.stage == Stage::Tcp
+            && evidence.around.sibling.is_some()
+            && matches!(evidence.ending.value, Ending::Silence { .. } | Ending::Fin { .. } | Ending::Reset { .. });
+        let cancelled = evidence.around.sibling.is_some()
+            && matches!(evidence.ending.value, Ending::Reset { from: Side::Client })
+            && evidence.chain.clear().is_none();
+        if race || cancelled || (evidence.stage == Stage::Tcp && evidence.around.scan) {
+            evidence.outcome = Outcome::Abandoned;
+            return true;
+        }
+        false
+    }
+
+    fn look_around(&mut self, evidence: &mut Evidence) {
+        let (client, server) = (evidence.client, evidence.server);
+        let started = evidence.started;
+        let before = |seen: &&Seen<DnsAnswer>| seen.when <= started;
+        let host = evidence.sni().map(str::to_owned);
+        if let Some(sni) = &host {
+            for (asker, seen) in self.by_name.get(sni) {
+                let list = if *asker == client.addr {
+                    &mut evidence.around.answers
+                } else {
+                    &mut evidence.around.answers_to_others
+                };
+                if before(&seen.as_ref()) && list.len() < 4 {
+                    list.push(seen.as_ref().clone());
+                }
+            }
+        }
+        let given: Vec<_> = self
+            .by_address
+            .get(&(client.addr, server.addr))
+            .map(AsRef::as_ref)
+            .filter(before)
+            .cloned()
+            .collect();
+        evidence.around.names_of_server = given;
+        let window = self.limits.sibling;
+        let near = |seen: &&Seen<Endpoint>| {
+            (seen.when - evidence.started).0 >= -window.0 && seen.when - evidence.ended <= window
+        };
+        let by_host = host.as_ref().and_then(|sni| {
+            self.successes.get(&(client.addr, sni.clone())).find(near).cloned()
+        });
+        // Without a name, the names under which the client knew this address stand for it.
+        let by_name = || {
+            evidence.around.names_of_server.iter().find_map(|seen| {
+                self.successes.get(&(client.addr, seen.value.name.clone())).find(near).cloned()
+            })
+        };
+        let by_address =
+            || self.successes.get(&(client.addr, server.addr.to_string())).find(near).cloned();
+        evidence.around.sibling = match host {
+            Some(_) => by_host,
+            None => by_address().or_else(by_name),
+        };
+        evidence.around.server_completes = self.served.get(&server).next().cloned();
+        let mine: Failure = (
+            server,
+            evidence.stage,
+            evidence.fatal_alert().map(|(_, alert, _)| alert.description.0),
+        );
+        let mut repeats = 0;
+        for seen in self.failures.get(&client.addr) {
+            let (other, stage, code) = seen.value;
+            if stage != mine.1 || code != mine.2 || (seen.when - evidence.ended).0.abs() > Span::from_secs(3600).0 {
+                continue;
+            }
+            if other == server {
+                repeats += 1;
+            } else if other.addr != server.addr && evidence.around.same_failure_elsewhere.len() < 4 {
+                evidence.around.same_failure_elsewhere.push(seen.clone().map(|_| other));
+            }
+        }
+        evidence.around.repeats = repeats;
+        if !matches!(evidence.chain, crate::evidence::Chain::Clear(_)) {
+            let key = (server.addr, evidence.sni().map(str::to_owned));
+            evidence.around.shown_before = self.shown.get(&key).next().cloned();
+        }
+        if let Some(syn) = &evidence.tcp.syn {
+            let asked = syn.value.wrapping_add(1);
+            evidence.around.stray_syn_ack =
+                self.strays.get(&(client, asked)).find(|seen| seen.value != server).cloned();
+        }
+        if let Some(first_seq) = evidence.tcp.first_seq {
+            evidence.around.other_address =
+                self.syns.get(&(server, first_seq)).find(|seen| seen.value != client).cloned();
+        }
+        let touched: Vec<_> = self
+            .touched
+            .get(&client.addr)
+            .filter(|(when, _)| (*when - evidence.started).0.abs() < Span::from_secs(60).0)
+            .collect();
+        let mut ends: Vec<_> = touched.iter().map(|(_, end)| *end).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        evidence.around.scan = ends.len() >= 8;
+    }
+}

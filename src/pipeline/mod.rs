@@ -1,0 +1,19 @@
+//! Floor 7: frames to judged handshakes.
+//!
+//! ```text
+//! frames ─▶ decode ─▶ shard ×N ─▶ join ─▶ judged handshakes, in order
+//! ```
+//!
+//! [`shard`] follows connections and closes attempts; shards share nothing. [`join`] alone sees
+//! all of them: it remembers what other traffic tells, waits for siblings, judges and orders.
+//! [`run`] wires them: with one worker in one thread on the read buffer itself, with more in
+//! batches over channels. The events do not depend on the number of workers until a bound is hit.
+
+pub mod batch;
+pub mod join;
+mod memory;
+pub mod run;
+pub mod shard;
+
+pub use join::Judged;
+

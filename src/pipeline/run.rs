@@ -1,0 +1,1 @@
+//! Wiring: frames, decoder, shards, join.

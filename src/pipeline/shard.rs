@@ -1,0 +1,362 @@
+//! One shard: the connections whose addresses hash to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::aside::dns::DnsAnswer;
+use crate::base::{Addr, Direction, Endpoint, FlowKey, Limits, Lost, PacketNo, Seen, Side, Stamp};
+use crate::decode::{Datagram, IcmpError, Packet, Segment};
+use crate::evidence::attempt::{Attempt, ParseCertificate, Step};
+use crate::evidence::{Evidence, Outcome, outcome};
+use crate::flow::timer::Timers;
+use crate::tls::cert::{CertCache, Certificate};
+
+/// What leaves a shard, in order of `at`.
+#[derive(Debug)]
+pub struct Out {
+    /// When it was decided, on capture time.
+    pub at: Stamp,
+    /// The packet it began with: the order among equals.
+    pub no: PacketNo,
+    /// What it is.
+    pub what: What,
+}
+
+/// Kinds of [`Out`].
+#[derive(Debug)]
+pub enum What {
+    /// An attempt has ended.
+    Closed(Box<Evidence>),
+    /// A DNS answer, and who got it.
+    Dns(Addr, Box<Seen<DnsAnswer>>),
+    /// A SYN to a TLS port: server, sequence number of the first byte, client.
+    Syn(Endpoint, u32, Seen<Endpoint>),
+    /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
+    StraySynAck(Seen<Endpoint>, Endpoint, u32),
+}
+
+/// A connection's entry. A finished one costs no more than its key.
+#[derive(Debug)]
+enum Slot {
+    Open(Box<Open>),
+    Done,
+}
+
+#[derive(Debug)]
+struct Open {
+    attempt: Attempt,
+    /// When its timer fires; never later than the attempt's deadline.
+    armed: Stamp,
+    held: usize,
+}
+
+impl ParseCertificate for CertCache {
+    fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
+        self.get(der)
+    }
+}
+
+/// The ports on which an attempt counts even if it never carried a byte.
+#[derive(Clone, Debug)]
+pub struct Ports(Box<[bool]>);
+
+impl Ports {
+    /// HTTPS, mail, LDAP, DNS, FTP, SIP, AMQP, syslog and MQTT over TLS.
+    pub const DEFAULT: [u16; 15] =
+        [443, 8443, 4430, 465, 587, 636, 853, 989, 990, 993, 995, 5061, 5671, 6514, 8883];
+
+    /// These ports.
+    pub fn new(ports: &[u16]) -> Self {
+        let mut table = vec![false; 1 << 16].into_boxed_slice();
+        for &port in ports {
+            if let Some(entry) = table.get_mut(usize::from(port)) {
+                *entry = true;
+            }
+        }
+        Self(table)
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.get(usize::from(port)).copied().unwrap_or(false)
+    }
+}
+
+/// A shard's state.
+#[derive(Debug)]
+pub struct Shard {
+    limits: Arc<Limits>,
+    ports: Arc<Ports>,
+    table: HashMap<FlowKey, Slot, foldhash::fast::FixedState>,
+    done: VecDeque<FlowKey>,
+    timers: Timers<(PacketNo, FlowKey)>,
+    certs: CertCache,
+    held: usize,
+    lost: Lost,
+    out: Vec<Out>,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(limits: Arc<Limits>, ports: Arc<Ports>) -> Self {
+        let certs = CertCache::new(limits.certificates);
+        Self {
+            limits,
+            ports,
+            table: HashMap::with_hasher(foldhash::fast::FixedState::default()),
+            done: VecDeque::new(),
+            timers: Timers::default(),
+            certs,
+            held: 0,
+            lost: Lost::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one packet. `now` is the capture's clock, which never steps back.
+    pub fn packet(&mut self, packet: &Packet<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
+        self.tick(now);
+        match packet {
+            Packet::Segment(segment) => self.segment(segment, no, stamp, now),
+            Packet::Datagram(datagram) => self.datagram(datagram, no, stamp, now),
+            Packet::IcmpError(error) => self.icmp(error, no, stamp),
+            Packet::Other | Packet::Undecodable => {}
+        }
+    }
+
+    /// Capture time has come to `now`: closes what has waited long enough.
+    pub fn tick(&mut self, now: Stamp) {
+        while let Some((armed, (first, key))) = self.timers.expired(now) {
+            let Some(Slot::Open(open)) = self.table.get_mut(&key) else { continue };
+            if open.attempt.evidence.first != first || open.armed != armed {
+                continue;
+            }
+            let deadline = open.attempt.deadline;
+            if deadline > armed {
+                open.armed = deadline;
+                self.timers.arm(deadline, (first, key));
+            } else {
+                self.close(key, deadline, false);
+            }
+        }
+    }
+
+    /// The capture ended: closes everything.
+    pub fn finish(&mut self, now: Stamp) {
+        self.tick(now);
+        let mut open: Vec<(PacketNo, FlowKey)> = self
+            .table
+            .iter()
+            .filter_map(|(key, slot)| match slot {
+                Slot::Open(open) => Some((open.attempt.evidence.first, *key)),
+                Slot::Done => None,
+            })
+            .collect();
+        open.sort_unstable();
+        for (_, key) in open {
+            self.close(key, now, true);
+        }
+    }
+
+    /// What has left the shard since the last call.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Out> {
+        self.out.drain(..)
+    }
+
+    /// Whether anything waits to be drained.
+    pub fn has_out(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// What was lost by bounds since the last call.
+    pub fn take_lost(&mut self) -> Lost {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn segment(&mut self, segment: &Segment<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
+        let (src, dst) = (segment.src(), segment.dst());
+        let (key, direction) = FlowKey::of(src, dst);
+        match self.table.get_mut(&key) {
+            Some(Slot::Open(open)) => {
+                let attempt = &mut open.attempt;
+                let from = if direction == attempt.client_sends { Side::Client } else { Side::Server };
+                if attempt.is_new_connection(segment, from) {
+                    self.close(key, now, false);
+                    self.open(key, direction, segment, Side::Client, no, stamp, now);
+                    return;
+                }
+                self.feed(key, segment, from, no, stamp, now);
+            }
+            Some(Slot::Done) => {
+                if segment.flags.syn() && !segment.flags.ack() {
+                    self.open(key, direction, segment, Side::Client, no, stamp, now);
+                }
+            }
+            None => {
+                let flags = segment.flags;
+                if flags.rst() {
+                    return;
+                }
+                let from = if flags.syn() {
+                    if flags.ack() { Side::Server } else { Side::Client }
+                } else {
+                    // Content type handshake, then the type of the message.
+                    match segment.payload {
+                        [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
+                        [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
+                        _ => return,
+                    }
+                };
+                if flags.syn() && flags.ack() {
+                    let what = What::StraySynAck(Seen::new(src, no, stamp), dst, segment.ack);
+                    self.out.push(Out { at: now, no, what });
+                }
+                self.open(key, direction, segment, from, no, stamp, now);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
+    fn open(
+        &mut self,
+        key: FlowKey,
+        direction: Direction,
+        segment: &Segment<'_>,
+        from: Side,
+        no: PacketNo,
+        stamp: Stamp,
+        now: Stamp,
+    ) {
+        if self.table.len() >= self.limits.flows && !self.table.contains_key(&key) {
+            self.make_room(now);
+        }
+        let (client, server, client_sends) = match from {
+            Side::Client => (segment.src(), segment.dst(), direction),
+            Side::Server => (segment.dst(), segment.src(), opposite(direction)),
+        };
+        let tls_port = self.ports.contains(server.port);
+        if from == Side::Client && segment.flags.syn() && tls_port {
+            let what = What::Syn(server, segment.seq.wrapping_add(1), Seen::new(client, no, stamp));
+            self.out.push(Out { at: now, no, what });
+        }
+        let attempt = Attempt::new(client, server, client_sends, tls_port, no, stamp);
+        let armed = now + self.limits.after_end;
+        self.timers.arm(armed, (no, key));
+        self.table.insert(key, Slot::Open(Box::new(Open { attempt, armed, held: 0 })));
+        self.feed(key, segment, from, no, stamp, now);
+    }
+
+    fn feed(
+        &mut self,
+        key: FlowKey,
+        segment: &Segment<'_>,
+        from: Side,
+        no: PacketNo,
+        stamp: Stamp,
+        now: Stamp,
+    ) {
+        let Some(Slot::Open(open)) = self.table.get_mut(&key) else { return };
+        let step = open.attempt.segment(segment, from, no, stamp, now, &self.limits, &mut self.certs);
+        match step {
+            Step::Open => {
+                if open.attempt.deadline < open.armed {
+                    open.armed = open.attempt.deadline;
+                    self.timers.arm(open.armed, (open.attempt.evidence.first, key));
+                }
+                let held = open.attempt.held();
+                self.held = self.held.saturating_sub(open.held).saturating_add(held);
+                open.held = held;
+                if self.held > self.limits.bytes_per_shard {
+                    open.attempt.evidence.lost.bytes_dropped += held as u64;
+                    self.close(key, now, true);
+                }
+            }
+            Step::Settled => self.close(key, now, false),
+            Step::NotOurs => {
+                self.forget(key);
+            }
+        }
+    }
+
+    fn forget(&mut self, key: FlowKey) -> Option<Box<Open>> {
+        let old = self.table.insert(key, Slot::Done);
+        self.done.push_back(key);
+        if self.done.len() > self.limits.flows * 2 {
+            self.done.pop_front();
+        }
+        match old {
+            Some(Slot::Open(open)) => {
+                self.held = self.held.saturating_sub(open.held);
+                Some(open)
+            }
+            _ => None,
+        }
+    }
+
+    fn close(&mut self, key: FlowKey, at: Stamp, capture_ended: bool) {
+        let Some(open) = self.forget(key) else { return };
+        let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
+        let tls_port = self.ports.contains(evidence.server.port);
+        if !tls_port && !outcome::speaks_tls(&evidence) {
+            return;
+        }
+        // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
+        if evidence.tcp.packets.client == 0 && !outcome::speaks_tls(&evidence) {
+            return;
+        }
+        if evidence.outcome == Outcome::NotTls && !tls_port {
+            return;
+        }
+        self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
+    }
+
+    /// Makes room in a full table: finished connections first, then the open one that waited longest.
+    fn make_room(&mut self, now: Stamp) {
+        while let Some(key) = self.done.pop_front() {
+            if matches!(self.table.get(&key), Some(Slot::Done)) {
+                self.table.remove(&key);
+                return;
+            }
+        }
+        while let Some((_, (first, key))) = self.timers.expired(Stamp(i64::MAX)) {
+            let Some(Slot::Open(open)) = self.table.get_mut(&key) else { continue };
+            if open.attempt.evidence.first != first {
+                continue;
+            }
+            open.attempt.evidence.lost.flows_evicted += 1;
+            self.lost.flows_evicted += 1;
+            self.close(key, now, true);
+            self.table.remove(&key);
+            return;
+        }
+    }
+
+    fn datagram(&mut self, datagram: &Datagram<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
+        if datagram.src_port != 53 {
+            return;
+        }
+        if let Some(answer) = crate::aside::dns::parse(datagram.payload) {
+            let what = What::Dns(datagram.hop.dst, Box::new(Seen::new(answer, no, stamp)));
+            self.out.push(Out { at: now, no, what });
+        }
+    }
+
+    fn icmp(&mut self, error: &IcmpError, no: PacketNo, stamp: Stamp) {
+        if error.quoted_protocol != 6 {
+            return;
+        }
+        let (key, _) = FlowKey::of(error.quoted_src, error.quoted_dst);
+        if let Some(Slot::Open(open)) = self.table.get_mut(&key) {
+            open.attempt.icmp(*error, no, stamp);
+        }
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::LowToHigh => Direction::HighToLow,
+        Direction::HighToLow => Direction::LowToHigh,
+    }
+}
