@@ -86,7 +86,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// The two ends of a TCP connection, the same whichever sent the packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// The smaller end.
     pub low: Endpoint,

@@ -16,4 +16,5 @@ pub mod run;
 pub mod shard;
 
 pub use join::Judged;
+pub use run::{Arrival, Settings, Source, Totals, analyse};
 

@@ -1,1 +1,309 @@
 //! Wiring: frames, decoder, shards, join.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::join::{Join, Judged};
+use super::shard::{Out, Ports, Shard, What};
+use crate::base::{FlowKey, Limits, Lost, PacketNo, Stamp};
+use crate::decode::{Decoder, Frame, Packet};
+use crate::tls::trust::Trust;
+
+/// What every analysis shares.
+#[derive(Clone)]
+pub struct Settings {
+    /// Threads that follow connections; one means everything in the calling thread.
+    pub workers: usize,
+    /// Bounds.
+    pub limits: Arc<Limits>,
+    /// Ports on which an attempt counts even without a byte.
+    pub ports: Arc<Ports>,
+    /// Roots.
+    pub trust: Arc<Trust>,
+    /// Events in order of their ends (files) or as soon as they are decided (interfaces).
+    pub in_order: bool,
+}
+
+/// What one capture amounted to.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Frames analysed.
+    pub packets: u64,
+    /// Their captured bytes.
+    pub bytes: u64,
+    /// Earliest stamp.
+    pub first: Option<Stamp>,
+    /// Latest stamp.
+    pub last: Option<Stamp>,
+    /// Losses of the whole run, beside those that events name.
+    pub lost: Lost,
+}
+
+/// Where frames come from: lent one at a time.
+pub trait Source {
+    /// The next thing, or `None` at the end.
+    fn next(&mut self) -> Option<Arrival<'_>>;
+}
+
+/// What a source gives.
+#[derive(Debug)]
+pub enum Arrival<'a> {
+    /// A frame.
+    Frame(Frame<'a>),
+    /// Nothing came, and capture time has passed to here.
+    Tick(Stamp),
+}
+
+/// Analyses a source to its end; hands every judged attempt to `each`.
+pub fn analyse(
+    source: &mut dyn Source,
+    settings: &Settings,
+    each: &mut (dyn FnMut(Judged) + Send),
+) -> Totals {
+    if settings.workers <= 1 { in_one_thread(source, settings, each) } else { in_threads(source, settings, each) }
+}
+
+/// Puts what shards give into one order: by the time of the decision, then by packet.
+#[derive(Default)]
+struct Merge {
+    heap: BinaryHeap<Reverse<Ordered>>,
+}
+
+struct Ordered(Out);
+
+impl Ordered {
+    fn key(&self) -> (Stamp, PacketNo, u8) {
+        let rank = match self.0.what {
+            What::Syn(..) => 0,
+            What::StraySynAck(..) => 1,
+            What::Dns(..) => 2,
+            What::Closed(..) => 3,
+        };
+        (self.0.at, self.0.no, rank)
+    }
+}
+
+impl PartialEq for Ordered {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Ordered {}
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Ordered {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Merge {
+    fn push(&mut self, out: Out) {
+        self.heap.push(Reverse(Ordered(out)));
+    }
+
+    /// Hands on what was decided before `watermark`.
+    fn release(&mut self, watermark: Stamp, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+        while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
+            if let Some(Reverse(first)) = self.heap.pop() {
+                join.take(first.0, each);
+            }
+        }
+    }
+
+    fn finish(mut self, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+        while let Some(Reverse(first)) = self.heap.pop() {
+            join.take(first.0, each);
+        }
+        join.finish(each);
+    }
+}
+
+impl Totals {
+    fn count(&mut self, frame: &Frame<'_>) {
+        self.packets += 1;
+        self.bytes += frame.data.len() as u64;
+        self.first = Some(self.first.map_or(frame.stamp, |first| first.min(frame.stamp)));
+        self.last = Some(self.last.map_or(frame.stamp, |last| last.max(frame.stamp)));
+    }
+}
+
+fn in_one_thread(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
+    let mut totals = Totals::default();
+    let mut decoder = Decoder::new(&settings.limits);
+    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports));
+    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order);
+    let mut merge = Merge::default();
+    let mut now = Stamp(i64::MIN);
+    while let Some(arrival) = source.next() {
+        match arrival {
+            Arrival::Frame(frame) => {
+                totals.count(&frame);
+                now = now.max(frame.stamp);
+                let packet = decoder.decode(&frame);
+                shard.packet(&packet, frame.no, frame.stamp, now);
+            }
+            Arrival::Tick(stamp) => {
+                now = now.max(stamp);
+                decoder.expire(now);
+                shard.tick(now);
+            }
+        }
+        if shard.has_out() {
+            for out in shard.drain() {
+                merge.push(out);
+            }
+            merge.release(now, &mut join, each);
+        }
+    }
+    shard.finish(now);
+    for out in shard.drain() {
+        merge.push(out);
+    }
+    merge.finish(&mut join, each);
+    decoder.finish();
+    totals.lost.add(&decoder.take_lost());
+    totals.lost.add(&shard.take_lost());
+    totals.lost.asides_dropped += join.dropped();
+    totals
+}
+
+/// Packets a batch, and bytes: enough to make a hand-over vanish, little enough to stay in cache.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 256 << 10;
+/// Batches in flight a shard.
+const IN_FLIGHT: usize = 16;
+
+fn in_threads(
+    source: &mut dyn Source,
+    settings: &Settings,
+    each: &mut (dyn FnMut(Judged) + Send),
+) -> Totals {
+    let workers = settings.workers;
+    let mut totals = Totals::default();
+    std::thread::scope(|scope| {
+        let (to_join, from_shards) = crossbeam_channel::bounded(IN_FLIGHT * workers);
+        let mut shards = Vec::with_capacity(workers);
+        let mut handles = Vec::with_capacity(workers);
+        for id in 0..workers {
+            let (to_shard, batches) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
+            shards.push(to_shard);
+            let to_join = to_join.clone();
+            let limits = Arc::clone(&settings.limits);
+            let ports = Arc::clone(&settings.ports);
+            handles.push(scope.spawn(move || {
+                let mut shard = Shard::new(limits, ports);
+                let mut now = Stamp(i64::MIN);
+                for batch in batches {
+                    batch.each(|packet, no, stamp, now| shard.packet(&packet, no, stamp, now));
+                    now = batch.watermark;
+                    shard.tick(now);
+                    let out: Vec<Out> = shard.drain().collect();
+                    if to_join.send((id, out, now)).is_err() {
+                        break;
+                    }
+                }
+                shard.finish(now);
+                let out: Vec<Out> = shard.drain().collect();
+                // The join only stops after every shard has.
+                drop(to_join.send((id, out, Stamp(i64::MAX))));
+                shard.take_lost()
+            }));
+        }
+        drop(to_join);
+        let join = scope.spawn(move || {
+            let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order);
+            let mut merge = Merge::default();
+            let mut marks = vec![Stamp(i64::MIN); workers];
+            for (id, out, watermark) in from_shards {
+                for out in out {
+                    merge.push(out);
+                }
+                if let Some(mark) = marks.get_mut(id) {
+                    *mark = watermark;
+                }
+                // What is left when all have finished is released in order below.
+                let least = marks.iter().copied().min().unwrap_or_default();
+                if least < Stamp(i64::MAX) {
+                    merge.release(least, &mut join, each);
+                }
+            }
+            merge.finish(&mut join, each);
+            join.dropped()
+        });
+        deal(source, settings, &shards, &mut totals);
+        drop(shards);
+        for handle in handles {
+            if let Ok(lost) = handle.join() {
+                totals.lost.add(&lost);
+            }
+        }
+        if let Ok(dropped) = join.join() {
+            totals.lost.asides_dropped += dropped;
+        }
+    });
+    totals
+}
+
+/// Decodes, and deals packets to the shards by their addresses.
+fn deal(
+    source: &mut dyn Source,
+    settings: &Settings,
+    shards: &[crossbeam_channel::Sender<Batch>],
+    totals: &mut Totals,
+) {
+    let mut decoder = Decoder::new(&settings.limits);
+    let mut batches: Vec<Batch> = shards.iter().map(|_| Batch::default()).collect();
+    let mut now = Stamp(i64::MIN);
+    let hasher = foldhash::fast::FixedState::default();
+    let flush = |batches: &mut Vec<Batch>, now: Stamp| {
+        for (batch, shard) in batches.iter_mut().zip(shards) {
+            let mut full = std::mem::take(batch);
+            full.watermark = now;
+            if shard.send(full).is_err() {
+                return;
+            }
+        }
+    };
+    let mut dealt = 0;
+    while let Some(arrival) = source.next() {
+        match arrival {
+            Arrival::Frame(frame) => {
+                totals.count(&frame);
+                now = now.max(frame.stamp);
+                let packet = decoder.decode(&frame);
+                let key = match &packet {
+                    Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
+                    Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
+                    Packet::Datagram(datagram) if datagram.src_port == 53 => FlowKey::default(),
+                    _ => continue,
+                };
+                #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+                let chosen = hasher.hash_one(key) as usize % batches.len().max(1);
+                if let Some(batch) = batches.get_mut(chosen) {
+                    batch.push(&packet, frame.no, frame.stamp, now);
+                    dealt += 1;
+                    if batch.len() >= BATCH || batch.bytes() >= BATCH_BYTES || dealt >= BATCH * 4 {
+                        dealt = 0;
+                        flush(&mut batches, now);
+                    }
+                }
+            }
+            Arrival::Tick(stamp) => {
+                now = now.max(stamp);
+                decoder.expire(now);
+                dealt = 0;
+                flush(&mut batches, now);
+            }
+        }
+    }
+    flush(&mut batches, now);
+    decoder.finish();
+    totals.lost.add(&decoder.take_lost());
+}
