@@ -1,2 +1,5 @@
-//! Floor 1: facts that belong to no TLS flow: DNS, OCSP over HTTP.
+//! Floor 1: other traffic that explains a handshake. Facts that belong to no one TLS flow:
+//! [`dns`] says which addresses a name had, [`http`] carries OCSP and CRLs in clear.
+
 pub mod dns;
+pub mod http;

@@ -1,5 +1,6 @@
 //! Floor 0: the words every other floor speaks. No I/O, no clock.
 
+pub mod base64;
 pub mod cite;
 pub mod flow_key;
 pub mod limits;

@@ -3,7 +3,7 @@
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Endpoint, Seen};
 use crate::tls::cert::Certificate;
-use crate::tls::ocsp::OcspResponse;
+use crate::tls::ocsp::Response as OcspResponse;
 use std::sync::Arc;
 
 /// What other flows of the same capture tell about one attempt.

@@ -654,7 +654,7 @@ impl Attempt {
             }
             (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
                 if let Some(response) =
-                    message::certificate_status(body).and_then(crate::tls::ocsp::OcspResponse::parse)
+                    message::certificate_status(body).and_then(crate::tls::ocsp::Response::read)
                 {
                     evidence.staple = Some(seen.map(|()| response));
                 }

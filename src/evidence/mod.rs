@@ -16,7 +16,7 @@ use crate::tls::chain::Defect;
 use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, ServerKeyExchange};
-use crate::tls::ocsp::OcspResponse;
+use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
 use crate::tls::signature::Verdict;
 use std::sync::Arc;

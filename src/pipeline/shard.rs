@@ -337,8 +337,10 @@ impl Shard {
         if datagram.src_port != 53 {
             return;
         }
-        if let Some(answer) = crate::aside::dns::parse(datagram.payload) {
-            let what = What::Dns(datagram.hop.dst, Box::new(Seen::new(answer, no, stamp)));
+        if let Some(message) = crate::aside::dns::parse(datagram.payload)
+            && message.is_response
+        {
+            let what = What::Dns(datagram.hop.dst, Box::new(Seen::new(message.answer, no, stamp)));
             self.out.push(Out { at: now, no, what });
         }
     }

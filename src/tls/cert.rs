@@ -4,6 +4,8 @@
 
 mod cache;
 mod extensions;
+#[cfg(test)]
+pub(crate) mod forge;
 mod name;
 mod read;
 

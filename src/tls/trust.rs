@@ -6,6 +6,7 @@
 
 use super::cert::{Certificate, same_name};
 use super::der::{Der, tag};
+use crate::base::base64;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -232,9 +233,9 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, TrustError> {
         if let Some(label) = line.strip_prefix("-----BEGIN ") {
             block = label.ends_with("CERTIFICATE-----").then(String::new);
         } else if line.starts_with("-----END ") {
-            let Some(base64) = block.take() else { continue };
+            let Some(text) = block.take() else { continue };
             let number = found.len() + 1;
-            let der = decode_base64(&base64).ok_or(TrustError::BadPem(number))?;
+            let der = base64::decode(&text).ok_or(TrustError::BadPem(number))?;
             let cert = Der(&der).want(tag::SEQUENCE).ok_or(TrustError::BadPem(number))?;
             found.push(cert.whole.to_vec());
             if found.len() >= Trust::MOST {
@@ -245,31 +246,6 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, TrustError> {
         }
     }
     if found.is_empty() { Err(TrustError::NoCertificate) } else { Ok(found) }
-}
-
-/// RFC 4648 section 4, white space ignored, padding optional.
-pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut held, mut bits) = (0u32, 0);
-    for letter in text.trim_end_matches('=').bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b' ' | b'\t' | b'\r' | b'\n' => continue,
-            _ => return None,
-        };
-        held = held << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
-        }
-        held &= (1 << bits) - 1;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -304,13 +280,5 @@ mod tests {
         assert_eq!(Trust::from_pem("x", b"").err(), Some(TrustError::NoCertificate));
         let broken = b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
         assert_eq!(Trust::from_pem("x", broken).err(), Some(TrustError::BadPem(1)));
-    }
-
-    #[test]
-    fn base64_decodes_with_and_without_padding() {
-        for (text, want) in [("TQ==", "M"), ("TWE", "Ma"), ("TWFu", "Man"), ("TW\nFu", "Man")] {
-            assert_eq!(decode_base64(text).as_deref(), Some(want.as_bytes()));
-        }
-        assert_eq!(decode_base64("T!"), None);
     }
 }

@@ -1,1 +1,361 @@
+//! One fault at a time, and the near miss beside it.
 
+use super::*;
+use crate::base::Span;
+use crate::tls::cert::forge::{Forge, Key, der, name, seq, year};
+use crate::tls::der::tag;
+use crate::tls::trust::Trust;
+
+const EKU: [u8; 3] = [0x55, 0x1d, 37];
+const BASIC: [u8; 3] = [0x55, 0x1d, 19];
+const USAGE: [u8; 3] = [0x55, 0x1d, 15];
+
+/// A root, an intermediate and a leaf for `www.example.com`, all sound at [`NOW`].
+struct World {
+    root_key: Key,
+    sub_key: Key,
+    leaf_key: Key,
+    root: Arc<Certificate>,
+    sub: Arc<Certificate>,
+    leaf: Arc<Certificate>,
+    trust: Trust,
+}
+
+const HOST: &str = "www.example.com";
+
+fn now() -> Stamp {
+    year(2025)
+}
+
+impl World {
+    fn new() -> Self {
+        let (root_key, sub_key, leaf_key) = (Key::new(), Key::new(), Key::new());
+        let root = Forge::ca("Root", "Root").dated(year(2010), year(2040)).sign(&root_key, &root_key);
+        let sub = Forge::ca("Sub", "Root").sign(&sub_key, &root_key);
+        let leaf = Forge::leaf(HOST, "Sub").sign(&leaf_key, &sub_key);
+        let mut trust = Trust::empty("test");
+        trust.add(&root.der);
+        Self { root_key, sub_key, leaf_key, root, sub, leaf, trust }
+    }
+
+    fn leaf(&self, forge: Forge) -> Arc<Certificate> {
+        forge.sign(&self.leaf_key, &self.sub_key)
+    }
+
+    fn assess(&self, presented: &[&Arc<Certificate>]) -> Vec<Defect> {
+        self.at(presented, now())
+    }
+
+    fn at(&self, presented: &[&Arc<Certificate>], at: Stamp) -> Vec<Defect> {
+        self.ask(presented, |question| question.at = at)
+    }
+
+    fn ask(&self, presented: &[&Arc<Certificate>], change: impl FnOnce(&mut Question<'_>)) -> Vec<Defect> {
+        self.ask_knowing(presented, &[], change)
+    }
+
+    fn ask_knowing(
+        &self,
+        presented: &[&Arc<Certificate>],
+        known: &[Arc<Certificate>],
+        change: impl FnOnce(&mut Question<'_>),
+    ) -> Vec<Defect> {
+        let presented: Vec<_> = presented.iter().map(|&cert| cert.clone()).collect();
+        let mut question = Question {
+            presented: &presented,
+            known,
+            at: now(),
+            host: Some(HOST),
+            server_ip: None,
+            client: false,
+            uses: KeyUse::Unknown,
+        };
+        change(&mut question);
+        let defects = assess(&question, &self.trust);
+        let mut cache = ChainCache::new(8);
+        for _ in 0..2 {
+            assert_eq!(assess_cached(&question, &self.trust, &mut cache), defects);
+        }
+        defects
+    }
+}
+
+fn faults(defects: &[Defect]) -> Vec<(Fault, Option<usize>)> {
+    defects.iter().map(|defect| (defect.fault, defect.cert)).collect()
+}
+
+#[test]
+fn a_sound_chain_has_no_defect() {
+    let w = World::new();
+    assert_eq!(w.leaf.damage, None);
+    assert_eq!(w.assess(&[&w.leaf, &w.sub]), []);
+    assert_eq!(w.assess(&[&w.leaf, &w.sub, &w.root]), []);
+}
+
+#[test]
+fn the_last_valid_second_is_valid() {
+    let w = World::new();
+    let end = w.leaf.not_after;
+    assert_eq!(w.at(&[&w.leaf, &w.sub], end + Span(999_999)), []);
+    let late = w.at(&[&w.leaf, &w.sub], end + Span::from_secs(1));
+    assert_eq!(faults(&late), [(Fault::LeafExpired, Some(0)), (Fault::IntermediateExpired, Some(1))]);
+    assert!(late[0].says.contains("notAfter 2026-01-01T00:00:00"), "{}", late[0].says);
+}
+
+#[test]
+fn the_first_valid_second_is_valid() {
+    let w = World::new();
+    let begin = w.leaf.not_before;
+    assert_eq!(w.at(&[&w.leaf, &w.sub], begin), []);
+    let early = w.at(&[&w.leaf, &w.sub], begin - Span(1));
+    assert_eq!(faults(&early), [(Fault::NotYetValid, Some(0)), (Fault::NotYetValid, Some(1))]);
+}
+
+#[test]
+fn an_expired_root_is_told() {
+    let w = World::new();
+    let sub = Forge::ca("Sub", "Root").dated(year(2024), year(2050)).sign(&w.sub_key, &w.root_key);
+    let leaf = w.leaf(Forge::leaf(HOST, "Sub").dated(year(2024), year(2050)));
+    assert_eq!(faults(&w.at(&[&leaf, &sub], year(2045))), [(Fault::RootExpired, None)]);
+}
+
+#[test]
+fn dates_the_wrong_way_round_are_told() {
+    let w = World::new();
+    let leaf = w.leaf(Forge::leaf(HOST, "Sub").dated(year(2026), year(2024)));
+    assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), [(Fault::LifetimeInverted, Some(0))]);
+}
+
+#[test]
+fn a_missing_intermediate_is_told_and_a_known_one_completes_the_path() {
+    let w = World::new();
+    assert_eq!(faults(&w.assess(&[&w.leaf])), [(Fault::MissingIntermediate, Some(0))]);
+    let known = [w.sub.clone()];
+    let completed = w.ask_knowing(&[&w.leaf], &known, |_| ());
+    assert_eq!(completed, []);
+}
+
+#[test]
+fn an_unknown_root_is_told_from_a_self_signed_leaf() {
+    let mut w = World::new();
+    w.trust = Trust::empty("none");
+    let with_root = w.assess(&[&w.leaf, &w.sub, &w.root]);
+    assert_eq!(faults(&with_root), [(Fault::UnknownRoot, Some(2))]);
+    // Its issuer calls itself a root.
+    assert_eq!(faults(&w.assess(&[&w.leaf, &w.sub])), [(Fault::UnknownRoot, Some(1))]);
+    let own = Forge::leaf(HOST, HOST).sign(&w.leaf_key, &w.leaf_key);
+    assert!(own.is_self_signed());
+    assert_eq!(faults(&w.assess(&[&own])), [(Fault::SelfSigned, Some(0))]);
+}
+
+#[test]
+fn a_leaf_that_bears_its_issuers_name_is_not_self_signed() {
+    let w = World::new();
+    let leaf = Forge::leaf(HOST, HOST).sign(&w.leaf_key, &w.root_key);
+    assert!(leaf.is_self_issued() && !leaf.is_self_signed());
+    assert_eq!(faults(&w.assess(&[&leaf])), [(Fault::UnknownRoot, Some(0))]);
+    // With that CA trusted, all is well.
+    let ca = Forge::ca(HOST, HOST).sign(&w.root_key, &w.root_key);
+    let mut w = w;
+    w.trust.add(&ca.der);
+    assert_eq!(w.assess(&[&leaf]), []);
+}
+
+#[test]
+fn a_trusted_self_signed_leaf_has_no_defect() {
+    let mut w = World::new();
+    let own = Forge::leaf(HOST, HOST).sign(&w.leaf_key, &w.leaf_key);
+    w.trust.add(&own.der);
+    assert_eq!(w.assess(&[&own]), []);
+}
+
+#[test]
+fn wrong_order_and_extras_are_told_and_mild() {
+    let w = World::new();
+    let other = Forge::ca("Other", "Elsewhere").sign(&w.sub_key, &w.root_key);
+    let low_key = Key::new();
+    let low = Forge::ca("Low", "Sub").sign(&low_key, &w.sub_key);
+    let leaf = Forge::leaf(HOST, "Low").sign(&w.leaf_key, &low_key);
+    assert_eq!(w.assess(&[&leaf, &low, &w.sub]), []);
+    let swapped = w.assess(&[&leaf, &w.sub, &low]);
+    assert_eq!(faults(&swapped), [(Fault::WrongOrder, Some(1))]);
+    let extra = w.assess(&[&leaf, &low, &w.sub, &other]);
+    assert_eq!(faults(&extra), [(Fault::UnrelatedExtra, Some(3))]);
+    assert!(swapped.iter().chain(&extra).all(|defect| defect.fault.is_mild()));
+}
+
+#[test]
+fn a_spoiled_signature_is_told() {
+    let w = World::new();
+    let mut forge = Forge::leaf(HOST, "Sub");
+    forge.spoil = true;
+    let leaf = w.leaf(forge);
+    assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), [(Fault::BadCertificateSignature, Some(0))]);
+}
+
+#[test]
+fn an_issuer_of_the_same_name_with_another_key_is_not_a_bad_signature() {
+    let w = World::new();
+    let twin_key = Key::new();
+    let twin = Forge::ca("Sub", "Root").sign(&twin_key, &w.root_key);
+    assert_eq!(faults(&w.assess(&[&w.leaf, &twin])), [(Fault::UnknownRoot, Some(0))]);
+    // The right one beside it is found.
+    assert_eq!(w.assess(&[&w.leaf, &twin, &w.sub]), []);
+}
+
+#[test]
+fn an_issuer_that_is_no_ca_is_told() {
+    let w = World::new();
+    for (what, sub) in [
+        ("cA:FALSE", Forge::ca("Sub", "Root").without(&BASIC).with(&BASIC, true, &seq(&[]))),
+        ("no basicConstraints", Forge::ca("Sub", "Root").without(&BASIC)),
+        (
+            "no keyCertSign",
+            Forge::ca("Sub", "Root").without(&USAGE).with(&USAGE, true, &der(tag::BIT_STRING, &[7, 0x80])),
+        ),
+    ] {
+        let sub = sub.sign(&w.sub_key, &w.root_key);
+        assert_eq!(faults(&w.assess(&[&w.leaf, &sub])), [(Fault::NotACa, Some(1))], "{what}");
+    }
+}
+
+#[test]
+fn a_path_length_is_counted_without_the_leaf() {
+    let w = World::new();
+    let zero = seq(&[&der(tag::BOOLEAN, &[0xff]), &der(tag::INTEGER, &[0])]);
+    let sub =
+        Forge::ca("Sub", "Root").without(&BASIC).with(&BASIC, true, &zero).sign(&w.sub_key, &w.root_key);
+    assert_eq!(w.assess(&[&w.leaf, &sub]), []);
+    let low_key = Key::new();
+    let low = Forge::ca("Low", "Sub").sign(&low_key, &w.sub_key);
+    let leaf = Forge::leaf(HOST, "Low").sign(&w.leaf_key, &low_key);
+    assert_eq!(faults(&w.assess(&[&leaf, &low, &sub])), [(Fault::PathTooLong, Some(2))]);
+}
+
+#[test]
+fn names_are_judged_for_servers_only() {
+    let w = World::new();
+    let other = w.ask(&[&w.leaf, &w.sub], |question| question.host = Some("www.example.org"));
+    assert_eq!(faults(&other), [(Fault::SanMismatch, Some(0))]);
+    let client = w.ask(&[&w.leaf, &w.sub], |question| {
+        question.host = Some("www.example.org");
+        question.client = true;
+    });
+    assert_eq!(client, []);
+}
+
+#[test]
+fn purposes_are_judged_by_role() {
+    let w = World::new();
+    let server = seq(&[&der(tag::OID, &[0x2b, 6, 1, 5, 5, 7, 3, 1])]);
+    let leaf = w.leaf(Forge::leaf(HOST, "Sub").with(&EKU, false, &server));
+    assert_eq!(w.assess(&[&leaf, &w.sub]), []);
+    let as_client = w.ask(&[&leaf, &w.sub], |question| question.client = true);
+    assert_eq!(faults(&as_client), [(Fault::EkuLacksClientAuth, Some(0))]);
+    let client = seq(&[&der(tag::OID, &[0x2b, 6, 1, 5, 5, 7, 3, 2])]);
+    let leaf = w.leaf(Forge::leaf(HOST, "Sub").with(&EKU, false, &client));
+    assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), [(Fault::EkuLacksServerAuth, Some(0))]);
+}
+
+#[test]
+fn a_leaf_must_be_allowed_what_the_handshake_asks() {
+    let w = World::new();
+    let agreement = w.leaf(Forge::leaf(HOST, "Sub").with(&USAGE, true, &der(tag::BIT_STRING, &[3, 0x08])));
+    assert_eq!(w.assess(&[&agreement, &w.sub]), []);
+    let signs = w.ask(&[&agreement, &w.sub], |question| question.uses = KeyUse::Signs);
+    assert_eq!(faults(&signs), [(Fault::KeyUsage, Some(0))]);
+    assert!(signs[0].says.contains("keyAgreement without digitalSignature"), "{}", signs[0].says);
+}
+
+#[test]
+fn an_unknown_critical_extension_is_told_and_a_harmless_one_is_not() {
+    let w = World::new();
+    for (critical, want) in [(true, vec![(Fault::UnknownCritical, Some(0))]), (false, vec![])] {
+        let leaf = w.leaf(Forge::leaf(HOST, "Sub").with(&[0x2a, 3, 4], critical, &[5, 0]));
+        assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), want);
+    }
+}
+
+#[test]
+fn name_constraints_bind_the_leaf() {
+    let w = World::new();
+    let permit = |tree: &str| {
+        let subtree = seq(&[&der(0x82, tree.as_bytes())]);
+        let value = seq(&[&der(tag::context(0), &subtree)]);
+        Forge::ca("Sub", "Root").with(&[0x55, 0x1d, 30], true, &value).sign(&w.sub_key, &w.root_key)
+    };
+    assert_eq!(w.assess(&[&w.leaf, &permit("example.com")]), []);
+    let outside = w.assess(&[&w.leaf, &permit("example.org")]);
+    assert_eq!(faults(&outside), [(Fault::NameConstraints, Some(1))]);
+}
+
+#[test]
+fn a_damaged_leaf_is_told_with_what_can_be_read() {
+    let w = World::new();
+    let mut bytes = w.leaf.der.to_vec();
+    let cut = bytes.len() - 20;
+    bytes.truncate(cut);
+    let leaf = Arc::new(Certificate::parse(&bytes));
+    assert!(faults(&w.assess(&[&leaf, &w.sub])).contains(&(Fault::DecodeError, Some(0))));
+}
+
+#[test]
+fn the_path_with_the_fewest_defects_is_chosen() {
+    let mut w = World::new();
+    // The same CA cross-signed by an expired, equally trusted root.
+    let old_key = Key::new();
+    let old = Forge::ca("Old", "Old").dated(year(2000), year(2020)).sign(&old_key, &old_key);
+    let cross = Forge::ca("Sub", "Old").dated(year(2010), year(2020)).sign(&w.sub_key, &old_key);
+    w.trust.add(&old.der);
+    assert_eq!(w.assess(&[&w.leaf, &cross, &w.sub]), []);
+    let only_old = w.assess(&[&w.leaf, &cross]);
+    assert_eq!(faults(&only_old), [(Fault::IntermediateExpired, Some(1)), (Fault::RootExpired, None)]);
+}
+
+#[test]
+fn loops_and_crowds_end() {
+    let w = World::new();
+    // Twelve CAs that all certify one another under one name.
+    let keys: Vec<Key> = (0..12).map(|_| Key::new()).collect();
+    let mut crowd = vec![Forge::leaf(HOST, "Crowd").sign(&w.leaf_key, &keys[0])];
+    for key in &keys {
+        for by in &keys {
+            crowd.push(Arc::new(Certificate::parse(&Forge::ca("Crowd", "Crowd").der_without_ids(key, by))));
+        }
+    }
+    let crowd: Vec<&Arc<Certificate>> = crowd.iter().collect();
+    assert!(!w.assess(&crowd).is_empty());
+}
+
+#[test]
+fn names_that_differ_in_string_type_still_chain() {
+    let w = World::new();
+    let mut forge = Forge::leaf(HOST, "Sub");
+    let printable = seq(&[&der(tag::OID, &[0x55, 4, 3]), &der(0x13, b"SUB")]);
+    forge.issuer = seq(&[&der(tag::SET, &printable)]);
+    assert_ne!(forge.issuer, name("Sub"));
+    let leaf = w.leaf(forge);
+    assert_eq!(w.assess(&[&leaf, &w.sub]), []);
+}
+
+#[test]
+fn known_certificates_that_arrive_later_refresh_the_cache() {
+    let w = World::new();
+    let mut cache = ChainCache::new(8);
+    let presented = [w.leaf.clone()];
+    let mut question = Question {
+        presented: &presented,
+        known: &[],
+        at: now(),
+        host: None,
+        server_ip: None,
+        client: false,
+        uses: KeyUse::Unknown,
+    };
+    let before = assess_cached(&question, &w.trust, &mut cache);
+    assert_eq!(faults(&before), [(Fault::MissingIntermediate, Some(0))]);
+    let known = [w.sub.clone()];
+    question.known = &known;
+    assert_eq!(assess_cached(&question, &w.trust, &mut cache), []);
+    assert_eq!(cache.len(), 1);
+}
