@@ -31,6 +31,9 @@ pub struct Limits {
     pub syn_answer: Span,
     /// An open handshake with no packet for this long has stalled.
     pub stall: Span,
+    /// An established connection that never carried a byte is given up after this; preconnects and
+    /// translators that forget idle connections show only when it speaks at last.
+    pub idle: Span,
     /// After a FIN, a reset or a fatal alert, late and reordered packets are still read for this long.
     pub after_end: Span,
     /// A finished handshake that has seen no application data yet is settled after this.
@@ -56,6 +59,7 @@ impl Default for Limits {
             certificates: 16_384,
             syn_answer: Span::from_secs(30),
             stall: Span::from_secs(60),
+            idle: Span::from_secs(600),
             after_end: Span::from_secs(2),
             linger: Span::from_secs(10),
             sibling: Span::from_secs(10),

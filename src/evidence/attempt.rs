@@ -286,6 +286,11 @@ impl Attempt {
             limits.linger
         } else if self.evidence.tcp.packets.server == 0 && self.evidence.hello.is_none() {
             limits.syn_answer
+        } else if self.evidence.tcp.established.is_some()
+            && self.evidence.tcp.bytes.client == 0
+            && self.evidence.tcp.bytes.server == 0
+        {
+            limits.idle
         } else {
             limits.stall
         }

@@ -30,6 +30,16 @@ const UNANSWERED: Span = Span::from_secs(10);
 /// An alert that closes an idle connection comes later after Finished than one that rejects it.
 const AT_ONCE: Span = Span::from_secs(1);
 
+/// Both sides finished; that it counts as failed is read from how the client closed (see
+/// [`late_rejection`]).
+pub fn completed_before_close(evidence: &Evidence) -> bool {
+    finished(evidence)
+        && matches!(
+            evidence.ending.value,
+            Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
+        )
+}
+
 /// Application data has flowed behind a handshake: nothing that follows can make it fail.
 pub fn carries_data(evidence: &Evidence) -> bool {
     let sealing = &evidence.sealing;
@@ -383,4 +393,35 @@ pub fn late_rejection(e: &Evidence) -> bool {
                     | Fault::IpNotInSan
             )
         })
+}
+
+/// The client closed without a word behind the server's whole flight. Node does so when it rejects a
+/// certificate; users who cancel, browsers that drop a speculative connection and tools that only
+/// fetch certificates do too.
+pub fn silent_close(e: &Evidence) -> bool {
+    e.outcome == Outcome::Failed
+        && matches!(e.ending.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
+        && e.server_hello.is_some()
+        && e.sealing.finished.client.is_none()
+        && e.client_key_exchange.is_none()
+        && e.tcp.resets.iter().all(|reset| reset.value.doubts.is_empty())
+}
+
+/// Whether a client that closed silently wanted the handshake to succeed: it asked for a name, and
+/// either tried again in vain or was shown a certificate that verifiers reject.
+pub fn wanted(e: &Evidence) -> bool {
+    e.sni().is_some()
+        && (e.around.repeats >= 2
+            || e.defects.iter().any(|defect| {
+                matches!(
+                    defect.fault,
+                    Fault::LeafExpired
+                        | Fault::IntermediateExpired
+                        | Fault::NotYetValid
+                        | Fault::SanMismatch
+                        | Fault::WildcardDepth
+                        | Fault::SelfSigned
+                        | Fault::BadCertificateSignature
+                )
+            }))
 }

@@ -101,7 +101,7 @@ impl Join {
         let asides = limits.asides;
         let servers = limits.servers;
         let hold =
-            if in_order { Span(limits.stall.0.max(limits.syn_answer.0) + limits.sibling.0) } else { Span(0) };
+            if in_order { Span(limits.stall.0.max(limits.syn_answer.0).max(limits.idle.0) + limits.sibling.0) } else { Span(0) };
         Self {
             chains: ChainCache::new(servers),
             by_name: Recent::new(asides, 8),
@@ -178,13 +178,13 @@ impl Join {
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(Judged)) {
-        self.remember(&evidence);
         if evidence.outcome == Outcome::Completed && evidence.chain.clear().is_some() {
             self.assess(&mut evidence);
             if outcome::late_rejection(&evidence) {
                 evidence.outcome = Outcome::Failed;
             }
         }
+        self.remember(&evidence);
         if evidence.outcome == Outcome::Failed {
             self.parked.insert((at + self.limits.sibling, evidence.first), evidence);
             if self.parked.len() > self.limits.held_events
@@ -214,7 +214,7 @@ impl Join {
     fn remember(&mut self, evidence: &Evidence) {
         let (client, server) = (evidence.client, evidence.server);
         match evidence.outcome {
-            Outcome::Completed | Outcome::Resumed => {
+            Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
                 let at = evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
                 self.served.put(server, seen.clone().map(|_| ()));
@@ -284,11 +284,12 @@ impl Join {
 
     fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
         self.look_around(&mut evidence);
-        if self.was_benign(&mut evidence) {
-            self.let_go(Judged { hygiene: Vec::new(), evidence, diagnosis: None }, each);
+        self.assess(&mut evidence);
+        if let Some(outcome) = benign(&evidence) {
+            evidence.outcome = outcome;
+            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
             return;
         }
-        self.assess(&mut evidence);
         if let (Some(client), Some(server), Some(exchange), Some(chain)) =
             (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
             && let Some(leaf) = chain.value.first()
@@ -304,21 +305,6 @@ impl Join {
         }
         let diagnosis = weigh(&evidence);
         self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new() }, each);
-    }
-
-    /// Failures that other traffic shows to be none: the loser of a race, a scan.
-    fn was_benign(&self, evidence: &mut Evidence) -> bool {
-        let race = evidence.stage == Stage::Tcp
-            && evidence.around.sibling.is_some()
-            && matches!(evidence.ending.value, Ending::Silence { .. } | Ending::Fin { .. } | Ending::Reset { .. });
-        let cancelled = evidence.around.sibling.is_some()
-            && matches!(evidence.ending.value, Ending::Reset { from: Side::Client })
-            && evidence.chain.clear().is_none();
-        if race || cancelled || (evidence.stage == Stage::Tcp && evidence.around.scan) {
-            evidence.outcome = Outcome::Abandoned;
-            return true;
-        }
-        false
     }
 
     fn look_around(&mut self, evidence: &mut Evidence) {
@@ -407,4 +393,21 @@ impl Join {
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
     }
+}
+
+/// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
+/// a connection that was not needed.
+fn benign(evidence: &Evidence) -> Option<Outcome> {
+    let around = &evidence.around;
+    let client_left = matches!(
+        evidence.ending.value,
+        Ending::Silence { .. } | Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
+    );
+    let tcp_only = evidence.stage == Stage::Tcp;
+    if around.sibling.is_some() && outcome::completed_before_close(evidence) {
+        return Some(Outcome::Completed);
+    }
+    let lost_race = around.sibling.is_some() && (tcp_only || client_left && evidence.chain.clear().is_none());
+    let not_wanted = outcome::silent_close(evidence) && !outcome::wanted(evidence);
+    (lost_race || (tcp_only && around.scan) || not_wanted).then_some(Outcome::Abandoned)
 }

@@ -299,6 +299,10 @@ impl Shard {
         let Some(open) = self.forget(key) else { return };
         let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
         let tls_port = self.ports.contains(evidence.server.port);
+        if !outcome::speaks_tls(&evidence) {
+            // It may still turn to TLS: a hello on the same connection begins another attempt.
+            self.table.remove(&key);
+        }
         if !tls_port && !outcome::speaks_tls(&evidence) {
             return;
         }
