@@ -6,6 +6,7 @@ pub mod base;
 pub mod capture;
 pub mod cause;
 pub mod decode;
+pub mod event;
 pub mod evidence;
 pub mod flow;
 pub mod pipeline;

@@ -8,6 +8,8 @@ pub mod weigh;
 use crate::base::{Cite, Side};
 use crate::evidence::Evidence;
 
+pub use weigh::Diagnosis;
+
 /// How sure a finding is (see the README for what each word promises).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Certainty {

@@ -2,7 +2,7 @@
 use super::{Cause, Finding};
 use crate::evidence::Evidence;
 /// What is said of one failure.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The cause.
     pub primary: Option<(Cause, Finding)>,
