@@ -1,0 +1,182 @@
+//! Every option, in one place.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Says from packets alone why a TLS handshake failed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tlswhy",
+    version,
+    about,
+    long_about = "Reads packets and says, for every TLS handshake in them, how it ended and, where it failed, which of \
+                  twelve causes it was, with the packets that prove it.",
+    after_help = "Exit codes: 0 the work was done, 1 a handshake failed and --exit-code was given, 2 the work was \
+                  not done (standard error says what and what to do).",
+    after_long_help = "Examples:\n  tlswhy read trace.pcapng\n  tlswhy read --json captures/ | jq 'select(.outcome == \"failed\")'\n  \
+                       tcpdump -i eth0 -w - tcp | tlswhy read -\n  tlswhy show 3f2a91c0 trace.pcapng\n  \
+                       tlswhy live -i eth0\n  tlswhy explain expired_cert\n\n\
+                       Exit codes: 0 the work was done, 1 a handshake failed and --exit-code was given, 2 the work \
+                       was not done (standard error says what and what to do).",
+    disable_help_subcommand = true
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Analyse capture files: a summary and a table of failures, or events as JSON
+    #[command(after_long_help = "Examples:\n  tlswhy read trace.pcap\n  tlswhy read --json /var/captures > events.jsonl\n  \
+        zcat old.pcap.gz | tlswhy read -\n  tlswhy read -f 'host 192.0.2.7' --trust corporate-root.pem trace.pcapng\n  \
+        tlswhy read -w failed.pcapng trace.pcapng")]
+    Read(ReadArgs),
+    /// The same on interfaces, until interrupted
+    #[command(after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n\n\
+        Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root.")]
+    Live(LiveArgs),
+    /// One handshake as a ladder of packets, with the proofs marked
+    #[command(after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n\nThe table of `tlswhy read` and the \
+        field `id` of events give the ID; its first four digits are enough where they name one handshake.")]
+    Show(ShowArgs),
+    /// The page of a cause: symptoms, what the wire shows, remedy
+    #[command(after_long_help = "Examples:\n  tlswhy explain\n  tlswhy explain broken_chain")]
+    Explain(ExplainArgs),
+    /// The JSON Schema of the events
+    Schema,
+    /// A completion script for a shell
+    #[command(after_long_help = "Example:\n  tlswhy completions bash > /etc/bash_completion.d/tlswhy")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, in roff
+    #[command(after_long_help = "Example:\n  tlswhy man > /usr/local/share/man/man1/tlswhy.1")]
+    Man,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What `read`, `live` and `show` share.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Shared {
+    /// Roots to judge chains by: `mozilla`, `system`, a PEM or DER file, or a folder of them; may be repeated
+    #[arg(long, value_name = "mozilla|system|FILE|DIR", default_value = "mozilla")]
+    pub trust: Vec<String>,
+    /// Threads that follow connections (0: one per processor)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub workers: usize,
+    /// Only packets that this filter matches, as tcpdump's; see pcap-filter(7)
+    #[arg(short = 'f', long, value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Ports on which an attempt counts even if it never carried a byte (TLS itself is found on any port)
+    #[arg(long, value_name = "PORT,…", value_delimiter = ',',
+          default_values_t = crate::pipeline::shard::Ports::DEFAULT)]
+    pub ports: Vec<u16>,
+    /// Colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: When,
+}
+
+/// `tlswhy read`.
+#[derive(Debug, ClapArgs)]
+pub struct ReadArgs {
+    /// Captures (pcap, pcapng, also .gz and .zst), folders of them, or `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// One JSON event a line on standard output, nothing else there
+    #[arg(long)]
+    pub json: bool,
+    /// Write the packets of failed handshakes, and only those, to this pcapng file
+    #[arg(short = 'w', long = "write", value_name = "OUT.pcapng")]
+    pub write: Option<PathBuf>,
+    /// Exit with 1 where a handshake failed
+    #[arg(long)]
+    pub exit_code: bool,
+    /// No progress bar on standard error
+    #[arg(long)]
+    pub no_progress: bool,
+    /// What all analyses share.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// `tlswhy live`.
+#[derive(Debug, ClapArgs)]
+pub struct LiveArgs {
+    /// Interface to listen on; may be repeated
+    #[arg(short = 'i', long = "interface", value_name = "IF", required = true)]
+    pub interfaces: Vec<String>,
+    /// One JSON event a line on standard output (the default where that is no terminal)
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 where a handshake failed
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Do not ask the interface for packets that are not addressed to it
+    #[arg(long)]
+    pub no_promiscuous: bool,
+    /// What all analyses share.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// `tlswhy show`.
+#[derive(Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// The handshake's id, or its beginning (at least four digits)
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The captures it is in
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What all analyses share.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// `tlswhy explain`.
+#[derive(Debug, ClapArgs)]
+pub struct ExplainArgs {
+    /// The cause; without one, the list of causes
+    #[arg(value_name = "CAUSE")]
+    pub cause: Option<String>,
+    /// Colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: When,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_options_do_not_contradict_each_other() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_takes_arguments_shows_an_example() {
+        for command in Args::command().get_subcommands() {
+            if command.get_arguments().count() > 0 {
+                let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("tlswhy "), "{}", command.get_name());
+            }
+        }
+    }
+}
