@@ -236,3 +236,104 @@ fn run(spki: &[u8], algorithm: Algorithm, message: &[u8], signature: &[u8]) -> V
         Err(_) => Verdict::Bad,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::cert::forge::{Forge, Key};
+
+    /// Self-signed certificates made by `openssl req -x509` 3.0, one a kind of key.
+    fn cases() -> Vec<(&'static [u8], &'static str, &'static str, Verdict)> {
+        vec![
+            (
+                include_bytes!("../../tests/data/rsa1024-sha1.der"),
+                "RSA 1024",
+                "sha1WithRSAEncryption",
+                Verdict::Good,
+            ),
+            (
+                include_bytes!("../../tests/data/rsa2047-sha384.der"),
+                "RSA 2047",
+                "sha384WithRSAEncryption",
+                Verdict::KeyTooSmall,
+            ),
+            (
+                include_bytes!("../../tests/data/rsa2048-pss.der"),
+                "RSA 2048",
+                "RSASSA-PSS-SHA256",
+                Verdict::Good,
+            ),
+            (
+                include_bytes!("../../tests/data/rsa2048-md5.der"),
+                "RSA 2048",
+                "md5WithRSAEncryption",
+                Verdict::Unsupported("MD5"),
+            ),
+            (include_bytes!("../../tests/data/ed25519.der"), "Ed25519", "Ed25519", Verdict::Good),
+            (include_bytes!("../../tests/data/ed448.der"), "Ed448", "Ed448", Verdict::Unsupported("Ed448")),
+            (include_bytes!("../../tests/data/p521.der"), "EC P-521", "ecdsa-with-SHA512", Verdict::Good),
+            (
+                include_bytes!("../../tests/data/p384-sha256.der"),
+                "EC P-384",
+                "ecdsa-with-SHA256",
+                Verdict::Good,
+            ),
+            (
+                include_bytes!("../../tests/data/sm2.der"),
+                "EC SM2",
+                "SM2-with-SM3",
+                Verdict::Unsupported("SM2"),
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_key_is_named_and_verified_as_far_as_it_can_be() {
+        for (der, key, algorithm, verdict) in cases() {
+            let cert = Certificate::parse(der);
+            assert_eq!(cert.damage, None, "{algorithm}");
+            assert_eq!(cert.key.kind.to_string(), key);
+            assert_eq!(cert.signature_algorithm, algorithm);
+            assert_eq!(cert.signed_by(&cert), verdict, "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn one_flipped_bit_makes_a_signature_bad() {
+        for (der, _, algorithm, verdict) in cases() {
+            if verdict == Verdict::Good {
+                let mut cert = Certificate::parse(der);
+                let last = cert.signature.len() - 1;
+                cert.signature[last] ^= 1;
+                assert_eq!(cert.signed_by(&cert), Verdict::Bad, "{algorithm}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_cannot_have_signed() {
+        let rsa = Certificate::parse(include_bytes!("../../tests/data/rsa2048-pss.der"));
+        let ec = Certificate::parse(include_bytes!("../../tests/data/p521.der"));
+        assert_eq!(rsa.signed_by(&ec), Verdict::Bad);
+    }
+
+    #[test]
+    fn a_key_exchange_is_verified_over_both_randoms() {
+        let key = Key::new();
+        let leaf = Forge::leaf("a.example", "a.example").sign(&key, &key);
+        let (client, server) = ([1; 32], [2; 32]);
+        let params = b"\x03\x00\x1d\x20 and a point".to_vec();
+        let signature = key.sign(&[&client[..], &server, &params].concat());
+        let scheme = Some(SignatureScheme(0x0403));
+        let mut exchange = ServerKeyExchange { params, scheme, signature, ..ServerKeyExchange::default() };
+        let check = |exchange: &ServerKeyExchange, server: &[u8; 32]| {
+            verify_server_key_exchange(Version::TLS12, &client, server, exchange, &leaf)
+        };
+        assert_eq!(check(&exchange, &server), Verdict::Good);
+        assert_eq!(check(&exchange, &[3; 32]), Verdict::Bad);
+        exchange.params[0] ^= 1;
+        assert_eq!(check(&exchange, &server), Verdict::Bad);
+        exchange.signature.clear();
+        assert!(matches!(check(&exchange, &server), Verdict::Unsupported(_)));
+    }
+}

@@ -61,6 +61,12 @@ fn matters(oid: &[u8]) -> bool {
     matches!(oid, [0x55, 0x1d, 14 | 15 | 17 | 19 | 30 | 35 | 37])
 }
 
+/// Key identifiers and authorityInfoAccess MUST NOT be critical (RFC 5280 sections 4.2.1.1, 4.2.1.2,
+/// 4.2.2.1); OpenSSL refuses them as unhandled where they are.
+fn never_critical(oid: &[u8]) -> bool {
+    matches!(oid, [0x55, 0x1d, 14 | 35] | [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01])
+}
+
 /// The name of an extension, else its dotted OID.
 fn title(oid: &[u8]) -> String {
     let name = match oid {
@@ -84,6 +90,9 @@ fn title(oid: &[u8]) -> String {
 /// One extension's value; `None` where it is malformed.
 fn one(oid: &[u8], value: &[u8], critical: bool, cert: &mut Certificate) -> Option<()> {
     let mut value = Der(value);
+    if critical && never_critical(oid) && cert.unknown_critical.len() < OIDS {
+        cert.unknown_critical.push(dotted(oid));
+    }
     match oid {
         [0x55, 0x1d, 14] => cert.subject_key_id = Some(value.want(tag::OCTET_STRING)?.body.to_vec()),
         [0x55, 0x1d, 15] => cert.key_usage = Some(key_usage(value.want(tag::BIT_STRING)?.body)?),

@@ -63,7 +63,7 @@ fn empty(der: &[u8]) -> Certificate {
 /// What a strict parser holds against bytes that the walk could read.
 fn strict(der: &[u8]) -> Option<String> {
     match X509Certificate::from_der(der) {
-        Ok((rest, _)) if rest.is_empty() => None,
+        Ok(([], _)) => None,
         Ok((rest, _)) => Some(format!("{} bytes follow the certificate", rest.len())),
         Err(err) => Some(format!("strict reading fails: {err}")),
     }
@@ -263,5 +263,97 @@ fn pss_name(mut parameters: Der<'_>) -> String {
         Some([0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03]) => "RSASSA-PSS-SHA512".to_owned(),
         Some([0x2b, 0x0e, 0x03, 0x02, 0x1a]) => "RSASSA-PSS-SHA1".to_owned(),
         Some(other) => format!("RSASSA-PSS with {}", dotted(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::forge::{Forge, Key, der, seq};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn forged(forge: Forge) -> Certificate {
+        let key = Key::new();
+        Certificate::parse(&forge.der(&key, &key))
+    }
+
+    #[test]
+    fn the_fields_of_a_sound_certificate_are_read() {
+        let cert = forged(Forge::leaf("example.com", "CA"));
+        assert_eq!(cert.damage, None);
+        assert_eq!((cert.subject.as_str(), cert.issuer.as_str()), ("CN=example.com", "CN=CA"));
+        assert_eq!((cert.serial.as_str(), cert.version), ("05A0", 3));
+        assert_eq!(
+            (cert.not_before.date(), cert.not_after.date()),
+            ("2024-01-01".into(), "2026-01-01".into())
+        );
+        assert_eq!(cert.alt_names.as_ref().map(|names| names.dns.clone()), Some(vec!["example.com".into()]));
+        assert_eq!(cert.key.kind, KeyKind::Ec("P-256".into()));
+        assert_eq!(cert.basic_constraints, None);
+        assert!(cert.authority_key_id.is_some() && cert.subject_key_id.is_some());
+    }
+
+    #[test]
+    fn urls_features_and_timestamps_are_read() {
+        let place = |method: u8, url: &str| {
+            let method = der(tag::OID, &[0x2b, 6, 1, 5, 5, 7, 0x30, method]);
+            seq(&[&method, &der(0x86, url.as_bytes())])
+        };
+        let access = seq(&[&place(1, "http://o"), &place(2, "http://i")]);
+        let point = der(tag::context(0), &der(tag::context(0), &der(0x86, b"http://c")));
+        let sct = [&[0u8][..], &[9; 32], &1_700_000_000_000u64.to_be_bytes(), &[0; 6]].concat();
+        let list = [&[0, 49][..], &[0, 47], &sct].concat();
+        let cert = forged(
+            Forge::leaf("example.com", "CA")
+                .with(&[0x2b, 6, 1, 5, 5, 7, 1, 1], false, &access)
+                .with(&[0x55, 0x1d, 31], false, &seq(&[&seq(&[&point])]))
+                .with(&[0x2b, 6, 1, 5, 5, 7, 1, 0x18], false, &seq(&[&der(tag::INTEGER, &[5])]))
+                .with(&[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 2], false, &der(tag::OCTET_STRING, &list)),
+        );
+        assert_eq!(cert.damage, None);
+        assert_eq!((cert.ocsp_urls, cert.issuer_urls), (vec!["http://o".into()], vec!["http://i".into()]));
+        assert_eq!(cert.crl_urls, ["http://c"]);
+        assert!(cert.must_staple);
+        assert_eq!(cert.scts, (1, Some(Stamp::from_secs(1_700_000_000))));
+    }
+
+    #[test]
+    fn an_extension_that_occurs_twice_is_damage() {
+        let cert = forged(Forge::leaf("a.example", "CA").with(&[0x55, 0x1d, 17], false, &seq(&[])));
+        let damage = cert.damage.unwrap();
+        assert!(damage.contains("subjectAltName occurs more than once"), "{damage}");
+        assert_eq!(cert.alt_names.unwrap().dns, ["a.example"]);
+    }
+
+    #[test]
+    fn a_certificate_cut_anywhere_is_damaged_but_read_as_far_as_it_goes() {
+        let key = Key::new();
+        let whole = Forge::leaf("example.com", "CA").der(&key, &key);
+        for cut in 0..whole.len() {
+            assert!(Certificate::parse(&whole[..cut]).damage.is_some(), "{cut}");
+        }
+        let mut spoilt = whole;
+        let spki = spoilt.windows(2).position(|pair| pair == [0x2a, 0x86]).unwrap();
+        spoilt[spki - 2] = 0x07; // the key's algorithm is no OID
+        let cert = Certificate::parse(&spoilt);
+        assert_eq!(cert.issuer, "CN=CA");
+        assert!(cert.damage.is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_spoilt_octets_are_survived(at in 0usize..400, octet in any::<u8>(), more in 0usize..400, other in any::<u8>()) {
+            use std::sync::LazyLock;
+            static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+                let key = Key::new();
+                Forge::ca("example.com", "CA").der(&key, &key)
+            });
+            let mut bytes = WHOLE.clone();
+            let len = bytes.len();
+            bytes[at % len] = octet;
+            bytes[more % len] = other;
+            let cert = Certificate::parse(&bytes);
+            let _ = cert.signed_by(&cert);
+        }
     }
 }

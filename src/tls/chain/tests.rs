@@ -277,6 +277,15 @@ fn an_unknown_critical_extension_is_told_and_a_harmless_one_is_not() {
 }
 
 #[test]
+fn a_key_identifier_must_not_be_critical() {
+    let w = World::new();
+    let id = seq(&[&der(0x80, &w.sub_key.id())]);
+    let forge = Forge::leaf(HOST, "Sub").with(&[0x55, 0x1d, 35], true, &id);
+    let leaf = Arc::new(Certificate::parse(&forge.der_without_ids(&w.leaf_key, &w.sub_key)));
+    assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), [(Fault::UnknownCritical, Some(0))]);
+}
+
+#[test]
 fn name_constraints_bind_the_leaf() {
     let w = World::new();
     let permit = |tree: &str| {

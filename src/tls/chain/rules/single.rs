@@ -107,7 +107,7 @@ pub(super) fn critical(cert: &Certificate, place: Option<usize>, title: &Title<'
             "1.3.6.1.4.1.11129.2.4.3" => "the poison of a precertificate (RFC 6962 section 3.1)".to_owned(),
             _ => names::few(&cert.unknown_critical),
         };
-        let says = format!("{title} has a critical extension that verifiers do not know: {what}");
+        let says = format!("{title} has a critical extension that verifiers do not take: {what}");
         found.add(Fault::UnknownCritical, place, says);
     }
 }
