@@ -1,2 +1,5 @@
-//! The binary.
-fn main() {}
+//! The `tlswhy` program; everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    tlswhy::cli::main()
+}

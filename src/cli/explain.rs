@@ -13,10 +13,16 @@ use crate::report;
 pub fn run(args: &ExplainArgs) -> Result<Done, Failure> {
     let style = output::style(args.color);
     let text = match &args.cause {
-        None => report::explain::list(style),
+        None => {
+            let mut list = String::new();
+            for cause in Cause::ALL {
+                list.push_str(&format!("{}  {}\n", report::pad(cause.word(), 18), report::explain::in_short(cause)));
+            }
+            list
+        }
         Some(word) => {
             let cause = Cause::from_word(word).ok_or_else(|| Failure::Says(unknown(word)))?;
-            report::explain::page(cause, style)
+            report::explain::render(cause, style)
         }
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
@@ -29,9 +35,7 @@ fn unknown(word: &str) -> String {
     let plain = word.to_ascii_lowercase().replace(['-', ' '], "_");
     let near = words.iter().find(|known| **known == plain || known.contains(&plain) || plain.contains(*known));
     let hint = near.filter(|_| !plain.is_empty()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    format!("no cause is called '{word}'{hint} The causes are: {}", words.join(", "))
-        .replace("? The", "? The")
-        .replace("' The", "'. The")
+    format!("no cause is called '{word}'{hint} (the causes are {})", words.join(", "))
 }
 
 /// The JSON Schema of the events.
@@ -52,11 +56,9 @@ pub fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
 /// The manual page.
 pub fn man() -> Result<Done, Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Args::command()).render(&mut page)?;
-    for command in Args::command().get_subcommands() {
-        let name = format!("tlswhy-{}", command.get_name());
-        clap_mangen::Man::new(command.clone().name(name)).render(&mut page)?;
-    }
+    let mut command = Args::command();
+    command.build();
+    clap_mangen::Man::new(command).render(&mut page)?;
     std::io::stdout().lock().write_all(&page)?;
     Ok(Done::Well)
 }

@@ -6,8 +6,19 @@ use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
 const CHECKED: [&str; 13] = [
-    "$ref", "type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems",
-    "oneOf", "anyOf", "minimum", "maximum",
+    "$ref",
+    "type",
+    "enum",
+    "const",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "oneOf",
+    "anyOf",
+    "minimum",
+    "maximum",
 ];
 /// Keywords that are checked elsewhere or say nothing.
 const OTHERS: [&str; 7] = ["$schema", "$id", "$defs", "title", "description", "format", "pattern"];
@@ -169,8 +180,12 @@ fn a_broken_event_is_refused() {
 fn the_schema_knows_every_cause_and_nothing_unchecked() {
     let mut causes: Vec<_> = Cause::ALL.iter().map(|cause| cause.word()).collect();
     let root = root();
-    let mut listed: Vec<_> =
-        root["$defs"]["cause"]["enum"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let mut listed: Vec<_> = root["$defs"]["cause"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
     causes.sort_unstable();
     listed.sort_unstable();
     assert_eq!(causes, listed);

@@ -141,8 +141,7 @@ pub(crate) fn completed() -> Evidence {
 
 /// The client refused an expired leaf.
 pub(crate) fn expired() -> Evidence {
-    let alert =
-        Alert { level: AlertLevel::FATAL, description: AlertDescription::CERTIFICATE_EXPIRED };
+    let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription::CERTIFICATE_EXPIRED };
     Evidence {
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
@@ -190,11 +189,7 @@ pub(crate) fn syn_dropped() -> Evidence {
         ended: T0 + Span::from_secs(68),
         outcome: Outcome::Failed,
         stage: Stage::Tcp,
-        ending: Seen::new(
-            Ending::Silence { lasted: Span::from_secs(30) },
-            after,
-            T0 + Span::from_secs(68),
-        ),
+        ending: Seen::new(Ending::Silence { lasted: Span::from_secs(30) }, after, T0 + Span::from_secs(68)),
         tcp: TcpFacts { syns: 3, ..TcpFacts::default() },
         hello: None,
         server_hello: None,

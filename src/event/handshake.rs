@@ -82,7 +82,8 @@ fn line(
 
 /// `transport` to `alpn`: the two ends and what the client asked for.
 fn who(evidence: &Evidence, o: &mut Object<'_>) {
-    let version = evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
+    let version =
+        evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
     o.string("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
     o.maybe_string("starttls", evidence.prelude);
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);

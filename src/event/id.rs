@@ -118,7 +118,8 @@ fn add_addr(addr: Addr, input: &mut Vec<u8>) {
 /// RFC 4648 section 4, padded.
 fn base64(bytes: &[u8], text: &mut String) {
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let group =
+            chunk.iter().fold(0, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             text.push(if place > chunk.len() { '=' } else { base64_digit(group >> (18 - 6 * place) & 63) });
         }
@@ -161,7 +162,9 @@ mod tests {
 
     #[test]
     fn base64_pads_every_rest() {
-        for (bytes, text) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xff", "//8=")] {
+        for (bytes, text) in
+            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xff", "//8=")]
+        {
             let mut out = String::new();
             base64(bytes, &mut out);
             assert_eq!(out, text);

@@ -208,7 +208,9 @@ mod tests {
 
     #[test]
     fn hostile_strings_come_back_whole_and_hide_nothing() {
-        for text in ["a\"b\\c", "\0\u{1}\n\r\t\u{7f}", "\u{9b}31m", "ev\u{202e}il", "\u{feff}é√😀", "\u{2028}\u{61c}"] {
+        for text in
+            ["a\"b\\c", "\0\u{1}\n\r\t\u{7f}", "\u{9b}31m", "ev\u{202e}il", "\u{feff}é√😀", "\u{2028}\u{61c}"]
+        {
             let json = written(text);
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
             assert!(!json.chars().any(is_unprintable), "{json:?}");

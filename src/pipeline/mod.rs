@@ -16,5 +16,5 @@ pub mod run;
 pub mod shard;
 
 pub use join::Judged;
-pub use run::{Arrival, Settings, Source, Totals, analyse};
+pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};
 

@@ -63,7 +63,7 @@ pub fn analyse(
     settings: &Settings,
     each: &mut (dyn FnMut(Judged) + Send),
 ) -> Totals {
-    if settings.workers <= 1 { in_one_thread(source, settings, each) } else { in_threads(source, settings, each) }
+    if settings.workers <= 1 { analyse_here(source, settings, each) } else { in_threads(source, settings, each) }
 }
 
 /// Puts what shards give into one order: by the time of the decision, then by packet.
@@ -134,7 +134,8 @@ impl Totals {
     }
 }
 
-fn in_one_thread(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
+/// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
+pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
     let mut totals = Totals::default();
     let mut decoder = Decoder::new(&settings.limits);
     let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports));

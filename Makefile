@@ -1,0 +1,32 @@
+# Two commands do everything: `make run` analyses the project's own captures, `make test` runs every test.
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+ROOTS := --trust mozilla --trust captures/lab-root.pem --trust captures/lab-root-net.pem
+
+.PHONY: run test bench needs build install clean
+
+run: build ## build, and analyse captures/
+	./target/release/tlswhy read $(ROOTS) captures
+
+test: needs ## every test; those that need root or a program that is absent say that they are skipped
+	cargo test --locked --all-targets
+	cargo test --locked --doc
+
+bench: needs ## make a large capture, and compare the program with the floor
+	cargo bench --locked
+
+build: needs
+	cargo build --release --locked
+
+install: build
+	install -Dm755 target/release/tlswhy $(DESTDIR)/usr/local/bin/tlswhy
+	./target/release/tlswhy man | install -Dm644 /dev/stdin $(DESTDIR)/usr/local/share/man/man1/tlswhy.1
+
+needs: ## libpcap's headers and a C compiler, where they are missing
+	@if ! [ -e /usr/include/pcap/pcap.h ] || ! command -v cc >/dev/null; then \
+		echo "installing libpcap-dev and a C compiler"; \
+		$(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends libpcap-dev gcc libc6-dev; \
+	fi
+
+clean:
+	cargo clean

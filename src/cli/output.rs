@@ -1,0 +1,116 @@
+//! What the commands share: roots, settings, colours, the run of one source.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Failure;
+use super::args::{Shared, When};
+use crate::base::Limits;
+use crate::event::{FileRead, Stats};
+use crate::pipeline::{Settings, Totals};
+use crate::pipeline::shard::Ports;
+use crate::report::Style;
+use crate::tls::trust::Trust;
+
+/// How to print for people on standard output.
+pub fn style(when: When) -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let colour = match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let width = if terminal { terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)) } else { None };
+    Style { colour, width: width.unwrap_or(100) }
+}
+
+/// The settings of an analysis.
+pub fn settings(shared: &Shared, in_order: bool) -> Result<Settings, Failure> {
+    let workers = match shared.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers.min(256),
+    };
+    Ok(Settings {
+        workers,
+        limits: Arc::new(Limits::default()),
+        ports: Arc::new(Ports::new(&shared.ports)),
+        trust: Arc::new(trust(&shared.trust)?),
+        in_order,
+    })
+}
+
+/// The roots of `--trust`.
+fn trust(wanted: &[String]) -> Result<Trust, Failure> {
+    let mut all: Option<Trust> = None;
+    for word in wanted {
+        let one = match word.as_str() {
+            "mozilla" => Trust::mozilla(),
+            "system" => system()?,
+            path => from_path(Path::new(path))?,
+        };
+        match &mut all {
+            Some(trust) => trust.extend(&one),
+            None => all = Some(one),
+        }
+    }
+    Ok(all.unwrap_or_else(Trust::mozilla))
+}
+
+fn system() -> Result<Trust, Failure> {
+    for file in Trust::SYSTEM_FILES {
+        if let Ok(bytes) = std::fs::read(file) {
+            return Trust::from_pem("system", &bytes).map_err(|error| Failure::Says(format!("{file}: {error}")));
+        }
+    }
+    Err(Failure::Says(format!(
+        "this system has no bundle of roots at any of {} (install ca-certificates, or use --trust mozilla)",
+        Trust::SYSTEM_FILES.join(", ")
+    )))
+}
+
+fn from_path(path: &Path) -> Result<Trust, Failure> {
+    let cannot = |path: &Path, error: std::io::Error| {
+        Failure::Says(format!(
+            "cannot read roots from {}: {error} (--trust takes mozilla, system, a PEM or DER file, or a folder)",
+            path.display()
+        ))
+    };
+    let mut files: Vec<PathBuf> = Vec::new();
+    let folder = path.is_dir();
+    if folder {
+        for entry in std::fs::read_dir(path).map_err(|error| cannot(path, error))? {
+            let file = entry.map_err(|error| cannot(path, error))?.path();
+            if file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort();
+    } else {
+        files.push(path.to_owned());
+    }
+    let mut trust = Trust::empty(&path.display().to_string());
+    for file in files {
+        let bytes = std::fs::read(&file).map_err(|error| cannot(&file, error))?;
+        match Trust::from_pem(&path.display().to_string(), &bytes) {
+            Ok(more) => trust.extend(&more),
+            // A folder of roots may hold other files too.
+            Err(_) if folder => {}
+            Err(error) => return Err(Failure::Says(format!("{}: {error}", file.display()))),
+        }
+    }
+    if trust.is_empty() {
+        return Err(Failure::Says(format!("{}: no certificate inside", path.display())));
+    }
+    Ok(trust)
+}
+
+/// Adds what one source amounted to.
+pub fn add(stats: &mut Stats, totals: &Totals, file: FileRead) {
+    stats.packets += totals.packets;
+    stats.bytes += totals.bytes;
+    stats.first = [stats.first, totals.first].into_iter().flatten().min();
+    stats.last = [stats.last, totals.last].into_iter().flatten().max();
+    stats.lost.add(&totals.lost);
+    stats.files.push(file);
+}

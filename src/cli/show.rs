@@ -1,0 +1,208 @@
+//! `tlswhy show`: one handshake as a ladder of packets.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::args::ShowArgs;
+use super::read::{Frames, filter};
+use super::{Done, Failure, output};
+use crate::base::{FlowKey, Limits, PerSide, Side};
+use crate::capture::file::FileReader;
+use crate::capture::walk;
+use crate::decode::{Decoder, Packet, Segment};
+use crate::event::Id;
+use crate::evidence::Evidence;
+use crate::flow::stream::{Piece, Stream};
+use crate::pipeline::{self, Judged};
+use crate::report::ladder::{self, Rung};
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message;
+use crate::tls::record::{Inbound, Unit};
+use crate::tls::codes::HandshakeType;
+
+/// Packets of one handshake drawn at most.
+const RUNGS: usize = 400;
+
+/// Runs `show`.
+pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
+    if args.id.len() < Id::FEWEST_DIGITS || !args.id.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(Failure::Says(format!(
+            "'{}' is no id: it has at least {} hexadecimal digits (the table of `tlswhy read` and the field id of events give it)",
+            args.id,
+            Id::FEWEST_DIGITS
+        )));
+    }
+    let settings = output::settings(&args.shared, true)?;
+    let mut filter = filter(args.shared.filter.as_deref())?;
+    let found = walk::expand(&args.paths);
+    for problem in &found.problems {
+        eprintln!("tlswhy: {problem}");
+    }
+    let mut hits: Vec<(std::path::PathBuf, Judged)> = Vec::new();
+    for path in &found.files {
+        if path.as_os_str() == "-" {
+            return Err(Failure::Says(
+                "show reads a capture twice, which standard input cannot be: save it to a file first".into(),
+            ));
+        }
+        let reader = match FileReader::open(path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                eprintln!("tlswhy: {error}");
+                continue;
+            }
+        };
+        let mut source = Frames { reader, filter: filter.as_mut(), progress: None, done_before: 0, since: 0 };
+        pipeline::analyse_here(&mut source, &settings, &mut |judged| {
+            if Id::of(&judged.evidence).matches(&args.id) {
+                hits.push((path.clone(), judged));
+            }
+        });
+    }
+    let Some((path, judged)) = hits.first() else {
+        return Err(Failure::Says(format!(
+            "no handshake here has an id that begins with {} (`tlswhy read` lists the failed ones, `tlswhy read --json` all)",
+            args.id
+        )));
+    };
+    if let Some((_, other)) = hits.get(1)
+        && Id::of(&other.evidence) != Id::of(&judged.evidence)
+    {
+        let ids: Vec<_> = hits.iter().map(|(_, judged)| Id::of(&judged.evidence).to_string()).collect();
+        return Err(Failure::Says(format!("{} begins several ids: {}", args.id, ids.join(", "))));
+    }
+    let rungs = climb(path, &judged.evidence, &settings.limits)?;
+    let style = output::style(args.shared.color);
+    let text = ladder::render(&judged.evidence, judged.diagnosis.as_ref(), &judged.hygiene, &rungs, style);
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Done::Well)
+}
+
+/// Reads the file again and says what each packet of the attempt is.
+fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>, Failure> {
+    let mut reader = FileReader::open(path).map_err(|error| Failure::Says(error.to_string()))?;
+    let mut decoder = Decoder::new(limits);
+    let (key, _) = FlowKey::of(evidence.client, evidence.server);
+    let mut rungs = Vec::new();
+    let mut sides: PerSide<Direction> = PerSide::default();
+    while let Some(frame) = reader.next() {
+        if frame.no > evidence.last || rungs.len() >= RUNGS {
+            break;
+        }
+        let (no, when) = (frame.no, frame.stamp);
+        match decoder.decode(&frame) {
+            Packet::Segment(segment)
+                if no >= evidence.first && FlowKey::of(segment.src(), segment.dst()).0 == key =>
+            {
+                let from = if segment.src() == evidence.client { Side::Client } else { Side::Server };
+                let what = sides.of_mut(from).say(&segment, no, when, limits);
+                let len = segment.payload_wire_len;
+                let odd = segment.flags.rst() || segment.flags.syn();
+                let note = odd.then(|| format!("ttl {}", segment.hop.ttl));
+                rungs.push(Rung { no, when, from, what, len, note });
+            }
+            Packet::IcmpError(error)
+                if no >= evidence.first && FlowKey::of(error.quoted_src, error.quoted_dst).0 == key =>
+            {
+                // The error answers who sent the packet that it quotes.
+                let from = if error.quoted_src == evidence.client { Side::Server } else { Side::Client };
+                let kind = if error.v6 { "ICMPv6" } else { "ICMP" };
+                let what = vec![format!("{kind} {}/{} from {}", error.kind, error.code, error.hop.src)];
+                rungs.push(Rung { no, when, from, what, len: 0, note: Some(format!("ttl {}", error.hop.ttl)) });
+            }
+            _ => {}
+        }
+    }
+    Ok(rungs)
+}
+
+/// One direction while it is drawn.
+#[derive(Default)]
+struct Direction {
+    stream: Stream,
+    inbound: Option<Inbound>,
+}
+
+impl Direction {
+    fn say(
+        &mut self,
+        segment: &Segment<'_>,
+        no: crate::base::PacketNo,
+        when: crate::base::Stamp,
+        limits: &Limits,
+    ) -> Vec<String> {
+        let mut what = Vec::new();
+        let flags = segment.flags;
+        if flags.syn() {
+            what.push(if flags.ack() { "SYN ACK".into() } else { "SYN".into() });
+            self.stream.start(segment.seq.wrapping_add(1));
+        }
+        if segment.payload_wire_len > 0 {
+            let mut units = Vec::new();
+            let inbound = self.inbound.get_or_insert_with(|| Inbound::new(limits.bytes_per_side));
+            let seq = segment.seq.wrapping_add(u32::from(flags.syn()));
+            let took = self.stream.push(
+                seq,
+                segment.payload,
+                segment.payload_wire_len,
+                no,
+                when,
+                limits.holes_per_side,
+                limits.bytes_per_side,
+                &mut |piece| match piece {
+                    Piece::Bytes(bytes, no, when) => inbound.feed(bytes, no, when, &mut |read| units.push(read.unit)),
+                    Piece::Gap(bytes, no, when) => inbound.gap(bytes, no, when, &mut |read| units.push(read.unit)),
+                },
+            );
+            what.extend(units.iter().filter_map(named));
+            if took.fresh == 0 {
+                what.push("retransmission".into());
+            } else if took.ahead {
+                what.push("out of order".into());
+            } else if what.is_empty() {
+                what.push("data".into());
+            }
+        }
+        if flags.fin() {
+            what.push("FIN".into());
+        }
+        if flags.rst() {
+            what.push(if flags.ack() { "RST ACK".into() } else { "RST".into() });
+        }
+        if what.is_empty() {
+            what.push("ACK".into());
+        }
+        what
+    }
+}
+
+/// What a unit is, for a rung.
+fn named(unit: &Unit) -> Option<String> {
+    Some(match unit {
+        Unit::Handshake { kind: HandshakeType::CLIENT_HELLO, record_version, body } => {
+            let hello = ClientHello::parse(*record_version, body)?;
+            let sni = hello.sni.as_deref().map(|sni| format!(" sni={sni}")).unwrap_or_default();
+            format!("ClientHello{sni} {}", hello.highest_version())
+        }
+        Unit::Handshake { kind: HandshakeType::SERVER_HELLO, body, .. } => {
+            let hello = ServerHello::parse(body)?;
+            let name = if hello.retry { "HelloRetryRequest" } else { "ServerHello" };
+            format!("{name} {} {}", hello.version, hello.cipher)
+        }
+        Unit::Handshake { kind: HandshakeType::CERTIFICATE, body, .. } => {
+            let count = message::certificates(body).map_or(0, |list| list.ders.len());
+            format!("Certificate ({count})")
+        }
+        Unit::Handshake { kind, .. } => {
+            kind.name().map_or_else(|| format!("handshake message {}", kind.0), str::to_owned)
+        }
+        Unit::Sslv2ClientHello { .. } => "ClientHello in SSL 2.0 framing".into(),
+        Unit::Alert(alert) => format!("{} alert {}", alert.level.word(), alert.description),
+        Unit::ChangeCipherSpec => "ChangeCipherSpec".into(),
+        Unit::Sealed { content_type: 23, len } => format!("sealed {len} B"),
+        Unit::Sealed { content_type, len } => format!("sealed {len} B (type {content_type})"),
+        Unit::Malformed(why) => format!("malformed: {why}"),
+        Unit::NotTls => "not TLS".into(),
+        Unit::Gap { bytes } => format!("{bytes} B missing"),
+    })
+}
