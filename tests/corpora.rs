@@ -54,7 +54,8 @@ fn labels(folder: &Path) -> Vec<Label> {
             let mut next = || columns.next();
             let (file, stream, outcome, cause) = (next()?, next()?, next()?, next()?);
             let (_note, _source) = (next()?, next()?);
-            let alternatives = next()?.split('|').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            let alternatives =
+                next()?.split('|').filter(|word| !word.is_empty()).map(str::to_owned).collect();
             let confidence = next()?;
             Some(Label { file, stream, outcome, cause, alternatives, confidence })
         })
@@ -82,7 +83,9 @@ fn number(cause: &str) -> &'static str {
 
 /// `tcp client:port>server:port #n` against an event, either way round.
 fn is_of(stream: &str, event: &Value) -> bool {
-    let Some(ends) = stream.strip_prefix("tcp ").and_then(|rest| rest.split(' ').next()) else { return stream == "*" };
+    let Some(ends) = stream.strip_prefix("tcp ").and_then(|rest| rest.split(' ').next()) else {
+        return stream == "*";
+    };
     let Some((one, two)) = ends.split_once('>') else { return false };
     let parse = |end: &str| -> Option<(std::net::IpAddr, u64)> {
         let (ip, port) = end.rsplit_once(':')?;
@@ -109,7 +112,8 @@ fn labelled_third_party_captures_get_no_false_failure_and_no_wrong_proof() {
             continue;
         }
         let all = read.entry(label.file.clone()).or_insert_with(|| events(&folder.join(&label.file)));
-        let here: Vec<&Value> = all.iter().filter(|event| label.stream == "*" || is_of(&label.stream, event)).collect();
+        let here: Vec<&Value> =
+            all.iter().filter(|event| label.stream == "*" || is_of(&label.stream, event)).collect();
         let failures: Vec<_> = here.iter().filter(|event| event["outcome"] == "failed").collect();
         let row = table.entry((label.outcome.clone(), label.confidence.clone())).or_default();
         row.0 += 1;
@@ -149,7 +153,8 @@ fn labelled_third_party_captures_get_no_false_failure_and_no_wrong_proof() {
 #[test]
 fn hostile_and_damaged_captures_end_soon_and_without_a_panic() {
     let Some(folder) = folder() else { return };
-    let mut files: Vec<_> = std::fs::read_dir(folder.join("malformed")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.join("malformed")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 100);
     for file in files {

@@ -31,17 +31,23 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Analyse capture files: a summary and a table of failures, or events as JSON
-    #[command(after_long_help = "Examples:\n  tlswhy read trace.pcap\n  tlswhy read --json /var/captures > events.jsonl\n  \
+    #[command(
+        after_long_help = "Examples:\n  tlswhy read trace.pcap\n  tlswhy read --json /var/captures > events.jsonl\n  \
         zcat old.pcap.gz | tlswhy read -\n  tlswhy read -f 'host 192.0.2.7' --trust corporate-root.pem trace.pcapng\n  \
-        tlswhy read -w failed.pcapng trace.pcapng")]
+        tlswhy read -w failed.pcapng trace.pcapng"
+    )]
     Read(ReadArgs),
     /// The same on interfaces, until interrupted
-    #[command(after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n\n\
-        Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root.")]
+    #[command(
+        after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n\n\
+        Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root."
+    )]
     Live(LiveArgs),
     /// One handshake as a ladder of packets, with the proofs marked
-    #[command(after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n\nThe table of `tlswhy read` and the \
-        field `id` of events give the ID; its first four digits are enough where they name one handshake.")]
+    #[command(
+        after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n\nThe table of `tlswhy read` and the \
+        field `id` of events give the ID; its first four digits are enough where they name one handshake."
+    )]
     Show(ShowArgs),
     /// The page of a cause: symptoms, what the wire shows, remedy
     #[command(after_long_help = "Examples:\n  tlswhy explain\n  tlswhy explain broken_chain")]

@@ -16,7 +16,11 @@ pub fn run(args: &ExplainArgs) -> Result<Done, Failure> {
         None => {
             let mut list = String::new();
             for cause in Cause::ALL {
-                list.push_str(&format!("{}  {}\n", report::pad(cause.word(), 18), report::explain::in_short(cause)));
+                list.push_str(&format!(
+                    "{}  {}\n",
+                    report::pad(cause.word(), 18),
+                    report::explain::in_short(cause)
+                ));
             }
             list
         }
@@ -33,8 +37,10 @@ pub fn run(args: &ExplainArgs) -> Result<Done, Failure> {
 fn unknown(word: &str) -> String {
     let words: Vec<_> = Cause::ALL.into_iter().map(Cause::word).collect();
     let plain = word.to_ascii_lowercase().replace(['-', ' '], "_");
-    let near = words.iter().find(|known| **known == plain || known.contains(&plain) || plain.contains(*known));
-    let hint = near.filter(|_| !plain.is_empty()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let near =
+        words.iter().find(|known| **known == plain || known.contains(&plain) || plain.contains(*known));
+    let hint =
+        near.filter(|_| !plain.is_empty()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     format!("no cause is called '{word}'{hint} (the causes are {})", words.join(", "))
 }
 

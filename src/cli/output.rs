@@ -8,8 +8,8 @@ use super::Failure;
 use super::args::{Shared, When};
 use crate::base::Limits;
 use crate::event::{FileRead, Stats};
-use crate::pipeline::{Settings, Totals};
 use crate::pipeline::shard::Ports;
+use crate::pipeline::{Settings, Totals};
 use crate::report::Style;
 use crate::tls::trust::Trust;
 
@@ -21,7 +21,8 @@ pub fn style(when: When) -> Style {
         When::Never => false,
         When::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
-    let width = if terminal { terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)) } else { None };
+    let width =
+        if terminal { terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)) } else { None };
     Style { colour, width: width.unwrap_or(100) }
 }
 
@@ -60,7 +61,8 @@ fn trust(wanted: &[String]) -> Result<Trust, Failure> {
 fn system() -> Result<Trust, Failure> {
     for file in Trust::SYSTEM_FILES {
         if let Ok(bytes) = std::fs::read(file) {
-            return Trust::from_pem("system", &bytes).map_err(|error| Failure::Says(format!("{file}: {error}")));
+            return Trust::from_pem("system", &bytes)
+                .map_err(|error| Failure::Says(format!("{file}: {error}")));
         }
     }
     Err(Failure::Says(format!(

@@ -111,7 +111,8 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         Some(path) => Some(PcapngWriter::create(path).map_err(|error| Failure::Says(error.to_string()))?),
         None => None,
     };
-    let size: u64 = found.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.len()).sum();
+    let size: u64 =
+        found.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.len()).sum();
     let progress = progress(size, args.no_progress);
     let stdout = std::io::stdout();
     let desk = Mutex::new(Desk {

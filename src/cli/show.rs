@@ -15,10 +15,10 @@ use crate::evidence::Evidence;
 use crate::flow::stream::{Piece, Stream};
 use crate::pipeline::{self, Judged};
 use crate::report::ladder::{self, Rung};
+use crate::tls::codes::HandshakeType;
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message;
 use crate::tls::record::{Inbound, Unit};
-use crate::tls::codes::HandshakeType;
 
 /// Packets of one handshake drawn at most.
 const RUNGS: usize = 400;
@@ -108,7 +108,14 @@ fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>,
                 let from = if error.quoted_src == evidence.client { Side::Server } else { Side::Client };
                 let kind = if error.v6 { "ICMPv6" } else { "ICMP" };
                 let what = vec![format!("{kind} {}/{} from {}", error.kind, error.code, error.hop.src)];
-                rungs.push(Rung { no, when, from, what, len: 0, note: Some(format!("ttl {}", error.hop.ttl)) });
+                rungs.push(Rung {
+                    no,
+                    when,
+                    from,
+                    what,
+                    len: 0,
+                    note: Some(format!("ttl {}", error.hop.ttl)),
+                });
             }
             _ => {}
         }
@@ -150,8 +157,12 @@ impl Direction {
                 limits.holes_per_side,
                 limits.bytes_per_side,
                 &mut |piece| match piece {
-                    Piece::Bytes(bytes, no, when) => inbound.feed(bytes, no, when, &mut |read| units.push(read.unit)),
-                    Piece::Gap(bytes, no, when) => inbound.gap(bytes, no, when, &mut |read| units.push(read.unit)),
+                    Piece::Bytes(bytes, no, when) => {
+                        inbound.feed(bytes, no, when, &mut |read| units.push(read.unit))
+                    }
+                    Piece::Gap(bytes, no, when) => {
+                        inbound.gap(bytes, no, when, &mut |read| units.push(read.unit))
+                    }
                 },
             );
             what.extend(units.iter().filter_map(named));

@@ -138,7 +138,13 @@ mod tests {
     fn a_syn_tells_its_options() {
         let (options, payload) =
             options_of(&[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]);
-        let expected = TcpOptions { timestamp: Some((1, 0)), mss: Some(1_460), sack_permitted: false, sack: None, any: true };
+        let expected = TcpOptions {
+            timestamp: Some((1, 0)),
+            mss: Some(1_460),
+            sack_permitted: false,
+            sack: None,
+            any: true,
+        };
         assert_eq!((options, payload), (expected, PAYLOAD.len()));
     }
 

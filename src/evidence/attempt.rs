@@ -301,7 +301,8 @@ impl Attempt {
         if super::outcome::carries_data(evidence) {
             return Step::Settled;
         }
-        let tls = matches!(self.reading.client, Reading::Tls(_)) || matches!(self.reading.server, Reading::Tls(_));
+        let tls =
+            matches!(self.reading.client, Reading::Tls(_)) || matches!(self.reading.server, Reading::Tls(_));
         if !tls && matches!(self.reading.client, Reading::Other) {
             let answered = !matches!(self.reading.server, Reading::Silent);
             return if !self.tls_port {
@@ -412,13 +413,8 @@ impl Attempt {
         {
             doubts.push(Seen::new(Doubt::BehindSequence, no, now));
         }
-        let value = Reset {
-            from,
-            ttl: segment.hop.ttl,
-            ip_id: segment.hop.ip_id,
-            ack: segment.flags.ack(),
-            doubts,
-        };
+        let value =
+            Reset { from, ttl: segment.hop.ttl, ip_id: segment.hop.ip_id, ack: segment.flags.ack(), doubts };
         tcp.resets.push(Seen::new(value, no, now));
     }
 
@@ -501,7 +497,11 @@ impl Attempt {
         let client_is_tls = matches!(self.reading.client, Reading::Tls(_));
         let is_tls = match from {
             // A server speaks TLS only behind a ClientHello, or where the client's half was not seen.
-            Side::Server if !client_is_tls && self.evidence.tcp.packets.client > 0 && self.first_bytes.client.is_empty() => {
+            Side::Server
+                if !client_is_tls
+                    && self.evidence.tcp.packets.client > 0
+                    && self.first_bytes.client.is_empty() =>
+            {
                 starts_tls(bytes, from).unwrap_or(false) && self.evidence.tcp.bytes.client > 0
             }
             _ => starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22)),
@@ -526,7 +526,11 @@ impl Attempt {
                 }
             }
             Side::Server if matches!(self.reading.server, Reading::Silent) => {
-                if client_is_tls { Reading::Other } else { Reading::Prelude }
+                if client_is_tls {
+                    Reading::Other
+                } else {
+                    Reading::Prelude
+                }
             }
             _ => return false,
         };
@@ -704,7 +708,8 @@ impl Attempt {
                 Side::Client if sealing.finished.client.is_none() => {
                     // An empty Certificate (25 B) and EndOfEarlyData (21 B) come before Finished.
                     let before_finished = len <= 25 && (early_data || len == 25);
-                    let is_early = early_data && !crate::tls::sealed::looks_like_finished(len, cipher, version);
+                    let is_early =
+                        early_data && !crate::tls::sealed::looks_like_finished(len, cipher, version);
                     if !alert && !before_finished && !is_early {
                         sealing.finished.client = Some(seen);
                         self.reach(Stage::Finished);

@@ -141,11 +141,8 @@ fn first_close(e: &Evidence) -> Option<Seen<Ending>> {
         let fin = e.tcp.fin.of(from).as_ref()?;
         Some(fin.clone().map(|()| Ending::Fin { from }))
     });
-    let resets = e
-        .tcp
-        .resets
-        .iter()
-        .map(|reset| reset.clone().map(|reset| Ending::Reset { from: reset.from }));
+    let resets =
+        e.tcp.resets.iter().map(|reset| reset.clone().map(|reset| Ending::Reset { from: reset.from }));
     fins.chain(resets).min_by_key(|close| close.at.first())
 }
 
@@ -252,11 +249,7 @@ fn client_only(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
 }
 
 /// Both Finished were seen, and no data yet.
-fn after_finished(
-    e: &Evidence,
-    close: Option<Seen<Ending>>,
-    look: &Lookout<'_>,
-) -> (Outcome, Seen<Ending>) {
+fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     if let Some(version) = e.version()
         && version.is_tls13()
         && let Some(client) = &e.sealing.finished.client
@@ -318,7 +311,8 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     if by_server {
         return (Outcome::Failed, close);
     }
-    let forged = e.tcp.resets.iter().any(|reset| reset.value.from == Side::Client && !reset.value.doubts.is_empty());
+    let forged =
+        e.tcp.resets.iter().any(|reset| reset.value.from == Side::Client && !reset.value.doubts.is_empty());
     if forged && matches!(close.value, Ending::Reset { .. }) {
         return (Outcome::Failed, close);
     }
@@ -362,11 +356,7 @@ fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     let failed = (resent >= 2 && waited >= PATIENCE)
         || (!answered && look.now - e.ended >= UNANSWERED)
         || (e.tcp.syn_acks >= 3 && !answered && waited >= PATIENCE);
-    if failed {
-        (Outcome::Failed, silence(e, look))
-    } else {
-        (Outcome::Incomplete, closing(e, look))
-    }
+    if failed { (Outcome::Failed, silence(e, look)) } else { (Outcome::Incomplete, closing(e, look)) }
 }
 
 /// Some clients verify only after Finished and then close without a word or a byte (wget, Node,

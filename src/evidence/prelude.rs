@@ -18,9 +18,8 @@ pub fn may_upgrade(client: &[u8]) -> bool {
 
 /// Names the protocol that was upgraded or the proxy that was asked, from the first bytes of both sides.
 pub fn name(client: &[u8], server: &[u8]) -> Option<&'static str> {
-    let has = |bytes: &[u8], word: &[u8]| {
-        bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
-    };
+    let has =
+        |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word));
     Some(match (client, server) {
         (c, _) if c.starts_with(b"CONNECT ") => "http_connect",
         ([4 | 5, ..], _) => "socks",

@@ -289,9 +289,8 @@ impl Stream {
             let step = (free + covered).min(wire);
             let cut = usize::try_from(step).unwrap_or(usize::MAX).min(payload.len());
             payload = payload.get(cut..).unwrap_or_default();
-            took.repeated = took
-                .repeated
-                .saturating_add(u32::try_from(step.saturating_sub(free)).unwrap_or(u32::MAX));
+            took.repeated =
+                took.repeated.saturating_add(u32::try_from(step.saturating_sub(free)).unwrap_or(u32::MAX));
             offset += step;
             wire -= step;
         }

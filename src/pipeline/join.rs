@@ -9,8 +9,8 @@ use super::memory::Recent;
 use super::shard::{Out, What};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, PacketNo, Seen, Side, Span, Stamp};
-use crate::cause::weigh::{Diagnosis, hygiene, weigh};
 use crate::cause::Cause;
+use crate::cause::weigh::{Diagnosis, hygiene, weigh};
 use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
@@ -100,8 +100,11 @@ impl Join {
     pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool) -> Self {
         let asides = limits.asides;
         let servers = limits.servers;
-        let hold =
-            if in_order { Span(limits.stall.0.max(limits.syn_answer.0).max(limits.idle.0) + limits.sibling.0) } else { Span(0) };
+        let hold = if in_order {
+            Span(limits.stall.0.max(limits.syn_answer.0).max(limits.idle.0) + limits.sibling.0)
+        } else {
+            Span(0)
+        };
         Self {
             chains: ChainCache::new(servers),
             by_name: Recent::new(asides, 8),
@@ -215,7 +218,8 @@ impl Join {
         let (client, server) = (evidence.client, evidence.server);
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
-                let at = evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
+                let at =
+                    evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
                 self.served.put(server, seen.clone().map(|_| ()));
                 if let Some(sni) = evidence.sni() {
@@ -336,31 +340,29 @@ impl Join {
         let near = |seen: &&Seen<Endpoint>| {
             (seen.when - evidence.started).0 >= -window.0 && seen.when - evidence.ended <= window
         };
-        let by_host = host.as_ref().and_then(|sni| {
-            self.successes.get(&(client.addr, sni.clone())).find(near).cloned()
-        });
+        let by_host =
+            host.as_ref().and_then(|sni| self.successes.get(&(client.addr, sni.clone())).find(near).cloned());
         // Without a name, the names under which the client knew this address stand for it.
         let by_name = || {
             evidence.around.names_of_server.iter().find_map(|seen| {
                 self.successes.get(&(client.addr, seen.value.name.clone())).find(near).cloned()
             })
         };
-        let by_address =
-            || self.successes.get(&(client.addr, server.addr.to_string())).find(near).cloned();
+        let by_address = || self.successes.get(&(client.addr, server.addr.to_string())).find(near).cloned();
         evidence.around.sibling = match host {
             Some(_) => by_host,
             None => by_address().or_else(by_name),
         };
         evidence.around.server_completes = self.served.get(&server).next().cloned();
-        let mine: Failure = (
-            server,
-            evidence.stage,
-            evidence.fatal_alert().map(|(_, alert, _)| alert.description.0),
-        );
+        let mine: Failure =
+            (server, evidence.stage, evidence.fatal_alert().map(|(_, alert, _)| alert.description.0));
         let mut repeats = 0;
         for seen in self.failures.get(&client.addr) {
             let (other, stage, code) = seen.value;
-            if stage != mine.1 || code != mine.2 || (seen.when - evidence.ended).0.abs() > Span::from_secs(3600).0 {
+            if stage != mine.1
+                || code != mine.2
+                || (seen.when - evidence.ended).0.abs() > Span::from_secs(3600).0
+            {
                 continue;
             }
             if other == server {

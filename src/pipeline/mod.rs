@@ -17,4 +17,3 @@ pub mod shard;
 
 pub use join::Judged;
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};
-

@@ -63,7 +63,11 @@ pub fn analyse(
     settings: &Settings,
     each: &mut (dyn FnMut(Judged) + Send),
 ) -> Totals {
-    if settings.workers <= 1 { analyse_here(source, settings, each) } else { in_threads(source, settings, each) }
+    if settings.workers <= 1 {
+        analyse_here(source, settings, each)
+    } else {
+        in_threads(source, settings, each)
+    }
 }
 
 /// Puts what shards give into one order: by the time of the decision, then by packet.
@@ -181,11 +185,7 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Batches in flight a shard.
 const IN_FLIGHT: usize = 16;
 
-fn in_threads(
-    source: &mut dyn Source,
-    settings: &Settings,
-    each: &mut (dyn FnMut(Judged) + Send),
-) -> Totals {
+fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMut(Judged) + Send)) -> Totals {
     let workers = settings.workers;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
@@ -219,7 +219,8 @@ fn in_threads(
         }
         drop(to_join);
         let join = scope.spawn(move || {
-            let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order);
+            let mut join =
+                Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order);
             let mut merge = Merge::default();
             let mut marks = vec![Stamp(i64::MIN); workers];
             for (id, out, watermark) in from_shards {

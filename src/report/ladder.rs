@@ -128,9 +128,9 @@ impl Page<'_> {
     }
 
     fn remedy(&mut self) {
-        let reason = self.primary().and_then(|(cause, finding)| {
-            cause.reasons().iter().find(|reason| reason.word == finding.reason)
-        });
+        let reason = self
+            .primary()
+            .and_then(|(cause, finding)| cause.reasons().iter().find(|reason| reason.word == finding.reason));
         let Some(reason) = reason else { return };
         self.title("What to do");
         self.hanging("  ", reason.remedy);
@@ -217,7 +217,8 @@ impl Page<'_> {
                     let says = proof.map_or_else(String::new, |proof| {
                         format!(": {} [{}]", clean(&proof.says), words::cite(&proof.cite))
                     });
-                    let text = format!("{} / {} ({}){says}", cause.word(), finding.reason, words::weight(finding));
+                    let text =
+                        format!("{} / {} ({}){says}", cause.word(), finding.reason, words::weight(finding));
                     self.hanging("  - ", &text);
                 }
                 self.line("");
@@ -285,7 +286,8 @@ mod tests {
     }
 
     fn page(width: usize) -> String {
-        let hygiene = [(Cause::MissingExtension, "no_ski", "the leaf has no subjectKeyIdentifier".to_owned())];
+        let hygiene =
+            [(Cause::MissingExtension, "no_ski", "the leaf has no subjectKeyIdentifier".to_owned())];
         let diagnosis = fixture::expired_diagnosis();
         render(&fixture::expired(), Some(&diagnosis), &hygiene, &rungs(), Style { colour: false, width })
     }
@@ -315,7 +317,8 @@ mod tests {
 
     #[test]
     fn an_undetermined_failure_says_how_it_ended() {
-        let diagnosis = Diagnosis { candidates: vec![Cause::ExpiredCert, Cause::BrokenChain], ..Diagnosis::default() };
+        let diagnosis =
+            Diagnosis { candidates: vec![Cause::ExpiredCert, Cause::BrokenChain], ..Diagnosis::default() };
         let page = render(&fixture::sealed_alert(), Some(&diagnosis), &[], &[], Style::default());
         assert!(page.contains("failed: undetermined"), "{page}");
         assert!(page.contains("one of expired_cert, broken_chain"), "{page}");

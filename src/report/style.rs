@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn no_line_is_longer_than_the_page() {
-        let text = "the leaf names a-very-long-host-name.that.does.not.fit.example and 例え例え例え例え例え only";
+        let text =
+            "the leaf names a-very-long-host-name.that.does.not.fit.example and 例え例え例え例え例え only";
         for columns in 2..50 {
             let lines = wrap(text, columns);
             assert!(lines.iter().all(|line| width(line) <= columns), "{columns}: {lines:?}");

@@ -77,8 +77,7 @@ impl Page {
                 let name = clean(&file.name);
                 let stopped = clean(stopped);
                 // The reader's own words often begin with the name.
-                let text =
-                    if stopped.starts_with(&name) { stopped } else { format!("{name}: {stopped}") };
+                let text = if stopped.starts_with(&name) { stopped } else { format!("{name}: {stopped}") };
                 self.paragraph(&format!("! {text}"), 0, Some(Ink::Yellow));
             }
         }
@@ -102,7 +101,9 @@ impl Page {
         let title = self.style.ink(Ink::Bold, title);
         let (succeeded, all) = tally.success();
         let rate = match tally.success_rate() {
-            Some(rate) => format!(", {} succeeded ({} of {})", percent(rate), thousands(succeeded), thousands(all)),
+            Some(rate) => {
+                format!(", {} succeeded ({} of {})", percent(rate), thousands(succeeded), thousands(all))
+            }
             None => String::new(),
         };
         self.line(&format!("{title}{rate}"));
@@ -171,7 +172,8 @@ impl Page {
             self.row(row, &places);
         }
         if failures.beyond() > 0 {
-            let text = format!("{} more failures are not listed; --json has them all", thousands(failures.beyond()));
+            let text =
+                format!("{} more failures are not listed; --json has them all", thousands(failures.beyond()));
             self.paragraph(&text, 0, Some(Ink::Yellow));
             self.line("");
         }
@@ -206,7 +208,10 @@ impl Page {
             // A long pair of addresses borrows from the name's place; what does not fit goes below.
             let room = places.ends + 2 + places.name;
             let (ends, below) = if width(&ends) <= places.ends {
-                (format!("{}  {}", pad(&ends, places.ends), pad(name, places.name)), width(name) > places.name)
+                (
+                    format!("{}  {}", pad(&ends, places.ends), pad(name, places.name)),
+                    width(name) > places.name,
+                )
             } else if width(&ends) + 2 + width(name) <= room {
                 (pad(&format!("{ends}  {name}"), room), false)
             } else {
