@@ -2,6 +2,8 @@
 //!
 //! The folder is `../shared/corpora` beside the checkout, or `TLSWHY_CORPORA`.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -151,6 +153,7 @@ fn labelled_third_party_captures_get_no_false_failure_and_no_wrong_proof() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the limit is on a child's time")]
 fn hostile_and_damaged_captures_end_soon_and_without_a_panic() {
     let Some(folder) = folder() else { return };
     let mut files: Vec<_> =

@@ -31,14 +31,15 @@ pub enum Step {
 }
 
 /// How one direction is being read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Reading {
     /// Nothing yet.
+    #[default]
     Silent,
     /// In clear before TLS: a proxy's or an upgrade's prelude. Its first bytes are kept.
     Prelude,
     /// TLS records.
-    Tls(Inbound),
+    Tls(Box<Inbound>),
     /// Bytes that are no TLS; its first bytes are kept.
     Other,
 }
@@ -60,12 +61,6 @@ pub struct Attempt {
     tls_port: bool,
     ended_by_sign: bool,
     last_of: PerSide<Option<Stamp>>,
-}
-
-impl Default for Reading {
-    fn default() -> Self {
-        Self::Silent
-    }
 }
 
 impl Attempt {
@@ -507,7 +502,7 @@ impl Attempt {
             _ => starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22)),
         };
         if is_tls {
-            *self.reading.of_mut(from) = Reading::Tls(Inbound::new(limits.bytes_per_side));
+            *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
             return true;
         }
         if from == Side::Client {

@@ -6,6 +6,7 @@
 
 pub mod around;
 pub mod attempt;
+pub mod exchange;
 pub mod outcome;
 mod prelude;
 

@@ -11,6 +11,7 @@ use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
+use crate::evidence::around::OcspExchange;
 use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
@@ -57,6 +58,9 @@ impl Ord for Held {
     }
 }
 
+/// Certificates shown in clear.
+type Shown = Seen<Vec<Arc<Certificate>>>;
+
 /// A DNS answer and who got it.
 type Told = (Addr, Arc<Seen<DnsAnswer>>);
 
@@ -77,9 +81,11 @@ pub struct Join {
     /// Successes by server.
     served: Recent<Endpoint, Seen<()>>,
     /// Certificates shown in clear, by server and SNI.
-    shown: Recent<(Addr, Option<String>), Seen<Vec<Arc<Certificate>>>>,
+    shown: Recent<(Addr, Option<String>), Shown>,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
+    /// OCSP exchanges by client.
+    ocsp: Recent<Addr, Seen<OcspExchange>>,
     /// SYNs by server and first sequence number.
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
@@ -113,6 +119,7 @@ impl Join {
             served: Recent::new(servers, 1),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
+            ocsp: Recent::new(servers, 8),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
             touched: Recent::new(servers, 16),
@@ -130,6 +137,7 @@ impl Join {
         self.advance(out.at, each);
         match out.what {
             What::Dns(client, seen) => self.dns(client, *seen),
+            What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
             What::Closed(evidence) => self.closed(evidence, out.at, each),
@@ -376,6 +384,10 @@ impl Join {
             let key = (server.addr, evidence.sni().map(str::to_owned));
             evidence.around.shown_before = self.shown.get(&key).next().cloned();
         }
+        // The exchange began while the handshake was under way.
+        let (started, ended) = (evidence.started, evidence.ended);
+        let during = |seen: &&Seen<OcspExchange>| seen.when >= started && seen.when <= ended;
+        evidence.around.ocsp = self.ocsp.get(&client.addr).filter(during).take(4).cloned().collect();
         if let Some(syn) = &evidence.tcp.syn {
             let asked = syn.value.wrapping_add(1);
             evidence.around.stray_syn_ack =

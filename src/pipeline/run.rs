@@ -84,7 +84,8 @@ impl Ordered {
             What::Syn(..) => 0,
             What::StraySynAck(..) => 1,
             What::Dns(..) => 2,
-            What::Closed(..) => 3,
+            What::Ocsp(..) => 3,
+            What::Closed(..) => 4,
         };
         (self.0.at, self.0.no, rank)
     }

@@ -8,7 +8,9 @@ use hashbrown::HashMap;
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Direction, Endpoint, FlowKey, Limits, Lost, PacketNo, Seen, Side, Stamp};
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
+use crate::evidence::around::OcspExchange;
 use crate::evidence::attempt::{Attempt, ParseCertificate, Step};
+use crate::evidence::exchange::Exchange;
 use crate::evidence::{Evidence, Outcome, outcome};
 use crate::flow::timer::Timers;
 use crate::tls::cert::{CertCache, Certificate};
@@ -33,6 +35,8 @@ pub enum What {
     Dns(Addr, Box<Seen<DnsAnswer>>),
     /// A SYN to a TLS port: server, sequence number of the first byte, client.
     Syn(Endpoint, u32, Seen<Endpoint>),
+    /// An OCSP exchange over HTTP, and who asked.
+    Ocsp(Addr, Box<Seen<OcspExchange>>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
     StraySynAck(Seen<Endpoint>, Endpoint, u32),
 }
@@ -41,6 +45,7 @@ pub enum What {
 #[derive(Debug)]
 enum Slot {
     Open(Box<Open>),
+    Http(Box<Exchange>),
     Done,
 }
 
@@ -129,7 +134,18 @@ impl Shard {
     /// Capture time has come to `now`: closes what has waited long enough.
     pub fn tick(&mut self, now: Stamp) {
         while let Some((armed, (first, key))) = self.timers.expired(now) {
-            let Some(Slot::Open(open)) = self.table.get_mut(&key) else { continue };
+            let open = match self.table.get_mut(&key) {
+                Some(Slot::Open(open)) => open,
+                Some(Slot::Http(http)) if http.first == first => {
+                    if http.deadline > armed {
+                        self.timers.arm(http.deadline, (first, key));
+                    } else {
+                        self.close_http(key, armed);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             if open.attempt.evidence.first != first || open.armed != armed {
                 continue;
             }
@@ -151,11 +167,13 @@ impl Shard {
             .iter()
             .filter_map(|(key, slot)| match slot {
                 Slot::Open(open) => Some((open.attempt.evidence.first, *key)),
+                Slot::Http(http) => Some((http.first, *key)),
                 Slot::Done => None,
             })
             .collect();
         open.sort_unstable();
         for (_, key) in open {
+            self.close_http(key, now);
             self.close(key, now, true);
         }
     }
@@ -188,6 +206,11 @@ impl Shard {
                     return;
                 }
                 self.feed(key, segment, from, no, stamp, now);
+            }
+            Some(Slot::Http(http)) => {
+                if http.segment(segment, direction, no, stamp, now, &self.limits) {
+                    self.close_http(key, now);
+                }
             }
             Some(Slot::Done) => {
                 if segment.flags.syn() && !segment.flags.ack() {
@@ -276,6 +299,14 @@ impl Shard {
             Step::Settled => self.close(key, now, false),
             Step::NotOurs => {
                 self.forget(key);
+                let sends = FlowKey::of(segment.src(), segment.dst()).1;
+                if from == Side::Client
+                    && let Some(mut http) = Exchange::begin(segment, sends, no, now)
+                {
+                    http.segment(segment, sends, no, stamp, now, &self.limits);
+                    self.timers.arm(http.deadline, (no, key));
+                    self.table.insert(key, Slot::Http(Box::new(http)));
+                }
             }
         }
     }
@@ -292,6 +323,18 @@ impl Shard {
                 Some(open)
             }
             _ => None,
+        }
+    }
+
+    fn close_http(&mut self, key: FlowKey, at: Stamp) {
+        if !matches!(self.table.get(&key), Some(Slot::Http(_))) {
+            return;
+        }
+        if let Some(Slot::Http(http)) = self.table.insert(key, Slot::Done) {
+            let no = http.first;
+            if let Some((client, seen)) = http.close() {
+                self.out.push(Out { at, no, what: What::Ocsp(client.addr, Box::new(seen)) });
+            }
         }
     }
 
