@@ -118,7 +118,7 @@ class Lab:
             got = subprocess.run(self.argv("s", ["ss", "-Hltn", f"sport = :{server.port}"]), capture_output=True).stdout
             if got and not server.dies:
                 return p
-            if p.poll() is not None:
+            if p.poll() is not None and not server.dies:
                 raise RuntimeError(f"server ended: {server.cmd}\n{self.said(p)}")
             time.sleep(0.05)
         raise RuntimeError(f"server does not listen: {server.cmd}\n{self.said(p)}")

@@ -49,6 +49,12 @@ class Cert:
             path.write_bytes(data)
             setattr(self, name, str(path))
 
+    def all_with(self, key):
+        """The combined file which haproxy reads, with another key file."""
+        path = WORK / f"{self.id}.other.pem"
+        path.write_text(open(self.chain).read() + open(key).read())
+        return str(path)
+
     @property
     def p12(self):
         path = WORK / f"{self.id}.p12"
