@@ -62,12 +62,12 @@ case("protocol_version/fallback-scsv-s-client-tls12", s_server(good), s_client("
 W = dict(reason="weak_parameters")
 dh = WORK / "dh.pem"
 dh.write_text(subprocess.run(["openssl", "dhparam", "1024"], capture_output=True, text=True, check=True).stdout)
-(WORK / "dh.security")]), 1, "", "C:al",
+(WORK / "dh.security").write_text("jdk.tls.disabledAlgorithms=DH keySize < 2048\njdk.certpath.disabledAlgorithms=MD5\n")
 case("protocol_version/weak-dh-curl-tls12", s_server(rsa, "1.2", ["-cipher", "DHE-RSA-AES128-GCM-SHA256@SECLEVEL=0", "-dhparam", str(dh)]), curl(), 35,
      "dh key too small", "C:al40", "the server chose a DH group of 1024 bits, the client demands 2048", **W)
 case("protocol_version/weak-dh-java-tls12", s_server(rsa, "1.2", ["-cipher", "DHE-RSA-AES128-GCM-SHA256@SECLEVEL=0", "-dhparam", str(dh)]),
-     java(opts=["-Djava.security.properties=" + str     "the server chose a DH group of 1024 bits, the client demands 2048", **W)
-(WORK / "dh.security").write_text("jdk.tls.disabledAlgorithms=DH keySize < 2048\njdk.certpath.disabledAlgorithms=MD5\n")
+     java(opts=["-Djava.security.properties=" + str(WORK / "dh.security")]), 1, "", "C:al",
+     "the server chose a DH group of 1024 bits, the client demands 2048", **W)
 T = dict(reason="plain_text_peer")
 plain = Server([sys.executable, PROGRAMS / "server.py", "443", "-", "-", "-", "raw"], PYTHON.replace(" ssl", " plain HTTP server"))
 case("protocol_version/plain-http-nginx-curl", nginx("server { listen 443; }"), curl(), 35, "wrong version number", "C:hs1 S:raw",
