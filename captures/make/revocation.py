@@ -44,9 +44,9 @@ SEALED = r"C:23/19 C:FIN"
 
 M = dict(reason="staple_missing")
 why = "the leaf demands a stapled OCSP answer (must-staple) and the server sends none"
-case("revocation/must-staple-nginx-gnutls-tls12", nginx_cert(staple, "1.2"), gnutls(), 1, "", "C:al", why, **M)
-case("revocation/must-staple-s-server-gnutls-tls12", s_server(staple, "1.2"), gnutls(), 1, "", "C:al", why, **M)
-case("revocation/must-staple-s-server-gnutls-tls13", s_server(staple), gnutls(), 1, "", SEALED, why, visible=False, **M)
+case("revocation/must-staple-nginx-gnutls-tls12", nginx_cert(staple, "1.2"), gnutls(), 1, "OCSP status", "C:al", why, **M)
+case("revocation/must-staple-s-server-gnutls-tls12", s_server(staple, "1.2"), gnutls(), 1, "OCSP status", "C:al", why, **M)
+case("revocation/must-staple-s-server-gnutls-tls13", s_server(staple), gnutls(), 1, "OCSP status", SEALED, why, visible=False, **M)
 
 R = dict(reason="revoked")
 why = "the stapled OCSP answer says that the leaf was revoked three days before the run"
@@ -54,14 +54,14 @@ gone = answer("gone", plain, REVOKED)
 case("revocation/stapled-revoked-s-server-gnutls-tls12", s_server(plain, "1.2", ["-status_file", gone]), gnutls(), 1, "revoked", "C:al", why, **R)
 case("revocation/stapled-revoked-s-server-gnutls-tls13", s_server(plain, None, ["-status_file", gone]), gnutls(), 1, "revoked", SEALED, why, visible=False, **R)
 case("revocation/stapled-revoked-nginx-gnutls-tls12", nginx_cert(plain, "1.2", f"ssl_stapling on; ssl_stapling_file {gone};"), gnutls(), 1, "revoked", "C:al", why, **R)
-case("revocation/stapled-revoked-nginx-curl-tls12", nginx_cert(plain, "1.2", f"ssl_stapling on; ssl_stapling_file {gone};"), curl(extra=["--cert-status"]), 91, "revoked",
+case("revocation/stapled-revoked-nginx-curl-tls12", nginx_cert(plain, "1.2", f"ssl_stapling on; ssl_stapling_file {gone};"), curl(extra=["--cert-status"]), 91, "revocation reason: keyCompromise",
      "C:", why + "; curl --cert-status asks for it and closes after the handshake", **R)
 case("revocation/stapled-stale-s-server-curl-tls12", s_server(plain, "1.2", ["-status_file", answer("stale", plain, GOOD, (-20, -6))]), curl(extra=["--cert-status"]), 91, "",
      "C:", "the stapled OCSP answer's nextUpdate was six days before the run; curl --cert-status demands a current one", reason="staple_stale")
 case("revocation/staple-missing-curl-tls13", s_server(plain), curl(extra=["--cert-status"]), 91, "No OCSP response", "C:",
      "curl --cert-status demands a stapled answer and the server sends none", reason="staple_missing", visible=False)
 case("revocation/stapled-unknown-nginx-curl-tls12", nginx_cert(plain, "1.2", f"ssl_stapling on; ssl_stapling_file {answer('unknown', plain, UNKNOWN)};"),
-     curl(extra=["--cert-status"]), 91, "unknown", "C:", "the stapled OCSP answer says that the responder does not know the leaf", reason="status_unknown")
+     curl(extra=["--cert-status"]), 91, "status verification FAILED", "C:", "the stapled OCSP answer says that the responder does not know the leaf", reason="status_unknown")
 
 lists = crl("gone", [plain])
 why = "the client has a CRL which lists the leaf as revoked"
