@@ -241,11 +241,15 @@ def shape(stream, port):
     return " ".join(words)
 
 
+def from_port(r, port):
+    return r["tcp.srcport"] == port
+
+
 def telling(stream, port):
     """The packets a reader needs: ClientHello, the server's first flight, certificate, alerts, and how it ended."""
-    look, hello, server, last = [], None, None, None
+    look, last = [], None
     for r in stream:
-        n, from_server = r["frame.number"], r["tcp.srcport"] == port
+        n, from_server = r["frame.number"], from_port(r, port)
         hs = r["tls.handshake.type"]
         if 1 in hs or 2 in hs or 11 in hs or 22 in hs or r["tls.alert_message.desc"]:
             look.append(n)
@@ -257,6 +261,8 @@ def telling(stream, port):
     look = [x for x in look if x > 0]
     alerts = any(r["tls.alert_message.desc"] for r in stream)
     if not alerts:
+        look += [r["frame.number"] for r in stream if from_port(r, port) and last and r["frame.number"] > last
+                 and any(n in (19, 35) for n in r["tls.record.length"])][:1]      # the server's sealed alert or close_notify
         look += ended[:1] + ([last] if last and last not in look else [])
     if not look:
         look = [r["frame.number"] for r in stream[:2]]
@@ -266,7 +272,6 @@ def telling(stream, port):
 # ---- cases ----
 
 CASES = []
-NOT_SAID = object()
 
 
 def case(name, server, client, exit, says, wire, why, reason="", side="server", visible=True, outcome=None, cause=None,
