@@ -118,10 +118,10 @@ case("broken_chain/path-too-long-curl-tls12", nginx_cert(leaf("under-deep", deep
 why = "the server demands a client certificate and the client has none"
 A = dict(reason="client_cert_absent", side="client")
 case("broken_chain/client-cert-absent-curl-tls12", s_server(good, "1.2", AUTH), curl(), 35, "alert handshake failure", "S:al40", why, **A)
-case("broken_chain/client-cert-absent-java-tls12", java_server(good.p12, "1.2", [f"need={TRUST}"]), curl(), 35, "", "S:al42", why, **A)
-case("broken_chain/client-cert-absent-python-tls12", py_server(good, "1.2", [f"clients={TRUST}"]), gnutls(), 1, "", "S:al40", why, **A)
+case("broken_chain/client-cert-absent-java-tls12", java_server(good.p12, "1.2", [f"need={TRUST}"]), curl(), 35, "alert bad certificate", "S:al42", why, **A)
+case("broken_chain/client-cert-absent-python-gnutls-tls12", py_server(good, "1.2", [f"clients={TRUST}"]), gnutls(), 1, "Received alert [40]", "S:al40", why, **A)
 case("broken_chain/client-cert-absent-curl-tls13", s_server(good, "1.3", AUTH), curl(), 56, "alert certificate required", "S:23/19 (S|C):FIN", why, visible=False, **A)
-case("broken_chain/client-cert-absent-gnutls-tls13", gnutls_serv(good, "1.3", ["--require-client-cert", "--x509cafile", TRUST]), curl(), 56, "", "S:23/19 (S|C):FIN",
+case("broken_chain/client-cert-absent-gnutls-tls13", gnutls_serv(good, "1.3", ["--require-client-cert", "--x509cafile", TRUST]), curl(), 56, "alert certificate required", "S:23/19 (S|C):FIN",
      why, visible=False, **A)
 bob = leaf("bob", stranger_ca, subject="bob", names=(), use=("client",))
 case("broken_chain/client-chain-curl-tls12", s_server(good, "1.2", AUTH), curl(extra=["--cert", bob.chain, "--key", bob.key]), 35, "alert unknown ca", "S:al48",
@@ -169,12 +169,11 @@ case("name_mismatch/default-certificate-python-tls12", vhosts(f"ssl_certificate 
      attempts=[dict(outcome="completed", cause=None, reason=None, side=None, visible=None), dict(reason="default_certificate")])
 case("name_mismatch/unrecognized-name-nginx-tls12", vhosts("ssl_reject_handshake on;"), curl(url="https://shop.example.test/"), 35, "unrecognized name", "S:al112",
      "nginx has a host www and rejects handshakes for other names (ssl_reject_handshake)", reason="unrecognized_name")
-case("name_mismatch/unrecognized-name-haproxy-tls13", haproxy(f"crt {good.all} strict-sni"), curl(url="https://shop.example.test/"), 35, "", "S:al",
+case("name_mismatch/unrecognized-name-haproxy-tls13", haproxy(f"crt {good.all} strict-sni"), curl(url="https://shop.example.test/"), 35, "unrecognized name", "S:al",
      "haproxy with strict-sni has a certificate for www only", reason="unrecognized_name")
 case("name_mismatch/unrecognized-name-java-tls12", java_server(good.p12, "1.2", ["sni=www.example.test"]), curl(url="https://shop.example.test/"), 35,
      "unrecognized name", "S:al112", "the Java server accepts the name www.example.test only", reason="unrecognized_name")
-case("name_mismatch/unrecognized-name-java-tls13", java_server(good.p12, "1.3", ["sni=www.example.test"]), gnutls(host="shop.example.test"), 1,
-     "", "S:al112", "the Java server accepts the name www.example.test only", reason="unrecognized_name")
+case("name_mismatch/unrecognized-name-java-tls13", java_server(good.p12, "1.3", ["sni=www.example.test"]), gnutls(host="shop.example.test"), 1, "Received alert [112]", "S:al112", "the Java server accepts the name www.example.test only", reason="unrecognized_name")
 
 # ---- 9 damaged_key ----
 flip = leaf("flip", flip=True)
@@ -185,7 +184,7 @@ case("damaged_key/leaf-signature-curl-tls12", nginx_cert(flip, "1.2"), curl(), 3
 case("damaged_key/leaf-signature-s-client-tls13", s_server(flip_rsa), s_client(), 1, "certificate signature failure", "C:al51", why, **B)
 case("damaged_key/leaf-signature-java-tls12", s_server(flip, "1.2"), java(), 1, "signature", "C:al42", why, **B)
 case("damaged_key/leaf-signature-gnutls-tls12", gnutls_serv(flip, "1.2"), gnutls(), 1, "signature", "C:al42", why, **B)
-case("damaged_key/leaf-signature-nss-tls13", s_server(flip), nss(), 254, "", SEALED, why, visible=False, **B)
+case("damaged_key/leaf-signature-nss-tls13", s_server(flip), nss(), 254, "SEC_ERROR_BAD_SIGNATURE", SEALED, why, visible=False, **B)
 flip_ca = authority("flip-ca", "tlswhy lab CA 5", ROOT, flip=True)
 case("damaged_key/intermediate-signature-python-tls12", nginx_cert(leaf("under-flip", flip_ca), "1.2"), python(), 1, "certificate signature failure", "C:al51",
      "one bit of the signature in the intermediate is flipped", **B)
@@ -230,11 +229,11 @@ def wrong_ec(c):
 bad_rsa, bad_ec = wrong_rsa(leaf("bad-rsa", key="rsa2048")), wrong_ec(leaf("bad-ec"))
 H = dict(reason="bad_handshake_signature")
 why = "the server's key file has a wrong private exponent beside the true modulus, so its signatures are bad"
-case("damaged_key/wrong-exponent-nginx-curl-tls12", nginx_cert(bad_rsa, "1.2"), curl(), 35, "first octet invalid", "C:al51", why, **H)
+case("damaged_key/wrong-exponent-nginx-curl-tls12", nginx_cert(bad_rsa, "1.2"), curl(), 35, "octet invalid", "C:al51", why, **H)
 case("damaged_key/wrong-exponent-nginx-s-client-tls13", nginx_cert(bad_rsa), s_client(), 1, "bad signature", "C:al51", why, **H)
 why = "the server's key file has a wrong scalar beside the true public point, so its signatures are bad"
 case("damaged_key/wrong-scalar-s-server-curl-tls12", s_server(bad_ec, "1.2"), curl(), 35, "bad signature", "C:al51", why, **H)
-case("damaged_key/wrong-scalar-s-server-gnutls-tls12", s_server(bad_ec, "1.2"), gnutls(), 1, "", "C:al", why, **H)
+case("damaged_key/wrong-scalar-s-server-gnutls-tls12", s_server(bad_ec, "1.2"), gnutls(), 1, "Public key signature verification has failed", "C:al", why, **H)
 case("damaged_key/wrong-scalar-s-server-java-tls12", s_server(bad_ec, "1.2"), java(), 1, "ignature", "C:al", why, **H)
 case("damaged_key/wrong-scalar-s-server-node-tls13", s_server(bad_ec), node(), 1, "bad signature", "C:FIN", why + "; node closes without an alert", visible=False, **H)
 case("damaged_key/wrong-scalar-haproxy-python-tls13", haproxy(f"crt {bad_ec.all_with(bad_ec.key)}"), python(), 1, "BAD_SIGNATURE", "C:al51", why, **H)
@@ -253,7 +252,7 @@ junk = x509.UnrecognizedExtension(OID("2.5.29.17"), bytes.fromhex("3082ffff820f7
 torn = leaf("torn", key="rsa2048", names=(), extra=[(junk, False)])
 why = "the value of the leaf's subjectAltName is no valid DER: its length runs past the end"
 case("damaged_key/decode-error-curl-tls12", s_server(torn, "1.2"), curl(), 35, "invalid certificate", "C:al", why, reason="decode_error")
-case("damaged_key/decode-error-gnutls-tls12", s_server(torn, "1.2"), gnutls(), 1, "", "C:al", why, reason="decode_error")
+case("damaged_key/decode-error-gnutls-tls12", s_server(torn, "1.2"), gnutls(), 1, "Error in the certificate", "C:al", why, reason="decode_error")
 
 # ---- 11 validity_misconfig ----
 early = leaf("early", days=(20, 110))
@@ -264,8 +263,8 @@ case("validity_misconfig/not-yet-valid-python-tls13", nginx_cert(early), python(
 case("validity_misconfig/not-yet-valid-gnutls-tls12", gnutls_serv(early, "1.2"), gnutls(), 1, "not yet", "C:al42", why, **Y)
 case("validity_misconfig/not-yet-valid-java-tls12", java_server(early.p12, "1.2"), java(), 1, "NotBefore", "C:al42", why, **Y)
 case("validity_misconfig/not-yet-valid-java-tls13", java_server(early.p12, "1.3"), java(), 1, "NotBefore", SEALED_JAVA, why, visible=False, **Y)
-case("validity_misconfig/not-yet-valid-nss-tls12", s_server(early, "1.2"), nss(), 254, "", "C:21/26", why, **Y)
-case("validity_misconfig/not-yet-valid-nss-tls13", s_server(early), nss(), 254, "", SEALED, why, visible=False, **Y)
+case("validity_misconfig/not-yet-valid-nss-tls12", s_server(early, "1.2"), nss(), 254, "SEC_ERROR_EXPIRED_CERTIFICATE", "C:21/26", why, **Y)
+case("validity_misconfig/not-yet-valid-nss-tls13", s_server(early), nss(), 254, "SEC_ERROR_EXPIRED_CERTIFICATE", SEALED, why, visible=False, **Y)
 case("validity_misconfig/not-yet-valid-node-tls13", node_server(early), node(), 1, "CERT_NOT_YET_VALID", "C:FIN", why, visible=False, **Y)
 soon_ca = authority("soon-ca", "tlswhy lab CA 6", ROOT, days=(3, 2000))
 case("validity_misconfig/intermediate-not-yet-valid-curl-tls12", s_server(leaf("under-soon", soon_ca), "1.2"), curl(), 60, "certificate is not yet valid", "C:al42",
@@ -292,7 +291,7 @@ inverted = leaf("inverted", days=(-5, -370))
 inverted2 = leaf("inverted2", days=(60, -30))
 case("validity_misconfig/inverted-curl-tls12", s_server(inverted, "1.2"), curl(), 60, "certificate has expired", "C:al45",
      "the leaf's notAfter is a year before its notBefore, both in the past", reason="lifetime_inverted")
-case("validity_misconfig/inverted-gnutls-tls12", s_server(inverted2, "1.2"), gnutls(), 1, "", "C:al42",
+case("validity_misconfig/inverted-gnutls-tls12", s_server(inverted2, "1.2"), gnutls(), 1, "not yet valid", "C:al42",
      "the leaf's notBefore and notAfter are exchanged", reason="lifetime_inverted")
 
 # ---- 12 missing_extension ----
@@ -303,8 +302,8 @@ case("missing_extension/eku-curl-tls12", nginx_cert(client_only, "1.2"), curl(),
 case("missing_extension/eku-s-client-tls13", s_server(client_only), s_client(), 1, "unsuitable certificate purpose", "C:al43", why, **X)
 case("missing_extension/eku-java-tls12", s_server(client_only, "1.2"), java(), 1, "xtended key usage", "C:al46", why, **X)
 case("missing_extension/eku-java-tls13", s_server(client_only), java(), 1, "xtended key usage", SEALED_JAVA, why, visible=False, **X)
-case("missing_extension/eku-gnutls-tls12", gnutls_serv(client_only, "1.2"), gnutls(), 1, "", "C:al42", why, **X)
-case("missing_extension/eku-nss-tls12", s_server(client_only, "1.2"), nss(), 254, "", "C:21/26", why, **X)
+case("missing_extension/eku-gnutls-tls12", gnutls_serv(client_only, "1.2"), gnutls(), 1, "does not match the intended purpose", "C:al42", why, **X)
+case("missing_extension/eku-nss-tls12", s_server(client_only, "1.2"), nss(), 254, "SEC_ERROR_INADEQUATE_CERT_TYPE", "C:21/26", why, **X)
 case("missing_extension/eku-node-tls12", node_server(client_only, "1.2"), node(), 1, "INVALID_PURPOSE", "C:FIN", why, **X)
 server_only = leaf("server-only", subject="carol", names=())
 case("missing_extension/eku-client-curl-tls12", s_server(good, "1.2", AUTH), curl(extra=["--cert", server_only.chain, "--key", server_only.key]), 35,
@@ -315,7 +314,7 @@ case("missing_extension/key-usage-curl-tls12", s_server(agree, "1.2"), curl(), 3
 certs_only = leaf("certs-only", key_usage=("key_cert_sign", "crl_sign"))
 case("missing_extension/key-usage-curl-tls13", s_server(certs_only), curl(), 60, "unsuitable certificate purpose", "C:al43",
      "the ECDSA leaf's key usage has keyCertSign and cRLSign only", reason="key_usage")
-case("missing_extension/key-usage-gnutls-tls13", s_server(certs_only), gnutls(), 1, "", SEALED, "the ECDSA leaf's key usage has keyCertSign and cRLSign only",
+case("missing_extension/key-usage-gnutls-tls13", s_server(certs_only), gnutls(), 1, "Key usage violation", SEALED, "the ECDSA leaf's key usage has keyCertSign and cRLSign only",
      reason="key_usage", visible=False)
 sign_only = leaf("sign-only", key="rsa2048", key_usage=("key_cert_sign", "crl_sign"))
 case("missing_extension/key-usage-python-tls12", nginx_cert(sign_only, "1.2"), python(), 1, "unsuitable certificate purpose", "C:al43",
@@ -332,8 +331,8 @@ why = "the leaf has a critical extension that no client knows"
 Q = dict(reason="unknown_critical")
 case("missing_extension/unknown-critical-s-client-tls12", s_server(strange, "1.2"), s_client(), 1, "unhandled critical extension", "C:al46", why, **Q)
 case("missing_extension/unknown-critical-curl-tls13", s_server(strange), curl(), 60, "unhandled critical extension", "C:al46", why, visible=False, **Q)
-case("missing_extension/unknown-critical-gnutls-tls12", gnutls_serv(strange, "1.2"), gnutls(), 1, "", "C:al42", why, **Q)
-case("missing_extension/unknown-critical-nss-tls12", s_server(strange, "1.2"), nss(), 254, "", "C:21/26", why, **Q)
+case("missing_extension/unknown-critical-gnutls-tls12", gnutls_serv(strange, "1.2"), gnutls(), 1, "unknown critical extension", "C:al42", why, **Q)
+case("missing_extension/unknown-critical-nss-tls12", s_server(strange, "1.2"), nss(), 254, "SEC_ERROR_UNKNOWN_CRITICAL_EXTENSION", "C:21/26", why, **Q)
 case("missing_extension/no-aki-python-strict-tls12", nginx_cert(leaf("no-aki", aki=False), "1.2"), python(extra=["strict"]), 1, "Missing Authority Key Identifier", "C:al",
      "the leaf lacks an authority key identifier and the client verifies strictly, as Python 3.13 does", reason="no_aki")
 bare_ca = authority("bare-ca", "tlswhy lab CA 8", ROOT, ski=False)

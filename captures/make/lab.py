@@ -11,9 +11,10 @@ from pathlib import Path
 MAKE = Path(__file__).resolve().parent
 CAPTURES = MAKE.parent
 PROGRAMS = MAKE / "programs"
-WORK = Path(tempfile.mkdtemp(prefix="tlswhy-lab-"))
-os.chmod(WORK, 0o755)
-atexit.register(shutil.rmtree, WORK, True)
+if sys.argv[1:2] != ["wire"]:                          # the relay below needs no files
+    WORK = Path(tempfile.mkdtemp(prefix="tlswhy-lab-"))
+    os.chmod(WORK, 0o755)
+    atexit.register(shutil.rmtree, WORK, True)
 
 HOSTS = """127.0.0.1 localhost
 198.51.100.20 www.example.test shop.example.test mail.example.test a.b.example.test
@@ -365,6 +366,7 @@ def make(c):
 def main():
     """Make the cases whose name contains any argument, or all of them."""
     words = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))      # so that the namespaces go when a run is stopped
     bad = 0
     for c in CASES:
         if words and not any(w in c["name"] for w in words):

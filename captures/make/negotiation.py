@@ -15,8 +15,8 @@ case("protocol_version/tls13-only-nginx-curl-tls12", nginx_cert(good, "1.3"), cu
      "the server speaks TLS 1.3 only, the client at most 1.2", **V)
 case("protocol_version/tls12-only-s-server-curl-tls13", s_server(good, "1.2"), curl("1.3"), 35, "alert protocol version", "S:al70",
      "the server speaks TLS 1.2 only, the client 1.3 only", **V)
-case("protocol_version/tls13-only-gnutls-serv-python-tls12", gnutls_serv(good, "1.3"), python("1.2"), 1, "", "S:al",
-     "the server speaks TLS 1.3 only, the client 1.2 only", **V)
+case("protocol_version/tls13-only-gnutls-serv-python-tls12", gnutls_serv(good, "1.3"), python("1.2"), 1, "alert handshake failure", "S:al40",
+     "the server speaks TLS 1.3 only, the client 1.2 only", visible=False, **V)
 case("protocol_version/tls13-only-java-gnutls-tls12", java_server(good.p12, "1.3"), gnutls("1.2"), 1, "alert", "S:al70",
      "the server speaks TLS 1.3 only, the client 1.2 only", **V)
 case("protocol_version/tls13-only-haproxy-node-tls12", haproxy(f"crt {good.all} ssl-min-ver TLSv1.3"), node("1.2"), 1, "alert protocol version", "S:al70",
@@ -25,7 +25,7 @@ case("protocol_version/tls10-client-nginx", nginx_cert(good), s_client("1.0", ex
      "the server speaks TLS 1.2 and 1.3, the client 1.0 only", **{**V, "side": "client"})
 case("protocol_version/tls10-server-curl", s_server(rsa, "1.0", OLD), curl(), 35, "legacy sigalg disallowed", "C:al",
      "the server speaks TLS 1.0 only, the client 1.2 and 1.3", **V)
-case("protocol_version/tls10-server-gnutls", s_server(rsa, "1.0", OLD), gnutls(priority="NORMAL:-VERS-ALL:+VERS-TLS1.2"), 1, "", "C:al70",
+case("protocol_version/tls10-server-gnutls", s_server(rsa, "1.0", OLD), gnutls(priority="NORMAL:-VERS-ALL:+VERS-TLS1.2"), 1, "unsupported version", "C:al70",
      "the server speaks TLS 1.0 only, the client 1.2 only", **V)
 X = dict(reason="cipher_suite")
 case("protocol_version/cipher-s-server-curl-tls12", s_server(good, "1.2", ["-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"]),
@@ -36,7 +36,7 @@ case("protocol_version/cipher-nginx-curl-tls13", nginx_cert(good, "1.3", "ssl_co
      "one TLS 1.3 suite each, and not the same one", **X)
 case("protocol_version/cipher-rsa-only-client-ecdsa-server-tls12", nginx_cert(good, "1.2"), curl("1.2", extra=["--ciphers", "ECDHE-RSA-AES128-GCM-SHA256"]), 35,
      "alert handshake failure", "S:al40", "the client offers suites with RSA signatures only, the server's key is ECDSA", **X)
-case("protocol_version/cipher-gnutls-serv-python-tls12", gnutls_serv(good, priority="NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+CHACHA20-POLY1305"),
+case("protocol_version/cipher-gnutls-serv-curl-tls12", gnutls_serv(good, priority="NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+CHACHA20-POLY1305"),
      curl("1.2", extra=["--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256"]), 35, "alert handshake failure", "S:al40", "one suite each, and not the same one", **X)
 G = dict(reason="group")
 case("protocol_version/group-s-server-curl-tls13", s_server(good, "1.3", ["-groups", "P-521"]), curl(extra=["--curves", "X25519"]), 35, "alert handshake failure", "S:al40",
@@ -55,7 +55,7 @@ case("protocol_version/alpn-nginx-s-client-tls13", nginx_cert(good), s_client(ex
      "the server speaks http/1.1 only, the client h2 only", **P)
 case("protocol_version/alpn-java-java-tls13", java_server(good.p12, "1.3", ["alpn=h2"]), java(extra=["alpn=mqtt"]), 1, "no_application_protocol", "S:al120",
      "the server speaks h2 only, the client mqtt only", **P)
-case("protocol_version/alpn-node-python-tls13", node_server(good, "1.3", ["h2"]), python(extra=["alpn=mqtt"]), 1, "", "S:al120",
+case("protocol_version/alpn-node-python-tls13", node_server(good, "1.3", ["h2"]), python(extra=["alpn=mqtt"]), 1, "no application protocol", "S:al120",
      "the server speaks h2 only, the client mqtt only", **P)
 case("protocol_version/fallback-scsv-s-client-tls12", s_server(good), s_client("1.2", extra=["-fallback_scsv"]), 1, "inappropriate fallback", "S:al86",
      "the client says that it fell back to TLS 1.2 and the server speaks 1.3", reason="fallback_scsv", side="client")
@@ -66,7 +66,7 @@ dh.write_text(subprocess.run(["openssl", "dhparam", "1024"], capture_output=True
 case("protocol_version/weak-dh-curl-tls12", s_server(rsa, "1.2", ["-cipher", "DHE-RSA-AES128-GCM-SHA256@SECLEVEL=0", "-dhparam", str(dh)]), curl(), 35,
      "dh key too small", "C:al40", "the server chose a DH group of 1024 bits, the client demands 2048", **W)
 case("protocol_version/weak-dh-java-tls12", s_server(rsa, "1.2", ["-cipher", "DHE-RSA-AES128-GCM-SHA256@SECLEVEL=0", "-dhparam", str(dh)]),
-     java(opts=["-Djava.security.properties=" + str(WORK / "dh.security")]), 1, "", "C:al",
+     java(opts=["-Djava.security.properties=" + str(WORK / "dh.security")]), 1, "does not comply to algorithm constraints", "C:al",
      "the server chose a DH group of 1024 bits, the client demands 2048", **W)
 T = dict(reason="plain_text_peer")
 plain = Server([sys.executable, PROGRAMS / "server.py", "443", "-", "-", "-", "raw"], PYTHON.replace(" ssl", " plain HTTP server"))
@@ -75,7 +75,7 @@ case("protocol_version/plain-http-nginx-curl", nginx("server { listen 443; }"), 
 case("protocol_version/plain-http-python-gnutls", plain, gnutls(), 1, "unexpected TLS packet", "C:hs1 S:raw", "port 443 speaks plain HTTP", **T)
 case("protocol_version/plain-smtp-s-client", Server(plain.cmd[:-1] + ["banner=220 mail.example.test ESMTP"], PYTHON.replace(" ssl", " plain text server")),
      s_client(), 1, "wrong version number", "S:raw", "the port greets in plain SMTP and the client speaks TLS from the start", **T)
-case("protocol_version/plain-http-haproxy-java", nginx("server { listen 443; }"), java(), 1, "Unsupported or unrecognized SSL message", "C:hs1 S:raw",
+case("protocol_version/plain-http-nginx-java", nginx("server { listen 443; }"), java(), 1, "Unsupported or unrecognized SSL message", "C:hs1 S:raw",
      "port 443 speaks plain HTTP: nginx without the ssl flag", **T)
 
 # ---- 10 storage_permission ----
@@ -135,7 +135,7 @@ case("storage_permission/snakeoil-haproxy-python-tls12", haproxy(f"crt {snake.al
      "the server uses a placeholder certificate like the one a distribution installs: self-signed, ten years, for localhost", reason="snakeoil_certificate")
 L = dict(reason="listener_gone", visible=False)
 case("storage_permission/listener-gone-nginx-curl", nginx(f"ssl_certificate {good.chain}; ssl_certificate_key {store}/gone.key;", dies="cannot load certificate key"),
-     curl(), 7, "", "C:SYN S:RST", "nginx does not start as its key file is absent ('cannot load certificate key'); the port is closed", **L)
+     curl(), 7, "Couldn't connect to server", "C:SYN S:RST", "nginx does not start as its key file is absent ('cannot load certificate key'); the port is closed", **L)
 case("storage_permission/listener-gone-haproxy-python", Server(haproxy(f"crt {store}/gone.pem").cmd, HAPROXY, dies="unable to stat SSL certificate"),
      python(), 1, "refused", "C:SYN S:RST", "haproxy does not start as its certificate file is absent ('unable to stat SSL certificate'); the port is closed", **L)
 
