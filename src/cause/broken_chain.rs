@@ -43,12 +43,20 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "unknown_root",
         remedy: "Use a certificate of a CA that the clients trust, or install the private root in the clients.",
-        steps: &["Find out which root signs the chain", "Install it in the clients' trust stores", "Or reissue from a public CA"],
+        steps: &[
+            "Find out which root signs the chain",
+            "Install it in the clients' trust stores",
+            "Or reissue from a public CA",
+        ],
     },
     Reason {
         word: "self_signed",
         remedy: "Replace the self-signed certificate by one that a CA issued, or install it in the clients.",
-        steps: &["Issue a certificate from a CA that the clients know", "Install it with its chain", "Reload the server"],
+        steps: &[
+            "Issue a certificate from a CA that the clients know",
+            "Install it with its chain",
+            "Reload the server",
+        ],
     },
     Reason {
         word: "wrong_order",
@@ -58,7 +66,11 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "unrelated_extra",
         remedy: "Remove the certificates that do not belong to the leaf's chain.",
-        steps: &["Compare issuers and subjects in the chain file", "Remove what does not connect", "Reload the server"],
+        steps: &[
+            "Compare issuers and subjects in the chain file",
+            "Remove what does not connect",
+            "Reload the server",
+        ],
     },
     Reason {
         word: "distrusted_ca",
@@ -86,12 +98,18 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "not_a_ca",
         remedy: "Reissue from a real CA: a certificate of the chain issued another although it may not.",
-        steps: &["Set basicConstraints CA:TRUE and keyUsage keyCertSign on the issuer", "Reissue what it issued"],
+        steps: &[
+            "Set basicConstraints CA:TRUE and keyUsage keyCertSign on the issuer",
+            "Reissue what it issued",
+        ],
     },
     Reason {
         word: "path_too_long",
         remedy: "Shorten the chain, or raise the pathLenConstraint of the CA above.",
-        steps: &["Find the CA whose pathLenConstraint is exceeded", "Issue from a CA within it, or reissue that CA"],
+        steps: &[
+            "Find the CA whose pathLenConstraint is exceeded",
+            "Issue from a CA within it, or reissue that CA",
+        ],
     },
 ];
 
@@ -115,15 +133,19 @@ fn client_absent(evidence: &Evidence) -> Option<Finding> {
             let says = signal::said("the server", code);
             if let (Some(empty), 40 | 42 | 116) = (empty, code) {
                 let shown = "the client answers the CertificateRequest with an empty Certificate";
-                return Some(Finding::new(Certainty::Proven, reason, Party::Client, &empty.at, shown).and(at, says));
+                return Some(
+                    Finding::new(Certainty::Proven, reason, Party::Client, &empty.at, shown).and(at, says),
+                );
             }
             (code == 116).then(|| Finding::new(Certainty::Proven, reason, Party::Client, at, says))
         }
         Signal::ServerSealed(at) => {
             let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
-            let record = evidence.sealing.records.client.iter().find(|record| EMPTY_CERTIFICATE.contains(&record.len));
+            let record =
+                evidence.sealing.records.client.iter().find(|record| EMPTY_CERTIFICATE.contains(&record.len));
             let record = record.filter(|_| tls13)?;
-            let shown = format!("a sealed record of {} bytes, the size of an empty client Certificate", record.len);
+            let shown =
+                format!("a sealed record of {} bytes, the size of an empty client Certificate", record.len);
             let says = "the server sends a sealed alert behind the client's Finished";
             Some(Finding::new(Certainty::Inferred, reason, Party::Client, record.at, shown).and(at, says))
         }

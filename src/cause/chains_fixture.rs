@@ -20,7 +20,8 @@ pub fn seen<T>(value: T, no: u64) -> Seen<T> {
 /// A failed attempt up to the server's flight: hello in packet 4, the server's certificate in
 /// packet 6, in clear on TLS 1.2, without a defect; it ends in silence.
 pub fn attempt() -> Evidence {
-    let hello = ClientHello { sni: Some("www.example.com".into()), status_request: true, ..ClientHello::default() };
+    let hello =
+        ClientHello { sni: Some("www.example.com".into()), status_request: true, ..ClientHello::default() };
     let server_hello = ServerHello { version: Version::TLS12, ..ServerHello::default() };
     Evidence {
         client: Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 40_000 },

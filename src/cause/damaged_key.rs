@@ -20,7 +20,6 @@
 //! RFC 5246 section 7.4.3, RFC 8422 section 5.4, RFC 9846 sections 4.4.3 and 4.4.4; NIST SP 800-57 part
 //! 1 (key sizes).
 
-
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
@@ -41,7 +40,11 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "key_mismatch",
         remedy: "Install the key that belongs to the certificate.",
-        steps: &["Compare the public keys of both files", "Install the pair of one issue", "Reload the server"],
+        steps: &[
+            "Compare the public keys of both files",
+            "Install the pair of one issue",
+            "Reload the server",
+        ],
     },
     Reason {
         word: "weak_key",
@@ -73,9 +76,15 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
     let (certainty, at, says) = match signal::read(evidence) {
         // A code of its own for another defect that is there: that one was checked first.
-        Signal::Alert(code @ (43..=45 | 48), _) if super::faults::explained(&evidence.defects, code) => return None,
-        Signal::Alert(code, at) => (Certainty::Proven, at, signal::said("the client", code)),
-        Signal::Sealed(at) | Signal::Silent(at) => (Certainty::Inferred, at, "the client gives up".to_owned()),
+        Signal::Alert(code @ (43..=45 | 48), _) if super::faults::explained(&evidence.defects, code) => {
+            return None;
+        }
+        Signal::Alert(code, at) if code == 20 || signal::rejects(code) => {
+            (Certainty::Proven, at, signal::said("the client", code))
+        }
+        Signal::Sealed(at) | Signal::Silent(at) => {
+            (Certainty::Inferred, at, "the client gives up".to_owned())
+        }
         _ => return None,
     };
     let shown = "the signature over ServerKeyExchange does not verify by the leaf's key";
@@ -89,7 +98,14 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         return None;
     }
     let finding = |certainty, reason, party| {
-        signal::from_code(evidence, certainty, reason, party, (code, at), "a signature or Finished does not verify")
+        signal::from_code(
+            evidence,
+            certainty,
+            reason,
+            party,
+            (code, at),
+            "a signature or Finished does not verify",
+        )
     };
     if signal::is_about_client(evidence) {
         let signed = evidence.certificate_verify.is_some();
@@ -97,7 +113,8 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         return Some(finding(Certainty::Suspected, reason, Party::Client));
     }
     let good = evidence.key_exchange_verdict.is_some_and(|verdict| verdict.holds());
-    Some(if good {
+    let unsigned = evidence.chain.clear().is_some() && evidence.key_exchange.is_none();
+    Some(if good || unsigned {
         finding(Certainty::Suspected, "bad_certificate_signature", Party::Server)
     } else {
         finding(Certainty::Inferred, "bad_handshake_signature", Party::Server)

@@ -84,11 +84,19 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         if evidence.client_chain.clear().is_some() {
             return None;
         }
-        ("client_cert_expired", Party::Client, "the client's certificate, which the capture does not show, has expired")
+        (
+            "client_cert_expired",
+            Party::Client,
+            "the client's certificate, which the capture does not show, has expired",
+        )
     } else if matches!(evidence.chain, Chain::Clear(_)) {
         return None;
     } else {
-        ("leaf_expired", Party::Server, "a certificate of the chain, which the capture does not show, has expired")
+        (
+            "leaf_expired",
+            Party::Server,
+            "a certificate of the chain, which the capture does not show, has expired",
+        )
     };
     Some(signal::from_code(evidence, Certainty::Inferred, reason, party, (code, at), meaning))
 }

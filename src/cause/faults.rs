@@ -81,11 +81,12 @@ pub fn blamed(defects: &[Defect], code: Option<u8>, cause: Cause) -> Option<(&De
     let fit = |defect: &Defect| code.map_or(Fit::Generic, |code| fits(defect.fault, code));
     let of = |defect: &Defect| placed(defect.fault).0;
     // `max_by_key` takes the last of equals: from the end, so that the leaf's comes first.
-    let mine = defects
-        .iter()
-        .rev()
-        .filter(|defect| of(defect) == cause && fit(defect) != Fit::No)
-        .max_by_key(|defect| (weight(defect.fault) > Weight::Mild && fit(defect) == Fit::Specific, weight(defect.fault)))?;
+    let mine =
+        defects.iter().rev().filter(|defect| of(defect) == cause && fit(defect) != Fit::No).max_by_key(
+            |defect| {
+                (weight(defect.fault) > Weight::Mild && fit(defect) == Fit::Specific, weight(defect.fault))
+            },
+        )?;
     let heavy = weight(mine.fault);
     let others = || defects.iter().filter(|defect| of(defect) != cause && fit(defect) != Fit::No);
     let others_have = |found: &dyn Fn(&Defect) -> bool| others().any(found);
@@ -102,7 +103,9 @@ pub fn blamed(defects: &[Defect], code: Option<u8>, cause: Cause) -> Option<(&De
                 .all(|defect| defect.fault == Fault::UnknownRoot);
             match heavy {
                 Weight::Hard if rival < Weight::Anchor || roots_only => Certainty::Inferred,
-                Weight::Anchor | Weight::Soft if rival == Weight::Mild && mine.fault != Fault::LifetimeTooLong => {
+                Weight::Anchor | Weight::Soft
+                    if rival == Weight::Mild && mine.fault != Fault::LifetimeTooLong =>
+                {
                     Certainty::Inferred
                 }
                 Weight::Mild if rival > Weight::Mild => return None,
@@ -156,18 +159,46 @@ mod tests {
     fn mild_defects_are_blamed_only_when_nothing_else_is_there() {
         assert_eq!(verdict(&[Fault::NoAki], 46, Cause::MissingExtension), Some(Certainty::Suspected));
         assert_eq!(verdict(&[Fault::NoAki, Fault::SelfSigned], 46, Cause::MissingExtension), None);
-        assert_eq!(verdict(&[Fault::NoAki, Fault::SelfSigned], 46, Cause::BrokenChain), Some(Certainty::Inferred));
+        assert_eq!(
+            verdict(&[Fault::NoAki, Fault::SelfSigned], 46, Cause::BrokenChain),
+            Some(Certainty::Inferred)
+        );
     }
 
     #[test]
     fn every_fault_has_a_reason_that_its_cause_lists() {
         use Fault::*;
         let all = [
-            LeafExpired, IntermediateExpired, RootExpired, NotYetValid, LifetimeInverted, LifetimeTooLong,
-            MissingIntermediate, UnknownRoot, SelfSigned, WrongOrder, UnrelatedExtra, DistrustedCa, NotACa,
-            PathTooLong, SanMismatch, NoSan, IpNotInSan, WildcardDepth, BadCertificateSignature, WeakKey,
-            WeakSignature, DecodeError, EkuLacksServerAuth, EkuLacksClientAuth, KeyUsage, NoAki, NoSki,
-            BasicConstraints, NameConstraints, UnknownCritical,
+            LeafExpired,
+            IntermediateExpired,
+            RootExpired,
+            NotYetValid,
+            LifetimeInverted,
+            LifetimeTooLong,
+            MissingIntermediate,
+            UnknownRoot,
+            SelfSigned,
+            WrongOrder,
+            UnrelatedExtra,
+            DistrustedCa,
+            NotACa,
+            PathTooLong,
+            SanMismatch,
+            NoSan,
+            IpNotInSan,
+            WildcardDepth,
+            BadCertificateSignature,
+            WeakKey,
+            WeakSignature,
+            DecodeError,
+            EkuLacksServerAuth,
+            EkuLacksClientAuth,
+            KeyUsage,
+            NoAki,
+            NoSki,
+            BasicConstraints,
+            NameConstraints,
+            UnknownCritical,
         ];
         for fault in all {
             for (cause, word) in [placed(fault), placed_of_client(fault)] {

@@ -19,7 +19,6 @@
 //!
 //! RFC 5280 sections 4.2 and 4.2.1.3 to 4.2.1.12; RFC 5246 section 7.4.2.
 
-
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
@@ -34,7 +33,10 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "eku_lacks_client_auth",
         remedy: "Reissue the certificate with extKeyUsage clientAuth in the client's certificate.",
-        steps: &["Correct the CA's profile: extKeyUsage clientAuth in the client's certificate", "Reissue and install"],
+        steps: &[
+            "Correct the CA's profile: extKeyUsage clientAuth in the client's certificate",
+            "Reissue and install",
+        ],
     },
     Reason {
         word: "key_usage",
@@ -59,12 +61,18 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "name_constraints",
         remedy: "Reissue the certificate with names that its CA's name constraints permit.",
-        steps: &["Correct the CA's profile: names that its CA's name constraints permit", "Reissue and install"],
+        steps: &[
+            "Correct the CA's profile: names that its CA's name constraints permit",
+            "Reissue and install",
+        ],
     },
     Reason {
         word: "unknown_critical",
         remedy: "Reissue the certificate with no critical extension that clients do not know.",
-        steps: &["Correct the CA's profile: no critical extension that clients do not know", "Reissue and install"],
+        steps: &[
+            "Correct the CA's profile: no critical extension that clients do not know",
+            "Reissue and install",
+        ],
     },
 ];
 

@@ -19,7 +19,6 @@
 //!
 //! RFC 9525 section 6 (service identity), RFC 6066 section 3 (server_name and unrecognized_name).
 
-
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Side;
 use crate::evidence::Evidence;
@@ -69,7 +68,13 @@ pub fn judge(evidence: &Evidence) -> Judgement {
             Some(name) => format!("{}: it has no {name}", signal::said("the server", 112)),
             None => signal::said("the server", 112),
         };
-        return Judgement::Found(Finding::new(Certainty::Proven, "unrecognized_name", Party::Server, at, says));
+        return Judgement::Found(Finding::new(
+            Certainty::Proven,
+            "unrecognized_name",
+            Party::Server,
+            at,
+            says,
+        ));
     }
     if signal::is_about_client(evidence) {
         return Judgement::Absent;
@@ -93,7 +98,10 @@ mod tests {
 
     #[test]
     fn unrecognized_name_is_proof() {
-        assert_eq!(found(&attempt().alert(Side::Server, 112)), Some(("unrecognized_name", Certainty::Proven)));
+        assert_eq!(
+            found(&attempt().alert(Side::Server, 112)),
+            Some(("unrecognized_name", Certainty::Proven))
+        );
     }
 
     #[test]

@@ -35,12 +35,20 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "staple_missing",
         remedy: "Enable OCSP stapling, or reissue without must-staple.",
-        steps: &["Enable stapling", "Check that the server reaches the responder", "Or reissue without must-staple"],
+        steps: &[
+            "Enable stapling",
+            "Check that the server reaches the responder",
+            "Or reissue without must-staple",
+        ],
     },
     Reason {
         word: "staple_stale",
         remedy: "Let the server refresh its stapled answer.",
-        steps: &["Check the server's way to the responder", "Reload the server", "Look at openssl s_client -status"],
+        steps: &[
+            "Check the server's way to the responder",
+            "Reload the server",
+            "Look at openssl s_client -status",
+        ],
     },
     Reason {
         word: "responder_down",
@@ -175,7 +183,10 @@ mod tests {
     #[test]
     fn certificate_revoked_has_one_reading() {
         assert_eq!(found(&attempt().alert(Side::Client, 44)), Some(("revoked", Certainty::Proven)));
-        assert_eq!(found(&attempt().sealed().alert(Side::Client, 44)), Some(("revoked", Certainty::Inferred)));
+        assert_eq!(
+            found(&attempt().sealed().alert(Side::Client, 44)),
+            Some(("revoked", Certainty::Inferred))
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
     let finished = &evidence.sealing.finished;
     let behind_client = evidence.client_key_exchange.is_some() || evidence.client_chain != Chain::Unsent;
     match &evidence.ending.value {
-        Ending::Alert { from: Side::Client, alert } if certificate_sent => Signal::Alert(alert.description.0, at),
+        Ending::Alert { from: Side::Client, alert } if certificate_sent => {
+            Signal::Alert(alert.description.0, at)
+        }
         Ending::Alert { from: Side::Server, alert }
             if alert.description == AlertDescription(116)
                 || (evidence.certificate_request.is_some() && behind_client) =>
@@ -49,7 +51,9 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
             Signal::ServerAlert(alert.description.0, at)
         }
         Ending::SealedAlert { from: Side::Client, .. } if certificate_sent => Signal::Sealed(at),
-        Ending::SealedAlert { from: Side::Server, .. } if finished.client.is_some() => Signal::ServerSealed(at),
+        Ending::SealedAlert { from: Side::Server, .. } if finished.client.is_some() => {
+            Signal::ServerSealed(at)
+        }
         Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client } if certificate_sent => {
             let forged = evidence
                 .tcp
@@ -96,7 +100,13 @@ pub fn by_defect(
         Signal::Alert(code, at) => {
             if let Some((defect, certainty)) = blamed(&evidence.defects, Some(code), cause) {
                 let certainty = if clear { certainty } else { certainty.min(Certainty::Inferred) };
-                return Judgement::Found(of_server(evidence, defect, certainty, at, &said("the client", code)));
+                return Judgement::Found(of_server(
+                    evidence,
+                    defect,
+                    certainty,
+                    at,
+                    &said("the client", code),
+                ));
             }
             if let Some(finding) = alone(code, at) {
                 return Judgement::Found(finding);
@@ -161,12 +171,24 @@ pub fn chain_at(evidence: &Evidence) -> &Packets {
     }
 }
 
-fn of_server(evidence: &Evidence, defect: &Defect, certainty: Certainty, at: &Packets, says: &str) -> Finding {
+fn of_server(
+    evidence: &Evidence,
+    defect: &Defect,
+    certainty: Certainty,
+    at: &Packets,
+    says: &str,
+) -> Finding {
     let (_, reason) = placed(defect.fault);
     Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone()).and(at, says)
 }
 
-fn of_client(evidence: &Evidence, defect: &Defect, certainty: Certainty, at: &Packets, says: &str) -> Finding {
+fn of_client(
+    evidence: &Evidence,
+    defect: &Defect,
+    certainty: Certainty,
+    at: &Packets,
+    says: &str,
+) -> Finding {
     let (_, reason) = placed_of_client(defect.fault);
     let shown = evidence.client_chain.clear().map_or(at, |chain| &chain.at);
     Finding::new(certainty, reason, Party::Client, shown, defect.says.clone()).and(at, says)

@@ -20,7 +20,6 @@
 //! RFC 5280 section 4.1.2.5; CA/Browser Forum Baseline Requirements section 6.3.2 (lifetimes); RFC 5905
 //! (NTP).
 
-
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
@@ -45,7 +44,11 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "client_clock",
         remedy: "Set the client's clock.",
-        steps: &["Compare the client's date with the certificate's", "Enable NTP on the client", "Check the battery of its clock"],
+        steps: &[
+            "Compare the client's date with the certificate's",
+            "Enable NTP on the client",
+            "Check the battery of its clock",
+        ],
     },
     Reason {
         word: "server_clock",
@@ -84,7 +87,9 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
             Some(date("client_clock", Party::Client, Certainty::Inferred).and(&other.at, says))
         }
         (45, None) => Some(date("client_clock", Party::Client, Certainty::Suspected)),
-        (42, None) if evidence.sni().is_some() => Some(date("client_clock", Party::Client, Certainty::Suspected)),
+        (42, None) if evidence.sni().is_some() => {
+            Some(date("client_clock", Party::Client, Certainty::Suspected))
+        }
         _ => None,
     }
 }

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn the_surest_finding_is_the_cause() {
-        let diagnosis = weigh(&attempt().with(&[Fault::LeafExpired, Fault::UnknownRoot]).alert(Side::Client, 48));
+        let diagnosis =
+            weigh(&attempt().with(&[Fault::LeafExpired, Fault::UnknownRoot]).alert(Side::Client, 48));
         let (cause, finding) = diagnosis.primary.unwrap();
         assert_eq!((cause, finding.certainty), (Cause::BrokenChain, Certainty::Proven));
     }
