@@ -1,11 +1,123 @@
-//! To be written.
-use super::{Judgement, Reason};
+//! # Symptoms
+//!
+//! `NET::ERR_CERT_COMMON_NAME_INVALID`, `SSL_ERROR_BAD_CERT_DOMAIN`, `no alternative certificate
+//! subject name matches`, `Hostname mismatch`, `unrecognized_name`.
+//!
+//! # On the wire
+//!
+//! The leaf's subjectAltName does not cover the SNI, and the client rejects with 42 (OpenSSL) or 46
+//! (Chromium, Java): `inferred`, as those codes serve other faults too. curl, wget and Node check the
+//! name behind the handshake and close without data: `suspected`. A server that knows no such name
+//! answers the ClientHello with a fatal 112 (unrecognized_name): `proven`.
+//!
+//! # Remedy
+//!
+//! Reissue the certificate with every name clients use, or correct the virtual host, the SNI or the DNS
+//! record that leads to the wrong server.
+//!
+//! # References
+//!
+//! RFC 9525 section 6 (service identity), RFC 6066 section 3 (server_name and unrecognized_name).
+
+use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
+use crate::base::Side;
 use crate::evidence::Evidence;
+use crate::tls::codes::{AlertDescription, AlertLevel};
 
 /// The reasons.
-pub const REASONS: &[Reason] = &[];
+pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "san_mismatch",
+        remedy: "Reissue the certificate with the name asked for, or ask by a name it has.",
+        steps: &["List the names clients use", "Reissue with all of them in subjectAltName"],
+    },
+    Reason {
+        word: "no_san",
+        remedy: "Reissue with subjectAltName; clients do not look at the common name.",
+        steps: &["Add the names to subjectAltName", "Reissue and install"],
+    },
+    Reason {
+        word: "default_certificate",
+        remedy: "Configure the virtual host of this name; the server fell back to its default certificate.",
+        steps: &["Add the name to the host's configuration", "Give it its certificate", "Reload the server"],
+    },
+    Reason {
+        word: "unrecognized_name",
+        remedy: "Configure the name on the server, or correct the name that the client asks for.",
+        steps: &["Compare the SNI with the server's names", "Add the name or correct the client"],
+    },
+    Reason {
+        word: "ip_not_in_san",
+        remedy: "Ask by name, or reissue with the address as an iPAddress entry.",
+        steps: &["Use the host name in the client", "Or add the address to subjectAltName"],
+    },
+    Reason {
+        word: "wildcard_depth",
+        remedy: "Name the host itself: a wildcard stands for one label only.",
+        steps: &["Add the full name or a deeper wildcard", "Reissue and install"],
+    },
+];
 
 /// Judges.
-pub fn judge(_evidence: &Evidence) -> Judgement {
-    Judgement::Absent
+pub fn judge(evidence: &Evidence) -> Judgement {
+    if let Some((Side::Server, alert, at)) = evidence.fatal_alert()
+        && alert.description == AlertDescription::UNRECOGNIZED_NAME
+        && alert.level == AlertLevel::FATAL
+    {
+        let says = match evidence.sni() {
+            Some(name) => format!("{}: it has no {name}", signal::said("the server", 112)),
+            None => signal::said("the server", 112),
+        };
+        return Judgement::Found(Finding::new(
+            Certainty::Proven,
+            "unrecognized_name",
+            Party::Server,
+            at,
+            says,
+        ));
+    }
+    if signal::is_about_client(evidence) {
+        return Judgement::Absent;
+    }
+    signal::by_defect(evidence, Cause::NameMismatch, |_, _| None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chains_fixture::{Then, attempt};
+    use super::*;
+    use crate::base::Side;
+    use crate::tls::chain::Fault;
+
+    fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
+        match judge(evidence) {
+            Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn unrecognized_name_is_proof() {
+        assert_eq!(
+            found(&attempt().alert(Side::Server, 112)),
+            Some(("unrecognized_name", Certainty::Proven))
+        );
+    }
+
+    #[test]
+    fn a_sole_mismatch_with_bad_certificate_is_likely() {
+        let evidence = attempt().with(&[Fault::SanMismatch]).alert(Side::Client, 42);
+        assert_eq!(found(&evidence), Some(("san_mismatch", Certainty::Inferred)));
+    }
+
+    #[test]
+    fn absent_where_the_client_says_expired() {
+        let evidence = attempt().with(&[Fault::SanMismatch]).alert(Side::Client, 45);
+        assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    #[test]
+    fn blind_behind_tls_13() {
+        assert_eq!(judge(&attempt().sealed().alert(Side::Client, 46)), Judgement::Blind(signal::SEALED));
+    }
 }

@@ -1,11 +1,209 @@
-//! To be written.
-use super::{Judgement, Reason};
+//! # Symptoms
+//!
+//! `certificate revoked`, `NET::ERR_CERT_REVOKED`, `SEC_ERROR_REVOKED_CERTIFICATE`,
+//! `MOZILLA_PKIX_ERROR_REQUIRED_TLS_FEATURE_MISSING`, `OCSP response has expired`; or handshakes that
+//! stall for seconds and then fail.
+//!
+//! # On the wire
+//!
+//! Alert 44 (certificate_revoked) or 113 (bad_certificate_status_response); a stapled answer or one
+//! over HTTP that says revoked, unknown or tryLater, or whose nextUpdate is past; a must-staple leaf
+//! without a staple; an OCSP request that takes over 2 s or stays unanswered until the client rejects.
+//!
+//! # Remedy
+//!
+//! Replace a revoked certificate and its key. Let the server refresh its staple, let it reach its
+//! responder (port 80), and watch `openssl s_client -status`.
+//!
+//! # References
+//!
+//! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
+
+use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
+use crate::base::{Packets, Span};
 use crate::evidence::Evidence;
+use crate::tls::ocsp::{CertStatus, OcspResponse};
+use signal::Signal;
 
 /// The reasons.
-pub const REASONS: &[Reason] = &[];
+pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "revoked",
+        remedy: "Replace the certificate and its key; find out why it was revoked.",
+        steps: &["Make a new key", "Issue and install a new certificate", "Reload the server"],
+    },
+    Reason {
+        word: "staple_missing",
+        remedy: "Enable OCSP stapling, or reissue without must-staple.",
+        steps: &[
+            "Enable stapling",
+            "Check that the server reaches the responder",
+            "Or reissue without must-staple",
+        ],
+    },
+    Reason {
+        word: "staple_stale",
+        remedy: "Let the server refresh its stapled answer.",
+        steps: &[
+            "Check the server's way to the responder",
+            "Reload the server",
+            "Look at openssl s_client -status",
+        ],
+    },
+    Reason {
+        word: "responder_down",
+        remedy: "Restore the way to the OCSP responder.",
+        steps: &["Check firewall and proxy on port 80", "Ask the CA", "Use stapling instead"],
+    },
+    Reason {
+        word: "responder_slow",
+        remedy: "Use stapling, so that clients need not ask the slow responder.",
+        steps: &["Enable stapling", "Measure the responder", "Ask the CA"],
+    },
+    Reason {
+        word: "try_later",
+        remedy: "The responder is overloaded: use stapling and ask the CA.",
+        steps: &["Enable stapling", "Ask the CA"],
+    },
+    Reason {
+        word: "crl_stale",
+        remedy: "Publish a current CRL, and let clients fetch it.",
+        steps: &["Check nextUpdate of the CRL", "Repair its publication"],
+    },
+    Reason {
+        word: "status_unknown",
+        remedy: "The responder does not know the certificate: ask the CA.",
+        steps: &["Check that serial and issuer are the CA's", "Ask the CA", "Reissue"],
+    },
+];
+
+/// An OCSP answer that takes longer makes clients give up.
+const SLOW: Span = Span::from_secs(2);
 
 /// Judges.
-pub fn judge(_evidence: &Evidence) -> Judgement {
-    Judgement::Absent
+pub fn judge(evidence: &Evidence) -> Judgement {
+    let (code, at) = match signal::read(evidence) {
+        Signal::Alert(code @ (42 | 44 | 46 | 113), at) => (Some(code), at),
+        Signal::Sealed(at) | Signal::Silent(at) => (None, at),
+        Signal::ServerAlert(44, at) => {
+            let meaning = "the client's certificate is revoked";
+            let finding =
+                signal::from_code(evidence, Certainty::Proven, "revoked", Party::Client, (44, at), meaning);
+            return Judgement::Found(finding);
+        }
+        _ => return Judgement::Absent,
+    };
+    let named = matches!(code, Some(44 | 113));
+    if let Some((reason, shown, says)) = status(evidence) {
+        let certainty = match (named, faults::has_hard(&evidence.defects)) {
+            (true, _) => Certainty::Proven,
+            (false, false) => Certainty::Inferred,
+            (false, true) => Certainty::Suspected,
+        };
+        let end = code.map_or("the client gives up".to_owned(), |code| signal::said("the client", code));
+        return Judgement::Found(Finding::new(certainty, reason, Party::Server, &shown, says).and(at, end));
+    }
+    if let (true, Some(code)) = (named, code) {
+        let reason = if code == 44 { "revoked" } else { "status_unknown" };
+        let clear = evidence.chain.clear().is_some();
+        let certainty = if clear { Certainty::Proven } else { Certainty::Inferred };
+        let meaning = "the certificate's revocation status";
+        let finding = signal::from_code(evidence, certainty, reason, Party::Server, (code, at), meaning);
+        return Judgement::Found(finding);
+    }
+    signal::by_defect(evidence, Cause::Revocation, |_, _| None)
+}
+
+/// What is wrong with the status that the capture shows.
+fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
+    let chain = evidence.chain.clear();
+    let leaf = chain.and_then(|chain| chain.value.first());
+    if let Some(staple) = &evidence.staple
+        && let Some((reason, says)) = fault(&staple.value, evidence)
+    {
+        return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
+    }
+    for exchange in &evidence.around.ocsp {
+        let about = |serial: &String| leaf.is_none_or(|leaf| leaf.serial == *serial);
+        if !exchange.value.serials.is_empty() && !exchange.value.serials.iter().any(about) {
+            continue;
+        }
+        let waited = exchange.value.took_us.map_or(evidence.ending.when - exchange.when, Span);
+        let found = match (&exchange.value.response, exchange.value.status) {
+            (Some(response), _) if fault(response, evidence).is_some() => fault(response, evidence),
+            (_, Some(500..)) => Some(("responder_down", "is an HTTP error")),
+            (_, None) if waited > SLOW => Some(("responder_down", "does not come")),
+            _ if waited > SLOW => Some(("responder_slow", "takes over two seconds")),
+            _ => None,
+        };
+        if let Some((reason, says)) = found {
+            return Some((reason, exchange.at.clone(), format!("the OCSP answer of the responder {says}")));
+        }
+    }
+    let asked = evidence.hello.as_ref().is_some_and(|hello| hello.value.status_request);
+    if leaf.is_some_and(|leaf| leaf.must_staple) && asked && evidence.staple.is_none() {
+        let says = "the leaf demands a stapled OCSP answer (RFC 7633), the client asked for one, none came";
+        return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
+    }
+    None
+}
+
+fn fault(response: &OcspResponse, evidence: &Evidence) -> Option<(&'static str, &'static str)> {
+    match response.status {
+        0 => {}
+        3 => return Some(("try_later", "says tryLater")),
+        6 => return Some(("status_unknown", "says unauthorized")),
+        _ => return Some(("responder_down", "is an error of the responder")),
+    }
+    let now = evidence.ending.when;
+    response.answers.iter().find_map(|answer| match answer.status {
+        CertStatus::Revoked { .. } => Some(("revoked", "says revoked")),
+        CertStatus::Unknown => Some(("status_unknown", "says unknown")),
+        CertStatus::Good if answer.next_update.is_some_and(|next| next < now) => {
+            Some(("staple_stale", "has a nextUpdate before the capture"))
+        }
+        CertStatus::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
+        CertStatus::Good => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chains_fixture::{Then, attempt, seen};
+    use super::*;
+    use crate::base::Side;
+
+    fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
+        match judge(evidence) {
+            Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn certificate_revoked_has_one_reading() {
+        assert_eq!(found(&attempt().alert(Side::Client, 44)), Some(("revoked", Certainty::Proven)));
+        assert_eq!(
+            found(&attempt().sealed().alert(Side::Client, 44)),
+            Some(("revoked", Certainty::Inferred))
+        );
+    }
+
+    #[test]
+    fn a_staple_that_says_try_later_is_likely_to_blame() {
+        let mut evidence = attempt().alert(Side::Client, 46);
+        let later = OcspResponse { status: 3, produced_at: None, answers: Vec::new(), signed: None };
+        evidence.staple = Some(seen(later, 6));
+        assert_eq!(found(&evidence), Some(("try_later", Certainty::Inferred)));
+    }
+
+    #[test]
+    fn absent_without_any_sign_of_a_status() {
+        assert_eq!(judge(&attempt().alert(Side::Client, 46)), Judgement::Absent);
+    }
+
+    #[test]
+    fn blind_behind_tls_13() {
+        assert_eq!(judge(&attempt().sealed().alert(Side::Client, 46)), Judgement::Blind(signal::SEALED));
+    }
 }

@@ -1,11 +1,135 @@
-//! To be written.
-use super::{Judgement, Reason};
+//! # Symptoms
+//!
+//! `certificate is not yet valid`, `NET::ERR_CERT_DATE_INVALID` with a correct certificate,
+//! `CertificateNotYetValidException`; one machine rejects every site (its clock), or all clients reject
+//! a new certificate for an hour.
+//!
+//! # On the wire
+//!
+//! notBefore lies behind capture time, or notAfter before notBefore. NSS and rustls answer 45, OpenSSL
+//! and Java 42, Chromium 46. Alert 45 to a chain whose dates are valid at capture time means the
+//! client's clock: `suspected`, or `inferred` where the same client rejects other servers too.
+//!
+//! # Remedy
+//!
+//! Set the clocks by NTP (`timedatectl`, `chronyc tracking`); reissue certificates whose dates are
+//! wrong; let new ones age an hour before use; keep public lifetimes within the limit of their date.
+//!
+//! # References
+//!
+//! RFC 5280 section 4.1.2.5; CA/Browser Forum Baseline Requirements section 6.3.2 (lifetimes); RFC 5905
+//! (NTP).
+
+use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
+use crate::base::Packets;
 use crate::evidence::Evidence;
 
 /// The reasons.
-pub const REASONS: &[Reason] = &[];
+pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "not_yet_valid",
+        remedy: "Wait until notBefore, or reissue with an earlier one, after checking the CA's clock.",
+        steps: &["Compare notBefore with the time", "Check the clocks of CA and server", "Reissue if needed"],
+    },
+    Reason {
+        word: "lifetime_too_long",
+        remedy: "Reissue with a lifetime that the clients' policy allows.",
+        steps: &["Look up the limit for the date of issue", "Reissue within it"],
+    },
+    Reason {
+        word: "lifetime_inverted",
+        remedy: "Reissue: the certificate ends before it begins.",
+        steps: &["Repair the CA's profile", "Reissue and install"],
+    },
+    Reason {
+        word: "client_clock",
+        remedy: "Set the client's clock.",
+        steps: &[
+            "Compare the client's date with the certificate's",
+            "Enable NTP on the client",
+            "Check the battery of its clock",
+        ],
+    },
+    Reason {
+        word: "server_clock",
+        remedy: "Set the clock of the server, which judges client certificates by it.",
+        steps: &["Compare the server's date", "Enable NTP on the server"],
+    },
+    Reason {
+        word: "backdated",
+        remedy: "Reissue with a notBefore near the date of issue.",
+        steps: &["Repair the CA's profile", "Reissue"],
+    },
+];
 
 /// Judges.
-pub fn judge(_evidence: &Evidence) -> Judgement {
-    Judgement::Absent
+pub fn judge(evidence: &Evidence) -> Judgement {
+    signal::by_defect(evidence, Cause::ValidityMisconfig, |code, at| alone(evidence, code, at))
+}
+
+/// A date alert to dates that are valid: somebody's clock.
+fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
+    let date = |reason, party, certainty| {
+        let meaning = "the presented dates are valid at capture time";
+        signal::from_code(evidence, certainty, reason, party, (code, at), meaning)
+    };
+    if signal::is_about_client(evidence) {
+        let shown = evidence.client_chain.clear().is_some_and(|chain| !chain.value.is_empty());
+        let fine = shown && code == 45 && !super::faults::explained(&evidence.client_defects, code);
+        return fine.then(|| date("server_clock", Party::Server, Certainty::Suspected));
+    }
+    if evidence.chain.clear().is_none() || super::faults::explained(&evidence.defects, code) {
+        return None;
+    }
+    match (code, evidence.around.same_failure_elsewhere.first()) {
+        (42 | 45, Some(other)) => {
+            let says = format!("the same client rejects {} at the same step", other.value);
+            Some(date("client_clock", Party::Client, Certainty::Inferred).and(&other.at, says))
+        }
+        (45, None) => Some(date("client_clock", Party::Client, Certainty::Suspected)),
+        (42, None) if evidence.sni().is_some() => {
+            Some(date("client_clock", Party::Client, Certainty::Suspected))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chains_fixture::{Then, attempt, seen};
+    use super::*;
+    use crate::base::Side;
+    use crate::tls::chain::Fault;
+
+    fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
+        match judge(evidence) {
+            Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_tomorrow_is_found() {
+        let evidence = attempt().with(&[Fault::NotYetValid]).alert(Side::Client, 45);
+        assert_eq!(found(&evidence), Some(("not_yet_valid", Certainty::Proven)));
+    }
+
+    #[test]
+    fn valid_dates_and_certificate_expired_are_the_clients_clock() {
+        let mut evidence = attempt().alert(Side::Client, 45);
+        assert_eq!(found(&evidence), Some(("client_clock", Certainty::Suspected)));
+        evidence.around.same_failure_elsewhere.push(seen(evidence.server, 30));
+        assert_eq!(found(&evidence), Some(("client_clock", Certainty::Inferred)));
+    }
+
+    #[test]
+    fn absent_where_the_leaf_has_expired() {
+        let evidence = attempt().with(&[Fault::LeafExpired]).alert(Side::Client, 45);
+        assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    #[test]
+    fn blind_behind_tls_13() {
+        assert_eq!(judge(&attempt().sealed().alert(Side::Client, 46)), Judgement::Blind(signal::SEALED));
+    }
 }

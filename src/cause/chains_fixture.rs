@@ -1,0 +1,111 @@
+//! Attempts with certificates, built for tests of causes.
+
+use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, Seen, Side, Stamp};
+use crate::evidence::{AlertFrom, Around, Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
+use crate::tls::cert::Certificate;
+use crate::tls::chain::{Defect, Fault};
+use crate::tls::codes::{AlertDescription, AlertLevel, Version};
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message::{Alert, CertificateRequest};
+use std::sync::Arc;
+
+/// When fixtures happen.
+pub const NOW: Stamp = Stamp::from_secs(1_790_000_000);
+
+/// A fact at packet `no`.
+pub fn seen<T>(value: T, no: u64) -> Seen<T> {
+    Seen::new(value, PacketNo(no), NOW)
+}
+
+/// A failed attempt up to the server's flight: hello in packet 4, the server's certificate in
+/// packet 6, in clear on TLS 1.2, without a defect; it ends in silence.
+pub fn attempt() -> Evidence {
+    let hello =
+        ClientHello { sni: Some("www.example.com".into()), status_request: true, ..ClientHello::default() };
+    let server_hello = ServerHello { version: Version::TLS12, ..ServerHello::default() };
+    Evidence {
+        client: Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 40_000 },
+        server: Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 443 },
+        first: PacketNo(1),
+        last: PacketNo(9),
+        started: NOW,
+        ended: NOW,
+        prelude: None,
+        outcome: Outcome::Failed,
+        stage: Stage::Certificate,
+        ending: seen(Ending::CaptureEnded, 9),
+        tcp: TcpFacts::default(),
+        hello: Some(seen(hello, 4)),
+        retry: None,
+        server_hello: Some(seen(server_hello, 6)),
+        chain: Chain::Clear(seen(vec![Arc::new(Certificate::parse(&[]))], 6)),
+        staple: None,
+        key_exchange: None,
+        key_exchange_verdict: None,
+        certificate_request: None,
+        server_hello_done: Some(seen((), 6)),
+        client_chain: Chain::Unsent,
+        client_key_exchange: None,
+        certificate_verify: None,
+        alerts: Vec::new(),
+        sealing: Sealing::default(),
+        unfinished: None,
+        defects: Vec::new(),
+        client_defects: Vec::new(),
+        around: Around::default(),
+        lost: Lost::default(),
+    }
+}
+
+/// Changes that read as what happened.
+pub trait Then: Sized {
+    /// The server's chain has these defects.
+    fn with(self, faults: &[Fault]) -> Self;
+    /// The certificate is behind TLS 1.3.
+    fn sealed(self) -> Self;
+    /// `from` sends a fatal alert in packet 8.
+    fn alert(self, from: Side, code: u8) -> Self;
+    /// It ends like this in packet 8.
+    fn ends(self, ending: Ending) -> Self;
+    /// The server asked for a client certificate, and this many came, with these defects.
+    fn client_shows(self, certificates: usize, faults: &[Fault]) -> Self;
+}
+
+fn defects(faults: &[Fault]) -> Vec<Defect> {
+    faults.iter().map(|&fault| Defect { fault, cert: Some(0), says: format!("{fault:?}") }).collect()
+}
+
+impl Then for Evidence {
+    fn with(mut self, faults: &[Fault]) -> Self {
+        self.defects = defects(faults);
+        self
+    }
+
+    fn sealed(mut self) -> Self {
+        self.chain = Chain::Sealed(Packets::one(PacketNo(6)));
+        if let Some(hello) = &mut self.server_hello {
+            hello.value.version = Version::TLS13;
+        }
+        self
+    }
+
+    fn alert(mut self, from: Side, code: u8) -> Self {
+        let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(code) };
+        self.alerts.push(seen(AlertFrom { from, alert }, 8));
+        self.ends(Ending::Alert { from, alert })
+    }
+
+    fn ends(mut self, ending: Ending) -> Self {
+        self.ending = seen(ending, 8);
+        self
+    }
+
+    fn client_shows(mut self, certificates: usize, faults: &[Fault]) -> Self {
+        self.certificate_request = Some(seen(CertificateRequest::default(), 6));
+        let shown = vec![Arc::new(Certificate::parse(&[])); certificates];
+        self.client_chain = Chain::Clear(seen(shown, 7));
+        self.client_key_exchange = Some(seen((), 7));
+        self.client_defects = defects(faults);
+        self
+    }
+}

@@ -1,0 +1,216 @@
+//! Who rejected a handshake, at which step, and what that says of certificates.
+
+use super::faults::{blamed, placed, placed_of_client};
+use super::{Cause, Certainty, Finding, Judgement, Party};
+use crate::base::{Packets, Side};
+use crate::evidence::{Chain, Ending, Evidence};
+use crate::tls::chain::Defect;
+use crate::tls::codes::AlertDescription;
+
+/// Why no defect can be seen behind TLS 1.3.
+pub const SEALED: &str = "TLS 1.3 seals the certificate";
+/// Why a client's certificate cannot be seen behind TLS 1.3.
+pub const SEALED_CLIENT: &str = "TLS 1.3 seals the client's certificate and the server's alert";
+/// Why a certificate that the capture cut cannot be judged.
+pub const CUT: &str = "the capture lacks a part of the certificate message";
+
+/// What a failed handshake shows of a certificate being rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal<'a> {
+    /// The client sent an alert in clear behind the server's certificate.
+    Alert(u8, &'a Packets),
+    /// The client sent a sealed alert there.
+    Sealed(&'a Packets),
+    /// The client closed without a word behind the server's whole flight.
+    Silent(&'a Packets),
+    /// The client closed right behind both Finished, without data.
+    Late(&'a Packets),
+    /// The server sent an alert in clear behind the client's certificate.
+    ServerAlert(u8, &'a Packets),
+    /// The server sent a sealed alert behind the client's Finished.
+    ServerSealed(&'a Packets),
+    /// No rejection of a certificate.
+    None,
+}
+
+/// Reads the signal.
+pub fn read(evidence: &Evidence) -> Signal<'_> {
+    let at = &evidence.ending.at;
+    let resumed = evidence.server_hello.as_ref().is_some_and(|hello| hello.value.psk);
+    let certificate_sent = evidence.server_hello.is_some() && evidence.chain != Chain::Unsent && !resumed;
+    let finished = &evidence.sealing.finished;
+    let behind_client = evidence.client_key_exchange.is_some() || evidence.client_chain != Chain::Unsent;
+    match &evidence.ending.value {
+        Ending::Alert { from: Side::Client, alert } if certificate_sent => {
+            Signal::Alert(alert.description.0, at)
+        }
+        Ending::Alert { from: Side::Server, alert }
+            if alert.description == AlertDescription(116)
+                || (evidence.certificate_request.is_some() && behind_client) =>
+        {
+            Signal::ServerAlert(alert.description.0, at)
+        }
+        Ending::SealedAlert { from: Side::Client, .. } if certificate_sent => Signal::Sealed(at),
+        Ending::SealedAlert { from: Side::Server, .. } if finished.client.is_some() => {
+            Signal::ServerSealed(at)
+        }
+        Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client } if certificate_sent => {
+            let forged = evidence
+                .tcp
+                .resets
+                .iter()
+                .any(|reset| reset.value.from == Side::Client && !reset.value.doubts.is_empty());
+            if finished.client.is_some() && finished.server.is_some() {
+                Signal::Late(at)
+            } else if forged || !evidence.tcp.icmp.is_empty() {
+                Signal::None
+            } else {
+                Signal::Silent(at)
+            }
+        }
+        _ => Signal::None,
+    }
+}
+
+/// Codes by which a client rejects a certificate: 42 to 46, 48, 51, 113, and rarely 40, 47, 50, 80.
+pub fn rejects(code: u8) -> bool {
+    matches!(code, 40 | 42..=48 | 50 | 51 | 80 | 113)
+}
+
+/// `the client rejects with certificate_expired (45)`.
+pub fn said(who: &str, code: u8) -> String {
+    format!("{who} rejects with {}", AlertDescription(code))
+}
+
+/// The judgement of `cause` as far as defects of a chain tell, and what stands where they do not:
+/// `alone(code)` gives the finding for a code that no defect explains.
+pub fn by_defect(
+    evidence: &Evidence,
+    cause: Cause,
+    alone: impl Fn(u8, &Packets) -> Option<Finding>,
+) -> Judgement {
+    let clear = evidence.chain.clear().is_some();
+    let blind = match evidence.chain {
+        Chain::Cut(_) => CUT,
+        _ => SEALED,
+    };
+    match read(evidence) {
+        Signal::None => Judgement::Absent,
+        Signal::Alert(code, _) if !rejects(code) => Judgement::Absent,
+        Signal::Alert(code, at) => {
+            if let Some((defect, certainty)) = blamed(&evidence.defects, Some(code), cause) {
+                let certainty = if clear { certainty } else { certainty.min(Certainty::Inferred) };
+                return Judgement::Found(of_server(
+                    evidence,
+                    defect,
+                    certainty,
+                    at,
+                    &said("the client", code),
+                ));
+            }
+            if let Some(finding) = alone(code, at) {
+                return Judgement::Found(finding);
+            }
+            if !clear && matches!(code, 42 | 46) { Judgement::Blind(blind) } else { Judgement::Absent }
+        }
+        Signal::Sealed(at) => {
+            without_code(evidence, cause, Certainty::Inferred, at, "the client sends a sealed alert", blind)
+        }
+        Signal::Silent(at) => {
+            let says = "the client closes without a word behind the server's whole flight";
+            without_code(evidence, cause, Certainty::Suspected, at, says, blind)
+        }
+        Signal::Late(at) => {
+            // Clients that verify chains during the handshake check the name behind it.
+            let misnamed = blamed(&evidence.defects, None, Cause::NameMismatch).is_some();
+            if misnamed && cause != Cause::NameMismatch {
+                return Judgement::Absent;
+            }
+            let says = "the client closes at once behind both Finished, without data";
+            without_code(evidence, cause, Certainty::Suspected, at, says, blind)
+        }
+        Signal::ServerAlert(code, at) => match blamed(&evidence.client_defects, Some(code), cause) {
+            Some((defect, certainty)) => {
+                Judgement::Found(of_client(evidence, defect, certainty, at, &said("the server", code)))
+            }
+            None => alone(code, at).map_or(Judgement::Absent, Judgement::Found),
+        },
+        Signal::ServerSealed(_) if may_be_of_a_client(cause) => Judgement::Blind(SEALED_CLIENT),
+        Signal::ServerSealed(_) => Judgement::Absent,
+    }
+}
+
+/// Causes that a server may have to reject a client's certificate.
+fn may_be_of_a_client(cause: Cause) -> bool {
+    !matches!(cause, Cause::NameMismatch)
+}
+
+fn without_code(
+    evidence: &Evidence,
+    cause: Cause,
+    most: Certainty,
+    at: &Packets,
+    says: &str,
+    blind: &'static str,
+) -> Judgement {
+    match blamed(&evidence.defects, None, cause) {
+        Some((defect, certainty)) if !defect.fault.is_mild() => {
+            Judgement::Found(of_server(evidence, defect, certainty.min(most), at, says))
+        }
+        _ if evidence.chain.clear().is_some() => Judgement::Absent,
+        _ => Judgement::Blind(blind),
+    }
+}
+
+/// The packets of the server's certificates, or of the end where there are none.
+pub fn chain_at(evidence: &Evidence) -> &Packets {
+    match &evidence.chain {
+        Chain::Clear(chain) => &chain.at,
+        Chain::Sealed(at) | Chain::Cut(at) => at,
+        Chain::Unsent => &evidence.ending.at,
+    }
+}
+
+fn of_server(
+    evidence: &Evidence,
+    defect: &Defect,
+    certainty: Certainty,
+    at: &Packets,
+    says: &str,
+) -> Finding {
+    let (_, reason) = placed(defect.fault);
+    Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone()).and(at, says)
+}
+
+fn of_client(
+    evidence: &Evidence,
+    defect: &Defect,
+    certainty: Certainty,
+    at: &Packets,
+    says: &str,
+) -> Finding {
+    let (_, reason) = placed_of_client(defect.fault);
+    let shown = evidence.client_chain.clear().map_or(at, |chain| &chain.at);
+    Finding::new(certainty, reason, Party::Client, shown, defect.says.clone()).and(at, says)
+}
+
+/// A finding from a code alone: what the chain shows, then the alert.
+pub fn from_code(
+    evidence: &Evidence,
+    certainty: Certainty,
+    reason: &'static str,
+    party: Party,
+    (code, at): (u8, &Packets),
+    meaning: &str,
+) -> Finding {
+    let who = match evidence.ending.value {
+        Ending::Alert { from: Side::Server, .. } => "the server",
+        _ => "the client",
+    };
+    Finding::new(certainty, reason, party, at, format!("{}: {meaning}", said(who, code)))
+}
+
+/// The server's alert ended it (the alert is about the client's certificate).
+pub fn is_about_client(evidence: &Evidence) -> bool {
+    matches!(read(evidence), Signal::ServerAlert(..) | Signal::ServerSealed(_))
+}
