@@ -6,6 +6,8 @@
 
 pub mod around;
 pub mod attempt;
+#[cfg(test)]
+pub mod fixture;
 pub mod outcome;
 mod prelude;
 
