@@ -1,9 +1,7 @@
 //! Builds evidence for the causes' tests: an attempt of a TLS 1.2 and 1.3 client with a round trip
 //! of 20 ms, cut off wherever a test wants it.
 
-use super::{
-    AlertFrom, Around, Chain, Doubt, Ending, Evidence, Outcome, Reset, Sealing, Stage, TcpFacts,
-};
+use super::{AlertFrom, Around, Chain, Doubt, Ending, Evidence, Outcome, Reset, Sealing, Stage, TcpFacts};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{Hop, IcmpError};
