@@ -35,7 +35,7 @@
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::Side;
-use crate::evidence::{Chain, Ending, Evidence, Stage};
+use crate::evidence::{Chain, Evidence, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::Version;
