@@ -1,11 +1,356 @@
-//! To be written.
-use super::{Judgement, Reason};
-use crate::evidence::Evidence;
+//! Address translation lost, reused or confused the connection.
+//!
+//! # Symptoms
+//!
+//! Connections through one gateway hang or are reset, mostly after a pause, after the gateway
+//! restarted or failed over, or under load; retries work. From inside the private network a
+//! service's public name does not answer while it works from everywhere else (hairpin).
+//!
+//! # On the wire
+//!
+//! - The same TCP bytes under a private client address outside the gateway: `untranslated_leak`;
+//!   under another public one: `mapping_lost`.
+//! - A reset of the server in the client's name with another TTL, while the client goes on:
+//!   `mapping_lost`. Inside the gateway the same event is mere silence.
+//! - A SYN/ACK that fits the SYN and comes from another address than the SYN went to: `hairpin`.
+//! - Each SYN/ACK reset in the client's name, and the client sends its SYN again: `port_reuse`.
+//! - The server repeats its SYN/ACK although the client acknowledged: `asymmetric`.
+//! - A long pause between set-up and ClientHello, then silence or a reset: `idle_timeout`.
+//! - `port_exhausted` and `paws_drop` show no more than unanswered SYNs from one capture point.
+//!
+//! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
+//! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
+//!
+//! # Remedy
+//!
+//! Capture on both sides of the gateway. Raise its idle time-outs above the application's pauses, or
+//! send keep-alives below them; give it more public ports; keep both directions on one device.
+//!
+//! # References
+//!
+//! - RFC 5382: what a NAT owes TCP (idle time-outs of 2 h 4 min, no port overloading, hairpinning).
+//! - RFC 7857: updates to it. RFC 6888: carrier-grade NAT, port limits and logs.
+//! - RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.
+//! - Linux `nf_conntrack` sysctls: `nf_conntrack_tcp_timeout_established`, `nf_conntrack_tcp_loose`.
+
+use super::{Certainty, Finding, Judgement, Party, Reason};
+use crate::base::{Cite, Seen, Side, Span};
+use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
-pub const REASONS: &[Reason] = &[];
+pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "mapping_lost",
+        remedy: "The gateway forgot the connection's translation while it was in use. Find out why: a restart, a fail-over without state, a full table, or a flush.",
+        steps: &[
+            "Look in the gateway's log for restarts, fail-overs and \"table full\" at that time.",
+            "Compare conntrack -C with sysctl net.netfilter.nf_conntrack_max.",
+            "Synchronize state between the members of a cluster (conntrackd), and do not flush tables in service.",
+        ],
+    },
+    Reason {
+        word: "idle_timeout",
+        remedy: "The connection lay idle longer than a device on the path remembers it. Shorten the pause or lengthen the memory.",
+        steps: &[
+            "Compare the cited pause with the known limits: 350 s (AWS NAT gateway, NLB), 240 s (Azure), 60 s (many load balancers).",
+            "Send TCP keep-alives below the limit, or say hello at once after connecting.",
+            "Make connection pools drop connections older than the limit.",
+        ],
+    },
+    Reason {
+        word: "port_reuse",
+        remedy: "The gateway gave a public port to a second connection while the first one was still alive. Its port pool is too small or its rules overlap.",
+        steps: &[
+            "Look for two inside hosts that share one public address and port towards this server.",
+            "Remove overlapping source-NAT rules; add public addresses.",
+            "Enable random-fully port selection where the gateway has it.",
+        ],
+    },
+    Reason {
+        word: "port_exhausted",
+        remedy: "The gateway has no free public port towards this server. Add public addresses, or have clients reuse connections.",
+        steps: &[
+            "Read the gateway's allocation-failure counter (AWS: ErrorPortAllocation; Azure: SNAT connection count).",
+            "Add addresses to the pool.",
+            "Reuse connections (keep-alive, HTTP/2) instead of opening one a request.",
+        ],
+    },
+    Reason {
+        word: "paws_drop",
+        remedy: "Several clients behind one address send TCP timestamps that jump backwards, and the server drops the older ones.",
+        steps: &[
+            "On servers older than Linux 4.12: sysctl -w net.ipv4.tcp_tw_recycle=0.",
+            "Watch nstat -az TcpExtPAWSEstab TcpExtPAWSActive on the server.",
+            "As a test, disable timestamps on one client (net.ipv4.tcp_timestamps=0).",
+        ],
+    },
+    Reason {
+        word: "asymmetric",
+        remedy: "The two directions take different ways, and a stateful device sees only one of them. Make both pass it.",
+        steps: &[
+            "Trace the route from both ends and compare.",
+            "Mend the routing (return route, policy route, source NAT on the load balancer).",
+            "Where that cannot be, exempt the flow from state tracking.",
+        ],
+    },
+    Reason {
+        word: "hairpin",
+        remedy: "Client and server stand behind the same gateway: the server answers directly, and the client does not know that address. The gateway must translate the source as well.",
+        steps: &[
+            "Enable hairpin NAT (NAT loopback): masquerade inside-to-inside flows of the forwarded port.",
+            "Or let inside clients resolve the name to the inside address (split DNS).",
+        ],
+    },
+    Reason {
+        word: "untranslated_leak",
+        remedy: "Packets left the gateway with their private source address: they matched no translation. Drop invalid packets, and find out why the mapping was lost.",
+        steps: &[
+            "Add a rule that drops packets in conntrack state INVALID before forwarding.",
+            "Look for flushes, fail-overs and full tables on the gateway at that time.",
+            "Filter private sources at the edge (BCP 38).",
+        ],
+    },
+];
+
+/// A pause worth a word: shorter ones no device forgets.
+const PAUSE: Span = Span::from_secs(30);
+/// Why nothing is said about plain silence.
+const ONE_POINT: &str = "one capture point cannot tell a lost mapping from a firewall's drop";
 
 /// Judges.
-pub fn judge(_evidence: &Evidence) -> Judgement {
-    Judgement::Absent
+pub fn judge(e: &Evidence) -> Judgement {
+    if e.stage == Stage::Dns
+        || e.fatal_alert().is_some()
+        || matches!(e.ending.value, Ending::SealedAlert { .. })
+    {
+        return Judgement::Absent;
+    }
+    let found = elsewhere(e).or_else(|| hairpin(e)).or_else(|| port_reuse(e)).or_else(|| lost(e));
+    if let Some(finding) = found.or_else(|| asymmetric(e)).or_else(|| idle(e)) {
+        return Judgement::Found(finding);
+    }
+    // A word of TLS by the server shows that both directions worked.
+    match e.ending.value {
+        Ending::Silence { .. } if e.stage <= Stage::ClientHello => Judgement::Blind(ONE_POINT),
+        _ => Judgement::Absent,
+    }
+}
+
+/// The same bytes under another client address.
+fn elsewhere(e: &Evidence) -> Option<Finding> {
+    let other = e.around.other_address.as_ref()?;
+    let (ours, theirs) = (e.client.addr, other.value.addr);
+    Some(if ours.is_private() && !theirs.is_private() {
+        Finding::new(
+            Certainty::Proven,
+            "untranslated_leak",
+            Party::Path,
+            &other.at,
+            format!("the same connection was seen from {theirs}: {ours} left the gateway untranslated"),
+        )
+    } else {
+        Finding::new(
+            Certainty::Inferred,
+            "mapping_lost",
+            Party::Path,
+            &other.at,
+            format!("the same connection was seen from {}, and before from {}", other.value, e.client),
+        )
+    })
+}
+
+/// A SYN/ACK from an address that was not asked.
+fn hairpin(e: &Evidence) -> Option<Finding> {
+    let stray = e.around.stray_syn_ack.as_ref()?;
+    if e.tcp.syn_ack.is_some() {
+        return None;
+    }
+    let says = format!("a SYN/ACK that fits this SYN came from {}, not from {}", stray.value, e.server);
+    let finding = Finding::new(Certainty::Proven, "hairpin", Party::Path, &stray.at, says);
+    Some(match &e.tcp.syn {
+        Some(syn) => finding.and(&syn.at, "the SYN"),
+        None => finding,
+    })
+}
+
+/// Each SYN/ACK is reset in the name of a client that asks again.
+fn port_reuse(e: &Evidence) -> Option<Finding> {
+    if e.tcp.syns < 2 || e.tcp.syn_ack.is_none() || e.hello.is_some() {
+        return None;
+    }
+    let reset =
+        e.tcp.resets.iter().find(|reset| reset.value.from == Side::Client && elsewhere_sent(&reset.value))?;
+    let syn = e.tcp.syn.as_ref()?;
+    Some(
+        Finding::new(
+            Certainty::Inferred,
+            "port_reuse",
+            Party::Path,
+            &reset.at,
+            "the SYN/ACK was reset in the client's name by another host",
+        )
+        .and(&syn.at, format!("the client asked {} times", e.tcp.syns)),
+    )
+}
+
+/// The reset came by another way than the sender's packets.
+fn elsewhere_sent(reset: &Reset) -> bool {
+    reset.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::Ttl(..) | Doubt::LinkAddress))
+}
+
+/// A reset of the server in the client's name, by the translator.
+fn lost(e: &Evidence) -> Option<Finding> {
+    e.hello.as_ref()?;
+    let forged = |reset: &&Seen<Reset>| {
+        reset.value.from == Side::Client
+            && reset.value.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::Ttl(..)))
+    };
+    let reset = e.tcp.resets.iter().find(forged)?;
+    // The server's flight found nobody: it was answered by the reset, or sent again.
+    let answered = e.client_key_exchange.is_some()
+        || e.sealing.finished.client.is_some()
+        || e.tcp.acked.client.is_some_and(|acked| acked > 0);
+    if answered || e.tcp.bytes.server == 0 {
+        return None;
+    }
+    let mut finding = Finding::new(
+        Certainty::Inferred,
+        "mapping_lost",
+        Party::Path,
+        &reset.at,
+        "the server's flight was answered by a reset in the client's name with another TTL",
+    );
+    if let Some(again) = &e.tcp.repeats.server {
+        finding = finding.and(&again.at, format!("the server sent its flight again {} times", again.value));
+    }
+    Some(finding)
+}
+
+/// The server does not hear that it was heard.
+fn asymmetric(e: &Evidence) -> Option<Finding> {
+    let established = e.tcp.established.as_ref()?;
+    let syn_ack = e.tcp.syn_ack.as_ref()?;
+    let late = syn_ack.at.last() > established.at.first();
+    let heard = e.tcp.acked.server.is_some_and(|acked| acked > 0) || e.tcp.bytes.server > 0;
+    if e.tcp.syn_acks < 2 || !late || heard {
+        return None;
+    }
+    Some(
+        Finding::new(
+            Certainty::Suspected,
+            "asymmetric",
+            Party::Path,
+            &syn_ack.at,
+            format!("the server sent its SYN/ACK {} times", e.tcp.syn_acks),
+        )
+        .and(&established.at, "although the client had acknowledged it"),
+    )
+}
+
+/// A pause before the hello, then nothing.
+fn idle(e: &Evidence) -> Option<Finding> {
+    let (established, hello) = (e.tcp.established.as_ref()?, e.hello.as_ref()?);
+    let pause = hello.when - established.when;
+    let heard = e.tcp.bytes.server > 0 || e.tcp.acked.server.is_some_and(|acked| acked > 0);
+    if pause < PAUSE || heard || e.prelude.is_some() {
+        return None;
+    }
+    let cite: Cite = match e.ending.value {
+        Ending::Silence { lasted } => Cite::Silence { after: hello.at.clone(), lasted },
+        Ending::Reset { from: Side::Server } => (&e.ending.at).into(),
+        _ => return None,
+    };
+    Some(
+        Finding::new(
+            Certainty::Suspected,
+            "idle_timeout",
+            Party::Path,
+            &hello.at,
+            format!("the ClientHello came {pause} after the connection was set up"),
+        )
+        .and(cite, "and met no answer"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Addr, Endpoint, PacketNo, Packets};
+    use crate::evidence::fixture::{CLIENT, alert, ends, greeted, resent, reset, seen, syn};
+
+    fn found(e: &Evidence) -> (Certainty, &'static str) {
+        match judge(e) {
+            Judgement::Found(finding) => (finding.certainty, finding.reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_private_address_outside_is_proof() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.around.other_address = Some(seen(Endpoint { addr: Addr::v4([198, 51, 100, 1]), port: 7 }, 2, 0));
+        assert_eq!(found(&e), (Certainty::Proven, "untranslated_leak"));
+    }
+
+    #[test]
+    fn two_translations_of_one_connection_mean_a_lost_mapping() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.client.addr = Addr::v4([198, 51, 100, 1]);
+        e.around.other_address = Some(seen(Endpoint { port: 7, ..e.client }, 2, 0));
+        assert_eq!(found(&e), (Certainty::Inferred, "mapping_lost"));
+    }
+
+    #[test]
+    fn an_answer_from_another_address_is_a_hairpin() {
+        let mut e = syn(3);
+        e.around.stray_syn_ack = Some(seen(Endpoint { port: 443, ..CLIENT }, 2, 1));
+        assert_eq!(found(&e), (Certainty::Proven, "hairpin"));
+    }
+
+    #[test]
+    fn a_flight_reset_by_the_gateway_means_a_lost_mapping() {
+        let mut e = reset(greeted(), Side::Client, &[Doubt::Ttl(63, 62)]);
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.tcp.bytes.server = 1_400;
+        assert_eq!(found(&e), (Certainty::Inferred, "mapping_lost"));
+    }
+
+    #[test]
+    fn syn_acks_reset_by_another_host_mean_a_reused_port() {
+        let mut e = reset(syn(3), Side::Client, &[Doubt::Ttl(63, 62)]);
+        e.tcp.syn_ack = Some(seen(5, 2, 1));
+        assert_eq!(found(&e), (Certainty::Inferred, "port_reuse"));
+    }
+
+    #[test]
+    fn syn_acks_repeated_behind_the_acknowledgment_are_asymmetric() {
+        let mut e = greeted();
+        e.tcp.syn_acks = 3;
+        let at: Packets = [2, 6, 7].map(PacketNo).into_iter().collect();
+        e.tcp.syn_ack = Some(Seen { at, ..seen(5000, 2, 20) });
+        assert_eq!(found(&e), (Certainty::Suspected, "asymmetric"));
+        e.tcp.acked.server = Some(517);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+    }
+
+    #[test]
+    fn silence_after_a_pause_may_be_an_idle_timeout() {
+        let mut e = resent(greeted(), 4);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+        e.hello.as_mut().unwrap().when = e.started + Span::from_secs(360);
+        assert_eq!(found(&e), (Certainty::Suspected, "idle_timeout"));
+    }
+
+    #[test]
+    fn plain_silence_cannot_be_told_from_a_firewall() {
+        assert_eq!(judge(&syn(3)), Judgement::Blind(ONE_POINT));
+    }
+
+    #[test]
+    fn absent_where_a_peer_spoke_last() {
+        assert_eq!(judge(&alert(greeted(), Side::Server, 40)), Judgement::Absent);
+        let mut e = greeted();
+        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
 }

@@ -1,11 +1,420 @@
-//! To be written.
-use super::{Judgement, Reason};
-use crate::evidence::Evidence;
+//! The two sides share no way to speak: no version, suite, group, signature algorithm or
+//! application protocol in common, or one of them does not bear what the other says.
+//!
+//! # Symptoms
+//!
+//! One kind of client fails always and at once, others work: `unsupported protocol`, `wrong version
+//! number`, `tlsv1 alert protocol version`, `no shared cipher`, `handshake failure`, `no application
+//! protocol`, `dh key too small`, `ERR_SSL_VERSION_OR_CIPHER_MISMATCH`. It begins at an upgrade.
+//!
+//! # On the wire
+//!
+//! - Server alert 70 after the ClientHello, or client alert 70 after the ServerHello: `version`.
+//! - Server alert 40 or 71 directly after the ClientHello: `cipher_suite`; a server without any
+//!   certificate says 40 as well (see storage_permission). 47 or 40 after a HelloRetryRequest: `group`.
+//! - Alerts with one reading: 120 `alpn`, 86 `fallback_scsv`, 121 `ech_rejected`.
+//! - Client alert 40, 47 or 71 after a Diffie-Hellman prime below 1024 bits: `weak_parameters`.
+//! - The answer to the ClientHello is no TLS at all: `plain_text_peer`.
+//! - A hello larger than one segment meets a close, smaller ones pass: `hello_intolerance`.
+//! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server closes on: `gm_only`.
+//!
+//! A 40 after the client's key exchange or a CertificateRequest is about certificates, not this.
+//!
+//! # Remedy
+//!
+//! Compare the offer in the event with what the server is configured to take, and upgrade the older
+//! side. Lowering the newer one is a stopgap.
+//!
+//! # References
+//!
+//! - RFC 9846 sections 4.1 and 6.2 (TLS 1.3 and its alerts), RFC 5246 (TLS 1.2), RFC 8996 (TLS 1.0
+//!   and 1.1 are deprecated), RFC 9325 (what to offer).
+//! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
+//! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
+
+use super::{Certainty, Finding, Judgement, Party, Reason};
+use crate::base::{Packets, Side};
+use crate::evidence::{Chain, Ending, Evidence, Stage};
+use crate::tls::codes::{Version, is_grease};
+use crate::tls::hello::ClientHello;
 
 /// The reasons.
-pub const REASONS: &[Reason] = &[];
+pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "version",
+        remedy: "Client and server share no TLS version. Upgrade the side that stays below TLS 1.2, or enable TLS 1.2 on the one that wants 1.3 alone.",
+        steps: &[
+            "See which versions the server takes: openssl s_client -connect HOST:443 -tls1_2, then -tls1_3.",
+            "Compare with the offer in the event.",
+            "Upgrade the older library; enable TLS 1.2 and 1.3 on the server.",
+        ],
+    },
+    Reason {
+        word: "cipher_suite",
+        remedy: "No cipher suite of the offer suits the server and its certificate's key. Enable a modern ECDHE suite on both sides.",
+        steps: &[
+            "List what the server takes: nmap --script ssl-enum-ciphers -p 443 HOST.",
+            "Check that suites fit the key: ECDSA suites need an ECDSA certificate, RSA suites an RSA one.",
+            "Enable ECDHE with AES-GCM or ChaCha20 on the side that lacks it.",
+            "If the offer is ordinary, check that the server has a certificate loaded.",
+        ],
+    },
+    Reason {
+        word: "group",
+        remedy: "The sides share no key-exchange group. Enable X25519 and P-256 on both.",
+        steps: &[
+            "Compare supported_groups of the ClientHello with the server's list (ssl_ecdh_curve, Groups).",
+            "Enable X25519 and P-256.",
+        ],
+    },
+    Reason {
+        word: "signature_algorithm",
+        remedy: "The server's key cannot sign with any algorithm that the client offers. Use a key that the client accepts, or let the client offer more.",
+        steps: &[
+            "Compare signature_algorithms of the ClientHello with the certificate's key.",
+            "Serve an RSA certificate beside the ECDSA one for old clients.",
+        ],
+    },
+    Reason {
+        word: "alpn",
+        remedy: "The client demands an application protocol that the server does not speak. Enable it, or let the client offer another.",
+        steps: &[
+            "Compare the offer with openssl s_client -alpn h2,http/1.1.",
+            "Enable the protocol on the server (e.g. http2 on), or correct the client's list.",
+        ],
+    },
+    Reason {
+        word: "fallback_scsv",
+        remedy: "The client fell back to an older version after a first failure, and the server, which can do better, refused. Find why the first attempt failed.",
+        steps: &[
+            "Look at the same client's attempt right before this one.",
+            "Mend what broke it; the refusal itself is right.",
+        ],
+    },
+    Reason {
+        word: "weak_parameters",
+        remedy: "The client refuses the server's key exchange as too weak. Use ECDHE, or a Diffie-Hellman prime of at least 2048 bits.",
+        steps: &[
+            "Disable export suites and DHE, or set a 2048-bit group (ssl_dhparam with ffdhe2048).",
+            "Enable ECDHE on old servers.",
+        ],
+    },
+    Reason {
+        word: "plain_text_peer",
+        remedy: "The port does not speak TLS from the first byte. Use the right port, or upgrade by STARTTLS.",
+        steps: &[
+            "Read the peer's first bytes in the event: they name the protocol.",
+            "Use the TLS port, or the client's STARTTLS option.",
+            "On the server, add ssl to the listen directive.",
+        ],
+    },
+    Reason {
+        word: "hello_intolerance",
+        remedy: "The server, or a box before it, does not bear a ClientHello that takes more than one segment. Upgrade it; until then offer less.",
+        steps: &[
+            "Try a small hello: curl --curves X25519 against the post-quantum default.",
+            "Upgrade the server or load balancer.",
+            "As a stopgap, disable X25519MLKEM768 on the clients concerned.",
+        ],
+    },
+    Reason {
+        word: "ech_rejected",
+        remedy: "The server could not decrypt the encrypted ClientHello, and the client stopped as it must. The published ECH keys are old or wrong.",
+        steps: &[
+            "Compare the HTTPS record's ech parameter with the server's current keys.",
+            "Keep old ECH keys for at least the record's TTL.",
+        ],
+    },
+    Reason {
+        word: "gm_only",
+        remedy: "The client speaks TLCP with national algorithms alone, and the server does not. Give the server a TLCP stack, or the client TLS suites.",
+        steps: &[
+            "Enable NTLS with SM2 sign and encryption certificates (Tongsuo, GmSSL).",
+            "Or let the client offer TLS 1.2 or 1.3 as well.",
+        ],
+    },
+];
+
+/// What one Ethernet segment holds of a ClientHello.
+const SEGMENT: u64 = 1_460;
 
 /// Judges.
-pub fn judge(_evidence: &Evidence) -> Judgement {
-    Judgement::Absent
+pub fn judge(e: &Evidence) -> Judgement {
+    if e.stage == Stage::Dns {
+        return Judgement::Absent;
+    }
+    let Some(hello) = &e.hello else {
+        return match e.fatal_alert() {
+            Some((_, alert, _)) if matches!(alert.description.0, 40 | 70 | 71 | 86 | 120) => {
+                Judgement::Blind("the ClientHello is not in the capture")
+            }
+            _ => Judgement::Absent,
+        };
+    };
+    let found = match &e.ending.value {
+        Ending::Alert { from, alert } => by_alert(e, &hello.value, *from, alert.description.0, &e.ending.at),
+        Ending::PlainText { said } => Some(Finding::new(
+            Certainty::Proven,
+            "plain_text_peer",
+            Party::Server,
+            &e.ending.at,
+            format!("the peer answered the ClientHello with \"{said}\", which is no TLS"),
+        )),
+        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server } => closed(e, &hello.value),
+        Ending::Silence { .. } => intolerant(e),
+        _ => None,
+    };
+    match found {
+        Some(finding) => Judgement::Found(finding.and(&hello.at, offer(&hello.value))),
+        None => Judgement::Absent,
+    }
+}
+
+/// What an alert tells, by sender and step.
+fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packets) -> Option<Finding> {
+    let early = e.server_hello.is_none() && e.client_key_exchange.is_none();
+    let make = |certainty, reason, party, says: &str| Some(Finding::new(certainty, reason, party, at, says));
+    match (from, code) {
+        (Side::Server, 70) if early => {
+            let explains = highest(hello).is_some_and(|version| version < Version::TLS12) || only13(hello);
+            let certainty = if explains { Certainty::Proven } else { Certainty::Inferred };
+            let old = highest(hello).is_some_and(|version| version < Version::TLS12);
+            let party = if old { Party::Client } else { Party::Server };
+            make(certainty, "version", party, "the server refuses every version offered")
+        }
+        (Side::Client, 70) if e.server_hello.is_some() => {
+            let chosen = e.version()?;
+            let certainty = if chosen < Version::TLS12 { Certainty::Proven } else { Certainty::Inferred };
+            make(
+                certainty,
+                "version",
+                Party::Server,
+                &format!("the client refuses {chosen}, which the server chose"),
+            )
+        }
+        (Side::Server, 71) if early => make(
+            Certainty::Proven,
+            "cipher_suite",
+            Party::Client,
+            "the server finds the offered suites too weak",
+        ),
+        (Side::Server, 120) => make(
+            Certainty::Proven,
+            "alpn",
+            Party::Server,
+            "the server speaks no application protocol of the offer",
+        ),
+        (Side::Server, 86) => make(
+            Certainty::Proven,
+            "fallback_scsv",
+            Party::Client,
+            "the client fell back although the server can do better",
+        ),
+        (Side::Client, 121) => make(
+            Certainty::Proven,
+            "ech_rejected",
+            Party::Server,
+            "the server could not decrypt the encrypted hello",
+        ),
+        (Side::Server, 40 | 47 | 109) if early && e.retry.is_some() => make(
+            Certainty::Suspected,
+            "group",
+            Party::Client,
+            "the second hello did not satisfy the server's wish for a group",
+        ),
+        (Side::Server, 40) if early => {
+            let says = "the server finds nothing in the offer that it can use";
+            if ordinary(hello) && e.around.server_completes.is_none() {
+                make(Certainty::Suspected, "cipher_suite", Party::Server, says)
+            } else {
+                make(Certainty::Inferred, "cipher_suite", Party::Client, says)
+            }
+        }
+        (Side::Server, 47 | 109) if early => {
+            let says = "the server objects to the ClientHello's form";
+            let reason =
+                if hello.key_shares.is_empty() && only13(hello) { "group" } else { "hello_intolerance" };
+            make(Certainty::Suspected, reason, Party::Server, says)
+        }
+        (Side::Client, 40 | 47 | 71) => {
+            let exchange = e.key_exchange.as_ref()?;
+            let bits = exchange.value.dh_bits.filter(|&bits| bits < 1024)?;
+            let says = format!("the server offers a Diffie-Hellman prime of {bits} bits");
+            make(Certainty::Inferred, "weak_parameters", Party::Server, "the client refuses the key exchange")
+                .map(|finding| finding.and(&exchange.at, says))
+        }
+        _ => None,
+    }
+}
+
+/// The server closed without a word of TLS.
+fn closed(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
+    if e.server_hello.is_some() || e.retry.is_some() || !matches!(e.chain, Chain::Unsent) {
+        return None;
+    }
+    if gm_only(hello) {
+        let says = "the server closed on a TLCP hello without an answer";
+        return Some(Finding::new(Certainty::Inferred, "gm_only", Party::Server, &e.ending.at, says));
+    }
+    intolerant(e)
+}
+
+/// A hello of more than one segment, at a server that answers others.
+fn intolerant(e: &Evidence) -> Option<Finding> {
+    if e.stage > Stage::ClientHello
+        || e.retry.is_some()
+        || e.tcp.bytes.client <= SEGMENT
+        || e.prelude.is_some()
+    {
+        return None;
+    }
+    let other = e.around.sibling.as_ref().map(|seen| &seen.at);
+    let other = other.or(e.around.server_completes.as_ref().map(|seen| &seen.at))?;
+    // Bytes that never arrived are the path's doing.
+    if e.tcp.acked.server.unwrap_or(0) < e.tcp.bytes.client {
+        return None;
+    }
+    let says = format!("a ClientHello of {} bytes met no answer of TLS", e.tcp.bytes.client);
+    Some(
+        Finding::new(Certainty::Suspected, "hello_intolerance", Party::Server, &e.ending.at, says)
+            .and(other, "the same server completes other handshakes"),
+    )
+}
+
+/// The highest version offered.
+fn highest(hello: &ClientHello) -> Option<Version> {
+    let listed = hello.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
+    // Drafts of TLS 1.3 count as 1.3.
+    let listed = listed.map(|version| if version.is_tls13() { Version::TLS13 } else { version });
+    listed.max().or_else(|| (hello.legacy_version >= Version::SSL2).then_some(hello.legacy_version))
+}
+
+/// Only TLS 1.3 is offered.
+fn only13(hello: &ClientHello) -> bool {
+    let mut real = hello.supported_versions.iter().filter(|version| !is_grease(version.0)).peekable();
+    real.peek().is_some() && real.all(|version| version.is_tls13())
+}
+
+/// TLCP, or nothing but its suites.
+fn gm_only(hello: &ClientHello) -> bool {
+    let mut suites = hello.ciphers.iter().filter(|suite| !suite.is_signal()).peekable();
+    hello.legacy_version == Version::TLCP || (suites.peek().is_some() && suites.all(|suite| suite.is_tlcp()))
+}
+
+/// An offer that any server of today can take: enough strong suites, TLS 1.2 or newer.
+fn ordinary(hello: &ClientHello) -> bool {
+    let strong = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
+    strong >= 5 && !gm_only(hello) && highest(hello).is_some_and(|version| version >= Version::TLS12)
+}
+
+/// The offer in words.
+fn offer(hello: &ClientHello) -> String {
+    let suites = hello.ciphers.iter().filter(|suite| !suite.is_signal()).count();
+    let version = highest(hello).unwrap_or(hello.legacy_version);
+    let protocols = if hello.alpn.is_empty() {
+        "none".to_owned()
+    } else {
+        hello.alpn.iter().take(4).cloned().collect::<Vec<_>>().join(" ")
+    };
+    format!("the client offers up to {version}, {suites} suites, application protocols: {protocols}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{alert, answered, bare, ends, greeted, reset, seen};
+    use crate::tls::codes::CipherSuite;
+    use crate::tls::message::ServerKeyExchange;
+
+    fn found(e: &Evidence) -> (Certainty, &'static str) {
+        match judge(e) {
+            Judgement::Found(finding) => (finding.certainty, finding.reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_version_alert_is_proof_where_the_offer_explains_it() {
+        let mut e = alert(greeted(), Side::Server, 70);
+        assert_eq!(found(&e), (Certainty::Inferred, "version"));
+        e.hello.as_mut().unwrap().value.supported_versions = vec![Version(0x2a2a), Version::TLS13];
+        assert_eq!(found(&e), (Certainty::Proven, "version"));
+        let hello = &mut e.hello.as_mut().unwrap().value;
+        hello.supported_versions.clear();
+        hello.legacy_version = Version::TLS10;
+        assert_eq!(found(&e), (Certainty::Proven, "version"));
+    }
+
+    #[test]
+    fn a_client_that_refuses_an_old_version() {
+        assert_eq!(found(&alert(answered(Version::TLS10), Side::Client, 70)), (Certainty::Proven, "version"));
+    }
+
+    #[test]
+    fn a_handshake_failure_is_read_by_the_offer() {
+        let mut e = alert(greeted(), Side::Server, 40);
+        assert_eq!(found(&e), (Certainty::Suspected, "cipher_suite"));
+        e.hello.as_mut().unwrap().value.ciphers = vec![CipherSuite(5)];
+        assert_eq!(found(&e), (Certainty::Inferred, "cipher_suite"));
+    }
+
+    #[test]
+    fn alerts_with_one_reading() {
+        for (from, code, reason) in [
+            (Side::Server, 71, "cipher_suite"),
+            (Side::Server, 120, "alpn"),
+            (Side::Server, 86, "fallback_scsv"),
+            (Side::Client, 121, "ech_rejected"),
+        ] {
+            assert_eq!(found(&alert(greeted(), from, code)), (Certainty::Proven, reason));
+        }
+    }
+
+    #[test]
+    fn a_handshake_failure_behind_the_key_exchange_is_not_this() {
+        let mut e = alert(answered(Version::TLS12), Side::Server, 40);
+        e.client_key_exchange = Some(seen((), 8, 50));
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_small_prime_refused() {
+        let mut e = alert(answered(Version::TLS12), Side::Client, 40);
+        assert_eq!(judge(&e), Judgement::Absent);
+        let exchange = ServerKeyExchange { dh_bits: Some(768), ..ServerKeyExchange::default() };
+        e.key_exchange = Some(seen(exchange, 6, 41));
+        assert_eq!(found(&e), (Certainty::Inferred, "weak_parameters"));
+    }
+
+    #[test]
+    fn a_peer_that_speaks_plain_text() {
+        let mut e = greeted();
+        ends(&mut e, Ending::PlainText { said: "HTTP/1.1 400 Bad Request".to_owned() }, 5, 41);
+        assert_eq!(found(&e), (Certainty::Proven, "plain_text_peer"));
+    }
+
+    #[test]
+    fn a_close_on_a_tlcp_hello() {
+        let mut e = greeted();
+        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.hello.as_mut().unwrap().value.legacy_version = Version::TLCP;
+        assert_eq!(found(&e), (Certainty::Inferred, "gm_only"));
+    }
+
+    #[test]
+    fn a_large_hello_reset_by_a_server_that_serves_others() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.tcp.bytes.client = 1_750;
+        e.tcp.acked.server = Some(1_750);
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(found(&e), (Certainty::Suspected, "hello_intolerance"));
+    }
+
+    #[test]
+    fn absent_where_a_certificate_was_rejected_and_blind_without_the_hello() {
+        assert_eq!(judge(&alert(answered(Version::TLS12), Side::Client, 45)), Judgement::Absent);
+        assert!(matches!(judge(&alert(bare(), Side::Server, 40)), Judgement::Blind(_)));
+    }
 }

@@ -1,11 +1,302 @@
-//! To be written.
-use super::{Judgement, Reason};
-use crate::evidence::Evidence;
+//! The server could not load its own key or certificate: a file that is absent, unreadable or
+//! misnamed, often after a renewal.
+//!
+//! # Symptoms
+//!
+//! Every client fails at once, from one moment on, and mostly right after a deployment or a renewal:
+//! `tlsv1 alert internal error`, `sslv3 alert handshake failure` with every client,
+//! `connection refused`, or a certificate for `localhost`. The server's log has the true word:
+//! `cannot load certificate key … Permission denied`, `no shared cipher`, `BIO_new_file … failed`.
+//!
+//! # On the wire
+//!
+//! - Alert 80 in clear one round trip after the ClientHello, before any certificate: nginx that
+//!   loads a certificate by variable and cannot read it: `internal_error_before_certificate`.
+//! - Alert 40 (70 to a client of TLS 1.3 only) to an ordinary offer, each time and to everybody:
+//!   a server that runs without any certificate: `no_certificate_loaded`.
+//! - A RST to the SYN: the service did not start at all: `listener_gone`. A closed port looks the
+//!   same whatever the reason.
+//! - A self-signed certificate for `localhost` or the machine's own name: the fallback that is used
+//!   when the real one cannot be loaded: `snakeoil_certificate`.
+//!
+//! The file system is not on the wire: no reading here is more than `inferred`.
+//!
+//! # Remedy
+//!
+//! Read the server's log of that moment. Let the server's account read key and chain and every
+//! directory above them, and have the renewal test the configuration before it reloads.
+//!
+//! # References
+//!
+//! - RFC 9846 section 6.2: internal_error (80), handshake_failure (40).
+//! - nginx: `ssl_certificate` (variables load per handshake, as the worker's user).
+//! - OpenSSL: `SSL_CTX_use_PrivateKey_file`, `SSL_R_NO_SHARED_CIPHER` without a certificate.
+//! - systemd.exec: `LoadCredential=`, a way to hand keys to services without wide permissions.
+
+use super::{Certainty, Finding, Judgement, Party, Reason};
+use crate::base::Side;
+use crate::evidence::{Chain, Evidence, Stage};
+use crate::tls::cert::Certificate;
+use crate::tls::chain::Fault;
+use crate::tls::codes::Version;
 
 /// The reasons.
-pub const REASONS: &[Reason] = &[];
+pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "internal_error_before_certificate",
+        remedy: "The server failed inside before it could show a certificate; most often its key or certificate file cannot be read at that moment.",
+        steps: &[
+            "Read the server's error log at the time of the cited alert.",
+            "Try as the server's account: sudo -u www-data openssl pkey -in KEY -noout.",
+            "Give that account read access to the file and search access to every directory above it (namei -l KEY).",
+            "Reload and try with openssl s_client -connect HOST:443 -servername NAME.",
+        ],
+    },
+    Reason {
+        word: "no_certificate_loaded",
+        remedy: "The server refuses every ordinary offer as one without a certificate does. Check that it has loaded a key and a chain for this name.",
+        steps: &[
+            "Look for a load error at the server's last start.",
+            "Check the configured paths, and that key and certificate belong together (compare openssl pkey -pubout with openssl x509 -pubkey).",
+            "If a certificate is loaded, compare the server's suites and groups with the offer: then it is protocol_version.",
+        ],
+    },
+    Reason {
+        word: "snakeoil_certificate",
+        remedy: "The server shows the self-signed certificate of its installation instead of the one for the name: the real one is not configured or was not loaded.",
+        steps: &[
+            "Find the virtual host that answers for the name, and its certificate path.",
+            "Look for a load error that made the server fall back.",
+            "Install the right chain, reload, and remove the default certificate.",
+        ],
+    },
+    Reason {
+        word: "listener_gone",
+        remedy: "Nobody listens on the port: a server that cannot read its key often does not start. Look at the service before the network.",
+        steps: &[
+            "systemctl status SERVICE and journalctl -u SERVICE: did it fail at start?",
+            "Test the configuration: nginx -t, apachectl configtest, haproxy -c -f FILE.",
+            "Mend permissions or paths, start it, and have the renewal hook run the test first.",
+        ],
+    },
+];
+
+/// Common names of the certificates that installers make.
+const INSTALLED: [&str; 7] = [
+    "localhost",
+    "snakeoil",
+    "example.com",
+    "default",
+    "self-signed",
+    "kubernetes ingress controller",
+    "traefik",
+];
 
 /// Judges.
-pub fn judge(_evidence: &Evidence) -> Judgement {
-    Judgement::Absent
+pub fn judge(e: &Evidence) -> Judgement {
+    if e.stage == Stage::Dns || e.client_key_exchange.is_some() {
+        return Judgement::Absent;
+    }
+    if let Chain::Clear(_) = e.chain {
+        return snakeoil(e).map_or(Judgement::Absent, Judgement::Found);
+    }
+    if e.stage > Stage::ServerHello {
+        return Judgement::Absent;
+    }
+    if e.stage == Stage::Tcp {
+        return gone(e).map_or(Judgement::Absent, Judgement::Found);
+    }
+    let Some((Side::Server, alert, at)) = e.fatal_alert() else { return Judgement::Absent };
+    match alert.description.0 {
+        80 => Judgement::Found(Finding::new(
+            Certainty::Inferred,
+            "internal_error_before_certificate",
+            Party::Server,
+            at,
+            "the server failed inside before it showed a certificate",
+        )),
+        // A HelloRetryRequest or ServerHello chose suite and group: something else was amiss.
+        40 | 70 if e.server_hello.is_none() && e.retry.is_none() => refused(e, alert.description.0, at),
+        _ => Judgement::Absent,
+    }
+}
+
+/// 40 or 70 to an offer that every server can take.
+fn refused(e: &Evidence, code: u8, at: &crate::base::Packets) -> Judgement {
+    let Some(hello) = &e.hello else { return Judgement::Absent };
+    // A server without a certificate says 70 only to those who offer nothing but TLS 1.3.
+    let only13 = !hello.value.supported_versions.contains(&Version::TLS12);
+    if e.around.server_completes.is_some() || !ordinary(e) || (code == 70 && !only13) {
+        return Judgement::Absent;
+    }
+    if e.around.repeats == 0 {
+        return Judgement::Blind(
+            "one refusal cannot tell a server without a certificate from one that shares no suite",
+        );
+    }
+    Judgement::Found(
+        Finding::new(
+            Certainty::Suspected,
+            "no_certificate_loaded",
+            Party::Server,
+            at,
+            format!(
+                "the server refused the offer, {} times before, and completes with nobody",
+                e.around.repeats
+            ),
+        )
+        .and(&hello.at, "an ordinary modern offer"),
+    )
+}
+
+/// Suites, versions and groups of a client of today.
+fn ordinary(e: &Evidence) -> bool {
+    e.hello.as_ref().is_some_and(|hello| {
+        let hello = &hello.value;
+        let usable = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
+        let only13 = !hello.supported_versions.is_empty()
+            && hello
+                .supported_versions
+                .iter()
+                .all(|version| version.is_tls13() || crate::tls::codes::is_grease(version.0));
+        let modern = hello.supported_versions.iter().any(|version| *version >= Version::TLS12)
+            || (hello.supported_versions.is_empty() && hello.legacy_version == Version::TLS12);
+        modern
+            && (usable >= 5 || (only13 && usable >= 2))
+            && (hello.groups.len() >= 2 || hello.groups.is_empty())
+    })
+}
+
+/// The port is closed.
+fn gone(e: &Evidence) -> Option<Finding> {
+    let syn = e.tcp.syn.as_ref()?;
+    let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server)?;
+    if e.tcp.syn_ack.is_some() || !reset.value.doubts.is_empty() {
+        return None;
+    }
+    Some(
+        Finding::new(
+            Certainty::Suspected,
+            "listener_gone",
+            Party::Server,
+            &reset.at,
+            format!("{} refused the connection: nobody listens", e.server),
+        )
+        .and(&syn.at, "the SYN that was refused"),
+    )
+}
+
+/// The certificate of an installation, rejected.
+fn snakeoil(e: &Evidence) -> Option<Finding> {
+    let chain = e.chain.clear()?;
+    let [leaf, ..] = chain.value.as_slice() else { return None };
+    let (Side::Client, alert, at) = e.fatal_alert()? else { return None };
+    if !matches!(alert.description.0, 42 | 46 | 48) {
+        return None;
+    }
+    let sni = e.sni()?;
+    let alone = e.defects.iter().any(|defect| defect.fault == Fault::SelfSigned) || leaf.is_self_issued();
+    if !alone || !installed(leaf, sni) {
+        return None;
+    }
+    let says = format!("the server shows the self-signed certificate of {} for {sni}", leaf.subject);
+    Some(
+        Finding::new(Certainty::Suspected, "snakeoil_certificate", Party::Server, &chain.at, says)
+            .and(at, format!("the client rejects it with {}", alert.description)),
+    )
+}
+
+/// The leaf is one that an installer made: a stock name, or a bare host name without a domain.
+fn installed(leaf: &Certificate, sni: &str) -> bool {
+    let Some(name) = &leaf.common_name else { return false };
+    let name = name.to_ascii_lowercase();
+    if name == sni || sni.starts_with(&format!("{name}.")) && leaf.alt_names.is_none() {
+        return false;
+    }
+    INSTALLED
+        .iter()
+        .any(|stock| name == *stock || name.contains("snakeoil") || name.starts_with(&format!("{stock}.")))
+        || name.starts_with("kubernetes ingress")
+        || name.starts_with("traefik")
+        || (!name.contains('.') && !name.contains(' ') && !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Doubt;
+    use crate::evidence::fixture::{alert, answered, certificate, greeted, reset, seen, shown, syn};
+
+    fn found(e: &Evidence) -> (Certainty, &'static str) {
+        match judge(e) {
+            Judgement::Found(finding) => (finding.certainty, finding.reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_internal_error_before_the_certificate() {
+        let e = alert(greeted(), Side::Server, 80);
+        assert_eq!(found(&e), (Certainty::Inferred, "internal_error_before_certificate"));
+    }
+
+    #[test]
+    fn an_internal_error_behind_the_certificate_is_something_else() {
+        let e = shown(answered(Version::TLS12), certificate("a.test", &["a.test"]), &[]);
+        assert_eq!(judge(&alert(e, Side::Server, 80)), Judgement::Absent);
+    }
+
+    #[test]
+    fn an_ordinary_offer_refused_again_and_again() {
+        let mut e = alert(greeted(), Side::Server, 40);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+        e.around.repeats = 2;
+        assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
+    }
+
+    #[test]
+    fn absent_where_the_server_serves_others() {
+        let mut e = alert(greeted(), Side::Server, 40);
+        e.around.repeats = 2;
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn absent_where_the_offer_is_poor() {
+        let mut e = alert(greeted(), Side::Server, 40);
+        e.around.repeats = 2;
+        e.hello.as_mut().unwrap().value.ciphers.truncate(1);
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_version_alert_to_a_client_of_both_versions_is_not_this() {
+        let mut e = alert(greeted(), Side::Server, 70);
+        e.around.repeats = 2;
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.hello.as_mut().unwrap().value.supported_versions = vec![Version::TLS13];
+        assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
+    }
+
+    #[test]
+    fn a_refused_syn_may_be_a_service_that_did_not_start() {
+        assert_eq!(found(&reset(syn(1), Side::Server, &[])), (Certainty::Suspected, "listener_gone"));
+        assert_eq!(judge(&reset(syn(1), Side::Server, &[Doubt::LinkAddress])), Judgement::Absent);
+    }
+
+    #[test]
+    fn an_installers_certificate_rejected() {
+        let e =
+            shown(answered(Version::TLS12), certificate("localhost", &["localhost"]), &[Fault::SelfSigned]);
+        assert_eq!(judge(&e), Judgement::Absent);
+        assert_eq!(found(&alert(e, Side::Client, 48)), (Certainty::Suspected, "snakeoil_certificate"));
+    }
+
+    #[test]
+    fn a_self_signed_certificate_of_the_name_is_meant() {
+        let leaf = certificate("www.example.com", &["www.example.com"]);
+        let e = shown(answered(Version::TLS12), leaf, &[Fault::SelfSigned]);
+        assert_eq!(judge(&alert(e, Side::Client, 48)), Judgement::Absent);
+    }
 }

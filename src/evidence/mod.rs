@@ -7,6 +7,8 @@
 pub mod around;
 pub mod attempt;
 pub mod exchange;
+#[cfg(test)]
+pub mod fixture;
 pub mod outcome;
 mod prelude;
 

@@ -1,0 +1,245 @@
+//! Builds evidence for the causes' tests: an attempt of a TLS 1.2 and 1.3 client with a round trip
+//! of 20 ms, cut off wherever a test wants it.
+
+use super::{AlertFrom, Around, Chain, Doubt, Ending, Evidence, Outcome, Reset, Sealing, Stage, TcpFacts};
+use crate::aside::dns::DnsAnswer;
+use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::decode::{Hop, IcmpError};
+use crate::tls::cert::{AltNames, Certificate, PublicKey};
+use crate::tls::chain::{Defect, Fault};
+use crate::tls::codes::{AlertDescription, AlertLevel, CipherSuite, Group, Version};
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message::Alert;
+use std::sync::Arc;
+
+/// The attempt's client, in private space.
+pub const CLIENT: Endpoint = Endpoint { addr: Addr::v4([10, 0, 0, 7]), port: 50_000 };
+/// The attempt's server.
+pub const SERVER: Endpoint = Endpoint { addr: Addr::v4([203, 0, 113, 5]), port: 443 };
+/// When the attempt begins.
+pub const START: Stamp = Stamp::from_secs(1_795_000_000);
+
+/// A fact of packet `no`, `millis` after the start.
+pub fn seen<T>(value: T, no: u64, millis: i64) -> Seen<T> {
+    Seen::new(value, PacketNo(no), START + Span::from_millis(millis))
+}
+
+/// A failed attempt without a packet but the first.
+pub fn bare() -> Evidence {
+    Evidence {
+        client: CLIENT,
+        server: SERVER,
+        first: PacketNo(1),
+        last: PacketNo(1),
+        started: START,
+        ended: START,
+        prelude: None,
+        outcome: Outcome::Failed,
+        stage: Stage::Tcp,
+        ending: seen(Ending::CaptureEnded, 1, 0),
+        tcp: TcpFacts::default(),
+        hello: None,
+        retry: None,
+        server_hello: None,
+        chain: Chain::Unsent,
+        staple: None,
+        key_exchange: None,
+        key_exchange_verdict: None,
+        certificate_request: None,
+        server_hello_done: None,
+        client_chain: Chain::Unsent,
+        client_key_exchange: None,
+        certificate_verify: None,
+        alerts: Vec::new(),
+        sealing: Sealing::default(),
+        unfinished: None,
+        defects: Vec::new(),
+        client_defects: Vec::new(),
+        around: Around::default(),
+        lost: Lost::default(),
+    }
+}
+
+/// SYN sent `syns` times, no answer yet.
+pub fn syn(syns: u32) -> Evidence {
+    let mut e = bare();
+    e.tcp.syn = Some(Seen { value: 1000, at: (1..=u64::from(syns)).map(PacketNo).collect(), when: START });
+    e.tcp.syns = syns;
+    e.tcp.syn_rich = true;
+    e.tcp.last_syn = Some(START + Span::from_secs(i64::from(syns) - 1));
+    e.tcp.packets.client = syns;
+    ends(&mut e, Ending::Silence { lasted: Span::from_secs(60) }, u64::from(syns), 60_000);
+    e
+}
+
+/// Connected in 20 ms.
+pub fn connected() -> Evidence {
+    let mut e = syn(1);
+    e.tcp.syn_ack = Some(seen(5000, 2, 20));
+    e.tcp.syn_acks = 1;
+    e.tcp.rtt = Some(Span::from_millis(20));
+    e.tcp.established = Some(seen((), 3, 20));
+    e.tcp.packets = PerSide { client: 2, server: 1 };
+    e.tcp.ttl = PerSide { client: Some((64, 64)), server: Some((55, 55)) };
+    e
+}
+
+/// An ordinary hello for `www.example.com` of 517 bytes, sent at 21 ms in packet 4.
+pub fn greeted() -> Evidence {
+    let mut e = connected();
+    e.hello = Some(seen(hello(), 4, 21));
+    e.stage = Stage::ClientHello;
+    e.tcp.packets.client = 3;
+    e.tcp.bytes.client = 517;
+    e.tcp.largest.client = 517;
+    ends(&mut e, Ending::Silence { lasted: Span::from_secs(60) }, 4, 60_000);
+    e
+}
+
+/// The hello answered by a TLS 1.2 ServerHello in packet 5.
+pub fn answered(version: Version) -> Evidence {
+    let mut e = greeted();
+    let cipher = CipherSuite(if version.is_tls13() { 0x1301 } else { 0xc02f });
+    e.server_hello = Some(seen(ServerHello { version, cipher, ..ServerHello::default() }, 5, 41));
+    e.stage = Stage::ServerHello;
+    e.tcp.packets.server = 2;
+    e.tcp.bytes.server = 100;
+    e.tcp.acked.server = Some(517);
+    e
+}
+
+/// What a browser offers.
+pub fn hello() -> ClientHello {
+    ClientHello {
+        record_version: Version::TLS10,
+        legacy_version: Version::TLS12,
+        ciphers: [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0x009c]
+            .map(CipherSuite)
+            .to_vec(),
+        sni: Some("www.example.com".to_owned()),
+        alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+        supported_versions: vec![Version::TLS13, Version::TLS12],
+        groups: [29, 23, 24].map(Group).to_vec(),
+        key_shares: vec![Group(29)],
+        ..ClientHello::default()
+    }
+}
+
+/// Ends it so, in packet `no`.
+pub fn ends(e: &mut Evidence, ending: Ending, no: u64, millis: i64) {
+    e.ending = seen(ending, no, millis);
+    e.last = PacketNo(no).max(e.last);
+    e.ended = e.ended.max(e.ending.when);
+}
+
+/// Ends it with a fatal alert in packet 9.
+pub fn alert(mut e: Evidence, from: Side, code: u8) -> Evidence {
+    let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(code) };
+    e.alerts.push(seen(AlertFrom { from, alert }, 9, 62));
+    ends(&mut e, Ending::Alert { from, alert }, 9, 62);
+    e
+}
+
+/// Ends it with a reset in packet 9 that has these doubts.
+pub fn reset(mut e: Evidence, from: Side, doubts: &[Doubt]) -> Evidence {
+    let doubts = doubts.iter().map(|&doubt| seen(doubt, 9, 62)).collect();
+    e.tcp.resets.push(seen(Reset { from, ttl: 55, ip_id: Some(0), ack: false, doubts }, 9, 62));
+    ends(&mut e, Ending::Reset { from }, 9, 62);
+    e
+}
+
+/// An ICMP error from a router that quotes the SYN or what followed, in packet 8.
+pub fn icmp(mut e: Evidence, v6: bool, kind: u8, code: u8) -> Evidence {
+    let hop = Hop {
+        src: Addr::v4([10, 0, 0, 1]),
+        dst: CLIENT.addr,
+        ttl: 64,
+        ip_id: None,
+        dont_fragment: false,
+        link_src: None,
+    };
+    let error = IcmpError {
+        hop,
+        v6,
+        kind,
+        code,
+        mtu: None,
+        quoted_src: CLIENT,
+        quoted_dst: SERVER,
+        quoted_protocol: 6,
+        quoted_seq: None,
+    };
+    e.tcp.icmp.push(seen(error, 8, 30));
+    e
+}
+
+/// Bytes of the client sent again `times` times, in packets from 10.
+pub fn resent(mut e: Evidence, times: u32) -> Evidence {
+    let at: Packets = (10..10 + u64::from(times)).map(PacketNo).collect();
+    e.tcp.repeats.client = Some(Seen { value: times, at, when: START + Span::from_secs(5) });
+    e
+}
+
+/// A DNS answer for `www.example.com`, `secs` before the attempt, in packet 1.
+pub fn answer(addresses: &[[u8; 4]], ttl: u32, secs: i64) -> Seen<DnsAnswer> {
+    let addresses = addresses.iter().map(|&four| Addr::v4(four)).collect();
+    let value = DnsAnswer {
+        name: "www.example.com".to_owned(),
+        qtype: 1,
+        rcode: 0,
+        addresses,
+        ttl,
+        cnames: Vec::new(),
+    };
+    seen(value, 1, -1000 * secs)
+}
+
+/// A certificate with this common name and these alternative names; nothing in it verifies.
+pub fn certificate(common_name: &str, names: &[&str]) -> Arc<Certificate> {
+    let name = format!("CN={common_name}");
+    Arc::new(Certificate {
+        der: Arc::from(Vec::new()),
+        sha256: [0; 32],
+        serial: "01".to_owned(),
+        subject: name.clone(),
+        issuer: name.clone(),
+        subject_der: name.clone().into_bytes(),
+        issuer_der: name.into_bytes(),
+        not_before: START - Span::from_secs(86_400),
+        not_after: START + Span::from_secs(86_400),
+        common_name: Some(common_name.to_owned()),
+        alt_names: Some(AltNames {
+            dns: names.iter().map(|&name| name.to_owned()).collect(),
+            ..AltNames::default()
+        }),
+        key: PublicKey::default(),
+        signature_algorithm: "sha256WithRSAEncryption".to_owned(),
+        signature_algorithm_der: Vec::new(),
+        tbs: 0..0,
+        signature: Vec::new(),
+        version: 3,
+        basic_constraints: None,
+        key_usage: None,
+        extended_key_usage: None,
+        authority_key_id: None,
+        subject_key_id: None,
+        name_constraints: None,
+        unknown_critical: Vec::new(),
+        must_staple: false,
+        ocsp_urls: Vec::new(),
+        crl_urls: Vec::new(),
+        issuer_urls: Vec::new(),
+        scts: (0, None),
+        has_policies: false,
+        damage: None,
+    })
+}
+
+/// The server's certificate in clear in packet 6, with these defects.
+pub fn shown(mut e: Evidence, leaf: Arc<Certificate>, faults: &[Fault]) -> Evidence {
+    e.chain = Chain::Clear(seen(vec![leaf], 6, 41));
+    e.stage = Stage::Certificate;
+    e.defects =
+        faults.iter().map(|&fault| Defect { fault, cert: Some(0), says: format!("{fault:?}") }).collect();
+    e
+}
