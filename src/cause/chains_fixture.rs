@@ -102,7 +102,7 @@ impl Then for Evidence {
 
     fn client_shows(mut self, certificates: usize, faults: &[Fault]) -> Self {
         self.certificate_request = Some(seen(CertificateRequest::default(), 6));
-        let shown = vec![Arc::new(Certificate::parse(&[])); certificates];
+        let shown = (0..certificates).map(|_| Arc::new(Certificate::parse(&[]))).collect();
         self.client_chain = Chain::Clear(seen(shown, 7));
         self.client_key_exchange = Some(seen((), 7));
         self.client_defects = defects(faults);

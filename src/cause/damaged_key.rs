@@ -23,6 +23,7 @@
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
+use crate::tls::cert::KeyKind;
 use signal::Signal;
 
 /// The reasons.
@@ -89,7 +90,22 @@ fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
     };
     let shown = "the signature over ServerKeyExchange does not verify by the leaf's key";
     let place = &evidence.key_exchange.as_ref()?.at;
-    Some(Finding::new(certainty, "bad_handshake_signature", Party::Server, place, shown).and(at, says))
+    let reason = if is_of_another_kind(evidence) { "key_mismatch" } else { "bad_handshake_signature" };
+    Some(Finding::new(certainty, reason, Party::Server, place, shown).and(at, says))
+}
+
+/// The leaf's key is of another kind than the scheme that signed (RFC 9846 section 4.2.3).
+fn is_of_another_kind(evidence: &Evidence) -> bool {
+    let scheme = evidence.key_exchange.as_ref().and_then(|exchange| exchange.value.scheme);
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    let (Some(scheme), Some(leaf)) = (scheme, leaf) else { return false };
+    // SHA-1 to SHA-512 with RSA (1) or ECDSA (3); RSA-PSS is 0x0804 to 0x0806 and 0x0809 to 0x080b.
+    match (&leaf.key.kind, scheme.0 >> 8, scheme.0 & 0xff) {
+        (KeyKind::Rsa(_), 2..=6, algorithm) => algorithm == 3,
+        (KeyKind::Ec(_), 2..=6, algorithm) => algorithm == 1,
+        (KeyKind::Ec(_), 8, 4..=6 | 9..=11) => true,
+        _ => false,
+    }
 }
 
 /// Alert 51 that no visible signature explains.
