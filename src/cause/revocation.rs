@@ -22,7 +22,7 @@
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
 use crate::base::{Packets, Span};
 use crate::evidence::Evidence;
-use crate::tls::ocsp::{CertStatus, OcspResponse};
+use crate::tls::ocsp::{Outcome, Response, Status};
 use signal::Signal;
 
 /// The reasons.
@@ -148,22 +148,22 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
     None
 }
 
-fn fault(response: &OcspResponse, evidence: &Evidence) -> Option<(&'static str, &'static str)> {
-    match response.status {
-        0 => {}
-        3 => return Some(("try_later", "says tryLater")),
-        6 => return Some(("status_unknown", "says unauthorized")),
+fn fault(response: &Response, evidence: &Evidence) -> Option<(&'static str, &'static str)> {
+    match response.outcome {
+        Outcome::Successful => {}
+        Outcome::TryLater => return Some(("try_later", "says tryLater")),
+        Outcome::Unauthorized => return Some(("status_unknown", "says unauthorized")),
         _ => return Some(("responder_down", "is an error of the responder")),
     }
     let now = evidence.ending.when;
     response.answers.iter().find_map(|answer| match answer.status {
-        CertStatus::Revoked { .. } => Some(("revoked", "says revoked")),
-        CertStatus::Unknown => Some(("status_unknown", "says unknown")),
-        CertStatus::Good if answer.next_update.is_some_and(|next| next < now) => {
+        Status::Revoked { .. } => Some(("revoked", "says revoked")),
+        Status::Unknown => Some(("status_unknown", "says unknown")),
+        Status::Good if answer.next_update.is_some_and(|next| next < now) => {
             Some(("staple_stale", "has a nextUpdate before the capture"))
         }
-        CertStatus::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
-        CertStatus::Good => None,
+        Status::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
+        Status::Good => None,
     })
 }
 
@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn a_staple_that_says_try_later_is_likely_to_blame() {
         let mut evidence = attempt().alert(Side::Client, 46);
-        let later = OcspResponse { status: 3, produced_at: None, answers: Vec::new(), signed: None };
+        // OCSPResponse { tryLater } (RFC 6960 section 4.2.1).
+        let later = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
         evidence.staple = Some(seen(later, 6));
         assert_eq!(found(&evidence), Some(("try_later", Certainty::Inferred)));
     }

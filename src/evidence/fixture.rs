@@ -190,6 +190,7 @@ pub fn answer(addresses: &[[u8; 4]], ttl: u32, secs: i64) -> Seen<DnsAnswer> {
         addresses,
         ttl,
         cnames: Vec::new(),
+        ..DnsAnswer::default()
     };
     seen(value, 1, -1000 * secs)
 }
