@@ -204,6 +204,8 @@ fn lost(e: &Evidence) -> Option<Finding> {
     let forged = |reset: &&Seen<Reset>| {
         reset.value.from == Side::Client
             && reset.value.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::Ttl(..)))
+            // A client that goes on behind it was reached: then somebody forged it.
+            && reset.value.doubts.iter().all(|doubt| doubt.value != Doubt::SenderWentOn)
     };
     let reset = e.tcp.resets.iter().find(forged)?;
     // The server's flight found nobody: it was answered by the reset, or sent again.

@@ -176,8 +176,13 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
     let make = |certainty, reason, party, says: &str| Some(Finding::new(certainty, reason, party, at, says));
     match (from, code) {
         (Side::Server, 70) if early => {
-            let explains = highest(hello).is_some_and(|version| version < Version::TLS12) || only13(hello);
-            let certainty = if explains { Certainty::Proven } else { Certainty::Inferred };
+            // A server without any certificate, or with strict names, says 70 to an offer of TLS 1.3 alone.
+            let explains = highest(hello).is_some_and(|version| version < Version::TLS12);
+            let certainty = match (explains, only13(hello)) {
+                (true, _) => Certainty::Proven,
+                (_, false) => Certainty::Inferred,
+                (_, true) => Certainty::Suspected,
+            };
             let old = highest(hello).is_some_and(|version| version < Version::TLS12);
             let party = if old { Party::Client } else { Party::Server };
             make(certainty, "version", party, "the server refuses every version offered")
@@ -238,7 +243,7 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
         }
         (Side::Client, 40 | 47 | 71) => {
             let exchange = e.key_exchange.as_ref()?;
-            let bits = exchange.value.dh_bits.filter(|&bits| bits < 1024)?;
+            let bits = exchange.value.dh_bits.filter(|&bits| bits < 2048)?;
             let says = format!("the server offers a Diffie-Hellman prime of {bits} bits");
             make(Certainty::Inferred, "weak_parameters", Party::Server, "the client refuses the key exchange")
                 .map(|finding| finding.and(&exchange.at, says))

@@ -187,7 +187,7 @@ fn gone(e: &Evidence) -> Option<Finding> {
 }
 
 /// The certificate of an installation, rejected.
-fn snakeoil(e: &Evidence) -> Option<Finding> {
+pub fn snakeoil(e: &Evidence) -> Option<Finding> {
     let chain = e.chain.clear()?;
     let [leaf, ..] = chain.value.as_slice() else { return None };
     let (Side::Client, alert, at) = e.fatal_alert()? else { return None };
@@ -201,7 +201,7 @@ fn snakeoil(e: &Evidence) -> Option<Finding> {
     }
     let says = format!("the server shows the self-signed certificate of {} for {sni}", leaf.subject);
     Some(
-        Finding::new(Certainty::Suspected, "snakeoil_certificate", Party::Server, &chain.at, says)
+        Finding::new(Certainty::Inferred, "snakeoil_certificate", Party::Server, &chain.at, says)
             .and(at, format!("the client rejects it with {}", alert.description)),
     )
 }
@@ -290,7 +290,7 @@ mod tests {
         let e =
             shown(answered(Version::TLS12), certificate("localhost", &["localhost"]), &[Fault::SelfSigned]);
         assert_eq!(judge(&e), Judgement::Absent);
-        assert_eq!(found(&alert(e, Side::Client, 48)), (Certainty::Suspected, "snakeoil_certificate"));
+        assert_eq!(found(&alert(e, Side::Client, 48)), (Certainty::Inferred, "snakeoil_certificate"));
     }
 
     #[test]

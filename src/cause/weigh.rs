@@ -32,6 +32,11 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
         }
     }
     found.sort_by_key(|(_, finding)| Reverse(finding.certainty));
+    // An installer's certificate says more than that it is self-signed: the real one was never loaded.
+    if let Some(place) = found.iter().position(|(_, finding)| finding.reason == "snakeoil_certificate") {
+        let snakeoil = found.remove(place);
+        found.insert(0, snakeoil);
+    }
     let mut found = found.into_iter();
     diagnosis.primary = found.next();
     diagnosis.also = found.collect();

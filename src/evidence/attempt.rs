@@ -42,6 +42,8 @@ enum Reading {
     Tls(Box<Inbound>),
     /// Bytes that are no TLS; its first bytes are kept.
     Other,
+    /// The first bytes are missing: what comes behind them says nothing of the protocol unless it is TLS.
+    Beheaded,
 }
 
 /// One attempt to set up TLS while it runs.
@@ -477,8 +479,10 @@ impl Attempt {
             }
             Piece::Gap(bytes, no, now) => {
                 self.evidence.lost.gap_bytes += bytes;
-                if let Reading::Tls(inbound) = self.reading.of_mut(from) {
-                    inbound.gap(bytes, no, now, &mut |read| units.push(read));
+                match self.reading.of_mut(from) {
+                    Reading::Tls(inbound) => inbound.gap(bytes, no, now, &mut |read| units.push(read)),
+                    silent @ Reading::Silent => *silent = Reading::Beheaded,
+                    _ => {}
                 }
             }
         }
@@ -504,6 +508,9 @@ impl Attempt {
         if is_tls {
             *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
             return true;
+        }
+        if matches!(self.reading.of(from), Reading::Beheaded) {
+            return false;
         }
         if from == Side::Client {
             self.clear_segments += 1;

@@ -4,6 +4,7 @@ use super::{Ending, Evidence, Outcome};
 use crate::base::{Packets, Seen, Side, Span, Stamp};
 use crate::tls::chain::Fault;
 use crate::tls::codes::{AlertDescription, AlertLevel};
+use crate::tls::ocsp::Status;
 use crate::tls::sealed::looks_like_alert;
 
 /// What the attempt alone does not hold: the clock when it was closed, and what was said in clear.
@@ -70,7 +71,7 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     if !speaks_tls(e) {
         return if e.tcp.bytes.client == 0 && e.tcp.bytes.server == 0 {
             tcp_only(e, look)
-        } else if e.alerts.is_empty() && look.tls_port {
+        } else if e.alerts.is_empty() && look.tls_port && !(look.client_said.is_empty() && look.server_said.is_empty()) {
             (Outcome::NotTls, closing(e, look))
         } else {
             (Outcome::Incomplete, closing(e, look))
@@ -80,21 +81,6 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
         return (success(e), Seen::new(Ending::WentOn, e.last, e.ended));
     }
     let first_close = first_close(e);
-    if let Some(ending) = alert(e, first_close.as_ref()) {
-        return ending;
-    }
-    if e.tcp.packets.client == 0 {
-        return (Outcome::Incomplete, closing(e, look));
-    }
-    if e.tcp.packets.server == 0 {
-        return client_only(e, look);
-    }
-    if finished(e) {
-        return after_finished(e, first_close, look);
-    }
-    if let Some(ending) = client_sealed_alert(e) {
-        return (Outcome::Failed, ending);
-    }
     if plain_text(e, look) {
         let said = look
             .server_said
@@ -103,6 +89,31 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
             .map(|&byte| if (0x20..0x7f).contains(&byte) { char::from(byte) } else { '.' })
             .collect();
         return (Outcome::Failed, Seen::new(Ending::PlainText { said }, e.last, e.ended));
+    }
+    if let Some(ending) = alert(e, first_close.as_ref()) {
+        return ending;
+    }
+    // Begun in the middle: what came before may explain everything.
+    let begun_in_the_middle = e.hello.is_none() && e.tcp.syn.is_none();
+    if e.tcp.packets.client == 0 || begun_in_the_middle {
+        return (Outcome::Incomplete, closing(e, look));
+    }
+    if e.tcp.packets.server == 0 {
+        return client_only(e, look);
+    }
+    // A client that rejects behind its own Finished (NSS): its alert crosses the server's Finished.
+    if let Some(server) = &e.sealing.finished.server
+        && let Some(ending) = client_sealed_alert(e)
+        && ending.at.last() < server.at.last()
+        && e.version().is_some_and(|version| !version.is_tls13())
+    {
+        return (Outcome::Failed, ending);
+    }
+    if finished(e) {
+        return after_finished(e, first_close, look);
+    }
+    if let Some(ending) = client_sealed_alert(e) {
+        return (Outcome::Failed, ending);
     }
     // What the capture lacks may have said more.
     if e.lost.gap_bytes > 0 || e.tcp.unseen.client > 0 || e.tcp.unseen.server > 0 {
@@ -336,7 +347,8 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     };
     let silent = e.client_key_exchange.is_none() && e.sealing.records.client.is_empty();
     // Retransmissions that met no answer: the flight got stuck, the client gave up.
-    let stuck = resent >= 3 || e.tcp.hole.server.is_some() && waited >= WAITED;
+    let flight_resent = e.tcp.repeats.server.as_ref().map_or(0, |repeats| repeats.value) >= 2;
+    let stuck = resent >= 3 || (flight_resent && !read_all && waited >= WAITED) || e.tcp.hole.server.is_some() && waited >= WAITED;
     if flight_whole && read_all && silent {
         return (Outcome::Failed, close);
     }
@@ -373,7 +385,7 @@ pub fn late_rejection(e: &Evidence) -> bool {
         && at_once
         && e.sealing.application.client == 0
         && e.sealing.application.server == 0
-        && e.defects.iter().any(|defect| {
+        && (bad_staple(e) || e.defects.iter().any(|defect| {
             matches!(
                 defect.fault,
                 Fault::LeafExpired
@@ -381,8 +393,21 @@ pub fn late_rejection(e: &Evidence) -> bool {
                     | Fault::SanMismatch
                     | Fault::WildcardDepth
                     | Fault::IpNotInSan
+                    | Fault::SelfSigned
+                    | Fault::MissingIntermediate
+                    | Fault::BadCertificateSignature
+                    | Fault::EkuLacksServerAuth
             )
+        }))
+}
+
+/// The client asked for a stapled answer, and got one that does not say good at capture time.
+fn bad_staple(e: &Evidence) -> bool {
+    e.staple.as_ref().is_some_and(|staple| {
+        staple.value.answers.iter().any(|answer| {
+            answer.status != Status::Good || answer.next_update.is_some_and(|next| next < e.started)
         })
+    })
 }
 
 /// The client closed without a word behind the server's whole flight. Node does so when it rejects a
@@ -401,7 +426,7 @@ pub fn silent_close(e: &Evidence) -> bool {
 /// either tried again in vain or was shown a certificate that verifiers reject.
 pub fn wanted(e: &Evidence) -> bool {
     e.sni().is_some()
-        && (e.around.repeats >= 2
+        && (e.around.repeats >= 1
             || e.defects.iter().any(|defect| {
                 matches!(
                     defect.fault,

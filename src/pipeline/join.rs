@@ -76,8 +76,8 @@ pub struct Join {
     by_name: Recent<String, Told>,
     /// DNS answers by client and the address given.
     by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
-    /// Successes by client, and server name or address.
-    successes: Recent<(Addr, String), Seen<Endpoint>>,
+    /// Successes by client, and server name or address, with the leaf where it was in clear.
+    successes: Recent<(Addr, String), (Seen<Endpoint>, Option<[u8; 32]>)>,
     /// Successes by server.
     served: Recent<Endpoint, Seen<()>>,
     /// Certificates shown in clear, by server and SNI.
@@ -230,10 +230,11 @@ impl Join {
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
                 self.served.put(server, seen.clone().map(|_| ()));
+                let leaf = leaf(evidence);
                 if let Some(sni) = evidence.sni() {
-                    self.successes.put((client.addr, sni.to_owned()), seen.clone());
+                    self.successes.put((client.addr, sni.to_owned()), (seen.clone(), leaf));
                 }
-                self.successes.put((client.addr, server.addr.to_string()), seen);
+                self.successes.put((client.addr, server.addr.to_string()), (seen, leaf));
             }
             Outcome::Failed => {
                 let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
@@ -345,18 +346,21 @@ impl Join {
             .collect();
         evidence.around.names_of_server = given;
         let window = self.limits.sibling;
-        let near = |seen: &&Seen<Endpoint>| {
-            (seen.when - evidence.started).0 >= -window.0 && seen.when - evidence.ended <= window
+        // Of a connection that was rejected late, another with the same certificate says that it was not.
+        let late = outcome::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
+        let near = |(seen, shown): &(Seen<Endpoint>, Option<[u8; 32]>)| {
+            let near = seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
+            (near && (late.is_none() || late == *shown)).then(|| seen.clone())
         };
         let by_host =
-            host.as_ref().and_then(|sni| self.successes.get(&(client.addr, sni.clone())).find(near).cloned());
+            host.as_ref().and_then(|sni| self.successes.get(&(client.addr, sni.clone())).find_map(near));
         // Without a name, the names under which the client knew this address stand for it.
         let by_name = || {
             evidence.around.names_of_server.iter().find_map(|seen| {
-                self.successes.get(&(client.addr, seen.value.name.clone())).find(near).cloned()
+                self.successes.get(&(client.addr, seen.value.name.clone())).find_map(near)
             })
         };
-        let by_address = || self.successes.get(&(client.addr, server.addr.to_string())).find(near).cloned();
+        let by_address = || self.successes.get(&(client.addr, server.addr.to_string())).find_map(near);
         evidence.around.sibling = match host {
             Some(_) => by_host,
             None => by_address().or_else(by_name),
@@ -379,7 +383,8 @@ impl Join {
                 evidence.around.same_failure_elsewhere.push(seen.clone().map(|_| other));
             }
         }
-        evidence.around.repeats = repeats;
+        // This failure is remembered too.
+        evidence.around.repeats = u32::saturating_sub(repeats, 1);
         if !matches!(evidence.chain, crate::evidence::Chain::Clear(_)) {
             let key = (server.addr, evidence.sni().map(str::to_owned));
             evidence.around.shown_before = self.shown.get(&key).next().cloned();
@@ -409,6 +414,11 @@ impl Join {
     }
 }
 
+/// The leaf shown in clear.
+fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
+    evidence.chain.clear().and_then(|chain| chain.value.first()).map(|leaf| leaf.sha256)
+}
+
 /// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
 /// a connection that was not needed.
 fn benign(evidence: &Evidence) -> Option<Outcome> {
@@ -421,7 +431,12 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
     if around.sibling.is_some() && outcome::completed_before_close(evidence) {
         return Some(Outcome::Completed);
     }
-    let lost_race = around.sibling.is_some() && (tcp_only || client_left && evidence.chain.clear().is_none());
+    // The other connection came while this one was under way, and ended the need for it.
+    let sibling = around
+        .sibling
+        .as_ref()
+        .is_some_and(|sibling| sibling.when >= evidence.started && evidence.ended - sibling.when < Span::from_secs(2));
+    let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
     let not_wanted = outcome::silent_close(evidence) && !outcome::wanted(evidence);
     (lost_race || (tcp_only && around.scan) || not_wanted).then_some(Outcome::Abandoned)
 }

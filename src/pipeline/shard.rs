@@ -350,7 +350,7 @@ impl Shard {
             return;
         }
         // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
-        if evidence.tcp.packets.client == 0 && !outcome::speaks_tls(&evidence) {
+        if evidence.tcp.syn.is_none() && !outcome::speaks_tls(&evidence) {
             return;
         }
         if evidence.outcome == Outcome::NotTls && !tls_port {
