@@ -3,8 +3,12 @@
 //! A judgement has three answers: `Found` with a finding that cites packets, `Absent`, or `Blind`
 //! with what the capture lacks. [`weigh`] makes one diagnosis of the twelve.
 
+pub mod weigh;
+
 use crate::base::{Cite, Side};
 use crate::evidence::Evidence;
+
+pub use weigh::Diagnosis;
 
 /// How sure a finding is (see the README for what each word promises).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

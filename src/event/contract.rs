@@ -1,0 +1,210 @@
+//! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
+
+use super::{JSON_SCHEMA, Stats, fixture, handshake, stats};
+use crate::cause::Cause;
+use serde_json::{Value, json};
+
+/// The keywords that say something about validity here; another one in the schema fails the test.
+const CHECKED: [&str; 13] = [
+    "$ref",
+    "type",
+    "enum",
+    "const",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "oneOf",
+    "anyOf",
+    "minimum",
+    "maximum",
+];
+/// Keywords that are checked elsewhere or say nothing.
+const OTHERS: [&str; 7] = ["$schema", "$id", "$defs", "title", "description", "format", "pattern"];
+
+fn root() -> Value {
+    serde_json::from_str(JSON_SCHEMA).unwrap()
+}
+
+fn check(value: &Value, schema: &Value, path: &str) -> Result<(), String> {
+    let root = root();
+    for (keyword, rule) in schema.as_object().ok_or("no schema")? {
+        let fits = match keyword.as_str() {
+            "$ref" => {
+                let pointer = rule.as_str().unwrap().trim_start_matches('#');
+                check(value, root.pointer(pointer).ok_or(format!("no {pointer}"))?, path)?;
+                true
+            }
+            "type" => match rule {
+                Value::Array(types) => types.iter().any(|t| is(value, t)),
+                one => is(value, one),
+            },
+            "enum" => rule.as_array().unwrap().contains(value),
+            "const" => rule == value,
+            "required" => {
+                let have = |name: &Value| value.get(name.as_str().unwrap()).is_some();
+                if let Some(missing) = rule.as_array().unwrap().iter().find(|name| !have(name)) {
+                    return Err(format!("{path} lacks {missing}"));
+                }
+                true
+            }
+            "properties" => {
+                for (name, of) in rule.as_object().unwrap() {
+                    if let Some(member) = value.get(name) {
+                        check(member, of, &format!("{path}.{name}"))?;
+                    }
+                }
+                true
+            }
+            "additionalProperties" => {
+                for (name, member) in value.as_object().into_iter().flatten() {
+                    if rule.is_object() && schema["properties"].get(name).is_none() {
+                        check(member, rule, &format!("{path}.{name}"))?;
+                    }
+                }
+                true
+            }
+            "items" => {
+                for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+                    check(item, rule, &format!("{path}[{n}]"))?;
+                }
+                true
+            }
+            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap()),
+            "oneOf" => count(value, rule, path) == 1,
+            "anyOf" => count(value, rule, path) >= 1,
+            "minimum" => value.as_f64().is_none_or(|n| n >= rule.as_f64().unwrap()),
+            "maximum" => value.as_f64().is_none_or(|n| n <= rule.as_f64().unwrap()),
+            other => OTHERS.contains(&other),
+        };
+        if !fits {
+            return Err(format!("{path}: {value} breaks {keyword} {rule}"));
+        }
+    }
+    Ok(())
+}
+
+fn count(value: &Value, rules: &Value, path: &str) -> usize {
+    rules.as_array().unwrap().iter().filter(|rule| check(value, rule, path).is_ok()).count()
+}
+
+fn is(value: &Value, kind: &Value) -> bool {
+    match kind.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("unknown type {other}"),
+    }
+}
+
+fn handshakes() -> Vec<Value> {
+    let hygiene = [(Cause::MissingExtension, "no_ski", "the leaf has no subjectKeyIdentifier".to_owned())];
+    let mut client_refused = fixture::expired();
+    client_refused.client_chain = client_refused.chain.clone();
+    client_refused.lost.gap_bytes = 7;
+    client_refused.prelude = Some("smtp");
+    let stories = [
+        (fixture::completed(), None),
+        (fixture::expired(), Some(fixture::expired_diagnosis())),
+        (fixture::syn_dropped(), Some(fixture::syn_dropped_diagnosis())),
+        (fixture::sealed_alert(), None),
+        (fixture::nxdomain(), None),
+        (client_refused, None),
+    ];
+    stories
+        .iter()
+        .map(|(evidence, diagnosis)| {
+            let mut out = Vec::new();
+            handshake(evidence, diagnosis.as_ref(), &hygiene, "a.pcapng", &mut out);
+            serde_json::from_slice(&out).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn every_handshake_obeys_the_schema() {
+    for event in handshakes() {
+        check(&event, &root()["$defs"]["handshake"], "handshake").unwrap();
+        check(&event, &root(), "event").unwrap();
+    }
+}
+
+#[test]
+fn every_run_obeys_the_schema() {
+    for run in [Stats::default(), fixture::stats()] {
+        let mut out = Vec::new();
+        stats(&run, &mut out);
+        let event = serde_json::from_slice(&out).unwrap();
+        check(&event, &root()["$defs"]["stats"], "stats").unwrap();
+        check(&event, &root(), "event").unwrap();
+    }
+}
+
+#[test]
+fn every_field_written_is_in_the_schema() {
+    let known = &root()["$defs"]["handshake"]["properties"];
+    for event in handshakes() {
+        for (name, value) in event.as_object().unwrap() {
+            assert!(known.get(name).is_some(), "{name} is not in the schema");
+            for (inner, _) in value.as_object().into_iter().flatten() {
+                let described = known[name].get("properties").is_none_or(|of| of.get(inner).is_some());
+                assert!(described, "{name}.{inner} is not in the schema");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_event_is_refused() {
+    let good = handshakes().remove(1);
+    for (field, bad) in [
+        ("cause", json!("bad_luck")),
+        ("outcome", json!(null)),
+        ("proofs", json!([{"packets": [0], "says": "x"}])),
+        ("proofs", json!([{"packets": [1]}])),
+        ("client", json!(null)),
+        ("kind", json!("stats")),
+    ] {
+        let mut event = good.clone();
+        event[field] = bad;
+        assert!(check(&event, &root(), "event").is_err(), "{field}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_cause_and_nothing_unchecked() {
+    let mut causes: Vec<_> = Cause::ALL.iter().map(|cause| cause.word()).collect();
+    let root = root();
+    let mut listed: Vec<_> = root["$defs"]["cause"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    causes.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(causes, listed);
+    fn keywords(schema: &Value, seen: &mut Vec<String>) {
+        for (keyword, rule) in schema.as_object().into_iter().flatten() {
+            seen.push(keyword.clone());
+            match keyword.as_str() {
+                "properties" | "$defs" => {
+                    rule.as_object().unwrap().values().for_each(|inner| keywords(inner, seen));
+                }
+                "items" | "additionalProperties" => keywords(rule, seen),
+                "oneOf" | "anyOf" => rule.as_array().unwrap().iter().for_each(|inner| keywords(inner, seen)),
+                _ => {}
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    keywords(&root, &mut seen);
+    for keyword in seen {
+        assert!(CHECKED.contains(&&*keyword) || OTHERS.contains(&&*keyword), "{keyword}");
+    }
+}

@@ -1,0 +1,282 @@
+//! Attempts for tests: a few ordinary stories told as evidence.
+
+use super::{FileRead, Stats};
+use crate::aside::dns::DnsAnswer;
+use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
+use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
+use crate::evidence::{Around, Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
+use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
+use crate::tls::codes::{
+    AlertDescription, AlertLevel, CipherSuite, ExtensionType, Group, SignatureScheme, Version,
+};
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message::{Alert, ServerKeyExchange};
+use std::sync::Arc;
+
+/// 2026-11-23T09:30:00Z.
+pub(crate) const T0: Stamp = Stamp::from_secs(1_795_426_200);
+
+fn at(no: u64, millis: i64) -> (Packets, Stamp) {
+    (Packets::one(PacketNo(no)), T0 + Span::from_millis(millis))
+}
+
+fn seen<T>(value: T, no: u64, millis: i64) -> Seen<T> {
+    let (packets, when) = at(no, millis);
+    Seen::new(value, packets, when)
+}
+
+/// A leaf for old.example.com that was valid until 2026-11-01.
+pub(crate) fn leaf() -> Certificate {
+    Certificate {
+        der: Arc::from(&[][..]),
+        sha256: [0xab; 32],
+        serial: "03A1".into(),
+        subject: "CN=old.example.com".into(),
+        issuer: "CN=Example CA R3, O=Example".into(),
+        subject_der: vec![],
+        issuer_der: vec![],
+        not_before: Stamp::from_secs(1_785_542_400),
+        not_after: Stamp::from_secs(1_793_491_200),
+        common_name: Some("old.example.com".into()),
+        alt_names: Some(AltNames { dns: vec!["old.example.com".into()], ..AltNames::default() }),
+        key: PublicKey { kind: KeyKind::Rsa(2048), spki: vec![] },
+        signature_algorithm: "sha256WithRSAEncryption".into(),
+        signature_algorithm_der: vec![],
+        tbs: 0..0,
+        signature: vec![],
+        version: 3,
+        basic_constraints: None,
+        key_usage: None,
+        extended_key_usage: None,
+        authority_key_id: None,
+        subject_key_id: None,
+        name_constraints: None,
+        unknown_critical: vec![],
+        must_staple: false,
+        ocsp_urls: vec![],
+        crl_urls: vec![],
+        issuer_urls: vec![],
+        scts: (0, None),
+        has_policies: false,
+        damage: None,
+    }
+}
+
+fn hello() -> ClientHello {
+    ClientHello {
+        record_version: Version::TLS10,
+        legacy_version: Version::TLS12,
+        random: [7; 32],
+        ciphers: [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030].map(CipherSuite).to_vec(),
+        extensions: [0, 10, 13, 16, 43].map(ExtensionType).to_vec(),
+        sni: Some("www.example.com".into()),
+        alpn: vec!["h2".into(), "http/1.1".into()],
+        supported_versions: vec![Version::TLS13, Version::TLS12],
+        groups: [29, 23, 24].map(Group).to_vec(),
+        signature_schemes: [0x0403, 0x0804, 0x0401].map(SignatureScheme).to_vec(),
+        ..ClientHello::default()
+    }
+}
+
+/// A TLS 1.2 handshake that completed.
+pub(crate) fn completed() -> Evidence {
+    let mut sealing = Sealing::default();
+    sealing.finished.client = Some(seen((), 8, 30));
+    sealing.finished.server = Some(seen((), 9, 42));
+    Evidence {
+        client: Endpoint { addr: Addr::v4([192, 0, 2, 10]), port: 50_123 },
+        server: Endpoint { addr: Addr::v4([198, 51, 100, 7]), port: 443 },
+        first: PacketNo(1),
+        last: PacketNo(12),
+        started: T0,
+        ended: T0 + Span::from_millis(60),
+        prelude: None,
+        outcome: Outcome::Completed,
+        stage: Stage::Application,
+        ending: seen(Ending::WentOn, 10, 50),
+        tcp: TcpFacts {
+            syn: Some(seen(0x1234_5678, 1, 0)),
+            syns: 1,
+            rtt: Some(Span::from_millis(12)),
+            ..TcpFacts::default()
+        },
+        hello: Some(seen(hello(), 4, 13)),
+        retry: None,
+        server_hello: Some(seen(
+            ServerHello {
+                version: Version::TLS12,
+                legacy_version: Version::TLS12,
+                cipher: CipherSuite(0xc02f),
+                ..ServerHello::default()
+            },
+            6,
+            27,
+        )),
+        chain: Chain::Clear(seen(vec![Arc::new(leaf())], 6, 27)),
+        staple: None,
+        key_exchange: Some(seen(
+            ServerKeyExchange {
+                group: Some(Group(29)),
+                scheme: Some(SignatureScheme(0x0804)),
+                ..ServerKeyExchange::default()
+            },
+            6,
+            27,
+        )),
+        key_exchange_verdict: None,
+        certificate_request: None,
+        server_hello_done: None,
+        client_chain: Chain::Unsent,
+        client_key_exchange: None,
+        certificate_verify: None,
+        alerts: vec![],
+        sealing,
+        unfinished: None,
+        defects: vec![],
+        client_defects: vec![],
+        around: Around::default(),
+        lost: Lost::default(),
+    }
+}
+
+/// The client refused an expired leaf.
+pub(crate) fn expired() -> Evidence {
+    let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription::CERTIFICATE_EXPIRED };
+    Evidence {
+        outcome: Outcome::Failed,
+        stage: Stage::Certificate,
+        ending: seen(Ending::Alert { from: Side::Client, alert }, 8, 29),
+        sealing: Sealing::default(),
+        ended: T0 + Span::from_millis(31),
+        ..completed()
+    }
+}
+
+/// What is to be said of [`expired`].
+pub(crate) fn expired_diagnosis() -> Diagnosis {
+    let finding = Finding::new(
+        Certainty::Proven,
+        "leaf_expired",
+        Party::Server,
+        PacketNo(6),
+        "the leaf's notAfter is 2026-11-01, 22 d before this handshake",
+    )
+    .and(PacketNo(8), "the client rejects it: fatal certificate_expired (45)");
+    let also = Finding::new(
+        Certainty::Inferred,
+        "san_mismatch",
+        Party::Server,
+        PacketNo(6),
+        "the leaf names old.example.com, not www.example.com",
+    );
+    Diagnosis {
+        primary: Some((Cause::ExpiredCert, finding)),
+        also: vec![(Cause::NameMismatch, also)],
+        blind: vec![(Cause::Revocation, "no OCSP answer in the capture")],
+        candidates: vec![],
+    }
+}
+
+/// Three SYNs without an answer.
+pub(crate) fn syn_dropped() -> Evidence {
+    let mut after = Packets::one(PacketNo(21));
+    after.add(PacketNo(25));
+    after.add(PacketNo(30));
+    Evidence {
+        client: Endpoint { addr: Addr(0x2001_0db8_0000_0000_0000_0000_0000_0010), port: 41_000 },
+        server: Endpoint { addr: Addr(0x2001_0db8_00ff_0000_0000_0000_0000_0007), port: 8443 },
+        started: T0 + Span::from_secs(65),
+        ended: T0 + Span::from_secs(68),
+        outcome: Outcome::Failed,
+        stage: Stage::Tcp,
+        ending: Seen::new(Ending::Silence { lasted: Span::from_secs(30) }, after, T0 + Span::from_secs(68)),
+        tcp: TcpFacts { syns: 3, ..TcpFacts::default() },
+        hello: None,
+        server_hello: None,
+        chain: Chain::Unsent,
+        key_exchange: None,
+        sealing: Sealing::default(),
+        ..completed()
+    }
+}
+
+/// What is to be said of [`syn_dropped`].
+pub(crate) fn syn_dropped_diagnosis() -> Diagnosis {
+    let evidence = syn_dropped();
+    let cite = Cite::Silence { after: evidence.ending.at, lasted: Span::from_secs(30) };
+    let finding = Finding::new(
+        Certainty::Inferred,
+        "syn_dropped",
+        Party::Path,
+        cite,
+        "three SYNs were left without any answer, while other ports of the same host answer",
+    );
+    Diagnosis { primary: Some((Cause::Firewall, finding)), ..Diagnosis::default() }
+}
+
+/// TLS 1.3, ended by a sealed alert of the client.
+pub(crate) fn sealed_alert() -> Evidence {
+    let mut evidence = expired();
+    evidence.client.addr = Addr::v4([192, 0, 2, 11]);
+    evidence.ending = seen(Ending::SealedAlert { from: Side::Client, len: 19 }, 17, 3_200);
+    if let Some(answer) = &mut evidence.server_hello {
+        answer.value.version = Version::TLS13;
+        answer.value.cipher = CipherSuite(0x1301);
+        answer.value.group = Some(Group(0x11ec));
+    }
+    evidence.started = T0 + Span::from_secs(3);
+    evidence.chain = Chain::Sealed(Packets::one(PacketNo(15)));
+    evidence.key_exchange = None;
+    evidence
+}
+
+/// A lookup that gave no address.
+pub(crate) fn nxdomain() -> Evidence {
+    let mut evidence = syn_dropped();
+    evidence.stage = Stage::Dns;
+    evidence.server = Endpoint::default();
+    let answer = DnsAnswer {
+        name: "gone.example.com".into(),
+        qtype: 1,
+        rcode: 3,
+        addresses: vec![],
+        ttl: 0,
+        cnames: vec![],
+    };
+    evidence.around.answers.push(seen(answer, 2, 5));
+    evidence
+}
+
+/// A run over two files with eight expired leaves, two dropped SYNs, two undetermined and 48 successes.
+pub(crate) fn stats() -> Stats {
+    let mut stats = Stats {
+        packets: 40_311,
+        bytes: 12_345_678,
+        first: Some(T0),
+        last: Some(T0 + Span::from_millis(731_500)),
+        lost: Lost { snapped_packets: 3, ..Lost::default() },
+        files: vec![
+            FileRead { name: "a.pcapng".into(), packets: 40_000, stopped: None },
+            FileRead {
+                name: "b.pcap".into(),
+                packets: 311,
+                stopped: Some("stopped after 311 packets: cut short".into()),
+            },
+        ],
+        ..Stats::default()
+    };
+    for _ in 0..48 {
+        stats.tally.add(&completed(), None);
+    }
+    for _ in 0..8 {
+        stats.tally.add(&expired(), Some(&expired_diagnosis()));
+    }
+    for _ in 0..2 {
+        stats.tally.add(&syn_dropped(), Some(&syn_dropped_diagnosis()));
+        stats.tally.add(&sealed_alert(), None);
+    }
+    let mut abandoned = completed();
+    abandoned.outcome = Outcome::Abandoned;
+    stats.tally.add(&abandoned, None);
+    stats
+}

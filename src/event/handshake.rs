@@ -1,0 +1,411 @@
+//! One attempt as one line of JSON.
+
+use super::certificate::{self, CertificateCache};
+use super::id::{Id, asked_name, community_id};
+use super::json::{self, Object, display, object, string, unsigned};
+use super::{Hygiene, SCHEMA};
+use crate::base::{Cite, Endpoint, Packets, Side, Stamp};
+use crate::cause::{Cause, Diagnosis, Finding, Proof};
+use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage};
+use crate::tls::cert::Certificate;
+use crate::tls::codes::Version;
+use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::message::Alert;
+
+/// Appends the event of one attempt, a line of JSON.
+///
+/// `diagnosis` counts only where the attempt failed: a cause beside another outcome would be a contradiction, so it is
+/// left out. `capture` is the file's or the interface's name.
+pub fn handshake(
+    evidence: &Evidence,
+    diagnosis: Option<&Diagnosis>,
+    hygiene: &[Hygiene],
+    capture: &str,
+    out: &mut Vec<u8>,
+) {
+    line(evidence, diagnosis, hygiene, capture, out, &mut certificate::write);
+}
+
+/// As [`handshake`], with the JSON of certificates kept from earlier events.
+pub fn handshake_with(
+    cache: &mut CertificateCache,
+    evidence: &Evidence,
+    diagnosis: Option<&Diagnosis>,
+    hygiene: &[Hygiene],
+    capture: &str,
+    out: &mut Vec<u8>,
+) {
+    line(evidence, diagnosis, hygiene, capture, out, &mut |certificate, out| cache.write(certificate, out));
+}
+
+fn line(
+    evidence: &Evidence,
+    diagnosis: Option<&Diagnosis>,
+    hygiene: &[Hygiene],
+    capture: &str,
+    out: &mut Vec<u8>,
+    certificate: &mut dyn FnMut(&Certificate, &mut Vec<u8>),
+) {
+    let diagnosis = diagnosis.filter(|_| evidence.outcome == Outcome::Failed);
+    object(out, |o| {
+        o.string("schema", SCHEMA);
+        o.string("kind", "handshake");
+        o.display("ts", &evidence.started);
+        o.display("end_ts", &evidence.ended);
+        o.display("id", &Id::of(evidence));
+        o.string("capture", capture);
+        who(evidence, o);
+        o.string("outcome", evidence.outcome.word());
+        o.string("stage", evidence.stage.word());
+        verdict(diagnosis, o);
+        o.array("hygiene", hygiene, |(cause, reason, says), out| {
+            object(out, |o| {
+                o.string("cause", cause.word());
+                o.string("reason", reason);
+                o.string("says", says);
+            });
+        });
+        ending(evidence, o);
+        alert(evidence, o);
+        o.object("tls", |o| tls(evidence, o));
+        chain("certificates", &evidence.chain, o, certificate);
+        if evidence.client_chain != Chain::Unsent {
+            chain("client_certificates", &evidence.client_chain, o, certificate);
+        }
+        o.object("timing_us", |o| timing(evidence, o));
+        if !evidence.lost.is_nothing() {
+            o.object("lost", |o| evidence.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
+        }
+    });
+    out.push(b'\n');
+}
+
+/// `transport` to `alpn`: the two ends and what the client asked for.
+fn who(evidence: &Evidence, o: &mut Object<'_>) {
+    let version =
+        evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
+    o.string("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
+    o.maybe_string("starttls", evidence.prelude);
+    let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
+    endpoint("client", Some(evidence.client), o);
+    endpoint("server", server, o);
+    o.maybe("community_id", server, |server, out| {
+        string(&community_id(evidence.client, server, 6), out);
+    });
+    o.maybe_string("sni", asked_name(evidence));
+    let asked = evidence.hello.as_ref().map(|hello| &hello.value.alpn).filter(|alpn| !alpn.is_empty());
+    o.maybe("alpn", asked, |alpn, out| json::array(out, alpn, |protocol, out| string(protocol, out)));
+}
+
+fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
+    o.maybe(name, end, |end, out| {
+        object(out, |o| {
+            o.display("ip", &end.addr);
+            o.unsigned("port", u64::from(end.port));
+        });
+    });
+}
+
+/// `cause` to `remedy_steps`.
+fn verdict(diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
+    let primary = diagnosis.and_then(|diagnosis| diagnosis.primary.as_ref());
+    match primary {
+        Some((cause, finding)) => self::finding(*cause, finding, o),
+        None => {
+            for name in ["cause", "reason", "side", "certainty"] {
+                o.null(name);
+            }
+            o.array("proofs", [], |(): (), _| ());
+        }
+    }
+    o.array("also", diagnosis.map_or(&[][..], |d| &d.also), |(cause, finding), out| {
+        object(out, |o| self::finding(*cause, finding, o));
+    });
+    let candidates = diagnosis.filter(|_| primary.is_none()).map_or(&[][..], |d| &d.candidates);
+    o.array("candidates", candidates, |cause, out| string(cause.word(), out));
+    o.array("blind", diagnosis.map_or(&[][..], |d| &d.blind), |(cause, why), out| {
+        object(out, |o| {
+            o.string("cause", cause.word());
+            o.string("why", why);
+        });
+    });
+    let reason = primary
+        .and_then(|(cause, finding)| cause.reasons().iter().find(|reason| reason.word == finding.reason));
+    o.maybe_string("remedy", reason.map(|reason| reason.remedy));
+    o.array("remedy_steps", reason.map_or(&[][..], |reason| reason.steps), |step, out| string(step, out));
+}
+
+fn finding(cause: Cause, finding: &Finding, o: &mut Object<'_>) {
+    o.string("cause", cause.word());
+    o.string("reason", finding.reason);
+    o.string("side", finding.party.word());
+    o.string("certainty", finding.certainty.word());
+    o.array("proofs", &finding.proofs, |proof, out| object(out, |o| self::proof(proof, o)));
+}
+
+fn proof(proof: &Proof, o: &mut Object<'_>) {
+    packets(proof.cite.packets(), o);
+    o.string("says", &proof.says);
+    if let Cite::Silence { lasted, .. } = &proof.cite {
+        o.maybe_integer("silence_us", Some(lasted.micros()));
+    }
+}
+
+fn packets(packets: &Packets, o: &mut Object<'_>) {
+    o.array("packets", packets.iter(), |no, out| unsigned(no.0, out));
+}
+
+/// `ending`: what ended the attempt, whoever judged it.
+fn ending(evidence: &Evidence, o: &mut Object<'_>) {
+    let (what, from) = match &evidence.ending.value {
+        Ending::Alert { from, .. } => ("alert", Some(*from)),
+        Ending::SealedAlert { from, .. } => ("sealed_alert", Some(*from)),
+        Ending::Reset { from } => ("reset", Some(*from)),
+        Ending::Fin { from } => ("fin", Some(*from)),
+        Ending::Silence { .. } => ("silence", None),
+        Ending::CaptureEnded => ("capture_ended", None),
+        Ending::WentOn => ("went_on", None),
+        Ending::PlainText { .. } => ("plain_text", Some(Side::Server)),
+    };
+    o.object("ending", |o| {
+        o.string("what", what);
+        o.maybe_string("from", from.map(Side::word));
+        packets(&evidence.ending.at, o);
+        match &evidence.ending.value {
+            Ending::Silence { lasted } => o.maybe_integer("silence_us", Some(lasted.micros())),
+            Ending::PlainText { said } => o.string("said", said),
+            _ => {}
+        }
+    });
+}
+
+/// `alert`: the one that ended it, else the first fatal one in clear, else the first.
+fn alert(evidence: &Evidence, o: &mut Object<'_>) {
+    let shown = match &evidence.ending.value {
+        Ending::Alert { from, alert } => Some((*from, Some(*alert))),
+        Ending::SealedAlert { from, .. } => Some((*from, None)),
+        _ => {
+            let fatal = |alert: &Alert| alert.level == crate::tls::codes::AlertLevel::FATAL;
+            let alerts = || evidence.alerts.iter().map(|alert| &alert.value);
+            let first = alerts().find(|seen| fatal(&seen.alert)).or_else(|| alerts().next());
+            first.map(|seen| (seen.from, Some(seen.alert)))
+        }
+    };
+    o.maybe("alert", shown, |(from, alert), out| {
+        object(out, |o| {
+            o.maybe_string("level", alert.map(|alert| alert.level.word()));
+            o.maybe_integer("code", alert.map(|alert| i64::from(alert.description.0)));
+            o.maybe_string("name", alert.and_then(|alert| alert.description.name()));
+            o.string("from", from.word());
+            o.boolean("sealed", alert.is_none());
+        });
+    });
+}
+
+fn tls(evidence: &Evidence, o: &mut Object<'_>) {
+    let hello = evidence.hello.as_ref().map(|hello| &hello.value);
+    let answer = evidence.server_hello.as_ref().map(|answer| &answer.value);
+    let exchange = evidence.key_exchange.as_ref().map(|exchange| &exchange.value);
+    let retry = evidence.retry.as_ref().map(|retry| &retry.value);
+    let group = answer
+        .and_then(|answer| answer.group)
+        .or_else(|| exchange.and_then(|exchange| exchange.group))
+        .or_else(|| retry.and_then(|retry| retry.group));
+    o.maybe("version", answer.map(|answer| answer.version), |version, out| display(&version, out));
+    o.maybe("cipher", answer.map(|answer| answer.cipher), |cipher, out| display(&cipher, out));
+    o.maybe("group", group, |group, out| display(&group, out));
+    let scheme = exchange.and_then(|exchange| exchange.scheme);
+    o.maybe("signature_algorithm", scheme, |scheme, out| display(&scheme, out));
+    o.maybe_string("alpn", answer.and_then(|answer| answer.alpn.as_deref()));
+    o.boolean("resumed", evidence.outcome == Outcome::Resumed || answer.is_some_and(|answer| answer.psk));
+    o.boolean("hello_retry", retry.is_some());
+    o.maybe_string("ja3", hello.map(ClientHello::ja3).as_deref());
+    o.maybe_string("ja3s", answer.map(ServerHello::ja3s).as_deref());
+    o.maybe_string("ja4", hello.map(ClientHello::ja4).as_deref());
+    o.maybe("offered", hello, |hello, out| object(out, |o| offered(hello, o)));
+}
+
+fn offered(hello: &ClientHello, o: &mut Object<'_>) {
+    if hello.supported_versions.is_empty() {
+        o.array("versions", [hello.legacy_version], |version, out| display(&version, out));
+    } else {
+        o.array("versions", &hello.supported_versions, display);
+    }
+    o.array("ciphers", &hello.ciphers, display);
+    o.array("groups", &hello.groups, display);
+    o.array("signature_algorithms", &hello.signature_schemes, display);
+    o.array("alpn", &hello.alpn, |protocol, out| string(protocol, out));
+}
+
+fn chain(
+    name: &str,
+    chain: &Chain,
+    o: &mut Object<'_>,
+    certificate: &mut dyn FnMut(&Certificate, &mut Vec<u8>),
+) {
+    let shown = chain.clear().map_or(&[][..], |chain| &chain.value);
+    o.array(name, shown, |shown, out| certificate(shown, out));
+}
+
+/// `connect`: SYN to SYN/ACK. `client_hello_to_server_hello`: between the two that agreed (after a HelloRetryRequest: the
+/// second ClientHello). `handshake`: that ClientHello to the later Finished.
+fn timing(evidence: &Evidence, o: &mut Object<'_>) {
+    let hello = evidence.hello.as_ref().map(|hello| hello.when);
+    let answer = evidence.server_hello.as_ref().map(|answer| answer.when);
+    let finished = &evidence.sealing.finished;
+    let finished = finished.client.as_ref().zip(finished.server.as_ref()).map(|(c, s)| c.when.max(s.when));
+    let since_hello = |then: Option<Stamp>| hello.zip(then).map(|(hello, then)| (then - hello).micros());
+    o.maybe_integer("connect", evidence.tcp.rtt.map(|rtt| rtt.micros()));
+    o.maybe_integer("client_hello_to_server_hello", since_hello(answer));
+    o.maybe_integer("handshake", since_hello(finished));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{PacketNo, Seen, Span};
+    use crate::event::{certificate_json, fixture};
+    use serde_json::{Value, json};
+
+    fn event(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Value {
+        let mut out = Vec::new();
+        handshake(evidence, diagnosis, &[], "trace.pcapng", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with('\n') && text.matches('\n').count() == 1);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_failure_carries_its_verdict_and_its_packets() {
+        let event = event(&fixture::expired(), Some(&fixture::expired_diagnosis()));
+        assert_eq!(event["schema"], "tlswhy/1");
+        assert_eq!(event["ts"], "2026-11-23T09:30:00.000000Z");
+        assert_eq!(event["outcome"], "failed");
+        assert_eq!(event["cause"], "expired_cert");
+        assert_eq!(event["reason"], "leaf_expired");
+        assert_eq!(event["side"], "server");
+        assert_eq!(event["certainty"], "proven");
+        assert_eq!(event["proofs"][0]["packets"], json!([6]));
+        assert_eq!(event["also"][0]["cause"], "name_mismatch");
+        assert_eq!(event["blind"][0]["cause"], "revocation");
+        assert_eq!(event["candidates"], json!([]));
+        assert_eq!(
+            event["alert"],
+            json!({"level": "fatal", "code": 45, "name": "certificate_expired", "from": "client", "sealed": false})
+        );
+        assert_eq!(event["stage"], "certificate");
+        assert_eq!(event["client"], json!({"ip": "192.0.2.10", "port": 50123}));
+        assert_eq!(event["tls"]["version"], "TLS 1.2");
+        assert_eq!(event["tls"]["offered"]["versions"], json!(["TLS 1.3", "TLS 1.2"]));
+        assert_eq!(event["certificates"][0]["subject"], "CN=old.example.com");
+        assert_eq!(event["timing_us"]["connect"], 12_000);
+        assert_eq!(event["timing_us"]["client_hello_to_server_hello"], 14_000);
+        assert_eq!(event["timing_us"]["handshake"], Value::Null);
+        assert!(event.get("lost").is_none());
+    }
+
+    #[test]
+    fn a_success_names_no_cause_even_when_given_one() {
+        let event = event(&fixture::completed(), Some(&fixture::expired_diagnosis()));
+        assert_eq!(event["outcome"], "completed");
+        for null in ["cause", "reason", "side", "certainty", "remedy", "alert"] {
+            assert_eq!(event[null], Value::Null, "{null}");
+        }
+        for empty in ["proofs", "also", "candidates", "blind", "remedy_steps", "hygiene"] {
+            assert_eq!(event[empty], json!([]), "{empty}");
+        }
+    }
+
+    #[test]
+    fn an_undetermined_failure_lists_what_remains() {
+        let diagnosis =
+            Diagnosis { candidates: vec![Cause::ExpiredCert, Cause::BrokenChain], ..Diagnosis::default() };
+        let event = event(&fixture::sealed_alert(), Some(&diagnosis));
+        assert_eq!(event["cause"], Value::Null);
+        assert_eq!(event["candidates"], json!(["expired_cert", "broken_chain"]));
+        assert_eq!(event["certificates"], json!([]));
+        assert_eq!(
+            event["alert"],
+            json!({"level": null, "code": null, "name": null, "from": "client", "sealed": true})
+        );
+    }
+
+    #[test]
+    fn a_silence_says_how_long_it_was() {
+        let event = event(&fixture::syn_dropped(), Some(&fixture::syn_dropped_diagnosis()));
+        assert_eq!(event["proofs"][0]["silence_us"], 30_000_000);
+        assert_eq!(event["ending"]["what"], "silence");
+        assert_eq!(event["tls"]["version"], Value::Null);
+        assert_eq!(event["tls"]["offered"], Value::Null);
+        assert_eq!(event["sni"], Value::Null);
+    }
+
+    #[test]
+    fn a_failed_lookup_has_a_name_and_no_server() {
+        let event = event(&fixture::nxdomain(), None);
+        assert_eq!(event["stage"], "dns");
+        assert_eq!(event["server"], Value::Null);
+        assert_eq!(event["community_id"], Value::Null);
+        assert_eq!(event["sni"], "gone.example.com");
+    }
+
+    #[test]
+    fn a_hostile_name_stays_inside_its_string() {
+        let mut evidence = fixture::expired();
+        let sni = "a\",\"outcome\":\"completed\0\n\u{9b}\u{202e}";
+        evidence.hello.as_mut().unwrap().value.sni = Some(sni.into());
+        evidence.hello.as_mut().unwrap().value.alpn = vec!["\u{0}h2\\".into()];
+        let event = event(&evidence, None);
+        assert_eq!(event["sni"], sni);
+        assert_eq!(event["alpn"][0], "\u{0}h2\\");
+        assert_eq!(event["outcome"], "failed");
+    }
+
+    #[test]
+    fn the_chinese_protocol_is_its_own_transport() {
+        let mut evidence = fixture::completed();
+        evidence.server_hello.as_mut().unwrap().value.version = Version::TLCP;
+        assert_eq!(event(&evidence, None)["transport"], "tlcp");
+    }
+
+    #[test]
+    fn what_was_lost_is_named() {
+        let mut evidence = fixture::completed();
+        evidence.lost.gap_bytes = 1_448;
+        assert_eq!(event(&evidence, None)["lost"], json!({"gap_bytes": 1448}));
+    }
+
+    #[test]
+    fn a_warning_before_a_success_is_shown_unsealed() {
+        let mut evidence = fixture::completed();
+        let alert = Alert {
+            level: crate::tls::codes::AlertLevel::WARNING,
+            description: crate::tls::codes::AlertDescription::UNRECOGNIZED_NAME,
+        };
+        let from = crate::evidence::AlertFrom { from: Side::Server, alert };
+        evidence.alerts.push(Seen::new(from, PacketNo(6), Stamp(0)));
+        assert_eq!(event(&evidence, None)["alert"]["name"], "unrecognized_name");
+        assert_eq!(event(&evidence, None)["alert"]["level"], "warning");
+    }
+
+    #[test]
+    fn kept_certificates_make_the_same_event() {
+        let (evidence, diagnosis) = (fixture::expired(), fixture::expired_diagnosis());
+        let mut cache = CertificateCache::default();
+        let mut plain = Vec::new();
+        handshake(&evidence, Some(&diagnosis), &[], "x", &mut plain);
+        for _ in 0..2 {
+            let mut kept = Vec::new();
+            handshake_with(&mut cache, &evidence, Some(&diagnosis), &[], "x", &mut kept);
+            assert_eq!(kept, plain);
+        }
+        assert!(String::from_utf8(plain).unwrap().contains(&certificate_json(&fixture::leaf())));
+    }
+
+    #[test]
+    fn a_silence_that_ended_it_is_measured() {
+        let mut evidence = fixture::completed();
+        evidence.ending.value = Ending::Silence { lasted: Span::from_secs(60) };
+        assert_eq!(event(&evidence, None)["ending"]["silence_us"], 60_000_000);
+    }
+}

@@ -1,0 +1,195 @@
+//! Names of an attempt: our own, and the Community ID that other tools give the same flow.
+
+use crate::base::{Addr, Endpoint};
+use crate::evidence::{Evidence, Stage};
+use aws_lc_rs::digest;
+use std::fmt;
+
+/// Name of one attempt, sixteen hexadecimal digits. The same packets give the same name, whatever the file's name, the
+/// order of files or the number of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub u64);
+
+impl Id {
+    /// The fewest digits that [`Id::matches`] accepts: shorter ones name too many attempts.
+    pub const FEWEST_DIGITS: usize = 4;
+
+    /// The name of an attempt: FNV-1a (64 bit, draft-eastlake-fnv) over, in this order, the first packet's stamp, the client's
+    /// and the server's address and port, the client's initial sequence number and the ClientHello's random (each
+    /// behind a byte that says whether it is known) and the name of a failed lookup; then MurmurHash3's finalizer,
+    /// so that a prefix is as good as any.
+    pub fn of(evidence: &Evidence) -> Self {
+        let mut hash = Fnv::default();
+        hash.add(&evidence.started.0.to_be_bytes());
+        for end in [evidence.client, evidence.server] {
+            hash.add(&end.addr.0.to_be_bytes());
+            hash.add(&end.port.to_be_bytes());
+        }
+        match &evidence.tcp.syn {
+            Some(syn) => hash.add(&[1]).add(&syn.value.to_be_bytes()),
+            None => hash.add(&[0]),
+        };
+        match &evidence.hello {
+            Some(hello) => hash.add(&[1]).add(&hello.value.random),
+            None => hash.add(&[0]),
+        };
+        if evidence.stage == Stage::Dns {
+            hash.add(asked_name(evidence).unwrap_or_default().as_bytes());
+        }
+        Self(hash.finish())
+    }
+
+    /// The first eight digits, as the table of failures shows them.
+    pub fn short(self) -> String {
+        format!("{:08x}", self.0 >> 32)
+    }
+
+    /// Whether `typed` is this name or its beginning (at least four digits, case ignored).
+    pub fn matches(self, typed: &str) -> bool {
+        typed.len() >= Self::FEWEST_DIGITS && self.to_string().starts_with(&typed.to_ascii_lowercase())
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The name that the client wanted to reach: the SNI, or for a lookup that failed the name asked.
+pub fn asked_name(evidence: &Evidence) -> Option<&str> {
+    evidence.sni().or_else(|| match evidence.stage {
+        Stage::Dns => evidence.around.answers.first().map(|answer| answer.value.name.as_str()),
+        _ => None,
+    })
+}
+
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, bytes: &[u8]) -> &mut Self {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        self
+    }
+
+    fn finish(&self) -> u64 {
+        let mut hash = self.0;
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^ (hash >> 33)
+    }
+}
+
+/// Community ID version 1 with seed 0, as Zeek, Suricata and Wireshark write it: `1:` and the base64 of SHA-1 over seed,
+/// the smaller end's address, the greater end's, the IP protocol, a zero byte and the two ports.
+pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> String {
+    // Mapped IPv4 addresses order as IPv4 ones do; the ports decide where the addresses are the same.
+    let (low, high) = if (a.addr, a.port) <= (b.addr, b.port) { (a, b) } else { (b, a) };
+    let mut input = Vec::with_capacity(40);
+    input.extend_from_slice(&[0, 0]);
+    add_addr(low.addr, &mut input);
+    add_addr(high.addr, &mut input);
+    input.extend_from_slice(&[protocol, 0]);
+    input.extend_from_slice(&low.port.to_be_bytes());
+    input.extend_from_slice(&high.port.to_be_bytes());
+    let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &input);
+    let mut text = String::with_capacity(30);
+    text.push_str("1:");
+    base64(sum.as_ref(), &mut text);
+    text
+}
+
+fn add_addr(addr: Addr, input: &mut Vec<u8>) {
+    let bytes = addr.0.to_be_bytes();
+    match bytes.last_chunk::<4>() {
+        Some(v4) if addr.is_v4() => input.extend_from_slice(v4),
+        _ => input.extend_from_slice(&bytes),
+    }
+}
+
+/// RFC 4648 section 4, padded.
+fn base64(bytes: &[u8], text: &mut String) {
+    for chunk in bytes.chunks(3) {
+        let group =
+            chunk.iter().fold(0, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            text.push(if place > chunk.len() { '=' } else { base64_digit(group >> (18 - 6 * place) & 63) });
+        }
+    }
+}
+
+fn base64_digit(value: u32) -> char {
+    let byte = match value as u8 {
+        v @ 0..26 => b'A' + v,
+        v @ 26..52 => b'a' + v - 26,
+        v @ 52..62 => b'0' + v - 52,
+        62 => b'+',
+        _ => b'/',
+    };
+    char::from(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::fixture;
+    use std::net::IpAddr;
+
+    fn end(ip: &str, port: u16) -> Endpoint {
+        Endpoint { addr: ip.parse::<IpAddr>().unwrap().into(), port }
+    }
+
+    #[test]
+    fn community_ids_are_those_of_the_specification() {
+        // github.com/corelight/community-id-spec, baseline, seed 0.
+        let cases = [
+            ("128.232.110.120", 34855, "66.35.250.204", 80, 6, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
+            ("66.35.250.204", 80, "128.232.110.120", 34855, 6, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
+            ("192.168.1.52", 54585, "8.8.8.8", 53, 17, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
+        ];
+        for (a, a_port, b, b_port, protocol, id) in cases {
+            assert_eq!(community_id(end(a, a_port), end(b, b_port), protocol), id);
+        }
+    }
+
+    #[test]
+    fn base64_pads_every_rest() {
+        for (bytes, text) in
+            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xff", "//8=")]
+        {
+            let mut out = String::new();
+            base64(bytes, &mut out);
+            assert_eq!(out, text);
+        }
+    }
+
+    #[test]
+    fn a_name_depends_on_the_packets_alone() {
+        let evidence = fixture::expired();
+        let mut same = evidence.clone();
+        same.first = crate::base::PacketNo(900);
+        assert_eq!(Id::of(&evidence), Id::of(&same));
+        let mut other = evidence.clone();
+        other.client.port += 1;
+        assert_ne!(Id::of(&evidence), Id::of(&other));
+        other = evidence.clone();
+        other.hello.as_mut().unwrap().value.random[31] ^= 1;
+        assert_ne!(Id::of(&evidence), Id::of(&other));
+    }
+
+    #[test]
+    fn a_typed_beginning_finds_its_attempt() {
+        let id = Id(0x1c9f_04ab_0000_0001);
+        assert_eq!(id.short(), "1c9f04ab");
+        assert!(id.matches("1c9f") && id.matches("1C9F04AB") && id.matches("1c9f04ab00000001"));
+        assert!(!id.matches("1c9") && !id.matches("1c9e") && !id.matches(""));
+    }
+}

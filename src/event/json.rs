@@ -1,0 +1,234 @@
+//! A small JSON writer: objects go straight into a byte buffer, no tree between.
+//!
+//! Whatever the strings hold, the output is valid UTF-8 on one line and shows no control character: those of RFC 8259
+//! section 7 must be escaped; DEL, C1 controls, line separators and bidirectional overrides are escaped as well, since
+//! events are read on terminals and hostile names travel in them.
+
+use std::fmt::{self, Write as _};
+
+/// An open object. Members are written in the order of the calls.
+pub(super) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+/// Writes one object, its members by `fill`.
+pub(super) fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    out.push(b'{');
+    fill(&mut Object { out, first: true });
+    out.push(b'}');
+}
+
+/// Writes one array, each item by `write`.
+pub(super) fn array<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
+    out.push(b'[');
+    for (n, item) in items.into_iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write(item, out);
+    }
+    out.push(b']');
+}
+
+/// Writes one string.
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    escape(text, out);
+    out.push(b'"');
+}
+
+/// Writes what a value displays as one string.
+pub(super) fn display(value: &impl fmt::Display, out: &mut Vec<u8>) {
+    out.push(b'"');
+    // Writing into a Vec cannot fail; a Display that says otherwise leaves a shorter string.
+    let _ = write!(Escaping(out), "{value}");
+    out.push(b'"');
+}
+
+/// Writes one whole number.
+pub(super) fn integer(value: i64, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    unsigned(value.unsigned_abs(), out);
+}
+
+/// Writes one whole number.
+pub(super) fn unsigned(mut value: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + (value % 10) as u8);
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
+}
+
+/// Writes bytes as lower-case hexadecimal, without quotes.
+pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
+    let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+    out.extend(bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]));
+}
+
+impl Object<'_> {
+    /// Writes a member's name; the value is the caller's to write. Names need no escaping: they are ours.
+    pub(super) fn key(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// A string.
+    pub(super) fn string(&mut self, name: &str, text: &str) {
+        string(text, self.key(name));
+    }
+
+    /// A string or null.
+    pub(super) fn maybe_string(&mut self, name: &str, text: Option<&str>) {
+        self.maybe(name, text, string);
+    }
+
+    /// What a value displays, as a string.
+    pub(super) fn display(&mut self, name: &str, value: &impl fmt::Display) {
+        display(value, self.key(name));
+    }
+
+    /// A whole number.
+    pub(super) fn unsigned(&mut self, name: &str, value: u64) {
+        unsigned(value, self.key(name));
+    }
+
+    /// A whole number or null.
+    pub(super) fn maybe_integer(&mut self, name: &str, value: Option<i64>) {
+        self.maybe(name, value, integer);
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, name: &str, value: bool) {
+        self.key(name).extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// Null.
+    pub(super) fn null(&mut self, name: &str) {
+        self.key(name).extend_from_slice(b"null");
+    }
+
+    /// A value written by `write`, or null.
+    pub(super) fn maybe<T>(&mut self, name: &str, value: Option<T>, write: impl FnOnce(T, &mut Vec<u8>)) {
+        match value {
+            Some(value) => write(value, self.key(name)),
+            None => self.null(name),
+        }
+    }
+
+    /// An object.
+    pub(super) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        object(self.key(name), fill);
+    }
+
+    /// An array, each item by `write`.
+    pub(super) fn array<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        write: impl FnMut(T, &mut Vec<u8>),
+    ) {
+        array(self.key(name), items, write);
+    }
+}
+
+struct Escaping<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape(text, self.0);
+        Ok(())
+    }
+}
+
+/// Bytes that need a look: 0xc2 starts the C1 controls, 0xd8 U+061C, 0xe2 the separators and overrides, 0xef U+FEFF.
+fn suspicious(byte: u8) -> bool {
+    byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef)
+}
+
+fn escape(text: &str, out: &mut Vec<u8>) {
+    if !text.bytes().any(suspicious) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            c if is_unprintable(c) => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    out.extend_from_slice(b"\\u");
+                    hex(&unit.to_be_bytes(), out);
+                }
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Controls (Unicode Cc), line and paragraph separators, and the characters that reorder or hide text (Unicode TR 36
+/// section 2.5): never shown raw, in events or on terminals.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = Vec::new();
+        string(text, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn hostile_strings_come_back_whole_and_hide_nothing() {
+        for text in
+            ["a\"b\\c", "\0\u{1}\n\r\t\u{7f}", "\u{9b}31m", "ev\u{202e}il", "\u{feff}é√😀", "\u{2028}\u{61c}"]
+        {
+            let json = written(text);
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+            assert!(!json.chars().any(is_unprintable), "{json:?}");
+        }
+    }
+
+    #[test]
+    fn plain_strings_stay_as_they_are() {
+        assert_eq!(written("www.example.com"), "\"www.example.com\"");
+        assert_eq!(written("Müller © 例え"), "\"Müller © 例え\"");
+    }
+
+    #[test]
+    fn whole_numbers_of_every_size_are_written() {
+        for value in [0, 7, 10, -1, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            integer(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+}

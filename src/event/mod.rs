@@ -1,0 +1,32 @@
+//! Floor 5: what others read. One JSON object a line; `schema.json` is the contract.
+//!
+//! [`handshake`] writes an attempt with its verdict, [`stats`] the last line of a run; [`Tally`] counts both for the summary.
+//! Fields may be added under the same schema version, never renamed or given another meaning.
+
+mod certificate;
+mod handshake;
+mod id;
+mod json;
+mod stats;
+mod tally;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod fixture;
+
+pub use certificate::{CertificateCache, certificate_json};
+pub use handshake::{handshake, handshake_with};
+pub use id::{Id, asked_name, community_id};
+pub use json::is_unprintable;
+pub use stats::{FileRead, Stats, stats};
+pub use tally::Tally;
+
+/// The value of `schema` in every event.
+pub const SCHEMA: &str = "tlswhy/1";
+
+/// The JSON Schema (draft 2020-12) of the events.
+pub const JSON_SCHEMA: &str = include_str!("schema.json");
+
+/// A hygiene finding: a defect that did not cause a failure, as cause, reason and words.
+pub type Hygiene = (crate::cause::Cause, &'static str, String);
