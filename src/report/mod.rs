@@ -1,1 +1,13 @@
 //! Floor 6: evidence and verdicts as text for people. Renders only; the caller prints.
+//!
+//! [`text`] is the summary and the table of failures, [`ladder`] one handshake packet by packet, [`explain`] a cause's page.
+
+pub mod explain;
+pub mod ladder;
+mod rows;
+mod style;
+pub mod text;
+mod words;
+
+pub use rows::Failures;
+pub use style::{Ink, Style, clean, thousands};
