@@ -1,1 +1,5 @@
 //! Floor 8: the command line.
+
+pub mod args;
+pub mod explain;
+pub mod man;
