@@ -356,7 +356,9 @@ mod tests {
 
     #[test]
     fn options_stand_before_or_behind_the_paths() {
-        let read = read("read -w out.pcapng --json a.pcap b/ --trust system --trust mozilla --workers 3 --color never");
+        let read = read(
+            "read -w out.pcapng --json a.pcap b/ --trust system --trust mozilla --workers 3 --color never",
+        );
         assert_eq!(read.paths.len(), 2);
         assert_eq!(read.judging.trust, [Trust::System, Trust::Mozilla]);
         assert_eq!(read.judging.workers(), 3);
