@@ -1,9 +1,7 @@
-//! A certificate as events show it, written once for each distinct one.
+//! A certificate as events show it.
 
 use super::json::{array, display, hex, object, string};
 use crate::tls::cert::{Certificate, KeyKind};
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 
 /// One certificate as a JSON object: subject, issuer, serial, sha256, sans, not_before, not_after, key,
 /// signature_algorithm.
@@ -83,35 +81,6 @@ fn key(kind: &KeyKind) -> (Option<&str>, Option<u32>, Option<&str>) {
     }
 }
 
-/// The JSON of certificates seen before, by fingerprint. Servers show the same few chains over and over.
-#[derive(Debug, Default)]
-pub struct CertificateCache {
-    kept: HashMap<[u8; 32], Box<[u8]>, RandomState>,
-    bytes: usize,
-}
-
-impl CertificateCache {
-    /// Bytes kept. A certificate takes about 600, so this holds some 25 000; full, it starts anew.
-    const MOST_BYTES: usize = 16 << 20;
-
-    /// Appends the certificate's JSON.
-    pub fn write(&mut self, certificate: &Certificate, out: &mut Vec<u8>) {
-        if let Some(json) = self.kept.get(&certificate.sha256) {
-            out.extend_from_slice(json);
-            return;
-        }
-        let start = out.len();
-        write(certificate, out);
-        let Some(json) = out.get(start..) else { return };
-        if self.bytes + json.len() > Self::MOST_BYTES {
-            self.kept.clear();
-            self.bytes = 0;
-        }
-        self.bytes += json.len();
-        self.kept.insert(certificate.sha256, json.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,29 +111,5 @@ mod tests {
         assert!(!json.chars().any(char::is_control));
         let read: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(read["subject"], certificate.subject.as_str());
-    }
-
-    #[test]
-    fn the_cache_writes_what_was_written_before() {
-        let certificate = fixture::leaf();
-        let mut cache = CertificateCache::default();
-        for _ in 0..2 {
-            let mut out = Vec::new();
-            cache.write(&certificate, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), certificate_json(&certificate));
-        }
-        assert_eq!(cache.kept.len(), 1);
-    }
-
-    #[test]
-    fn the_cache_never_outgrows_its_bound() {
-        let mut certificate = fixture::leaf();
-        certificate.subject = "x".repeat(1 << 20);
-        let mut cache = CertificateCache::default();
-        for n in 0..40 {
-            certificate.sha256 = [n; 32];
-            cache.write(&certificate, &mut Vec::new());
-            assert!(cache.bytes <= CertificateCache::MOST_BYTES);
-        }
     }
 }

@@ -242,7 +242,6 @@ pub(crate) fn nxdomain() -> Evidence {
         addresses: vec![],
         ttl: 0,
         cnames: vec![],
-        ..DnsAnswer::default()
     };
     evidence.around.answers.push(seen(answer, 2, 5));
     evidence

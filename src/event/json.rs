@@ -19,6 +19,11 @@ pub(super) fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     out.push(b'}');
 }
 
+/// Writes members without the braces around them, to be spliced by [`Object::members`].
+pub(super) fn members(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    fill(&mut Object { out, first: true });
+}
+
 /// Writes one array, each item by `write`.
 pub(super) fn array<T>(
     out: &mut Vec<u8>,
@@ -90,6 +95,15 @@ impl Object<'_> {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out
+    }
+
+    /// Members written by [`members`], one at least.
+    pub(super) fn members(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        write(self.out);
     }
 
     /// A string.

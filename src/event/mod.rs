@@ -7,6 +7,7 @@ mod certificate;
 mod handshake;
 mod id;
 mod json;
+mod kept;
 mod stats;
 mod tally;
 
@@ -15,10 +16,11 @@ mod contract;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub use certificate::{CertificateCache, certificate_json};
+pub use certificate::certificate_json;
 pub use handshake::{handshake, handshake_with};
 pub use id::{Id, asked_name, community_id};
 pub use json::is_unprintable;
+pub use kept::Kept;
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;
 

@@ -42,6 +42,8 @@ pub fn render(
     page.rungs(rungs);
     page.proofs();
     page.rest(hygiene);
+    page.out.truncate(page.out.trim_end().len());
+    page.out.push('\n');
     page.out
 }
 
@@ -54,7 +56,8 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// Columns of mark, number and time before the arrow.
-    const BEFORE: usize = 7 + 8 + 11;
+    const BEFORE: usize = Self::MARK + 7 + 1 + 9;
+    const MARK: usize = 7;
     const ARROW: usize = 8;
 
     fn line(&mut self, text: &str) {
@@ -106,17 +109,16 @@ impl Page<'_> {
         let outcome = words::outcome(e.outcome);
         let text = match e.outcome {
             Outcome::Failed => {
-                let weight = match self.primary() {
-                    Some((_, finding)) => format!(" ({})", words::weight(finding)),
-                    None => String::new(),
-                };
-                let verdict = words::verdict(self.primary());
-                self.style.ink(Ink::Red, format!("{outcome}: {verdict}")) + &weight
+                let verdict = format!("{outcome}: {}", words::verdict(self.primary()));
+                let weight = self.primary().map_or_else(String::new, |(_, f)| words::weight(f));
+                let fits = 10 + width(&verdict) + 2 + width(&weight) <= self.style.columns();
+                let between = if fits { "  " } else { "\n          " };
+                format!("{}{between}{weight}", self.style.ink(Ink::Red, verdict))
             }
             Outcome::Completed | Outcome::Resumed => self.style.ink(Ink::Green, outcome),
             _ => self.style.ink(Ink::Yellow, outcome),
         };
-        self.line(&format!("  outcome {text}"));
+        self.line(&format!("  result  {text}"));
         if self.primary().is_none() {
             self.hanging("  ended   ", &format!("{} [{}]", words::ending(e), words::packets(&e.ending.at)));
             let candidates = words::candidates(self.diagnosis);
@@ -144,13 +146,7 @@ impl Page<'_> {
         if rungs.is_empty() {
             return;
         }
-        let heading = format!(
-            "{}{:>7} {:>11}  {}  WHAT",
-            pad("PROOF", 7),
-            "PACKET",
-            "TIME",
-            pad("C    S", Self::ARROW)
-        );
+        let heading = format!("{}{:>7} {:>9}  client→server", pad("PROOF", Self::MARK), "PACKET", "TIME");
         self.line(&self.style.ink(Ink::Dim, heading));
         for rung in rungs {
             self.rung(rung);
@@ -168,11 +164,15 @@ impl Page<'_> {
             .map(|(n, _)| (n + 1).to_string())
             .collect();
         let mark = if proofs.is_empty() { String::new() } else { format!("●{}", proofs.join(",")) };
-        let mark = if proofs.is_empty() { pad("", 7) } else { self.style.ink(Ink::Red, pad(&mark, 7)) };
+        let mark = if proofs.is_empty() {
+            pad("", Self::MARK)
+        } else {
+            self.style.ink(Ink::Red, pad(&mark, Self::MARK))
+        };
         let since = rung.when - self.evidence.started;
         let since = if since.micros() < 0 { since.to_string() } else { format!("+{since}") };
         let arrow = words::arrow(rung.from, Self::ARROW);
-        let start = Self::BEFORE + Self::ARROW + 4 - 1;
+        let start = Self::BEFORE + 2 + Self::ARROW + 2;
         let length = if rung.len > 0 { format!("{} B", rung.len) } else { String::new() };
         let room = self.style.columns().saturating_sub(start + 8).max(10);
         let mut lines: Vec<String> = rung.what.iter().flat_map(|what| wrap(&clean(what), room)).collect();
@@ -181,7 +181,7 @@ impl Page<'_> {
         }
         let mut lines = lines.into_iter();
         let first = lines.next().unwrap_or_default();
-        let before = format!("{:>7} {since:>11}", rung.no.0);
+        let before = format!("{:>7} {since:>9}", rung.no.0);
         self.line(&format!(
             "{mark}{before}  {}  {} {}",
             self.style.ink(Ink::Dim, arrow),
@@ -241,6 +241,7 @@ impl Page<'_> {
         if !self.evidence.lost.is_nothing() {
             let lost: Vec<_> = self.evidence.lost.counted().map(|(name, n)| format!("{name} {n}")).collect();
             self.hanging("Not seen or dropped: ", &lost.join(", "));
+            self.line("");
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Row {
     /// The first proof, or how it ended.
     pub why: String,
     pub at: Packets,
+    /// The file that numbers those packets.
+    pub capture: String,
     pub times: u64,
 }
 
@@ -52,8 +54,8 @@ impl Failures {
     /// Characters kept of a name or a proof: a host name has at most 253, a proof is a sentence.
     const LONGEST: usize = 400;
 
-    /// Takes an attempt; those that did not fail are passed over.
-    pub fn add(&mut self, evidence: &Evidence, diagnosis: Option<&Diagnosis>) {
+    /// Takes an attempt seen in the file or on the interface `capture`; those that did not fail are passed over.
+    pub fn add(&mut self, evidence: &Evidence, diagnosis: Option<&Diagnosis>, capture: &str) {
         if evidence.outcome != Outcome::Failed {
             return;
         }
@@ -86,6 +88,7 @@ impl Failures {
                 .map_or_else(|| words::candidates(diagnosis), |(_, finding)| words::weight(finding)),
             why: shorten(&proof.map_or_else(|| words::ending(evidence), |proof| proof.says.clone())),
             at: proof.map_or(&evidence.ending.at, |proof| proof.cite.packets()).clone(),
+            capture: shorten(capture),
             times: 1,
         });
         self.index.insert(key, self.rows.len() - 1);
@@ -119,9 +122,9 @@ mod tests {
         for port in 0..8 {
             let mut evidence = fixture::expired();
             evidence.client.port += port;
-            failures.add(&evidence, Some(&fixture::expired_diagnosis()));
+            failures.add(&evidence, Some(&fixture::expired_diagnosis()), "a.pcap");
         }
-        failures.add(&fixture::expired(), None);
+        failures.add(&fixture::expired(), None, "a.pcap");
         let rows = failures.in_order();
         assert_eq!(rows.len(), 2, "an undetermined failure is another");
         assert_eq!(rows.iter().map(|row| row.times).max(), Some(8));
@@ -134,7 +137,7 @@ mod tests {
         for n in 0..3_000 {
             evidence.client.addr.0 += 1;
             evidence.hello.as_mut().unwrap().value.sni = Some("x".repeat(n));
-            failures.add(&evidence, None);
+            failures.add(&evidence, None, "a.pcap");
         }
         assert_eq!(failures.rows.len(), Failures::MOST);
         assert_eq!(failures.index.len(), Failures::MOST);
@@ -145,7 +148,7 @@ mod tests {
     #[test]
     fn a_success_is_no_row() {
         let mut failures = Failures::default();
-        failures.add(&fixture::completed(), None);
+        failures.add(&fixture::completed(), None, "a.pcap");
         assert!(failures.in_order().is_empty());
     }
 }

@@ -4,27 +4,9 @@ use super::rows::{Failures, Row};
 use super::style::{Ink, Style, clean, cut, pad, plural, thousands, width, wrap};
 use super::words;
 use crate::base::Stamp;
-use crate::cause::{Certainty, Diagnosis};
+use crate::cause::Certainty;
 use crate::event::Stats;
-use crate::evidence::{Evidence, Outcome};
-
-/// One failure as it happens, in one line: when, who, verdict, and the first proof.
-pub fn line(evidence: &Evidence, diagnosis: Option<&Diagnosis>, style: Style) -> String {
-    let primary = diagnosis.and_then(|diagnosis| diagnosis.primary.as_ref());
-    let why = match primary.and_then(|(_, finding)| finding.proofs.first()) {
-        Some(proof) => proof.says.clone(),
-        None => words::ending(evidence),
-    };
-    let name = evidence.sni().map(|sni| format!(" ({})", clean(sni))).unwrap_or_default();
-    format!(
-        "{} {} → {}{name} {}: {}\n",
-        evidence.ended,
-        evidence.client,
-        evidence.server,
-        style.ink(Ink::Red, words::verdict(primary)),
-        clean(&why)
-    )
-}
+use crate::evidence::Outcome;
 
 /// Renders the whole: what was read, what came of it, what failed and why. Ends with a line break.
 pub fn render(stats: &Stats, failures: &Failures, style: Style) -> String {
@@ -54,6 +36,28 @@ impl Page {
     fn paragraph(&mut self, text: &str, indent: usize, ink: Option<Ink>) {
         for line in wrap(text, self.style.columns() - indent) {
             let line = ink.map_or(line.clone(), |ink| self.style.ink(ink, line));
+            self.line(&format!("{:indent$}{line}", ""));
+        }
+    }
+
+    /// Pieces, each with its columns, on as few lines as hold them.
+    fn flow(&mut self, indent: usize, between: &str, pieces: Vec<(usize, String)>) {
+        let mut line = String::new();
+        let mut used = 0;
+        for (columns, piece) in pieces {
+            if used > 0 && indent + used + width(between) + columns > self.style.columns() {
+                self.line(&format!("{:indent$}{line}{}", "", between.trim_end()));
+                line.clear();
+                used = 0;
+            }
+            if used > 0 {
+                line.push_str(between);
+                used += width(between);
+            }
+            line.push_str(&piece);
+            used += columns;
+        }
+        if used > 0 {
             self.line(&format!("{:indent$}{line}", ""));
         }
     }
@@ -98,31 +102,33 @@ impl Page {
             0 => String::from("No TLS handshake was attempted"),
             count => plural(count, "handshake", "handshakes"),
         };
-        let title = self.style.ink(Ink::Bold, title);
         let (succeeded, all) = tally.success();
         let rate = match tally.success_rate() {
             Some(rate) => {
-                format!(", {} succeeded ({} of {})", percent(rate), thousands(succeeded), thousands(all))
+                format!("{} succeeded ({} of {})", percent(rate), thousands(succeeded), thousands(all))
             }
             None => String::new(),
         };
-        self.line(&format!("{title}{rate}"));
         let style = self.style;
+        let mut pieces = vec![(width(&title), style.ink(Ink::Bold, &title))];
+        if !rate.is_empty() {
+            pieces.push((width(&rate), rate));
+        }
+        self.flow(0, ", ", pieces);
         let counts: Vec<_> = Outcome::ALL
             .into_iter()
             .filter(|&outcome| tally.outcome(outcome) > 0)
             .map(|outcome| {
                 let text = format!("{} {}", thousands(tally.outcome(outcome)), words::outcome(outcome));
+                let columns = width(&text);
                 match outcome {
-                    Outcome::Failed => style.ink(Ink::Red, text),
-                    Outcome::Completed | Outcome::Resumed => style.ink(Ink::Green, text),
-                    _ => text,
+                    Outcome::Failed => (columns, style.ink(Ink::Red, text)),
+                    Outcome::Completed | Outcome::Resumed => (columns, style.ink(Ink::Green, text)),
+                    _ => (columns, text),
                 }
             })
             .collect();
-        if !counts.is_empty() {
-            self.line(&format!("  {}", counts.join(" · ")));
-        }
+        self.flow(2, " · ", counts);
         self.line("");
     }
 
@@ -169,7 +175,7 @@ impl Page {
         let places = Places::new(self.style.columns(), dated);
         self.line(&self.style.ink(Ink::Dim, places.heading()));
         for row in &rows {
-            self.row(row, &places);
+            self.row(row, &places, stats.files.len() > 1);
         }
         if failures.beyond() > 0 {
             let text =
@@ -177,20 +183,22 @@ impl Page {
             self.paragraph(&text, 0, Some(Ink::Yellow));
             self.line("");
         }
-        let path = match stats.files.as_slice() {
-            [only] => clean(&only.name),
-            _ => String::from("PATH"),
-        };
+        let path = if first.capture.is_empty() { "PATH" } else { &first.capture };
         let cause = rows.iter().find(|row| row.certainty.is_some());
         let cause = cause.and_then(|row| row.verdict.split(' ').next()).unwrap_or("CAUSE");
-        let hint = format!(
-            "One of them packet by packet: tlswhy show {} {path}    A cause: tlswhy explain {cause}",
-            first.id.short()
-        );
-        self.paragraph(&hint, 0, Some(Ink::Dim));
+        self.hint(&format!("tlswhy show {} {path}", first.id.short()), "one failure, packet by packet");
+        self.hint(&format!("tlswhy explain {cause}"), "what a cause means, and its remedies");
     }
 
-    fn row(&mut self, row: &Row, places: &Places) {
+    /// A command to go on with; never cut, since it is there to be copied.
+    fn hint(&mut self, command: &str, gives: &str) {
+        let start = pad(command, width(command).max(34));
+        let gives = if width(&start) + 2 + width(gives) > self.style.columns() { "" } else { gives };
+        let command = if gives.is_empty() { command } else { &start };
+        self.line(&format!("{}  {}", self.style.ink(Ink::Cyan, command), self.style.ink(Ink::Dim, gives)));
+    }
+
+    fn row(&mut self, row: &Row, places: &Places, many_files: bool) {
         let style = self.style;
         let times = if row.times > 1 { format!("×{}", thousands(row.times)) } else { String::new() };
         let server = row.server.map_or_else(|| String::from("(no address)"), |server| server.to_string());
@@ -234,14 +242,17 @@ impl Page {
             self.paragraph(&row.verdict, INDENT, Some(ink));
             self.paragraph(&row.weight, INDENT, None);
         }
-        self.why(row, room);
+        self.why(row, room, many_files);
         self.line("");
     }
 
     /// At most three lines: the proof and where to see it, which is never cut away.
-    fn why(&mut self, row: &Row, room: usize) {
+    fn why(&mut self, row: &Row, room: usize, many_files: bool) {
         const LINES: usize = 3;
-        let at = format!("[{}]", words::packets(&row.at));
+        let at = match many_files {
+            true => format!("[{} of {}]", words::packets(&row.at), row.capture),
+            false => format!("[{}]", words::packets(&row.at)),
+        };
         let mut lines = wrap(&row.why, room);
         if lines.len() > LINES {
             lines.truncate(LINES);
@@ -277,7 +288,7 @@ impl Places {
     const TIMES: usize = 7;
 
     fn new(columns: usize, dated: bool) -> Self {
-        let stamp = if dated { 19 } else { 12 };
+        let stamp = if dated { 18 } else { 12 };
         let room = columns.saturating_sub(INDENT + stamp + 2 + Self::TIMES + 1);
         // 192.0.2.100:50123 → 198.51.100.100:8443 takes 39 columns.
         let ends = if room >= 60 { 40 } else { 0 };
@@ -340,15 +351,15 @@ mod tests {
     fn failures() -> Failures {
         let mut failures = Failures::default();
         for _ in 0..8 {
-            failures.add(&fixture::expired(), Some(&fixture::expired_diagnosis()));
+            failures.add(&fixture::expired(), Some(&fixture::expired_diagnosis()), "a.pcapng");
         }
         let candidates = Diagnosis {
             candidates: vec![Cause::ExpiredCert, Cause::NameMismatch, Cause::BrokenChain],
             ..Diagnosis::default()
         };
-        failures.add(&fixture::sealed_alert(), Some(&candidates));
-        failures.add(&fixture::syn_dropped(), Some(&fixture::syn_dropped_diagnosis()));
-        failures.add(&fixture::syn_dropped(), Some(&fixture::syn_dropped_diagnosis()));
+        failures.add(&fixture::sealed_alert(), Some(&candidates), "a.pcapng");
+        failures.add(&fixture::syn_dropped(), Some(&fixture::syn_dropped_diagnosis()), "b.pcap");
+        failures.add(&fixture::syn_dropped(), Some(&fixture::syn_dropped_diagnosis()), "b.pcap");
         failures
     }
 
@@ -391,7 +402,7 @@ mod tests {
         let mut evidence = fixture::expired();
         evidence.hello.as_mut().unwrap().value.sni = Some("a\u{1b}[2Jb\nc\u{202e}".into());
         let mut failures = Failures::default();
-        failures.add(&evidence, None);
+        failures.add(&evidence, None, "a.pcapng");
         let page = render(&fixture::stats(), &failures, Style::default());
         assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'));
     }
@@ -413,10 +424,10 @@ mod tests {
     #[test]
     fn rows_of_several_days_carry_dates() {
         let mut late = fixture::expired();
-        late.client.addr.0 += 1;
+        late.client.addr.0 += 5;
         late.started = late.started + crate::base::Span::from_secs(86_400);
         let mut failures = failures();
-        failures.add(&late, None);
+        failures.add(&late, None, "b.pcap");
         let page = render(&fixture::stats(), &failures, Style::default());
         assert!(page.contains("11-23 09:30:00.000") && page.contains("11-24 09:30:00.000"), "{page}");
     }
