@@ -10,5 +10,6 @@ pub mod decode;
 pub mod event;
 pub mod evidence;
 pub mod flow;
+pub mod pipeline;
 pub mod report;
 pub mod tls;

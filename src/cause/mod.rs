@@ -3,6 +3,11 @@
 //! A judgement has three answers: `Found` with a finding that cites packets, `Absent`, or `Blind`
 //! with what the capture lacks. [`weigh`] makes one diagnosis of the twelve.
 
+#[cfg(test)]
+mod chains_fixture;
+pub mod faults;
+pub mod signal;
+pub mod stack;
 pub mod weigh;
 
 use crate::base::{Cite, Side};

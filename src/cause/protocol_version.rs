@@ -230,7 +230,8 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
         (Side::Server, 40) if early => {
             let says = "the server finds nothing in the offer that it can use";
             if ordinary(hello) && e.around.server_completes.is_none() {
-                make(Certainty::Suspected, "cipher_suite", Party::Server, says)
+                // A server that could not load its certificate answers an ordinary offer so too.
+                None
             } else {
                 make(Certainty::Inferred, "cipher_suite", Party::Client, says)
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::args::LiveArgs;
 use super::{Done, Failure, output};
 use crate::capture::live::{Live, LiveOptions, LiveReader};
-use crate::event::{self, CertificateCache, FileRead, Stats};
+use crate::event::{self, FileRead, Kept, Stats};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Arrival, Judged, Source, Totals};
 use crate::report;
@@ -72,7 +72,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
             .collect();
         drop(send);
         let mut out = std::io::stdout().lock();
-        let mut certificates = CertificateCache::default();
+        let mut certificates = Kept::default();
         let mut line = Vec::new();
         let mut failed: Option<std::io::Error> = None;
         for (n, judged) in receive {

@@ -1,5 +1,86 @@
-//! Floor 8: the command line.
+//! Floor 8: the command line. What is said on standard output, what on standard error, and the exit code.
 
 pub mod args;
-pub mod explain;
-pub mod man;
+mod explain;
+mod keep;
+mod live;
+mod output;
+mod read;
+mod show;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+/// Why the work was not done: what was being done, to what, and what to do next.
+#[derive(Debug)]
+pub enum Failure {
+    /// For people, on standard error; exit code 2.
+    Says(String),
+    /// Standard output was closed by its reader: quiet, exit code 0.
+    ClosedPipe,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Says(text) => f.write_str(text),
+            Self::ClosedPipe => f.write_str("standard output was closed"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::ClosedPipe
+        } else {
+            Self::Says(format!("cannot write to standard output: {error}"))
+        }
+    }
+}
+
+/// How a command that did its work ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Exit code 0.
+    Well,
+    /// `--exit-code` was given and a handshake failed: exit code 1.
+    Failures,
+    /// Part of the work was not done, and has been said: exit code 2.
+    Partly,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are asked for, all else is bad use.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    let done = match args.command {
+        Command::Read(args) => read::run(&args),
+        Command::Live(args) => live::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Schema => explain::schema(),
+        Command::Completions { shell } => explain::completions(shell),
+        Command::Man => explain::man(),
+    };
+    match done {
+        Ok(Done::Well) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Ok(Done::Failures) => ExitCode::from(1),
+        Ok(Done::Partly) => ExitCode::from(2),
+        Err(Failure::Says(text)) => {
+            eprintln!("tlswhy: {text}");
+            ExitCode::from(2)
+        }
+    }
+}

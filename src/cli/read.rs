@@ -12,7 +12,7 @@ use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, CertificateCache, FileRead, Stats};
+use crate::event::{self, FileRead, Kept, Stats};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Arrival, Judged, Settings, Source, Totals};
 use crate::report;
@@ -45,7 +45,7 @@ impl Source for Frames<'_> {
 /// Where judged attempts go: events or rows.
 struct Desk<'a> {
     json: Option<std::io::BufWriter<std::io::StdoutLock<'a>>>,
-    certificates: CertificateCache,
+    certificates: Kept,
     line: Vec<u8>,
     stats: Stats,
     failures: report::Failures,
@@ -58,7 +58,7 @@ impl Desk<'_> {
         let diagnosis = judged.diagnosis.as_ref();
         self.stats.tally.add(&judged.evidence, diagnosis);
         if judged.evidence.outcome == Outcome::Failed {
-            self.failures.add(&judged.evidence, diagnosis);
+            self.failures.add(&judged.evidence, diagnosis, capture);
             if let Some(wanted) = &mut self.wanted {
                 wanted.add(&judged.evidence);
             }
@@ -117,7 +117,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     let stdout = std::io::stdout();
     let desk = Mutex::new(Desk {
         json: args.json.then(|| std::io::BufWriter::with_capacity(1 << 16, stdout.lock())),
-        certificates: CertificateCache::default(),
+        certificates: Kept::default(),
         line: Vec::with_capacity(4096),
         stats: Stats::default(),
         failures: report::Failures::default(),

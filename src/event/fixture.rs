@@ -242,6 +242,7 @@ pub(crate) fn nxdomain() -> Evidence {
         addresses: vec![],
         ttl: 0,
         cnames: vec![],
+        ..DnsAnswer::default()
     };
     evidence.around.answers.push(seen(answer, 2, 5));
     evidence

@@ -1,6 +1,6 @@
 //! Pieces of JSON that come again and again: certificates of the same servers, hellos of the same programs.
 
-use super::json::{self, Object, array, display, object, string};
+use super::json::{self, Object, display, string};
 use crate::base::Stamp;
 use crate::tls::cert::Certificate;
 use crate::tls::hello::{ClientHello, ServerHello};

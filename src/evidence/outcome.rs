@@ -71,7 +71,10 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     if !speaks_tls(e) {
         return if e.tcp.bytes.client == 0 && e.tcp.bytes.server == 0 {
             tcp_only(e, look)
-        } else if e.alerts.is_empty() && look.tls_port && !(look.client_said.is_empty() && look.server_said.is_empty()) {
+        } else if e.alerts.is_empty()
+            && look.tls_port
+            && !(look.client_said.is_empty() && look.server_said.is_empty())
+        {
             (Outcome::NotTls, closing(e, look))
         } else {
             (Outcome::Incomplete, closing(e, look))
@@ -348,7 +351,9 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     let silent = e.client_key_exchange.is_none() && e.sealing.records.client.is_empty();
     // Retransmissions that met no answer: the flight got stuck, the client gave up.
     let flight_resent = e.tcp.repeats.server.as_ref().map_or(0, |repeats| repeats.value) >= 2;
-    let stuck = resent >= 3 || (flight_resent && !read_all && waited >= WAITED) || e.tcp.hole.server.is_some() && waited >= WAITED;
+    let stuck = resent >= 3
+        || (flight_resent && !read_all && waited >= WAITED)
+        || e.tcp.hole.server.is_some() && waited >= WAITED;
     if flight_whole && read_all && silent {
         return (Outcome::Failed, close);
     }
@@ -385,20 +390,21 @@ pub fn late_rejection(e: &Evidence) -> bool {
         && at_once
         && e.sealing.application.client == 0
         && e.sealing.application.server == 0
-        && (bad_staple(e) || e.defects.iter().any(|defect| {
-            matches!(
-                defect.fault,
-                Fault::LeafExpired
-                    | Fault::NotYetValid
-                    | Fault::SanMismatch
-                    | Fault::WildcardDepth
-                    | Fault::IpNotInSan
-                    | Fault::SelfSigned
-                    | Fault::MissingIntermediate
-                    | Fault::BadCertificateSignature
-                    | Fault::EkuLacksServerAuth
-            )
-        }))
+        && (bad_staple(e)
+            || e.defects.iter().any(|defect| {
+                matches!(
+                    defect.fault,
+                    Fault::LeafExpired
+                        | Fault::NotYetValid
+                        | Fault::SanMismatch
+                        | Fault::WildcardDepth
+                        | Fault::IpNotInSan
+                        | Fault::SelfSigned
+                        | Fault::MissingIntermediate
+                        | Fault::BadCertificateSignature
+                        | Fault::EkuLacksServerAuth
+                )
+            }))
 }
 
 /// The client asked for a stapled answer, and got one that does not say good at capture time.

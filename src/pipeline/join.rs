@@ -349,17 +349,19 @@ impl Join {
         // Of a connection that was rejected late, another with the same certificate says that it was not.
         let late = outcome::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
         let near = |(seen, shown): &(Seen<Endpoint>, Option<[u8; 32]>)| {
-            let near = seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
+            let near =
+                seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
             (near && (late.is_none() || late == *shown)).then(|| seen.clone())
         };
         let by_host =
             host.as_ref().and_then(|sni| self.successes.get(&(client.addr, sni.clone())).find_map(near));
         // Without a name, the names under which the client knew this address stand for it.
-        let by_name = || {
-            evidence.around.names_of_server.iter().find_map(|seen| {
-                self.successes.get(&(client.addr, seen.value.name.clone())).find_map(near)
-            })
-        };
+        let by_name =
+            || {
+                evidence.around.names_of_server.iter().find_map(|seen| {
+                    self.successes.get(&(client.addr, seen.value.name.clone())).find_map(near)
+                })
+            };
         let by_address = || self.successes.get(&(client.addr, server.addr.to_string())).find_map(near);
         evidence.around.sibling = match host {
             Some(_) => by_host,
@@ -432,10 +434,9 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
         return Some(Outcome::Completed);
     }
     // The other connection came while this one was under way, and ended the need for it.
-    let sibling = around
-        .sibling
-        .as_ref()
-        .is_some_and(|sibling| sibling.when >= evidence.started && evidence.ended - sibling.when < Span::from_secs(2));
+    let sibling = around.sibling.as_ref().is_some_and(|sibling| {
+        sibling.when >= evidence.started && evidence.ended - sibling.when < Span::from_secs(2)
+    });
     let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
     let not_wanted = outcome::silent_close(evidence) && !outcome::wanted(evidence);
     (lost_race || (tcp_only && around.scan) || not_wanted).then_some(Outcome::Abandoned)

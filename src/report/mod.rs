@@ -10,4 +10,4 @@ pub mod text;
 mod words;
 
 pub use rows::Failures;
-pub use style::{Ink, Style, clean, thousands};
+pub use style::{Ink, Style, clean, pad, thousands};

@@ -4,9 +4,27 @@ use super::rows::{Failures, Row};
 use super::style::{Ink, Style, clean, cut, pad, plural, thousands, width, wrap};
 use super::words;
 use crate::base::Stamp;
-use crate::cause::Certainty;
+use crate::cause::{Certainty, Diagnosis};
 use crate::event::Stats;
-use crate::evidence::Outcome;
+use crate::evidence::{Evidence, Outcome};
+
+/// One failure as it happens, in one line: when, who, verdict, and the first proof.
+pub fn line(evidence: &Evidence, diagnosis: Option<&Diagnosis>, style: Style) -> String {
+    let primary = diagnosis.and_then(|diagnosis| diagnosis.primary.as_ref());
+    let why = match primary.and_then(|(_, finding)| finding.proofs.first()) {
+        Some(proof) => proof.says.clone(),
+        None => words::ending(evidence),
+    };
+    let name = evidence.sni().map(|sni| format!(" ({})", clean(sni))).unwrap_or_default();
+    format!(
+        "{} {} → {}{name} {}: {}\n",
+        evidence.ended,
+        evidence.client,
+        evidence.server,
+        style.ink(Ink::Red, words::verdict(primary)),
+        clean(&why)
+    )
+}
 
 /// Renders the whole: what was read, what came of it, what failed and why. Ends with a line break.
 pub fn render(stats: &Stats, failures: &Failures, style: Style) -> String {
