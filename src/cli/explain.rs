@@ -25,7 +25,7 @@ pub fn run(args: &ExplainArgs) -> Result<Done, Failure> {
             list
         }
         Some(word) => {
-            let cause = Cause::from_word(word).ok_or_else(|| Failure::Says(unknown(word)))?;
+            let cause = find(word).ok_or_else(|| Failure::Says(unknown(word)))?;
             report::explain::render(cause, style)
         }
     };
@@ -33,15 +33,54 @@ pub fn run(args: &ExplainArgs) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
+/// The word as it would be ours: case, hyphens and blanks do not matter.
+fn plain(typed: &str) -> String {
+    typed.to_ascii_lowercase().replace(['-', ' '], "_")
+}
+
+/// The cause of a word: its own or one of its reasons'.
+fn find(typed: &str) -> Option<Cause> {
+    let word = plain(typed);
+    let has = |cause: &Cause| cause.reasons().iter().any(|reason| reason.word == word);
+    Cause::from_word(&word).or_else(|| Cause::ALL.into_iter().find(has))
+}
+
 /// What to say of a word that is no cause.
 fn unknown(word: &str) -> String {
     let words: Vec<_> = Cause::ALL.into_iter().map(Cause::word).collect();
-    let plain = word.to_ascii_lowercase().replace(['-', ' '], "_");
-    let near =
-        words.iter().find(|known| **known == plain || known.contains(&plain) || plain.contains(*known));
-    let hint =
-        near.filter(|_| !plain.is_empty()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    format!("no cause is called '{word}'{hint} (the causes are {})", words.join(", "))
+    let hint = nearest(&plain(word)).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    format!("no cause is called '{}'{hint} (the causes are {})", report::clean(word), words.join(", "))
+}
+
+/// The known word nearest to what was typed, if any is near.
+fn nearest(typed: &str) -> Option<&'static str> {
+    // Longer words than ours are no slip of the finger; the bound also keeps the comparison small.
+    if typed.chars().count() > 40 {
+        return None;
+    }
+    let causes = Cause::ALL.into_iter().map(Cause::word);
+    let reasons = Cause::ALL.into_iter().flat_map(Cause::reasons).map(|reason| reason.word);
+    let part = |word: &&str| typed.len() >= 4 && word.contains(typed);
+    causes.clone().find(part).or_else(|| {
+        let near = causes.chain(reasons).map(|word| (distance(typed, word), word));
+        near.filter(|&(far, word)| far <= word.len() / 3).min().map(|(_, word)| word)
+    })
+}
+
+/// Levenshtein's distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut next = Vec::with_capacity(row.len());
+        let mut left = i + 1;
+        next.push(left);
+        for ((&diagonal, &above), y) in row.iter().zip(row.iter().skip(1)).zip(b.chars()) {
+            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
 }
 
 /// The JSON Schema of the events.
@@ -71,12 +110,40 @@ pub fn man() -> Result<Done, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::unknown;
+    use super::*;
+
+    #[test]
+    fn a_cause_is_found_however_it_is_spelled() {
+        for typed in ["expired_cert", "Expired-Cert", "EXPIRED CERT"] {
+            assert_eq!(find(typed), Some(Cause::ExpiredCert));
+        }
+    }
+
+    #[test]
+    fn a_reason_leads_to_its_cause() {
+        assert_eq!(find("leaf-expired"), Some(Cause::ExpiredCert));
+        for cause in Cause::ALL {
+            for reason in cause.reasons() {
+                // A word may belong to two causes; the first is as good.
+                let found = find(reason.word).unwrap();
+                assert!(found.reasons().iter().any(|other| other.word == reason.word));
+            }
+        }
+    }
 
     #[test]
     fn an_unknown_cause_is_answered_with_the_list_and_a_guess() {
         let said = unknown("expired");
         assert!(said.contains("did you mean expired_cert?") && said.contains("broken_chain"), "{said}");
+        assert!(unknown("expird_cert").contains("did you mean expired_cert?"));
         assert!(!unknown("zebra").contains("did you mean"));
+        assert!(!unknown("\u{1b}[2J").contains('\u{1b}'));
+    }
+
+    #[test]
+    fn distances_are_counted_in_edits() {
+        for (a, b, far) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("é", "e", 1)] {
+            assert_eq!(distance(a, b), far);
+        }
     }
 }
