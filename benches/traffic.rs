@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use tlswhy::base::Limits;
-use tlswhy::capture::FileReader;
+use tlswhy::capture::file::FileReader;
 use tlswhy::decode::{Decoder, Packet, TcpFlags};
 
 /// What a capture is to be.
