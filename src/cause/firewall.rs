@@ -283,7 +283,7 @@ fn unconnected(e: &Evidence) -> Judgement {
         }
         return Judgement::Found(
             Finding::new(
-                Certainty::Inferred,
+                Certainty::Suspected,
                 "port_closed",
                 Party::Server,
                 &reset.at,
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_refused_syn_is_a_closed_port_unless_doubted() {
-        assert_eq!(found(&reset(syn(1), Side::Server, &[])), (Certainty::Inferred, "port_closed"));
+        assert_eq!(found(&reset(syn(1), Side::Server, &[])), (Certainty::Suspected, "port_closed"));
         let doubted = reset(syn(1), Side::Server, &[Doubt::LinkAddress]);
         assert_eq!(found(&doubted), (Certainty::Inferred, "syn_reset"));
     }

@@ -233,7 +233,7 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
                 // A server that could not load its certificate answers an ordinary offer so too.
                 None
             } else {
-                make(Certainty::Inferred, "cipher_suite", Party::Client, says)
+                make(Certainty::Inferred, narrowest(hello), Party::Client, says)
             }
         }
         (Side::Server, 47 | 109) if early => {
@@ -310,7 +310,23 @@ fn gm_only(hello: &ClientHello) -> bool {
 /// An offer that any server of today can take: enough strong suites, TLS 1.2 or newer.
 fn ordinary(hello: &ClientHello) -> bool {
     let strong = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
-    strong >= 5 && !gm_only(hello) && highest(hello).is_some_and(|version| version >= Version::TLS12)
+    strong >= 5
+        && narrowest(hello) == "cipher_suite"
+        && !gm_only(hello)
+        && highest(hello).is_some_and(|version| version >= Version::TLS12)
+}
+
+/// Which part of the offer leaves a server the least choice.
+fn narrowest(hello: &ClientHello) -> &'static str {
+    let groups = hello.groups.iter().filter(|group| !crate::tls::codes::is_grease(group.0)).count();
+    let suites = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
+    if groups == 1 && suites > 2 {
+        "group"
+    } else if matches!(hello.signature_schemes.len(), 1..=2) && suites > 2 {
+        "signature_algorithm"
+    } else {
+        "cipher_suite"
+    }
 }
 
 /// The offer in words.

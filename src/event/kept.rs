@@ -140,6 +140,7 @@ impl Memo {
 mod tests {
     use super::*;
     use crate::event::fixture;
+    use crate::event::json::object;
 
     #[test]
     fn a_piece_is_made_once_and_written_each_time() {

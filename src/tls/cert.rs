@@ -11,7 +11,7 @@ mod read;
 
 pub use cache::CertCache;
 pub use name::same as same_name;
-pub(in crate::tls) use read::key_kind as read_key_kind;
+pub(in crate::tls) use read::{hex, key_kind as read_key_kind};
 
 use crate::base::Stamp;
 use std::fmt;
