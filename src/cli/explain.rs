@@ -62,9 +62,18 @@ fn nearest(typed: &str) -> Option<&'static str> {
     let reasons = Cause::ALL.into_iter().flat_map(Cause::reasons).map(|reason| reason.word);
     let part = |word: &&str| typed.len() >= 4 && word.contains(typed);
     causes.clone().find(part).or_else(|| {
-        let near = causes.chain(reasons).map(|word| (distance(typed, word), word));
-        near.filter(|&(far, word)| far <= word.len() / 3).min().map(|(_, word)| word)
+        // What is typed may stand for a whole word or for one of its parts: `expird` for expired_cert.
+        let parts = |word: &'static str| std::iter::once(word).chain(word.split('_').filter(|p| p.len() > 4));
+        let far = |word| parts(word).filter_map(|part| near_to(typed, part)).min();
+        // Equally near, a cause comes before a reason.
+        let near = causes.chain(reasons).filter_map(|word| Some((far(word)?, word)));
+        near.min_by_key(|&(far, _)| far).map(|(_, word)| word)
     })
+}
+
+/// The distance, where it is small for a word of that length.
+fn near_to(typed: &str, word: &str) -> Option<usize> {
+    Some(distance(typed, word)).filter(|&far| far <= word.len() / 3)
 }
 
 /// Levenshtein's distance in characters.
@@ -136,6 +145,7 @@ mod tests {
         let said = unknown("expired");
         assert!(said.contains("did you mean expired_cert?") && said.contains("broken_chain"), "{said}");
         assert!(unknown("expird_cert").contains("did you mean expired_cert?"));
+        assert!(unknown("expird").contains("did you mean expired_cert?"));
         assert!(!unknown("zebra").contains("did you mean"));
         assert!(!unknown("\u{1b}[2J").contains('\u{1b}'));
     }

@@ -43,6 +43,7 @@ fn lines(source: &str) -> impl Iterator<Item = &str> {
 fn page(source: &str, style: Style, out: &mut String) {
     let mut block = String::new();
     let mut fenced = false;
+    let mut headed = false;
     for line in lines(source) {
         if line.starts_with("```") {
             flush(&mut block, style, out);
@@ -57,7 +58,7 @@ fn page(source: &str, style: Style, out: &mut String) {
             out.push_str(&format!("{}\n", style.ink(Ink::Bold, heading.trim_start_matches('#').trim())));
         } else if line.is_empty() {
             flush(&mut block, style, out);
-            if !out.ends_with("\n\n") {
+            if !out.ends_with("\n\n") && !headed {
                 out.push('\n');
             }
         } else {
@@ -68,6 +69,7 @@ fn page(source: &str, style: Style, out: &mut String) {
             }
             block.push_str(line.trim());
         }
+        headed = line.starts_with('#') && !fenced;
     }
     flush(&mut block, style, out);
 }
@@ -99,7 +101,7 @@ mod tests {
     use super::super::style::width;
     use super::*;
 
-    const SOURCE: &str = "//! The certificate names other hosts\n//! than the one asked for. More.\n//!\n//! # Symptoms\n//! \
+    const SOURCE: &str = "//! The certificate names other hosts\n//! than the one asked for. More.\n//!\n//! # Symptoms\n//!\n//! \
         curl exits 60.\n//!\n//! # References\n//! - RFC 9525 section 6\n//!   (matching)\n//! - RFC 6066\n\nuse x;\n";
 
     #[test]

@@ -156,22 +156,22 @@ impl Page {
             return;
         }
         self.line(&self.style.ink(Ink::Bold, "Why they failed"));
-        let mut causes: Vec<(&str, u64, String)> = tally
+        let mut causes: Vec<(&str, u64, Vec<String>)> = tally
             .causes()
             .map(|(cause, count)| {
                 let mut reasons: Vec<_> = tally.reasons_of(cause).collect();
                 reasons.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
                 let said = match reasons.as_slice() {
-                    [(only, _)] => (*only).to_owned(),
-                    many => many.iter().map(|(word, n)| format!("{word} {n}")).collect::<Vec<_>>().join(", "),
+                    [(only, _)] => vec![(*only).to_owned()],
+                    many => many.iter().map(|(word, n)| format!("{word} {n}")).collect(),
                 };
                 (cause.word(), count, said)
             })
             .collect();
         causes.sort_by_key(|&(_, count, _)| std::cmp::Reverse(count));
         if tally.undetermined() > 0 {
-            let said = "the wire leaves more than one reading".to_owned();
-            causes.push(("undetermined", tally.undetermined(), said));
+            let said = String::from("the wire leaves more than one reading");
+            causes.push(("undetermined", tally.undetermined(), vec![said]));
         }
         let most = causes.iter().map(|&(_, count, _)| count).max().unwrap_or(1).max(1);
         let bars = if self.style.columns() < 80 { 8 } else { 20 };
@@ -181,7 +181,10 @@ impl Page {
             let start = format!("  {} {:>7}  ", pad(word, 18), thousands(count));
             let room = self.style.columns().saturating_sub(width(&start) + bars + 2);
             let bar = self.style.ink(Ink::Red, pad(&"█".repeat(long), bars));
-            self.line(&format!("{start}{bar}  {}", cut(&said, room)));
+            let mut lines = fill(&said, room).into_iter();
+            self.line(&format!("{start}{bar}  {}", lines.next().unwrap_or_default()));
+            let indent = width(&start) + bars + 2;
+            lines.for_each(|line| self.line(&format!("{:indent$}{line}", "")));
         }
         self.line("");
     }
@@ -289,6 +292,23 @@ impl Page {
             self.line(&format!("{:INDENT$}{line}", ""));
         }
     }
+}
+
+/// Pieces behind commas, on lines of at most `columns`; no piece is broken, only a longer one cut.
+fn fill(pieces: &[String], columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (n, piece) in pieces.iter().enumerate() {
+        let comma = if n + 1 < pieces.len() { "," } else { "" };
+        let piece = format!("{}{comma}", cut(piece, columns.saturating_sub(width(comma))));
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(&piece) <= columns => {
+                line.push(' ');
+                line.push_str(&piece);
+            }
+            _ => lines.push(piece),
+        }
+    }
+    lines
 }
 
 /// Where the columns of a row stand.
@@ -429,6 +449,13 @@ mod tests {
     fn an_empty_capture_says_so() {
         let page = render(&Stats::default(), &Failures::default(), Style::default());
         assert_eq!(page, "0 packets (0 B) in 0 files\n\nNo TLS handshake was attempted\n\n");
+    }
+
+    #[test]
+    fn reasons_fill_lines_and_stay_whole() {
+        let reasons = ["leaf_expired 16", "client_cert_expired 3", "root_expired 1"].map(str::to_owned);
+        assert_eq!(fill(&reasons, 40), ["leaf_expired 16, client_cert_expired 3,", "root_expired 1"]);
+        assert_eq!(fill(&reasons, 8), ["leaf_e…,", "client…,", "root_ex…"]);
     }
 
     #[test]
