@@ -9,8 +9,7 @@ run: build ## build, and analyse captures/
 	./target/release/tlswhy read $(ROOTS) captures
 
 test: needs ## every test; those that need root or a program that is absent say that they are skipped
-	cargo test --locked --all-targets
-	cargo test --locked --doc
+	cargo test --locked
 
 bench: needs ## make a large capture, and compare the program with the floor
 	cargo bench --locked

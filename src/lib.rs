@@ -1,4 +1,47 @@
 //! # tlswhy: why a TLS handshake failed, from packets alone
+//!
+//! Packets go in one way, judged handshakes come out:
+//!
+//! ```text
+//!  capture ──frames──▶ decode ──▶ shard ×N ──closed attempts, asides──▶ join ──▶ event ──▶ report
+//!                                 flow → tls → evidence                 around + cause::weigh
+//! ```
+//!
+//! * [`decode`] finds the innermost TCP segment, UDP datagram or ICMP error of a frame, through link layers, tunnels
+//!   and fragments.
+//! * A [`pipeline::shard`] follows connections: [`flow`] puts their bytes in order, [`tls`] reads messages from them,
+//!   [`evidence`] keeps every fact with the packets it was read from. Shards share nothing.
+//! * [`pipeline::join`] is one thread. It remembers what belongs to no one connection (DNS answers, OCSP exchanges,
+//!   what a server showed before), waits for siblings, has [`cause`] judge what failed, and puts events in order.
+//! * A handshake ends in one place, [`evidence::attempt::Attempt::close`]; how it ended is read first
+//!   ([`evidence::outcome`]), why it failed afterwards, and only if it did.
+//!
+//! **Time is the packet's.** The core never reads a clock; the same file gives the same events today, next year and on
+//! any number of workers. **Every container has a bound** ([`base::Limits`]), and every loss a counter
+//! ([`base::Lost`]) that the events it touched name. **A finding cites packets**: [`cause::Finding`] cannot be made
+//! without.
+//!
+//! # Floors
+//!
+//! A module imports from the floors below its own only.
+//!
+//! | floor | modules | I/O |
+//! |---|---|---|
+//! | 0 | [`base`] | none |
+//! | 1 | [`decode`], [`tls`], [`aside`] | none |
+//! | 2 | [`flow`] | none |
+//! | 3 | [`evidence`] | none |
+//! | 4 | [`cause`] | none |
+//! | 5 | [`event`] | none |
+//! | 6 | [`capture`], [`report`] (which only renders) | files, interfaces |
+//! | 7 | [`pipeline`] | threads |
+//! | 8 | [`cli`] | arguments, output, exit codes |
+//!
+//! # Start here
+//!
+//! To follow one handshake: [`pipeline::run`], then [`pipeline::shard`], then [`evidence::attempt`]. To see what a
+//! verdict rests on: any module of [`cause`], whose first lines are also the page that `tlswhy explain` prints, then
+//! [`cause::weigh`]. A thirteenth cause is one file, one line in the list of [`cause`], and a folder of captures.
 #![forbid(unsafe_code)]
 
 pub mod aside;

@@ -141,7 +141,7 @@ mod tests {
         let expected = TcpOptions {
             timestamp: Some((1, 0)),
             mss: Some(1_460),
-            sack_permitted: false,
+            sack_permitted: true,
             sack: None,
             any: true,
         };

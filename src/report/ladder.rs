@@ -295,20 +295,12 @@ mod tests {
 
     #[test]
     fn a_ladder_of_100_columns_reads_as_intended() {
-        // The remedy's words are the cause's to choose: another test looks at them.
-        let page = page(100);
-        let (head, rest) = page.split_once("What to do\n").unwrap();
-        let (_, rest) = rest.split_once("\n\n").unwrap();
-        assert_eq!(format!("{head}{rest}"), include_str!("golden/ladder-100.txt"), "\n{page}");
-    }
-
-    #[test]
-    fn the_remedy_is_that_of_the_reason() {
-        let reason =
-            Cause::ExpiredCert.reasons().iter().find(|reason| reason.word == "leaf_expired").unwrap();
-        let page = page(160);
-        assert!(page.contains(reason.remedy), "{page}");
-        assert!(reason.steps.iter().all(|step| page.contains(step)), "{page}");
+        // TLSWHY_BLESS=1 writes the golden page anew; read the difference line by line.
+        if std::env::var_os("TLSWHY_BLESS").is_some() {
+            let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/golden/ladder-100.txt");
+            std::fs::write(golden, page(100)).unwrap();
+        }
+        assert_eq!(page(100), include_str!("golden/ladder-100.txt"), "\n{}", page(100));
     }
 
     #[test]

@@ -1,0 +1,207 @@
+//! What the tests of the built program share: the captures, their labels, and a way to run it.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The root of the package; the program runs here, so that names in events are relative to it.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What the program said and how it ended.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        let ran = Self {
+            code: output.status.code().expect("the program ended by a signal"),
+            stdout: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("standard error is UTF-8"),
+        };
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        ran
+    }
+
+    /// Every line as an event.
+    pub fn events(&self) -> Vec<Value> {
+        events(&self.stdout)
+    }
+
+    /// The handshakes among the events.
+    pub fn handshakes(&self) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["kind"] == "handshake").collect()
+    }
+}
+
+/// Lines of JSON.
+pub fn events(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tlswhy"));
+    command.current_dir(root()).env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program in the root of the package.
+pub fn run<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Ran {
+    Ran::of(program().args(args).output().expect("the program starts"))
+}
+
+/// The same with bytes on standard input.
+pub fn run_with_input<S: AsRef<std::ffi::OsStr>>(args: &[S], input: &[u8]) -> Ran {
+    let mut child = program()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("the program ends");
+    writer.join().expect("the writer ends");
+    Ran::of(output)
+}
+
+/// The roots of the laboratories that made the captures, as options; those that are there.
+pub fn lab_roots() -> Vec<String> {
+    let mut options = vec!["--trust".to_owned(), "mozilla".to_owned()];
+    for root in ["captures/lab-root.pem", "captures/lab-root-net.pem"] {
+        if self::root().join(root).is_file() {
+            options.extend(["--trust".to_owned(), root.to_owned()]);
+        }
+    }
+    options
+}
+
+/// Every file under a folder, sorted, relative to the root.
+pub fn files(folder: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(&root().join(folder), &mut found);
+    found.into_iter().map(|path| path.strip_prefix(root()).expect("is inside").to_owned()).collect()
+}
+
+/// The name without `.pcap`, `.pcapng`, and `.gz` or `.zst` behind it; nothing where it is no capture.
+pub fn stem(path: &Path) -> Option<PathBuf> {
+    let text = path.to_str()?;
+    let plain = text.strip_suffix(".gz").or_else(|| text.strip_suffix(".zst")).unwrap_or(text);
+    plain.strip_suffix(".pcap").or_else(|| plain.strip_suffix(".pcapng")).map(PathBuf::from)
+}
+
+/// Every capture of the package, sorted, relative to its root.
+pub fn captures() -> Vec<PathBuf> {
+    files("captures").into_iter().filter(|path| stem(path).is_some()).collect()
+}
+
+/// The file of a path, as text.
+pub fn text(path: &Path) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// One attempt of a label.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub outcome: String,
+    pub also_outcome: Vec<String>,
+    pub cause: Option<String>,
+    pub also: Vec<String>,
+    pub visible: bool,
+}
+
+/// What the author of a capture says of it.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// Whether it is judged by the laboratories' roots.
+    pub lab: bool,
+    pub attempts: Vec<Attempt>,
+}
+
+fn words(value: Option<&toml::Value>) -> Vec<String> {
+    match value {
+        None => Vec::new(),
+        Some(toml::Value::String(word)) => vec![word.clone()],
+        Some(value) => value
+            .as_array()
+            .expect("a list of words")
+            .iter()
+            .map(|word| word.as_str().expect("a word").to_owned())
+            .collect(),
+    }
+}
+
+/// The label beside a capture.
+pub fn label(capture: &Path) -> Label {
+    let path = stem(capture).expect("is a capture").with_extension("toml");
+    let read: toml::Table = text(&path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lab = match read.get("trust").and_then(toml::Value::as_str) {
+        Some("lab") => true,
+        Some("mozilla") => false,
+        other => panic!("{}: trust is {other:?}", path.display()),
+    };
+    let attempts = read.get("attempt").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let attempts = attempts
+        .iter()
+        .map(|attempt| Attempt {
+            outcome: attempt["outcome"].as_str().expect("a word").to_owned(),
+            also_outcome: words(attempt.get("also_outcome")),
+            cause: attempt.get("cause").map(|cause| cause.as_str().expect("a word").to_owned()),
+            also: words(attempt.get("also")),
+            visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
+        })
+        .collect();
+    Label { lab, attempts }
+}
+
+/// A folder for one test, removed with it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tlswhy-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder for temporary files");
+        Self(path)
+    }
+
+    /// The path of a file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file in it.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("the file is written");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
