@@ -53,6 +53,7 @@ pub enum Command {
     #[command(after_long_help = "Examples:\n  tlswhy explain\n  tlswhy explain broken_chain")]
     Explain(ExplainArgs),
     /// The JSON Schema of the events
+    #[command(after_long_help = "Example:\n  tlswhy schema > tlswhy.schema.json")]
     Schema,
     /// A completion script for a shell
     #[command(after_long_help = "Example:\n  tlswhy completions bash > /etc/bash_completion.d/tlswhy")]
