@@ -1,5 +1,13 @@
 //! Captures with a packet lost, doubled, late or cut, or with damaged bytes: the program ends well and proves nothing wrong.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod support;
 
 use std::path::PathBuf;
