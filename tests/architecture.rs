@@ -1,5 +1,13 @@
 //! What the source promises of itself: floors, pages, captures per cause, sizes, no panics.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,13 @@
 //! The built program as a user meets it: what it prints where, and how it ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod support;
 
 use std::process::{Command, Stdio};

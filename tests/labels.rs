@@ -3,6 +3,14 @@
 //! Printed whole with `cargo test --test labels -- --nocapture`: a table with a row per cause, then each
 //! disagreement. What must hold whatever else: no wrong proof, and no failure where none was.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

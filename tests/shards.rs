@@ -1,5 +1,13 @@
 //! The events depend on the packets alone: not on the number of threads, nor on how the capture is packed or given.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod support;
 
 use std::io::Write as _;
