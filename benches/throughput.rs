@@ -4,7 +4,7 @@
 //! `cargo bench` makes the captures under `target/bench/` once; `cargo bench -- --mb 1200` makes larger ones.
 //! `cargo test` runs this on small captures, where only the number of handshakes counts.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
 
 mod traffic;
 

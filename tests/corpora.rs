@@ -2,7 +2,7 @@
 //!
 //! The folder is `../shared/corpora` beside the checkout, or `TLSWHY_CORPORA`.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -63,7 +63,7 @@ impl Default for Limits {
             after_end: Span::from_secs(2),
             linger: Span::from_secs(10),
             sibling: Span::from_secs(10),
-            held_events: 8_192,
+            held_events: 2_048,
         }
     }
 }

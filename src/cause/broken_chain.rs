@@ -133,8 +133,10 @@ fn client_absent(evidence: &Evidence) -> Option<Finding> {
             let says = signal::said("the server", code);
             if let (Some(empty), 40 | 42 | 116) = (empty, code) {
                 let shown = "the client answers the CertificateRequest with an empty Certificate";
+                // RFC 5246 section 7.4.6: handshake_failure is what a server says then; it says it of much else too.
+                let certainty = if code == 116 { Certainty::Proven } else { Certainty::Inferred };
                 return Some(
-                    Finding::new(Certainty::Proven, reason, Party::Client, &empty.at, shown).and(at, says),
+                    Finding::new(certainty, reason, Party::Client, &empty.at, shown).and(at, says),
                 );
             }
             (code == 116).then(|| Finding::new(Certainty::Proven, reason, Party::Client, at, says))

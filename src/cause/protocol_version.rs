@@ -203,8 +203,9 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
             Party::Client,
             "the server finds the offered suites too weak",
         ),
+        // The alert names the matter; which protocols the server would have taken is not on the wire.
         (Side::Server, 120) => make(
-            Certainty::Proven,
+            Certainty::Inferred,
             "alpn",
             Party::Server,
             "the server speaks no application protocol of the offer",

@@ -1,17 +1,16 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
+mod messages;
+
 use std::sync::Arc;
 
-use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
+use super::{Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::base::{Direction, Endpoint, Limits, Lost, PacketNo, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
-use crate::tls::hello::{ClientHello, ServerHello};
-use crate::tls::message::{self, CertificateRequest, ServerKeyExchange};
-use crate::tls::record::{Inbound, Read, Unit, starts_tls};
-use crate::tls::sealed::{SealedRecord, looks_like_alert};
+use crate::tls::codes::HandshakeType;
+use crate::tls::record::{Inbound, Read, starts_tls};
 
 /// Parses certificates, keeping those it has seen. Handed in, because it outlives every attempt.
 pub trait ParseCertificate {
@@ -494,17 +493,7 @@ impl Attempt {
     /// Decides what a direction that is not yet TLS begins with. Whether it is TLS now.
     fn begin(&mut self, from: Side, bytes: &[u8], limits: &Limits) -> bool {
         let client_is_tls = matches!(self.reading.client, Reading::Tls(_));
-        let is_tls = match from {
-            // A server speaks TLS only behind a ClientHello, or where the client's half was not seen.
-            Side::Server
-                if !client_is_tls
-                    && self.evidence.tcp.packets.client > 0
-                    && self.first_bytes.client.is_empty() =>
-            {
-                starts_tls(bytes, from).unwrap_or(false) && self.evidence.tcp.bytes.client > 0
-            }
-            _ => starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22)),
-        };
+        let is_tls = starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22));
         if is_tls {
             *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
             return true;
@@ -544,197 +533,6 @@ impl Attempt {
         let clear = !self.first_bytes.client.is_empty() || !self.first_bytes.server.is_empty();
         if clear && self.evidence.hello.is_some() && matches!(self.reading.client, Reading::Tls(_)) {
             self.evidence.prelude = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
-        }
-    }
-
-    fn suite(&self) -> (CipherSuite, Version) {
-        self.evidence
-            .server_hello
-            .as_ref()
-            .map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version))
-    }
-
-    fn reach(&mut self, stage: Stage) {
-        self.evidence.stage = self.evidence.stage.max(stage);
-    }
-
-    fn unit(&mut self, from: Side, read: Read, certs: &mut impl ParseCertificate) {
-        let Read { unit, at, when } = read;
-        match unit {
-            Unit::Handshake { kind, record_version, body } => {
-                self.message(from, kind, record_version, &body, at, when, certs);
-            }
-            Unit::Sslv2ClientHello { body } => {
-                if let Some(hello) = ClientHello::parse_sslv2(&body) {
-                    self.evidence.hello.get_or_insert(Seen { value: hello, at, when });
-                    self.reach(Stage::ClientHello);
-                }
-            }
-            Unit::Alert(alert) => {
-                if alert.level == AlertLevel::FATAL {
-                    self.ended_by_sign = true;
-                }
-                if self.evidence.alerts.len() < 8 {
-                    self.evidence.alerts.push(Seen { value: AlertFrom { from, alert }, at, when });
-                }
-            }
-            Unit::ChangeCipherSpec => {
-                self.evidence.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when });
-            }
-            Unit::Sealed { content_type, len } => self.sealed(from, content_type, len, at, when),
-            Unit::Malformed(_) => self.evidence.lost.malformed_messages += 1,
-            Unit::NotTls => {
-                let reading = self.reading.of_mut(from);
-                if self.evidence.lost.gap_bytes == 0 {
-                    self.evidence.lost.malformed_messages += 1;
-                }
-                *reading = Reading::Other;
-            }
-            Unit::Gap { .. } => {}
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one message with its citation")]
-    fn message(
-        &mut self,
-        from: Side,
-        kind: HandshakeType,
-        record_version: Version,
-        body: &[u8],
-        at: crate::base::Packets,
-        when: Stamp,
-        certs: &mut impl ParseCertificate,
-    ) {
-        let (cipher, version) = self.suite();
-        let seen = Seen { value: (), at, when };
-        let evidence = &mut *self.evidence;
-        match (from, kind) {
-            (Side::Client, HandshakeType::CLIENT_HELLO) => {
-                // A renegotiation in clear repeats the hello behind a ServerHello; the first one counts.
-                if evidence.server_hello.is_none()
-                    && (evidence.hello.is_none() || evidence.retry.is_some())
-                    && let Some(hello) = ClientHello::parse(record_version, body)
-                {
-                    evidence.hello = Some(seen.map(|()| hello));
-                    self.reach(Stage::ClientHello);
-                }
-            }
-            (Side::Server, HandshakeType::SERVER_HELLO) => {
-                if let Some(hello) = ServerHello::parse(body) {
-                    if hello.retry && evidence.retry.is_none() {
-                        evidence.retry = Some(seen.map(|()| hello));
-                    } else if !hello.retry && evidence.server_hello.is_none() {
-                        if hello.version.is_tls13() && !hello.psk {
-                            evidence.chain = Chain::Sealed(seen.at.clone());
-                        }
-                        evidence.server_hello = Some(seen.map(|()| hello));
-                        self.reach(Stage::ServerHello);
-                    }
-                }
-            }
-            (_, HandshakeType::CERTIFICATE) => {
-                let Some(list) = message::certificates(body) else {
-                    evidence.lost.malformed_messages += 1;
-                    return;
-                };
-                let mut chain: Vec<_> = list.ders.iter().map(|der| certs.parse(der)).collect();
-                if list.cut {
-                    if let Some(partial) = list.partial {
-                        chain.push(certs.parse(partial));
-                    }
-                    evidence.lost.malformed_messages += 1;
-                }
-                let chain = Chain::Clear(seen.map(|()| chain));
-                match from {
-                    Side::Server => {
-                        evidence.chain = chain;
-                        self.reach(Stage::Certificate);
-                    }
-                    Side::Client => evidence.client_chain = chain,
-                }
-            }
-            (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
-                if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
-                    evidence.key_exchange = Some(seen.map(|()| exchange));
-                }
-            }
-            (Side::Server, HandshakeType::CERTIFICATE_REQUEST) => {
-                if let Some(request) = CertificateRequest::parse(body, version) {
-                    evidence.certificate_request = Some(seen.map(|()| request));
-                }
-            }
-            (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
-                if let Some(response) =
-                    message::certificate_status(body).and_then(crate::tls::ocsp::Response::read)
-                {
-                    evidence.staple = Some(seen.map(|()| response));
-                }
-            }
-            (Side::Server, HandshakeType::SERVER_HELLO_DONE) => evidence.server_hello_done = Some(seen),
-            (Side::Client, HandshakeType::CLIENT_KEY_EXCHANGE) => {
-                evidence.client_key_exchange = Some(seen);
-                self.reach(Stage::KeyExchange);
-            }
-            (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => evidence.certificate_verify = Some(seen),
-            _ => {}
-        }
-    }
-
-    /// A sealed record: what its place and size tell (see the sizes in `tls::sealed`).
-    fn sealed(&mut self, from: Side, content_type: u8, len: u16, at: crate::base::Packets, when: Stamp) {
-        let (cipher, version) = self.suite();
-        let tls13 = version.is_tls13();
-        let no = at.last().unwrap_or_default();
-        let hello_answered = self.evidence.server_hello.is_some();
-        let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
-        let sealing = &mut self.evidence.sealing;
-        let records = sealing.records.of_mut(from);
-        if records.len() < 16 {
-            records.push(SealedRecord { content_type, len, at: no, when });
-        }
-        let seen = Seen { value: (), at, when };
-        if tls13 {
-            let alert = looks_like_alert(len, cipher, version);
-            match from {
-                Side::Server if sealing.finished.client.is_none() => {
-                    // The server's flight; where it ends cannot be told, its Finished is in it.
-                    sealing.finished.server = Some(seen);
-                    self.reach(Stage::Certificate);
-                }
-                Side::Server => {
-                    if !alert {
-                        sealing.application.server += u64::from(len);
-                    }
-                }
-                Side::Client if !hello_answered => {} // early data
-                Side::Client if sealing.finished.client.is_none() => {
-                    // An empty Certificate (25 B) and EndOfEarlyData (21 B) come before Finished.
-                    let before_finished = len <= 25 && (early_data || len == 25);
-                    let is_early =
-                        early_data && !crate::tls::sealed::looks_like_finished(len, cipher, version);
-                    if !alert && !before_finished && !is_early {
-                        sealing.finished.client = Some(seen);
-                        self.reach(Stage::Finished);
-                    }
-                }
-                Side::Client => {
-                    if !alert {
-                        sealing.application.client += u64::from(len);
-                    }
-                }
-            }
-        } else {
-            match content_type {
-                22 => {
-                    sealing.finished.of_mut(from).get_or_insert(seen);
-                    self.reach(Stage::Finished);
-                }
-                23 => *sealing.application.of_mut(from) += u64::from(len),
-                _ => {}
-            }
-        }
-        if super::outcome::carries_data(&self.evidence) {
-            self.reach(Stage::Application);
         }
     }
 }

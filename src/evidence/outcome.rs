@@ -312,6 +312,8 @@ fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
 /// The client spoke TLS from the first byte, the server answered something else.
 fn plain_text(e: &Evidence, look: &Lookout<'_>) -> bool {
     !look.server_said.is_empty()
+        && e.tcp.syn_ack.is_some()
+        && e.tcp.hole.server.is_none()
         && look.client_said.is_empty()
         && e.server_hello.is_none()
         && e.retry.is_none()
@@ -385,7 +387,9 @@ pub fn late_rejection(e: &Evidence) -> bool {
         _ => false,
     };
     let at_once = e.sealing.finished.server.as_ref().is_some_and(|fin| e.ending.when - fin.when < AT_ONCE);
+    // Who asks for no name fetches a certificate or checks a port.
     e.outcome == Outcome::Completed
+        && e.sni().is_some()
         && client_closed
         && at_once
         && e.sealing.application.client == 0

@@ -64,6 +64,9 @@ type Shown = Seen<Vec<Arc<Certificate>>>;
 /// A DNS answer and who got it.
 type Told = (Addr, Arc<Seen<DnsAnswer>>);
 
+/// A success, and the leaf shown where it was in clear.
+type Success = (Seen<Endpoint>, Option<[u8; 32]>);
+
 /// A failure as others are compared with it.
 type Failure = (Endpoint, Stage, Option<u8>);
 
@@ -77,7 +80,7 @@ pub struct Join {
     /// DNS answers by client and the address given.
     by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
     /// Successes by client, and server name or address, with the leaf where it was in clear.
-    successes: Recent<(Addr, String), (Seen<Endpoint>, Option<[u8; 32]>)>,
+    successes: Recent<(Addr, String), Success>,
     /// Successes by server.
     served: Recent<Endpoint, Seen<()>>,
     /// Certificates shown in clear, by server and SNI.
@@ -348,7 +351,7 @@ impl Join {
         let window = self.limits.sibling;
         // Of a connection that was rejected late, another with the same certificate says that it was not.
         let late = outcome::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
-        let near = |(seen, shown): &(Seen<Endpoint>, Option<[u8; 32]>)| {
+        let near = |(seen, shown): &Success| {
             let near =
                 seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
             (near && (late.is_none() || late == *shown)).then(|| seen.clone())

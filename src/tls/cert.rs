@@ -10,7 +10,7 @@ mod name;
 mod read;
 
 pub use cache::CertCache;
-pub use name::same as same_name;
+pub use name::{Canonical, canonical as canonical_name, same as same_name};
 pub(in crate::tls) use read::{hex, key_kind as read_key_kind};
 
 use crate::base::Stamp;

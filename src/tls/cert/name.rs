@@ -133,8 +133,11 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
     one == other || canonical(one).is_some_and(|one| canonical(other) == Some(one))
 }
 
+/// A name in the form in which equal names are equal: types and folded values, in order.
+pub type Canonical = Vec<(Vec<u8>, String)>;
+
 /// Types and folded values in order; `None` for a broken name.
-fn canonical(name: &[u8]) -> Option<Vec<(Vec<u8>, String)>> {
+pub fn canonical(name: &[u8]) -> Option<Canonical> {
     let mut list = Vec::new();
     for set in Der(name).want(tag::SEQUENCE)?.inside() {
         for pair in set.inside() {
