@@ -228,8 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_client_certificate_and_handshake_failure_are_proof() {
+    fn an_empty_client_certificate_and_handshake_failure_point_one_way() {
         let evidence = attempt().client_shows(0, &[]).alert(Side::Server, 40);
+        assert_eq!(found(&evidence), Some(("client_cert_absent", Certainty::Inferred, Party::Client)));
+        let evidence = attempt().client_shows(0, &[]).alert(Side::Server, 116);
         assert_eq!(found(&evidence), Some(("client_cert_absent", Certainty::Proven, Party::Client)));
     }
 

@@ -387,12 +387,12 @@ mod tests {
     fn alerts_with_one_reading() {
         for (from, code, reason) in [
             (Side::Server, 71, "cipher_suite"),
-            (Side::Server, 120, "alpn"),
             (Side::Server, 86, "fallback_scsv"),
             (Side::Client, 121, "ech_rejected"),
         ] {
             assert_eq!(found(&alert(greeted(), from, code)), (Certainty::Proven, reason));
         }
+        assert_eq!(found(&alert(greeted(), Side::Server, 120)), (Certainty::Inferred, "alpn"));
     }
 
     #[test]

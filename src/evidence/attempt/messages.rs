@@ -73,9 +73,9 @@ impl Attempt {
         let evidence = &mut *self.evidence;
         match (from, kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
-                // A renegotiation in clear repeats the hello behind a ServerHello; the first one counts.
-                if evidence.server_hello.is_none()
-                    && (evidence.hello.is_none() || evidence.retry.is_some())
+                // The first one counts, or the second where the server asked for another; a renegotiation in
+                // clear repeats it behind a ServerHello. A capture may store the answer before the question.
+                if (evidence.hello.is_none() || (evidence.retry.is_some() && evidence.server_hello.is_none()))
                     && let Some(hello) = ClientHello::parse(record_version, body)
                 {
                     evidence.hello = Some(seen.map(|()| hello));
