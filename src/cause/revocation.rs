@@ -84,7 +84,7 @@ const SLOW: Span = Span::from_secs(2);
 pub fn judge(evidence: &Evidence) -> Judgement {
     let (code, at) = match signal::read(evidence) {
         Signal::Alert(code @ (42 | 44 | 46 | 113), at) => (Some(code), at),
-        Signal::Sealed(at) | Signal::Silent(at) => (None, at),
+        Signal::Sealed(at) | Signal::Silent(at) | Signal::Late(at) => (None, at),
         Signal::ServerAlert(44, at) => {
             let meaning = "the client's certificate is revoked";
             let finding =
@@ -95,8 +95,10 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     };
     let named = matches!(code, Some(44 | 113));
     if let Some((reason, shown, says)) = status(evidence) {
+        // Behind a sealed chain nobody can tell whose status the exchange was about.
+        let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
-            (true, _) => Certainty::Proven,
+            (true, _) => sure,
             (false, false) => Certainty::Inferred,
             (false, true) => Certainty::Suspected,
         };

@@ -2,9 +2,9 @@
 
 use super::faults::{blamed, placed, placed_of_client};
 use super::{Cause, Certainty, Finding, Judgement, Party};
-use crate::base::{Packets, Side};
+use crate::base::{Packets, Side, Span};
 use crate::evidence::{Chain, Ending, Evidence};
-use crate::tls::chain::Defect;
+use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::AlertDescription;
 
 /// Why no defect can be seen behind TLS 1.3.
@@ -54,6 +54,12 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
         Ending::SealedAlert { from: Side::Server, .. } if finished.client.is_some() => {
             Signal::ServerSealed(at)
         }
+        // Failed behind both Finished: the client said goodbye, whoever closed TCP first.
+        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server }
+            if certificate_sent && finished.client.is_some() && finished.server.is_some() =>
+        {
+            Signal::Late(at)
+        }
         Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client } if certificate_sent => {
             let forged = evidence
                 .tcp
@@ -99,7 +105,8 @@ pub fn by_defect(
         Signal::Alert(code, _) if !rejects(code) => Judgement::Absent,
         Signal::Alert(code, at) => {
             if let Some((defect, certainty)) = blamed(&evidence.defects, Some(code), cause) {
-                let certainty = if clear { certainty } else { certainty.min(Certainty::Inferred) };
+                let doubt = !clear || (defect.fault == Fault::NotYetValid && far_ahead(evidence));
+                let certainty = if doubt { certainty.min(Certainty::Inferred) } else { certainty };
                 return Judgement::Found(of_server(
                     evidence,
                     defect,
@@ -213,4 +220,10 @@ pub fn from_code(
 /// The server's alert ended it (the alert is about the client's certificate).
 pub fn is_about_client(evidence: &Evidence) -> bool {
     matches!(read(evidence), Signal::ServerAlert(..) | Signal::ServerSealed(_))
+}
+
+/// The certificate begins so long after the capture that the capturing host's clock may be what is wrong.
+fn far_ahead(evidence: &Evidence) -> bool {
+    let begins = evidence.chain.clear().and_then(|chain| chain.value.first()).map(|leaf| leaf.not_before);
+    begins.is_some_and(|begins| begins - evidence.started > Span::from_secs(30 * 86_400))
 }

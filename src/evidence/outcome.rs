@@ -34,11 +34,7 @@ const AT_ONCE: Span = Span::from_secs(1);
 /// Both sides finished; that it counts as failed is read from how the client closed (see
 /// [`late_rejection`]).
 pub fn completed_before_close(evidence: &Evidence) -> bool {
-    finished(evidence)
-        && matches!(
-            evidence.ending.value,
-            Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
-        )
+    finished(evidence) && closed_by_client(evidence)
 }
 
 /// Application data has flowed behind a handshake: nothing that follows can make it fail.
@@ -378,14 +374,24 @@ fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     if failed { (Outcome::Failed, silence(e, look)) } else { (Outcome::Incomplete, closing(e, look)) }
 }
 
+/// The client was the first to close: by FIN, reset, or a sealed alert that the server's close answers.
+fn closed_by_client(e: &Evidence) -> bool {
+    let goodbye = |side: Side| e.sealing.records.of(side).iter().find(|record| record.content_type == 21);
+    match &e.ending.value {
+        Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client } => true,
+        Ending::Fin { .. } | Ending::Reset { .. } => goodbye(Side::Client).is_some_and(|client| {
+            e.ending.at.first().is_some_and(|close| client.at < close)
+                && goodbye(Side::Server).is_none_or(|server| client.at < server.at)
+        }),
+        _ => false,
+    }
+}
+
 /// Some clients verify only after Finished and then close without a word or a byte (wget, Node,
 /// curl's host check). Where the certificate in clear has a defect that such a client rejects and
 /// the client closed at once without data, the attempt was rejected.
 pub fn late_rejection(e: &Evidence) -> bool {
-    let client_closed = match &e.ending.value {
-        Ending::Fin { from } | Ending::Reset { from } => *from == Side::Client,
-        _ => false,
-    };
+    let client_closed = closed_by_client(e);
     let at_once = e.sealing.finished.server.as_ref().is_some_and(|fin| e.ending.when - fin.when < AT_ONCE);
     // Who asks for no name fetches a certificate or checks a port.
     e.outcome == Outcome::Completed
