@@ -215,16 +215,16 @@ impl Attempt {
         certs: &mut impl ParseCertificate,
     ) -> Box<Evidence> {
         for side in [Side::Client, Side::Server] {
-            if let Some(offset) = self.streams.of(side).hole() {
-                *self.evidence.tcp.hole.of_mut(side) =
-                    Some(Seen::new(offset, self.evidence.last, self.evidence.ended));
-            }
             let unseen = self.streams.of(side).acked().saturating_sub(self.streams.of(side).next());
             // A FIN takes one sequence number too.
             let fin = u64::from(self.evidence.tcp.fin.of(side).is_some());
             *self.evidence.tcp.unseen.of_mut(side) = unseen.saturating_sub(fin);
             // A hole that the peer never acknowledged is the network's loss, not the capture's.
             let captured = self.streams.of(side).acked() > self.streams.of(side).next();
+            if !captured && let Some(offset) = self.streams.of(side).hole() {
+                *self.evidence.tcp.hole.of_mut(side) =
+                    Some(Seen::new(offset, self.evidence.last, self.evidence.ended));
+            }
             let before = self.evidence.lost.gap_bytes;
             let mut pieces = Vec::new();
             self.streams.of_mut(side).flush(&mut |piece| pieces.push(OwnedPiece::of(piece)));

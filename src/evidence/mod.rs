@@ -158,7 +158,8 @@ pub struct TcpFacts {
     pub acked: PerSide<Option<u64>>,
     /// Bytes of each side that the peer acknowledged though the capture lacks them.
     pub unseen: PerSide<u64>,
-    /// The first byte this side still waits for while later bytes arrived (told by SACK or by a hole).
+    /// The first byte of each side that never came although later ones did, and that the peer never acknowledged:
+    /// the network lost it, not the capture.
     pub hole: PerSide<Option<Seen<u64>>>,
     /// FINs.
     pub fin: PerSide<Option<Seen<()>>>,
