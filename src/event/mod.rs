@@ -1,6 +1,6 @@
 //! Floor 5: what others read. One JSON object a line; `schema.json` is the contract.
 //!
-//! [`handshake`] writes an attempt with its verdict, [`stats`] the last line of a run; [`Tally`] counts both for the summary.
+//! [`handshake()`] writes an attempt with its verdict, [`stats()`] the last line of a run; [`Tally`] counts both for the summary.
 //! Fields may be added under the same schema version, never renamed or given another meaning.
 
 mod certificate;

@@ -1,7 +1,7 @@
 //! Everything that is wrong with a chain of certificates, not the first thing only.
 //!
-//! [`assess`] looks for the best path from the leaf to a root ([`path`]) and then tells what a
-//! verifier could hold against it ([`rules`]). Which of that made a client give up is not known
+//! [`assess`] looks for the best path from the leaf to a root (`path`) and then tells what a
+//! verifier could hold against it (`rules`). Which of that made a client give up is not known
 //! here.
 
 mod cache;
@@ -103,7 +103,7 @@ pub enum KeyUse {
 }
 
 /// Every defect of the presented chain, those of the leaf first. Empty: none was found. Tries at
-/// most [`path::Budget`] signature checks, each 30 to 300 µs.
+/// most `path::Budget` signature checks, each 30 to 300 µs.
 pub fn assess(question: &Question<'_>, trust: &Trust) -> Vec<Defect> {
     let paths = path::find(question.presented, question.known, trust, &mut path::Budget::default());
     judge(question, &paths)
