@@ -7,6 +7,9 @@ use super::time::Span;
 pub struct Limits {
     /// Connections followed at once by one shard. Full: finished ones leave first, then the longest idle.
     pub flows: usize,
+    /// Finished connections remembered by one shard, so that what they still carry costs one look-up. A forgotten
+    /// one costs a look at each segment's first bytes instead.
+    pub finished: usize,
     /// Bytes kept for one direction while a message is incomplete. rustls refuses handshake
     /// messages over 65 535 bytes; real chains with staples stay below.
     pub bytes_per_side: usize,
@@ -48,13 +51,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             flows: 262_144,
+            finished: 32_768,
             bytes_per_side: 131_072,
             holes_per_side: 32,
             bytes_per_shard: 64 << 20,
             sealed_records: 16,
             fragments: 1_024,
             fragment_wait: Span::from_secs(30),
-            asides: 65_536,
+            asides: 16_384,
             servers: 16_384,
             certificates: 16_384,
             syn_answer: Span::from_secs(30),

@@ -314,8 +314,11 @@ impl Shard {
     fn forget(&mut self, key: FlowKey) -> Option<Box<Open>> {
         let old = self.table.insert(key, Slot::Done);
         self.done.push_back(key);
-        if self.done.len() > self.limits.flows * 2 {
-            self.done.pop_front();
+        if self.done.len() > self.limits.finished
+            && let Some(oldest) = self.done.pop_front()
+            && matches!(self.table.get(&oldest), Some(Slot::Done))
+        {
+            self.table.remove(&oldest);
         }
         match old {
             Some(Slot::Open(open)) => {
