@@ -85,9 +85,11 @@ fn number(cause: &str) -> &'static str {
 
 /// `tcp client:port>server:port #n` against an event, either way round.
 fn is_of(stream: &str, event: &Value) -> bool {
-    let Some(ends) = stream.strip_prefix("tcp ").and_then(|rest| rest.split(' ').next()) else {
-        return stream == "*";
-    };
+    if stream == "*" {
+        return true;
+    }
+    let ends = stream.strip_prefix("tcp ").unwrap_or(stream);
+    let ends = ends.split(' ').next().unwrap_or(ends);
     let Some((one, two)) = ends.split_once('>') else { return false };
     let parse = |end: &str| -> Option<(std::net::IpAddr, u64)> {
         let (ip, port) = end.rsplit_once(':')?;

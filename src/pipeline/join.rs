@@ -424,6 +424,9 @@ fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
     evidence.chain.clear().and_then(|chain| chain.value.first()).map(|leaf| leaf.sha256)
 }
 
+/// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
+const RACE: Span = Span::from_secs(5);
+
 /// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
 /// a connection that was not needed.
 fn benign(evidence: &Evidence) -> Option<Outcome> {
@@ -438,7 +441,9 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
     }
     // The other connection came while this one was under way, and ended the need for it.
     let sibling = around.sibling.as_ref().is_some_and(|sibling| {
-        sibling.when >= evidence.started && evidence.ended - sibling.when < Span::from_secs(2)
+        let after = sibling.when - evidence.started;
+        // Who resends its SYN for long before another try succeeds did not race: it failed first.
+        (0..RACE.0).contains(&after.0) && evidence.ended - sibling.when < Span::from_secs(2)
     });
     let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
     let not_wanted = outcome::silent_close(evidence) && !outcome::wanted(evidence);
