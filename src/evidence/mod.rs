@@ -12,7 +12,7 @@ pub mod fixture;
 pub mod outcome;
 mod prelude;
 
-use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
@@ -350,10 +350,5 @@ impl Evidence {
             Ending::Alert { from, alert } => Some((*from, *alert, &self.ending.at)),
             _ => None,
         }
-    }
-
-    /// The address asked, where the server is an IP literal or no name was sent.
-    pub fn server_addr(&self) -> Addr {
-        self.server.addr
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::join::{Join, Judged};
 use super::shard::{Out, Ports, Shard, What};
-use crate::base::{FlowKey, Limits, Lost, PacketNo, Stamp};
+use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};
 use crate::decode::{Decoder, Frame, Packet};
 use crate::tls::trust::Trust;
 
@@ -159,6 +159,14 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
                 now = now.max(stamp);
                 decoder.expire(now);
                 shard.tick(now);
+                // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.
+                if !settings.in_order {
+                    for out in shard.drain() {
+                        merge.push(out);
+                    }
+                    merge.release(now, &mut join, each);
+                    join.advance(now, each);
+                }
             }
         }
         if shard.has_out() {
@@ -183,6 +191,8 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
 /// Packets a batch, and bytes: enough to make a hand-over vanish, little enough to stay in cache.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 256 << 10;
+/// Shards learn of passing time this often where no packets tell it.
+const TICK: Span = Span::from_millis(50);
 /// Batches in flight a shard.
 const IN_FLIGHT: usize = 16;
 
@@ -235,6 +245,9 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                 let least = marks.iter().copied().min().unwrap_or_default();
                 if least < Stamp(i64::MAX) {
                     merge.release(least, &mut join, each);
+                    if !settings.in_order {
+                        join.advance(least, each);
+                    }
                 }
             }
             merge.finish(&mut join, each);
@@ -275,6 +288,7 @@ fn deal(
         }
     };
     let mut dealt = 0;
+    let mut flushed = now;
     while let Some(arrival) = source.next() {
         match arrival {
             Arrival::Frame(frame) => {
@@ -301,12 +315,88 @@ fn deal(
             Arrival::Tick(stamp) => {
                 now = now.max(stamp);
                 decoder.expire(now);
-                dealt = 0;
-                flush(&mut batches, now);
+                // A filter's refused packets tick too: far more often than timers need.
+                if now.0.saturating_sub(flushed.0) >= TICK.0 {
+                    flushed = now;
+                    dealt = 0;
+                    flush(&mut batches, now);
+                }
             }
         }
     }
     flush(&mut batches, now);
     decoder.finish();
     totals.lost.add(&decoder.take_lost());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::LinkType;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A refused SYN, then a silent link: only ticks, a second apart. Counts what was judged before the end.
+    struct Idle<'a> {
+        frames: Vec<Vec<u8>>,
+        at: i64,
+        judged: &'a AtomicUsize,
+        before_the_end: usize,
+    }
+
+    impl Source for Idle<'_> {
+        fn next(&mut self) -> Option<Arrival<'_>> {
+            self.at += 1;
+            let stamp = Stamp::from_secs(self.at);
+            match usize::try_from(self.at).ok().and_then(|n| self.frames.get(n - 1)) {
+                Some(data) => Some(Arrival::Frame(Frame {
+                    no: PacketNo(self.at.cast_unsigned()),
+                    stamp,
+                    link: LinkType::ETHERNET,
+                    data,
+                    wire_len: u32::try_from(data.len()).unwrap(),
+                })),
+                None if self.at < 60 => Some(Arrival::Tick(stamp)),
+                None => {
+                    self.before_the_end = self.judged.load(Ordering::SeqCst);
+                    None
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_on_an_idle_link_is_told_before_the_end() {
+        use etherparse::{PacketBuilder, TcpOptionElement};
+        let built = |builder: etherparse::PacketBuilderStep<etherparse::TcpHeader>| {
+            let mut bytes = Vec::new();
+            builder.write(&mut bytes, &[]).unwrap();
+            bytes
+        };
+        let (client, server) = ([192, 0, 2, 1], [198, 51, 100, 2]);
+        let syn = PacketBuilder::ethernet2([1; 6], [2; 6])
+            .ipv4(client, server, 64)
+            .tcp(40_000, 443, 7, 64_240)
+            .syn()
+            .options(&[TcpOptionElement::SelectiveAcknowledgementPermitted])
+            .unwrap();
+        let reset = PacketBuilder::ethernet2([2; 6], [1; 6])
+            .ipv4(server, client, 64)
+            .tcp(443, 40_000, 0, 0)
+            .rst()
+            .ack(8);
+        let judged = AtomicUsize::new(0);
+        let settings = Settings {
+            workers: 1,
+            limits: Arc::new(Limits::default()),
+            ports: Arc::new(Ports::new(&[443])),
+            trust: Arc::new(Trust::empty("none")),
+            in_order: false,
+        };
+        let frames = vec![built(syn), built(reset)];
+        let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
+        analyse_here(&mut source, &settings, &mut |_| {
+            judged.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(source.before_the_end, 1);
+    }
 }
