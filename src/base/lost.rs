@@ -45,6 +45,8 @@ losses! {
     flows_evicted,
     /// Server or DNS memories that left a full table.
     asides_dropped,
+    /// Events printed behind one of a later end, because too many waited for an attempt that stayed open.
+    events_out_of_order,
     /// TLS records or messages that did not parse.
     malformed_messages,
     /// Packets the kernel dropped before we could read them.

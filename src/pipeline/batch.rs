@@ -20,6 +20,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// Capture time behind the last packet of any shard.
     pub watermark: Stamp,
+    /// The last packet dealt to any shard.
+    pub last: PacketNo,
 }
 
 impl Batch {

@@ -1,14 +1,14 @@
 //! The one place that sees all shards: it remembers what other traffic tells, waits for siblings,
 //! judges and puts the events in order.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::memory::Recent;
+use super::order::Order;
 use super::shard::{Out, What};
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Addr, Endpoint, Limits, PacketNo, Seen, Side, Span, Stamp};
+use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
 use crate::evidence::around::OcspExchange;
@@ -28,34 +28,6 @@ pub struct Judged {
     pub diagnosis: Option<Diagnosis>,
     /// Defects that did not cause a failure.
     pub hygiene: Vec<(Cause, &'static str, String)>,
-}
-
-/// Orders judged attempts by their ends.
-#[derive(Debug)]
-struct Held(Judged);
-
-impl Held {
-    fn key(&self) -> (Stamp, PacketNo, PacketNo) {
-        let evidence = &self.0.evidence;
-        (evidence.ended, evidence.last, evidence.first)
-    }
-}
-
-impl PartialEq for Held {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-impl Eq for Held {}
-impl PartialOrd for Held {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Held {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
 }
 
 /// Certificates shown in clear.
@@ -97,23 +69,16 @@ pub struct Join {
     touched: Recent<Addr, (Stamp, Endpoint)>,
     /// Failed attempts that wait for siblings, by when they are judged.
     parked: BTreeMap<(Stamp, PacketNo), Box<Evidence>>,
-    /// Judged attempts that wait for earlier ends.
-    held: BinaryHeap<Reverse<Held>>,
-    /// Longest time from an attempt's last packet to its judgement; zero prints as decided.
-    hold: Span,
+    /// Judged attempts that wait for earlier ends; `None` lets them go as decided.
+    order: Option<Order<Judged>>,
     now: Stamp,
 }
 
 impl Join {
-    /// An empty memory. `in_order` holds events back until no earlier end can come.
-    pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool) -> Self {
+    /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
+    pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
         let asides = limits.asides;
         let servers = limits.servers;
-        let hold = if in_order {
-            Span(limits.stall.0.max(limits.syn_answer.0).max(limits.idle.0) + limits.sibling.0)
-        } else {
-            Span(0)
-        };
         Self {
             chains: ChainCache::new(servers),
             by_name: Recent::new(asides, 8),
@@ -127,8 +92,7 @@ impl Join {
             strays: Recent::new(asides, 2),
             touched: Recent::new(servers, 16),
             parked: BTreeMap::new(),
-            held: BinaryHeap::new(),
-            hold,
+            order: in_order.then(|| Order::new(shards, limits.held_events)),
             now: Stamp(i64::MIN),
             limits,
             trust,
@@ -144,10 +108,11 @@ impl Join {
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
             What::Closed(evidence) => self.closed(evidence, out.at, each),
+            What::Mark(shard, no) => self.mark(shard, no, each),
         }
     }
 
-    /// Capture time has come to `now`: judges what has waited long enough and lets go what is in order.
+    /// Capture time has come to `now`: judges what has waited long enough.
     pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(Judged)) {
         if now <= self.now {
             return;
@@ -160,11 +125,15 @@ impl Join {
             let evidence = entry.remove();
             self.judge(evidence, each);
         }
-        let settled = Stamp(now.0.saturating_sub(self.hold.0));
-        while self.held.peek().is_some_and(|Reverse(held)| held.0.evidence.ended < settled) {
-            if let Some(Reverse(held)) = self.held.pop() {
-                each(held.0);
-            }
+    }
+
+    /// A shard is past `no`: lets go what has its place in the order for certain.
+    fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(Judged)) {
+        let Some(order) = &mut self.order else { return };
+        order.mark(shard, no);
+        let parked = self.parked.values().map(|evidence| evidence.last).min().unwrap_or(no);
+        while let Some(judged) = order.settled(parked) {
+            each(judged);
         }
     }
 
@@ -173,14 +142,18 @@ impl Join {
         while let Some((_, evidence)) = self.parked.pop_first() {
             self.judge(evidence, each);
         }
-        while let Some(Reverse(held)) = self.held.pop() {
-            each(held.0);
+        while let Some(judged) = self.order.as_mut().and_then(Order::pop) {
+            each(judged);
         }
     }
 
-    /// Memories that left full tables.
-    pub fn dropped(&self) -> u64 {
-        self.by_name.dropped + self.by_address.dropped + self.shown.dropped
+    /// What left full tables, and events out of order because too many waited.
+    pub fn lost(&self) -> Lost {
+        Lost {
+            asides_dropped: self.by_name.dropped + self.by_address.dropped + self.shown.dropped,
+            events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
+            ..Lost::default()
+        }
     }
 
     fn dns(&mut self, client: Addr, seen: Seen<DnsAnswer>) {
@@ -212,15 +185,13 @@ impl Join {
     }
 
     fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(Judged)) {
-        if self.hold.0 == 0 {
+        let place = (judged.evidence.last, judged.evidence.first);
+        let leaves = match &mut self.order {
+            Some(order) => order.hold(place, judged),
+            None => Some(judged),
+        };
+        if let Some(judged) = leaves {
             each(judged);
-            return;
-        }
-        self.held.push(Reverse(Held(judged)));
-        if self.held.len() > self.limits.held_events
-            && let Some(Reverse(held)) = self.held.pop()
-        {
-            each(held.0);
         }
     }
 

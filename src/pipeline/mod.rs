@@ -12,6 +12,7 @@
 pub mod batch;
 pub mod join;
 mod memory;
+mod order;
 pub mod run;
 pub mod shard;
 

@@ -86,6 +86,7 @@ impl Ordered {
             What::Dns(..) => 2,
             What::Ocsp(..) => 3,
             What::Closed(..) => 4,
+            What::Mark(..) => 5,
         };
         (self.0.at, self.0.no, rank)
     }
@@ -143,8 +144,8 @@ impl Totals {
 pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
     let mut totals = Totals::default();
     let mut decoder = Decoder::new(&settings.limits);
-    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports));
-    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order);
+    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0);
+    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order, 1);
     let mut merge = Merge::default();
     let mut now = Stamp(i64::MIN);
     while let Some(arrival) = source.next() {
@@ -154,6 +155,7 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
                 now = now.max(frame.stamp);
                 let packet = decoder.decode(&frame);
                 shard.packet(&packet, frame.no, frame.stamp, now);
+                shard.mark(frame.no, now);
             }
             Arrival::Tick(stamp) => {
                 now = now.max(stamp);
@@ -184,7 +186,7 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
     decoder.finish();
     totals.lost.add(&decoder.take_lost());
     totals.lost.add(&shard.take_lost());
-    totals.lost.asides_dropped += join.dropped();
+    totals.lost.add(&join.lost());
     totals
 }
 
@@ -210,12 +212,13 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
             let limits = Arc::clone(&settings.limits);
             let ports = Arc::clone(&settings.ports);
             handles.push(scope.spawn(move || {
-                let mut shard = Shard::new(limits, ports);
+                let mut shard = Shard::new(limits, ports, id);
                 let mut now = Stamp(i64::MIN);
                 for batch in batches {
                     batch.each(|packet, no, stamp, now| shard.packet(&packet, no, stamp, now));
                     now = batch.watermark;
                     shard.tick(now);
+                    shard.mark(batch.last, now);
                     let out: Vec<Out> = shard.drain().collect();
                     if to_join.send((id, out, now)).is_err() {
                         break;
@@ -231,7 +234,7 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
         drop(to_join);
         let join = scope.spawn(move || {
             let mut join =
-                Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order);
+                Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order, workers);
             let mut merge = Merge::default();
             let mut marks = vec![Stamp(i64::MIN); workers];
             for (id, out, watermark) in from_shards {
@@ -251,7 +254,7 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                 }
             }
             merge.finish(&mut join, each);
-            join.dropped()
+            join.lost()
         });
         deal(source, settings, &shards, &mut totals);
         drop(shards);
@@ -260,8 +263,8 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                 totals.lost.add(&lost);
             }
         }
-        if let Ok(dropped) = join.join() {
-            totals.lost.asides_dropped += dropped;
+        if let Ok(lost) = join.join() {
+            totals.lost.add(&lost);
         }
     });
     totals
@@ -278,10 +281,11 @@ fn deal(
     let mut batches: Vec<Batch> = shards.iter().map(|_| Batch::default()).collect();
     let mut now = Stamp(i64::MIN);
     let hasher = foldhash::fast::FixedState::default();
-    let flush = |batches: &mut Vec<Batch>, now: Stamp| {
+    let flush = |batches: &mut Vec<Batch>, now: Stamp, last: PacketNo| {
         for (batch, shard) in batches.iter_mut().zip(shards) {
             let mut full = std::mem::take(batch);
             full.watermark = now;
+            full.last = last;
             if shard.send(full).is_err() {
                 return;
             }
@@ -289,11 +293,13 @@ fn deal(
     };
     let mut dealt = 0;
     let mut flushed = now;
+    let mut last = PacketNo::default();
     while let Some(arrival) = source.next() {
         match arrival {
             Arrival::Frame(frame) => {
                 totals.count(&frame);
                 now = now.max(frame.stamp);
+                last = frame.no;
                 let packet = decoder.decode(&frame);
                 let key = match &packet {
                     Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
@@ -308,7 +314,7 @@ fn deal(
                     dealt += 1;
                     if batch.len() >= BATCH || batch.bytes() >= BATCH_BYTES || dealt >= BATCH * 4 {
                         dealt = 0;
-                        flush(&mut batches, now);
+                        flush(&mut batches, now, last);
                     }
                 }
             }
@@ -319,12 +325,12 @@ fn deal(
                 if now.0.saturating_sub(flushed.0) >= TICK.0 {
                     flushed = now;
                     dealt = 0;
-                    flush(&mut batches, now);
+                    flush(&mut batches, now, last);
                 }
             }
         }
     }
-    flush(&mut batches, now);
+    flush(&mut batches, now, last);
     decoder.finish();
     totals.lost.add(&decoder.take_lost());
 }

@@ -39,6 +39,8 @@ pub enum What {
     Ocsp(Addr, Box<Seen<OcspExchange>>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
     StraySynAck(Seen<Endpoint>, Endpoint, u32),
+    /// No attempt that this shard has or will have ended before this packet.
+    Mark(usize, PacketNo),
 }
 
 /// A connection's entry. A finished one costs no more than its key.
@@ -101,11 +103,17 @@ pub struct Shard {
     held: usize,
     lost: Lost,
     out: Vec<Out>,
+    id: usize,
+    /// The packet at which it last said how far it is.
+    marked: PacketNo,
 }
 
 impl Shard {
-    /// An empty shard.
-    pub fn new(limits: Arc<Limits>, ports: Arc<Ports>) -> Self {
+    /// Packets between two marks, at least.
+    const MARK: u64 = 1_024;
+
+    /// An empty shard; `id` is its number among all.
+    pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
         let certs = CertCache::new(limits.certificates);
         Self {
             limits,
@@ -117,6 +125,8 @@ impl Shard {
             held: 0,
             lost: Lost::default(),
             out: Vec::new(),
+            id,
+            marked: PacketNo::default(),
         }
     }
 
@@ -176,6 +186,22 @@ impl Shard {
             self.close_http(key, now);
             self.close(key, now, true);
         }
+    }
+
+    /// The capture has come to packet `no`: says now and then, at the cost of one look at an entry for each
+    /// packet, before which packet no attempt of this shard will have ended.
+    pub fn mark(&mut self, no: PacketNo, now: Stamp) {
+        let since = no.0.saturating_sub(self.marked.0);
+        if since < Self::MARK || since < self.table.len() as u64 {
+            return;
+        }
+        self.marked = no;
+        let open = self.table.values().filter_map(|slot| match slot {
+            Slot::Open(open) => Some(open.attempt.evidence.last),
+            Slot::Http(_) | Slot::Done => None,
+        });
+        let mark = open.min().map_or(no, |last| last.min(no));
+        self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
     /// What has left the shard since the last call.
