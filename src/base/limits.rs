@@ -67,7 +67,7 @@ impl Default for Limits {
             after_end: Span::from_secs(2),
             linger: Span::from_secs(10),
             sibling: Span::from_secs(10),
-            held_events: 2_048,
+            held_events: 8_192,
         }
     }
 }

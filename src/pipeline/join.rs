@@ -51,8 +51,10 @@ pub struct Join {
     by_name: Recent<String, Told>,
     /// DNS answers by client and the address given.
     by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
-    /// Successes by client, and server name or address, with the leaf where it was in clear.
-    successes: Recent<(Addr, String), Success>,
+    /// Successes by client and server name.
+    reached_names: Recent<(Addr, String), Success>,
+    /// Successes by client and server address.
+    reached_addresses: Recent<(Addr, Addr), Success>,
     /// Successes by server.
     served: Recent<Endpoint, Seen<()>>,
     /// Certificates shown in clear, by server and SNI.
@@ -83,7 +85,8 @@ impl Join {
             chains: ChainCache::new(servers),
             by_name: Recent::new(asides, 8),
             by_address: Recent::new(asides, 4),
-            successes: Recent::new(servers, 1),
+            reached_names: Recent::new(servers, 1),
+            reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
@@ -206,9 +209,9 @@ impl Join {
                 self.served.put(server, seen.clone().map(|_| ()));
                 let leaf = leaf(evidence);
                 if let Some(sni) = evidence.sni() {
-                    self.successes.put((client.addr, sni.to_owned()), (seen.clone(), leaf));
+                    self.reached_names.put((client.addr, sni.to_owned()), (seen.clone(), leaf));
                 }
-                self.successes.put((client.addr, server.addr.to_string()), (seen, leaf));
+                self.reached_addresses.put((client.addr, server.addr), (seen, leaf));
             }
             Outcome::Failed => {
                 let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
@@ -328,15 +331,15 @@ impl Join {
             (near && (late.is_none() || late == *shown)).then(|| seen.clone())
         };
         let by_host =
-            host.as_ref().and_then(|sni| self.successes.get(&(client.addr, sni.clone())).find_map(near));
+            host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).find_map(near));
         // Without a name, the names under which the client knew this address stand for it.
         let by_name =
             || {
                 evidence.around.names_of_server.iter().find_map(|seen| {
-                    self.successes.get(&(client.addr, seen.value.name.clone())).find_map(near)
+                    self.reached_names.get(&(client.addr, seen.value.name.clone())).find_map(near)
                 })
             };
-        let by_address = || self.successes.get(&(client.addr, server.addr.to_string())).find_map(near);
+        let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
         evidence.around.sibling = match host {
             Some(_) => by_host,
             None => by_address().or_else(by_name),

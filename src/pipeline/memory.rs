@@ -1,15 +1,18 @@
 //! Bounded memory of the recent past.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashTable};
+use smallvec::SmallVec;
 
 /// The latest few values of many keys; the key written longest ago leaves first.
 #[derive(Debug)]
 pub struct Recent<K, V> {
-    map: HashMap<K, (u64, VecDeque<V>)>,
-    order: VecDeque<(u64, K)>,
+    table: HashTable<Entry<K, V>>,
+    hasher: foldhash::fast::RandomState,
+    /// Which key was written when, by its hash.
+    order: VecDeque<(u64, u64)>,
     keys: usize,
     each: usize,
     turn: u64,
@@ -17,25 +20,52 @@ pub struct Recent<K, V> {
     pub dropped: u64,
 }
 
-impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+#[derive(Debug)]
+struct Entry<K, V> {
+    key: K,
+    /// The turn of its newest value.
+    turn: u64,
+    /// Oldest first.
+    values: SmallVec<[V; 1]>,
+}
+
+impl<K: Hash + Eq, V> Recent<K, V> {
     /// At most `keys` keys with `each` values.
     pub fn new(keys: usize, each: usize) -> Self {
-        Self { map: HashMap::new(), order: VecDeque::new(), keys, each, turn: 0, dropped: 0 }
+        Self {
+            table: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            order: VecDeque::new(),
+            keys,
+            each,
+            turn: 0,
+            dropped: 0,
+        }
     }
 
     /// Remembers a value, the newest of its key.
     pub fn put(&mut self, key: K, value: V) {
         self.turn += 1;
-        let turn = self.turn;
-        let (last, values) = self.map.entry(key.clone()).or_default();
-        *last = turn;
-        values.push_front(value);
-        values.truncate(self.each);
-        self.order.push_back((turn, key));
-        while self.map.len() > self.keys || self.order.len() > self.keys.saturating_mul(2) {
-            let Some((turn, key)) = self.order.pop_front() else { break };
-            if self.map.get(&key).is_some_and(|(last, _)| *last == turn) {
-                self.map.remove(&key);
+        let (turn, hasher) = (self.turn, &self.hasher);
+        let hash = hasher.hash_one(&key);
+        match self.table.find_mut(hash, |entry| entry.key == key) {
+            Some(entry) => {
+                entry.turn = turn;
+                if entry.values.len() >= self.each {
+                    entry.values.remove(0);
+                }
+                entry.values.push(value);
+            }
+            None => {
+                let entry = Entry { key, turn, values: smallvec::smallvec![value] };
+                self.table.insert_unique(hash, entry, |entry| hasher.hash_one(&entry.key));
+            }
+        }
+        self.order.push_back((turn, hash));
+        while self.table.len() > self.keys || self.order.len() > self.keys.saturating_mul(2) {
+            let Some((turn, hash)) = self.order.pop_front() else { break };
+            if let Ok(oldest) = self.table.find_entry(hash, |entry| entry.turn == turn) {
+                oldest.remove();
                 self.dropped += 1;
             }
         }
@@ -44,9 +74,12 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
     /// The values of a key, newest first.
     pub fn get<Q>(&self, key: &Q) -> impl Iterator<Item = &V>
     where
-        Q: Hash + hashbrown::Equivalent<K> + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.map.get(key).into_iter().flat_map(|(_, values)| values.iter())
+        self.table
+            .find(self.hasher.hash_one(key), |entry| key.equivalent(&entry.key))
+            .into_iter()
+            .flat_map(|entry| entry.values.iter().rev())
     }
 }
 

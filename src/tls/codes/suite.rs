@@ -1,5 +1,7 @@
 //! What a cipher suite's name says: key exchange, authentication, bulk cipher.
 
+use std::sync::{LazyLock, OnceLock};
+
 use super::suite_names::NAMES;
 use super::{CipherSuite, is_grease};
 
@@ -93,6 +95,54 @@ pub enum Bulk {
     },
 }
 
+/// What a name says, read once.
+#[derive(Clone, Copy, Debug)]
+struct Traits {
+    kx: Kx,
+    auth: Auth,
+    bulk: Option<Bulk>,
+    hash_len: usize,
+    weak: bool,
+}
+
+/// Places in [`NAMES`] by number: one page for each upper byte that is in use, the first page empty.
+struct Pages {
+    page_of: [u8; 256],
+    pages: Vec<[u16; 256]>,
+}
+
+impl Pages {
+    const NOWHERE: u16 = u16::MAX;
+
+    fn of_names() -> Self {
+        let mut all = Self { page_of: [0; 256], pages: vec![[Self::NOWHERE; 256]] };
+        for (place, &(code, _)) in (0..).zip(NAMES) {
+            let [upper, lower] = code.to_be_bytes();
+            let Some(page) = all.page_of.get_mut(usize::from(upper)) else { continue };
+            if *page == 0 {
+                *page = u8::try_from(all.pages.len()).unwrap_or_default();
+                all.pages.push([Self::NOWHERE; 256]);
+            }
+            if let Some(entry) =
+                all.pages.get_mut(usize::from(*page)).and_then(|page| page.get_mut(usize::from(lower)))
+            {
+                *entry = place;
+            }
+        }
+        all
+    }
+
+    fn place(&self, code: u16) -> Option<usize> {
+        let [upper, lower] = code.to_be_bytes();
+        let page = *self.page_of.get(usize::from(upper))?;
+        let place = *self.pages.get(usize::from(page))?.get(usize::from(lower))?;
+        (place != Self::NOWHERE).then_some(place.into())
+    }
+}
+
+static PAGES: LazyLock<Pages> = LazyLock::new(Pages::of_names);
+static TRAITS: [OnceLock<Traits>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
+
 impl CipherSuite {
     /// `TLS_EMPTY_RENEGOTIATION_INFO_SCSV` (RFC 5746).
     pub const RENEGOTIATION_SCSV: Self = Self(0x00ff);
@@ -101,11 +151,54 @@ impl CipherSuite {
 
     /// The registered name; `GREASE` for RFC 8701's numbers; `None` where nobody registered it.
     pub fn name(self) -> Option<&'static str> {
-        match NAMES.binary_search_by_key(&self.0, |&(code, _)| code) {
-            Ok(at) => NAMES.get(at).map(|&(_, name)| name),
-            Err(_) if is_grease(self.0) => Some("GREASE"),
-            Err(_) => None,
+        match PAGES.place(self.0) {
+            Some(place) => NAMES.get(place).map(|&(_, name)| name),
+            None if is_grease(self.0) => Some("GREASE"),
+            None => None,
         }
+    }
+
+    fn traits(self) -> Traits {
+        match PAGES.place(self.0).and_then(|place| TRAITS.get(place)) {
+            Some(traits) => *traits.get_or_init(|| self.read()),
+            None => self.read(),
+        }
+    }
+
+    fn read(self) -> Traits {
+        let kx = self.read_kx();
+        Traits {
+            kx,
+            auth: self.read_auth(kx),
+            bulk: self.read_bulk(),
+            hash_len: self.read_hash_len(),
+            weak: self.read_weak(),
+        }
+    }
+
+    /// How the secret is agreed.
+    pub fn kx(self) -> Kx {
+        self.traits().kx
+    }
+
+    /// Whose key vouches for the server.
+    pub fn auth(self) -> Auth {
+        self.traits().auth
+    }
+
+    /// Bytes of the handshake hash: 48 for suites that end in SHA384, 64 for SHA512, else 32.
+    pub fn hash_len(self) -> usize {
+        self.traits().hash_len
+    }
+
+    /// How records are protected; `None` for signalling values and unknown numbers.
+    pub fn bulk(self) -> Option<Bulk> {
+        self.traits().bulk
+    }
+
+    /// Offers no real protection: no encryption, export strength, RC4, RC2, single DES, or nobody authenticated.
+    pub fn weak(self) -> bool {
+        self.traits().weak
     }
 
     /// The name's part before `_WITH_` without `TLS_`, and the part behind it.
@@ -124,8 +217,7 @@ impl CipherSuite {
         matches!(self.0, 0x1301..=0x1307 | 0x00c6 | 0x00c7 | 0xc0b4 | 0xc0b5 | 0xc103..=0xc106)
     }
 
-    /// How the secret is agreed.
-    pub fn kx(self) -> Kx {
+    fn read_kx(self) -> Kx {
         if self.is_tls13() {
             return Kx::Tls13;
         }
@@ -158,12 +250,11 @@ impl CipherSuite {
         }
     }
 
-    /// Whose key vouches for the server.
-    pub fn auth(self) -> Auth {
+    fn read_auth(self, kx: Kx) -> Auth {
         if self.is_tls13() {
             return Auth::Tls13;
         }
-        match self.kx() {
+        match kx {
             Kx::Psk | Kx::DhePsk | Kx::EcdhePsk | Kx::Krb5 | Kx::Password => return Auth::Shared,
             Kx::RsaPsk => return Auth::Rsa,
             Kx::SmEcc | Kx::SmEcdhe | Kx::SmIdentity => return Auth::Sm2,
@@ -183,8 +274,7 @@ impl CipherSuite {
         }
     }
 
-    /// Bytes of the handshake hash: 48 for suites that end in SHA384, 64 for SHA512, else 32.
-    pub fn hash_len(self) -> usize {
+    fn read_hash_len(self) -> usize {
         match self.name() {
             Some(name) if name.ends_with("SHA384") => 48,
             Some(name) if name.ends_with("SHA512") => 64,
@@ -201,15 +291,14 @@ impl CipherSuite {
         }
     }
 
-    /// How records are protected; `None` for signalling values and unknown numbers.
-    pub fn bulk(self) -> Option<Bulk> {
+    fn read_bulk(self) -> Option<Bulk> {
         let cipher = match self.halves() {
             Some((_, cipher)) => cipher,
             None if self.is_tls13() || self.is_tlcp() => self.name()?,
             None => return None,
         };
         if matches!(self.0, 0xc0b4 | 0xc0b5) {
-            return Some(Bulk::Stream { mac: self.hash_len() }); // RFC 9150: integrity only
+            return Some(Bulk::Stream { mac: self.read_hash_len() }); // RFC 9150: integrity only
         }
         if cipher.contains("CCM_8") {
             return Some(Bulk::Aead { explicit: 8, tag: 8 });
@@ -237,8 +326,7 @@ impl CipherSuite {
         Some(Bulk::Cbc { block: if small { 8 } else { 16 }, mac })
     }
 
-    /// Offers no real protection: no encryption, export strength, RC4, RC2, single DES, or nobody authenticated.
-    pub fn weak(self) -> bool {
+    fn read_weak(self) -> bool {
         let Some(name) = self.name() else { return false };
         ["NULL", "EXPORT", "RC4", "RC2", "DES_CBC_", "DES40", "anon"].iter().any(|mark| name.contains(mark))
             || name == "TLS_SHA256_SHA256"
@@ -259,6 +347,14 @@ mod tests {
     fn the_table_ascends_and_covers_the_registry() {
         assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
         assert!(NAMES.len() >= 360, "{}", NAMES.len());
+    }
+
+    #[test]
+    fn every_registered_number_is_found_and_no_other() {
+        for code in 0..=u16::MAX {
+            let named = NAMES.binary_search_by_key(&code, |&(code, _)| code).ok();
+            assert_eq!(PAGES.place(code), named, "{code:#06x}");
+        }
     }
 
     #[test]
