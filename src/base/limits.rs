@@ -8,7 +8,8 @@ pub struct Limits {
     /// Connections followed at once by one shard. Full: finished ones leave first, then the longest idle.
     pub flows: usize,
     /// Finished connections remembered by one shard, so that what they still carry costs one look-up. A forgotten
-    /// one costs a look at each segment's first bytes instead.
+    /// one costs a look at each segment's first bytes instead. Below half of a power of two: a table of keys that come and
+    /// go must not double.
     pub finished: usize,
     /// Bytes kept for one direction while a message is incomplete. rustls refuses handshake
     /// messages over 65 535 bytes; real chains with staples stay below.
@@ -51,7 +52,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             flows: 262_144,
-            finished: 32_768,
+            finished: 24_576,
             bytes_per_side: 131_072,
             holes_per_side: 32,
             bytes_per_shard: 64 << 20,

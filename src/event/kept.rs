@@ -111,7 +111,7 @@ struct Memo {
 
 impl Memo {
     /// Bytes of keys and pieces. A certificate takes about 600, a hello 1 500; full, it starts anew.
-    const MOST_BYTES: usize = 16 << 20;
+    const MOST_BYTES: usize = 4 << 20;
     /// What the table itself takes for each piece, roughly.
     const OVERHEAD: usize = 48;
 
