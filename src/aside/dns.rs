@@ -15,13 +15,26 @@ const ALIASES: usize = 16;
 const POINTERS: usize = 32;
 
 /// Record types used here (RFC 1035, 3596, 9460, 6891).
-mod record {
+#[allow(missing_docs, reason = "names of the registry")]
+pub mod qtype {
     pub const A: u16 = 1;
     pub const CNAME: u16 = 5;
     pub const AAAA: u16 = 28;
     pub const OPT: u16 = 41;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;
+
+    /// The registered name.
+    pub const fn name(kind: u16) -> Option<&'static str> {
+        match kind {
+            A => Some("A"),
+            CNAME => Some("CNAME"),
+            AAAA => Some("AAAA"),
+            SVCB => Some("SVCB"),
+            HTTPS => Some("HTTPS"),
+            _ => None,
+        }
+    }
 }
 
 /// Response codes with a meaning here (RFC 1035 section 4.1.1, RFC 6895).
@@ -84,6 +97,8 @@ pub struct DnsAnswer {
     pub qtype: u16,
     /// How it went.
     pub rcode: u16,
+    /// Extended DNS error (RFC 8914), e.g. 6 = DNSSEC Bogus.
+    pub extended_error: Option<u16>,
     /// Addresses of the name or of what it is an alias of, 64 at most.
     pub addresses: Vec<Addr>,
     /// The least time to live, in seconds, of the records that led here; 0 where there are none.
@@ -94,6 +109,11 @@ pub struct DnsAnswer {
     pub service: bool,
     /// That record carries a key for Encrypted ClientHello (RFC 9849).
     pub ech: bool,
+}
+
+/// Whether these are the ports of a question to a resolver, or of an answer.
+pub const fn may_be(src_port: u16, dst_port: u16) -> bool {
+    src_port == 53 || dst_port == 53
 }
 
 /// Reads one message, as in a UDP datagram. `None`: the bytes are no DNS query or answer.
@@ -134,7 +154,7 @@ pub fn parse(payload: &[u8]) -> Option<DnsMessage> {
     while count < (answers + rest).min(RECORDS) {
         let Some(record) = reader.record() else { break };
         match record.kind {
-            record::OPT => {
+            qtype::OPT => {
                 // The TTL field's first octet is the code's upper part (RFC 6891 section 6.1.3).
                 message.rcode.0 |= u16::try_from(record.ttl >> 24).unwrap_or(0) << 4;
                 message.extended_error = message.extended_error.or(extended_error(record.data));
@@ -174,13 +194,14 @@ fn flatten(message: &DnsMessage, records: &[Record<'_>]) -> DnsAnswer {
         name: message.name.clone(),
         qtype: message.qtype,
         rcode: message.rcode.0,
+        extended_error: message.extended_error,
         ..DnsAnswer::default()
     };
     let mut ttl = None;
     let mut least = |seconds: u32| ttl = Some(ttl.map_or(seconds, |least: u32| least.min(seconds)));
     let mut current = message.name.clone();
     while answer.cnames.len() < ALIASES {
-        let alias = records.iter().find(|record| record.kind == record::CNAME && record.owner == current);
+        let alias = records.iter().find(|record| record.kind == qtype::CNAME && record.owner == current);
         let Some((alias, target)) = alias.and_then(|alias| Some((alias, alias.target.clone()?))) else {
             break;
         };
@@ -196,9 +217,9 @@ fn flatten(message: &DnsMessage, records: &[Record<'_>]) -> DnsAnswer {
     let mut addresses = Vec::new();
     for record in records.iter().filter(|record| ours(&record.owner)) {
         let address = match record.kind {
-            record::A => <[u8; 4]>::try_from(record.data).ok().map(Addr::v4),
-            record::AAAA => <[u8; 16]>::try_from(record.data).ok().map(Addr::v6),
-            record::SVCB | record::HTTPS => {
+            qtype::A => <[u8; 4]>::try_from(record.data).ok().map(Addr::v4),
+            qtype::AAAA => <[u8; 16]>::try_from(record.data).ok().map(Addr::v6),
+            qtype::SVCB | qtype::HTTPS => {
                 answer.service = true;
                 answer.ech |= has_ech(record.data).unwrap_or(false);
                 least(record.ttl);
@@ -282,7 +303,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let data = self.take(len)?;
         let target = match kind {
-            record::CNAME => Some(Reader { message: self.message, at: start }.name()?),
+            qtype::CNAME => Some(Reader { message: self.message, at: start }.name()?),
             _ => None,
         };
         Some(Record { owner, kind, ttl, data, target })

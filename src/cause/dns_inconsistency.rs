@@ -8,14 +8,17 @@
 //!
 //! # On the wire
 //!
-//! - A DNS answer with RCODE 3 or 2 for the name, and no connection: `nxdomain`, `servfail`.
+//! - DNS answers with RCODE 3 or 2 for the name, and no address in the ten seconds behind them: `nxdomain`,
+//!   `servfail`. Proven where the client asked for the name's HTTPS record or a handshake elsewhere bears the
+//!   name; else both A and AAAA must have been refused, and it is suspected: other programs look names up too.
 //! - A connection for a name (SNI) to an address that no answer in the capture gave for it, which
 //!   then fails: `address_not_in_answer` (hosts file, pinned address, proxy, forged or old answer).
 //! - The address stood only in an answer whose TTL had run out long ago: `stale_answer`.
 //! - Other clients of the same capture were given other addresses: `answers_differ`.
 //! - The answer led through a CNAME into another zone, and the certificate there names other hosts:
 //!   `cname_elsewhere`.
-//! - A resolver that validates answers SERVFAIL where signatures are bogus: `dnssec_bogus`.
+//! - A resolver that validates answers SERVFAIL where signatures are bogus, and says so in an extended error:
+//!   `dnssec_bogus`.
 //!
 //! DNS over TLS or HTTPS, hosts files and answers cached before the capture began cannot be seen.
 //! A server that shows a certificate for the name is the right one, whatever DNS said.
@@ -34,7 +37,7 @@
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Cite, Seen, Side, Span};
+use crate::base::{Cite, Packets, Seen, Side, Span};
 use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::chain::Fault;
 
@@ -108,6 +111,11 @@ pub const REASONS: &[Reason] = &[
 /// Clocks and pre-fetching make addresses live a little longer than their TTL.
 const GRACE: Span = Span::from_secs(60);
 
+/// Extended errors of a failed validation (RFC 8914 sections 4.7 to 4.13): bogus, expired, not yet valid, and keys and
+/// records that are missing.
+const DNSSEC_FIRST: u16 = 6;
+const DNSSEC_LAST: u16 = 12;
+
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
     if e.stage == Stage::Dns {
@@ -164,12 +172,21 @@ fn lookup(e: &Evidence) -> Judgement {
         return Judgement::Blind("no DNS answer for the name is in the capture");
     };
     let name = &answer.value.name;
-    let (reason, says) = match answer.value.rcode {
-        3 => ("nxdomain", format!("the resolver says that {name} does not exist")),
-        2 => ("servfail", format!("the resolver could not resolve {name}")),
+    let (reason, says) = match (answer.value.rcode, answer.value.extended_error) {
+        (3, _) => ("nxdomain", format!("the resolver says that {name} does not exist")),
+        (2, Some(DNSSEC_FIRST..=DNSSEC_LAST)) => {
+            ("dnssec_bogus", format!("the resolver found the signatures of {name} to be bogus"))
+        }
+        (2, _) => ("servfail", format!("the resolver could not resolve {name}")),
         _ => return Judgement::Absent,
     };
-    Judgement::Found(Finding::new(Certainty::Proven, reason, Party::Server, &answer.at, says))
+    let answers: Packets = e.around.answers.iter().flat_map(|answer| answer.at.iter()).collect();
+    // Without a trace of TLS, another protocol may have been meant.
+    Judgement::Found(match &e.around.for_tls {
+        Some(seen) => Finding::new(Certainty::Proven, reason, Party::Server, &answers, says)
+            .and(seen.at.clone(), seen.value.to_owned()),
+        None => Finding::new(Certainty::Suspected, reason, Party::Server, &answers, says),
+    })
 }
 
 /// The certificate names other hosts.
@@ -272,13 +289,18 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_lookup_is_proof() {
-        for (rcode, reason) in [(3, "nxdomain"), (2, "servfail")] {
+    fn a_failed_lookup_is_proof_where_tls_was_to_follow() {
+        for (rcode, error, reason) in
+            [(3, None, "nxdomain"), (2, None, "servfail"), (2, Some(22), "servfail"), (2, Some(6), "dnssec_bogus")]
+        {
             let mut e = bare();
             e.stage = Stage::Dns;
             let mut said = answer(&[], 0, 0);
             said.value.rcode = rcode;
+            said.value.extended_error = error;
             e.around.answers.push(said);
+            assert_eq!(found(&e), (Certainty::Suspected, reason));
+            e.around.for_tls = Some(Seen::new("a handshake bears the name", crate::base::PacketNo(9), e.ended));
             assert_eq!(found(&e), (Certainty::Proven, reason));
         }
     }

@@ -4,14 +4,16 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::args::ShowArgs;
+use super::keep::of_lookup;
 use super::read::{Frames, filter};
 use super::{Done, Failure, output};
+use crate::aside::dns::qtype;
 use crate::base::{FlowKey, Limits, PerSide, Side};
 use crate::capture::file::FileReader;
 use crate::capture::walk;
 use crate::decode::{Decoder, Packet, Segment};
-use crate::event::Id;
-use crate::evidence::Evidence;
+use crate::event::{Id, asked_name};
+use crate::evidence::{Evidence, Stage};
 use crate::flow::stream::{Piece, Stream};
 use crate::pipeline::{self, Judged};
 use crate::report::ladder::{self, Rung};
@@ -116,6 +118,25 @@ fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>,
                     len: 0,
                     note: Some(format!("ttl {}", error.hop.ttl)),
                 });
+            }
+            Packet::Datagram(datagram) if evidence.stage == Stage::Dns && no >= evidence.first => {
+                let name = asked_name(evidence).unwrap_or_default();
+                let Some((from, message)) = of_lookup(&datagram, evidence.client.addr, name) else {
+                    continue;
+                };
+                let kind = qtype::name(message.qtype)
+                    .map_or_else(|| format!("type {}", message.qtype), str::to_owned);
+                let what = vec![if message.is_response {
+                    let rcode = message
+                        .rcode
+                        .name()
+                        .map_or_else(|| format!("code {}", message.rcode.0), str::to_owned);
+                    format!("DNS answer {kind}: {rcode}")
+                } else {
+                    format!("DNS question {kind} {name}")
+                }];
+                let len = u32::try_from(datagram.payload.len()).unwrap_or(u32::MAX);
+                rungs.push(Rung { no, when, from, what, len, note: None });
             }
             _ => {}
         }

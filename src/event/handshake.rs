@@ -170,6 +170,7 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
         Ending::Silence { .. } => ("silence", None),
         Ending::CaptureEnded => ("capture_ended", None),
         Ending::WentOn => ("went_on", None),
+        Ending::NoAddress => ("no_address", None),
         Ending::PlainText { .. } => ("plain_text", Some(Side::Server)),
     };
     o.object("ending", |o| {

@@ -34,6 +34,8 @@ pub struct Around {
     /// The same TCP connection seen under another client address: this attempt's bytes left
     /// untranslated, or under another translation.
     pub other_address: Option<Seen<Endpoint>>,
+    /// Of a lookup that failed: what shows that TLS was to follow.
+    pub for_tls: Option<Seen<&'static str>>,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
 }

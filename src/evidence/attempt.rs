@@ -4,8 +4,8 @@ mod messages;
 
 use std::sync::Arc;
 
-use super::{Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
-use crate::base::{Direction, Endpoint, Limits, Lost, PacketNo, PerSide, Seen, Side, Span, Stamp};
+use super::{Chain, Doubt, Evidence, Reset};
+use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
@@ -79,40 +79,8 @@ impl Attempt {
         no: PacketNo,
         now: Stamp,
     ) -> Self {
-        let evidence = Evidence {
-            client,
-            server,
-            first: no,
-            last: no,
-            started: now,
-            ended: now,
-            prelude: None,
-            outcome: Outcome::Incomplete,
-            stage: Stage::Tcp,
-            ending: Seen::new(Ending::CaptureEnded, no, now),
-            tcp: super::TcpFacts::default(),
-            hello: None,
-            retry: None,
-            server_hello: None,
-            chain: Chain::Unsent,
-            staple: None,
-            key_exchange: None,
-            key_exchange_verdict: None,
-            certificate_request: None,
-            server_hello_done: None,
-            client_chain: Chain::Unsent,
-            client_key_exchange: None,
-            certificate_verify: None,
-            alerts: Vec::new(),
-            sealing: super::Sealing::default(),
-            unfinished: None,
-            defects: Vec::new(),
-            client_defects: Vec::new(),
-            around: super::Around::default(),
-            lost: Lost::default(),
-        };
         Self {
-            evidence: Box::new(evidence),
+            evidence: Box::new(Evidence::new(client, server, no, now)),
             client_sends,
             deadline: now,
             streams: PerSide::default(),

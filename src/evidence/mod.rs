@@ -237,6 +237,8 @@ pub enum Ending {
     CaptureEnded,
     /// It went on to carry application data.
     WentOn,
+    /// The name had no address: nothing was sent.
+    NoAddress,
     /// The client sent TLS, the peer answered something else; its first bytes, printable.
     PlainText {
         /// Up to 40 characters.
@@ -334,6 +336,42 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Nothing but who, and where it begins.
+    pub fn new(client: Endpoint, server: Endpoint, no: PacketNo, now: Stamp) -> Self {
+        Self {
+            client,
+            server,
+            first: no,
+            last: no,
+            started: now,
+            ended: now,
+            prelude: None,
+            outcome: Outcome::Incomplete,
+            stage: Stage::Tcp,
+            ending: Seen::new(Ending::CaptureEnded, no, now),
+            tcp: TcpFacts::default(),
+            hello: None,
+            retry: None,
+            server_hello: None,
+            chain: Chain::Unsent,
+            staple: None,
+            key_exchange: None,
+            key_exchange_verdict: None,
+            certificate_request: None,
+            server_hello_done: None,
+            client_chain: Chain::Unsent,
+            client_key_exchange: None,
+            certificate_verify: None,
+            alerts: Vec::new(),
+            sealing: Sealing::default(),
+            unfinished: None,
+            defects: Vec::new(),
+            client_defects: Vec::new(),
+            around: Around::default(),
+            lost: Lost::default(),
+        }
+    }
+
     /// The negotiated version, or what the client offered best.
     pub fn version(&self) -> Option<Version> {
         self.server_hello.as_ref().map(|hello| hello.value.version)

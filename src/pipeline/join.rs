@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::lookups::{Lookup, Lookups};
 use super::memory::Recent;
 use super::order::Order;
 use super::shard::{Out, What};
@@ -47,6 +48,8 @@ pub struct Join {
     limits: Arc<Limits>,
     trust: Arc<Trust>,
     chains: ChainCache,
+    /// Lookups that gave no address.
+    lookups: Lookups,
     /// DNS answers by name.
     by_name: Recent<String, Told>,
     /// DNS answers by client and the address given.
@@ -83,6 +86,7 @@ impl Join {
         let servers = limits.servers;
         Self {
             chains: ChainCache::new(servers),
+            lookups: Lookups::new(limits.sibling, limits.servers),
             by_name: Recent::new(asides, 8),
             by_address: Recent::new(asides, 4),
             reached_names: Recent::new(servers, 1),
@@ -106,7 +110,7 @@ impl Join {
     pub fn take(&mut self, out: Out, each: &mut dyn FnMut(Judged)) {
         self.advance(out.at, each);
         match out.what {
-            What::Dns(client, seen) => self.dns(client, *seen),
+            What::Dns(lookup) => self.dns(*lookup, out.at),
             What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
@@ -128,6 +132,9 @@ impl Join {
             let evidence = entry.remove();
             self.judge(evidence, each);
         }
+        while let Some(evidence) = self.lookups.next_before(now) {
+            self.judge_lookup(evidence, each);
+        }
     }
 
     /// A shard is past `no`: lets go what has its place in the order for certain.
@@ -135,7 +142,8 @@ impl Join {
         let Some(order) = &mut self.order else { return };
         order.mark(shard, no);
         let parked = self.parked.values().map(|evidence| evidence.last).min().unwrap_or(no);
-        while let Some(judged) = order.settled(parked) {
+        let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
+        while let Some(judged) = order.settled(open) {
             each(judged);
         }
     }
@@ -145,6 +153,9 @@ impl Join {
         while let Some((_, evidence)) = self.parked.pop_first() {
             self.judge(evidence, each);
         }
+        while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
+            self.judge_lookup(evidence, each);
+        }
         while let Some(judged) = self.order.as_mut().and_then(Order::pop) {
             each(judged);
         }
@@ -153,14 +164,19 @@ impl Join {
     /// What left full tables, and events out of order because too many waited.
     pub fn lost(&self) -> Lost {
         Lost {
-            asides_dropped: self.by_name.dropped + self.by_address.dropped + self.shown.dropped,
+            asides_dropped: self.by_name.dropped
+                + self.by_address.dropped
+                + self.shown.dropped
+                + self.lookups.dropped,
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
         }
     }
 
-    fn dns(&mut self, client: Addr, seen: Seen<DnsAnswer>) {
-        let seen = Arc::new(seen);
+    fn dns(&mut self, lookup: Lookup, at: Stamp) {
+        self.lookups.answered(&lookup, at);
+        let client = lookup.client.addr;
+        let seen = Arc::new(lookup.answer);
         for &address in seen.value.addresses.iter().take(16) {
             self.by_address.put((client, address), Arc::clone(&seen));
         }
@@ -201,6 +217,11 @@ impl Join {
     /// Files what later attempts may want to know of this one.
     fn remember(&mut self, evidence: &Evidence) {
         let (client, server) = (evidence.client, evidence.server);
+        if let Some(hello) = &evidence.hello
+            && let Some(sni) = &hello.value.sni
+        {
+            self.lookups.spoken(sni, Seen { value: (), at: hello.at.clone(), when: hello.when });
+        }
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
                 let at =
@@ -297,6 +318,12 @@ impl Join {
         self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new() }, each);
     }
 
+    /// A lookup that failed has no traffic of its own to look at.
+    fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
+        let diagnosis = Some(weigh(&evidence));
+        self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new() }, each);
+    }
+
     fn look_around(&mut self, evidence: &mut Evidence) {
         let (client, server) = (evidence.client, evidence.server);
         let started = evidence.started;
@@ -333,12 +360,11 @@ impl Join {
         let by_host =
             host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).find_map(near));
         // Without a name, the names under which the client knew this address stand for it.
-        let by_name =
-            || {
-                evidence.around.names_of_server.iter().find_map(|seen| {
-                    self.reached_names.get(&(client.addr, seen.value.name.clone())).find_map(near)
-                })
-            };
+        let by_name = || {
+            evidence.around.names_of_server.iter().find_map(|seen| {
+                self.reached_names.get(&(client.addr, seen.value.name.clone())).find_map(near)
+            })
+        };
         let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
         evidence.around.sibling = match host {
             Some(_) => by_host,

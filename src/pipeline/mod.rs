@@ -11,6 +11,7 @@
 
 pub mod batch;
 pub mod join;
+mod lookups;
 mod memory;
 mod order;
 pub mod run;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::join::{Join, Judged};
 use super::shard::{Out, Ports, Shard, What};
+use crate::aside::dns;
 use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};
 use crate::decode::{Decoder, Frame, Packet};
 use crate::tls::trust::Trust;
@@ -83,7 +84,7 @@ impl Ordered {
         let rank = match self.0.what {
             What::Syn(..) => 0,
             What::StraySynAck(..) => 1,
-            What::Dns(..) => 2,
+            What::Dns(_) => 2,
             What::Ocsp(..) => 3,
             What::Closed(..) => 4,
             What::Mark(..) => 5,
@@ -233,8 +234,12 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
         }
         drop(to_join);
         let join = scope.spawn(move || {
-            let mut join =
-                Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order, workers);
+            let mut join = Join::new(
+                Arc::clone(&settings.limits),
+                Arc::clone(&settings.trust),
+                settings.in_order,
+                workers,
+            );
             let mut merge = Merge::default();
             let mut marks = vec![Stamp(i64::MIN); workers];
             for (id, out, watermark) in from_shards {
@@ -304,7 +309,9 @@ fn deal(
                 let key = match &packet {
                     Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
                     Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
-                    Packet::Datagram(datagram) if datagram.src_port == 53 => FlowKey::default(),
+                    Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
+                        FlowKey::default()
+                    }
                     _ => continue,
                 };
                 #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::aside::dns::DnsAnswer;
+use super::lookups::Lookup;
+use super::memory::Recent;
+use crate::aside::dns;
 use crate::base::{Addr, Direction, Endpoint, FlowKey, Limits, Lost, PacketNo, Seen, Side, Stamp};
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
 use crate::evidence::around::OcspExchange;
@@ -31,8 +33,8 @@ pub struct Out {
 pub enum What {
     /// An attempt has ended.
     Closed(Box<Evidence>),
-    /// A DNS answer, and who got it.
-    Dns(Addr, Box<Seen<DnsAnswer>>),
+    /// A DNS answer.
+    Dns(Box<Lookup>),
     /// A SYN to a TLS port: server, sequence number of the first byte, client.
     Syn(Endpoint, u32, Seen<Endpoint>),
     /// An OCSP exchange over HTTP, and who asked.
@@ -100,6 +102,8 @@ pub struct Shard {
     done: VecDeque<FlowKey>,
     timers: Timers<(PacketNo, FlowKey)>,
     certs: CertCache,
+    /// DNS questions by client and transaction.
+    asked: Recent<(Endpoint, u16), Seen<()>>,
     held: usize,
     lost: Lost,
     out: Vec<Out>,
@@ -115,6 +119,7 @@ impl Shard {
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
         let certs = CertCache::new(limits.certificates);
+        let asked = limits.asides;
         Self {
             limits,
             ports,
@@ -122,6 +127,7 @@ impl Shard {
             done: VecDeque::new(),
             timers: Timers::default(),
             certs,
+            asked: Recent::new(asked, 1),
             held: 0,
             lost: Lost::default(),
             out: Vec::new(),
@@ -410,14 +416,19 @@ impl Shard {
     }
 
     fn datagram(&mut self, datagram: &Datagram<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
-        if datagram.src_port != 53 {
+        if !dns::may_be(datagram.src_port, datagram.dst_port) {
             return;
         }
-        if let Some(message) = crate::aside::dns::parse(datagram.payload)
-            && message.is_response
-        {
-            let what = What::Dns(datagram.hop.dst, Box::new(Seen::new(message.answer, no, stamp)));
-            self.out.push(Out { at: now, no, what });
+        let Some(message) = dns::parse(datagram.payload) else { return };
+        let source = Endpoint { addr: datagram.hop.src, port: datagram.src_port };
+        let target = Endpoint { addr: datagram.hop.dst, port: datagram.dst_port };
+        if message.is_response {
+            let asked = self.asked.get(&(target, message.id)).next().cloned();
+            let answer = Seen::new(message.answer, no, stamp);
+            let lookup = Lookup { client: target, resolver: source, asked, answer };
+            self.out.push(Out { at: now, no, what: What::Dns(Box::new(lookup)) });
+        } else {
+            self.asked.put((source, message.id), Seen::new((), no, stamp));
         }
     }
 

@@ -59,6 +59,7 @@ pub fn ending(evidence: &Evidence) -> String {
         Ending::Fin { from } => format!("the {from} closed without an alert {step}"),
         Ending::Silence { lasted } => format!("nothing came for {lasted} {step}"),
         Ending::CaptureEnded => format!("the capture ended {step}"),
+        Ending::NoAddress => String::from("the name had no address"),
         Ending::WentOn => String::from("it went on to carry data"),
         Ending::PlainText { said } => format!("the server answered in plain text: “{}”", clean(said)),
     }
