@@ -1,6 +1,8 @@
 //! What the tests of the built program share: the captures, their labels, and a way to run it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod judged;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -133,11 +135,35 @@ pub struct Attempt {
     pub visible: bool,
 }
 
+impl Attempt {
+    /// For people.
+    pub fn told(&self) -> String {
+        match &self.cause {
+            None => self.outcome.clone(),
+            Some(cause) => {
+                format!("{} {cause}{}", self.outcome, if self.visible { "" } else { " (not visible)" })
+            }
+        }
+    }
+
+    pub fn has_outcome(&self, outcome: &str) -> bool {
+        self.outcome == outcome || self.also_outcome.iter().any(|also| also == outcome)
+    }
+
+    pub fn has_cause(&self, cause: &str) -> bool {
+        self.cause.as_deref() == Some(cause) || self.also.iter().any(|also| also == cause)
+    }
+}
+
 /// What the author of a capture says of it.
 #[derive(Clone, Debug)]
 pub struct Label {
     /// Whether it is judged by the laboratories' roots.
     pub lab: bool,
+    /// The side of the gateway it was recorded at, where there was one.
+    pub vantage: Option<String>,
+    pub made_by: String,
+    pub why: String,
     pub attempts: Vec<Attempt>,
 }
 
@@ -158,7 +184,8 @@ fn words(value: Option<&toml::Value>) -> Vec<String> {
 pub fn label(capture: &Path) -> Label {
     let path = stem(capture).expect("is a capture").with_extension("toml");
     let read: toml::Table = text(&path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lab = match read.get("trust").and_then(toml::Value::as_str) {
+    let word = |key| read.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+    let lab = match word("trust").as_deref() {
         Some("lab") => true,
         Some("mozilla") => false,
         other => panic!("{}: trust is {other:?}", path.display()),
@@ -174,7 +201,13 @@ pub fn label(capture: &Path) -> Label {
             visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
         })
         .collect();
-    Label { lab, attempts }
+    Label {
+        lab,
+        vantage: word("vantage"),
+        made_by: word("made_by").unwrap_or_default(),
+        why: word("why").unwrap_or_default(),
+        attempts,
+    }
 }
 
 /// A folder for one test, removed with it.
