@@ -61,7 +61,7 @@ pub fn by_capture(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
 
 /// The handshakes of a folder, judged by the roots that its labels ask for.
 pub fn handshakes(folder: &Path, lab: bool) -> Vec<Value> {
-    let mut args = ["read", "--json", "--workers", "2"].map(str::to_owned).to_vec();
+    let mut args = ["read", "--json", "--workers", "1"].map(str::to_owned).to_vec();
     if lab {
         args.extend(lab_roots());
     }
