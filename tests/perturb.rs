@@ -14,14 +14,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 use support::judged::{failed, handshakes, judged, said, word};
 use support::pcap::Pcap;
-use support::{Attempt, Label, Scratch, root};
+use support::{Attempt, Label, Scratch, root, tell};
 
 /// Verdicts known to be wrong: capture, kinds of perturbation, why. Printed on each run; remove what is mended.
 const KNOWN: [(&str, &[&str], &str); 9] = [
@@ -179,13 +178,8 @@ fn wrong(kind: &str, variants: impl Fn(&Pcap) -> Vec<Vec<u8>>) -> Vec<String> {
         causes.iter().map(|(certainty, (right, of))| format!("{certainty} {right} of {of} right")).collect();
     println!("{kind}: {written} files, {came:?}, {}", causes.join(", "));
     if !still.is_empty() {
-        // Not captured, so that it is seen on each run.
         let times: usize = still.values().sum();
-        writeln!(
-            std::io::stderr(),
-            "{kind}: {times} verdicts are known to be wrong (tests/perturb.rs, KNOWN)"
-        )
-        .unwrap();
+        tell(&format!("{kind}: {times} verdicts are known to be wrong (tests/perturb.rs, KNOWN)"));
     }
     for (line, times) in &misled {
         println!("  inferred and wrong, {times} times: {line}");

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::judged::{Judged, Pair, failed, judged, said, word};
-use support::{Label, captures, label, root};
+use support::{Label, captures, label, root, tell};
 use tlswhy::cause::Cause;
 
 const FILE: &str = "captures/SCORE.md";
@@ -641,11 +641,11 @@ fn no_wrong_proof_no_false_failure_and_no_figure_below_the_committed_one() {
                 fell.join("\n  ")
             ));
         } else if before != score.text {
-            println!("{FILE} is behind; write it anew: make score");
+            tell(&format!("{FILE} is behind; write it anew: make score"));
         }
     }
     for line in &rose {
-        println!("better: {line}");
+        tell(&format!("better: {line}"));
     }
     if !score.wrong_proofs.is_empty() {
         broken.push(format!("wrong proofs:\n  {}", score.wrong_proofs.join("\n  ")));

@@ -16,6 +16,12 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A line that is seen on each run; what `println!` writes is seen of tests that fail.
+#[allow(clippy::explicit_write, reason = "what eprintln! writes is held back too")]
+pub fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+}
+
 /// What the program said and how it ended.
 pub struct Ran {
     pub code: i32,
