@@ -3,6 +3,8 @@
 
 pub mod judged;
 pub mod pcap;
+pub mod stacks;
+pub mod tally;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
