@@ -3,13 +3,16 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROOTS := --trust mozilla --trust captures/lab-root.pem --trust captures/lab-root-net.pem
 
-.PHONY: run test bench needs build install clean
+.PHONY: run test score bench needs build install clean
 
 run: build ## build, and analyse captures/
 	./target/release/tlswhy read $(ROOTS) captures
 
 test: needs ## every test; those that need root or a program that is absent say that they are skipped
 	cargo test --locked
+
+score: needs ## judge captures/ anew and write captures/SCORE.md
+	TLSWHY_WRITE_SCORE=1 cargo test --locked --test score
 
 bench: needs ## make a large capture, and compare the program with the floor
 	cargo bench --locked

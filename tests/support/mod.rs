@@ -1,6 +1,11 @@
 //! What the tests of the built program share: the captures, their labels, and a way to run it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod judged;
+pub mod pcap;
+pub mod stacks;
+pub mod tally;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +16,12 @@ use serde_json::Value;
 /// The root of the package; the program runs here, so that names in events are relative to it.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A line that is seen on each run; what `println!` writes is seen of tests that fail.
+#[allow(clippy::explicit_write, reason = "what eprintln! writes is held back too")]
+pub fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
 }
 
 /// What the program said and how it ended.
@@ -133,11 +144,35 @@ pub struct Attempt {
     pub visible: bool,
 }
 
+impl Attempt {
+    /// For people.
+    pub fn told(&self) -> String {
+        match &self.cause {
+            None => self.outcome.clone(),
+            Some(cause) => {
+                format!("{} {cause}{}", self.outcome, if self.visible { "" } else { " (not visible)" })
+            }
+        }
+    }
+
+    pub fn has_outcome(&self, outcome: &str) -> bool {
+        self.outcome == outcome || self.also_outcome.iter().any(|also| also == outcome)
+    }
+
+    pub fn has_cause(&self, cause: &str) -> bool {
+        self.cause.as_deref() == Some(cause) || self.also.iter().any(|also| also == cause)
+    }
+}
+
 /// What the author of a capture says of it.
 #[derive(Clone, Debug)]
 pub struct Label {
     /// Whether it is judged by the laboratories' roots.
     pub lab: bool,
+    /// The side of the gateway it was recorded at, where there was one.
+    pub vantage: Option<String>,
+    pub made_by: String,
+    pub why: String,
     pub attempts: Vec<Attempt>,
 }
 
@@ -158,7 +193,8 @@ fn words(value: Option<&toml::Value>) -> Vec<String> {
 pub fn label(capture: &Path) -> Label {
     let path = stem(capture).expect("is a capture").with_extension("toml");
     let read: toml::Table = text(&path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lab = match read.get("trust").and_then(toml::Value::as_str) {
+    let word = |key| read.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+    let lab = match word("trust").as_deref() {
         Some("lab") => true,
         Some("mozilla") => false,
         other => panic!("{}: trust is {other:?}", path.display()),
@@ -174,7 +210,13 @@ pub fn label(capture: &Path) -> Label {
             visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
         })
         .collect();
-    Label { lab, attempts }
+    Label {
+        lab,
+        vantage: word("vantage"),
+        made_by: word("made_by").unwrap_or_default(),
+        why: word("why").unwrap_or_default(),
+        attempts,
+    }
 }
 
 /// A folder for one test, removed with it.
@@ -182,7 +224,10 @@ pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tlswhy-{name}-{}", std::process::id()));
+        // Thousands of small files are written fastest where no disk is behind them.
+        let memory = PathBuf::from("/dev/shm");
+        let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let path = folder.join(format!("tlswhy-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder for temporary files");
         Self(path)
     }
