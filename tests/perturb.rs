@@ -20,29 +20,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use support::judged::{failed, handshakes, judged, said, word};
 use support::pcap::Pcap;
-use support::{Attempt, Label, Scratch, root, tell};
-
-/// Verdicts known to be wrong: capture, kinds of perturbation, why. Printed on each run; remove what is mended.
-const KNOWN: [(&str, &[&str], &str); 9] = [
-    ("none/port-scan.pcap", &["doubled", "all doubled", "doubled by a router", "again behind 4"], COPIED_SYN),
-    ("none/happy-eyeballs-slow-ipv6.pcap", &["doubled by a router"], COPIED_SYN),
-    ("none/health-check.pcap", &["doubled by a router"], COPIED_SYN),
-    ("none/expired-accepted-curl-tls12.pcap", &["2 lost", "4 lost", CLIENT_LATER], GOODBYE),
-    ("none/no-san-accepted-curl-tls12.pcap", &["2 lost", "4 lost", CLIENT_LATER], GOODBYE),
-    ("none/self-signed-accepted-curl-tls12.pcap", &["2 lost", "4 lost", CLIENT_LATER], GOODBYE),
-    ("none/failed-then-repaired-tls12.pcap", &["2 lost", "4 lost", CLIENT_LATER], GOODBYE),
-    ("none/damaged-san-accepted-java-tls12.pcap", &["4 lost", CLIENT_LATER], GOODBYE),
-    (
-        "none/gnutls-gnutls-serv-tls13.pcap",
-        &["4 lost"],
-        "the server's data behind a hole are taken for a sealed alert",
-    ),
-];
-
-const COPIED_SYN: &str = "a copy of a SYN is taken for a second connection from the same port";
-const GOODBYE: &str =
-    "the server's Finished is in a hole; the client's goodbye is taken for its refusal of the certificate";
-const CLIENT_LATER: &str = "client only from a packet on";
+use support::{Attempt, Label, Scratch, root};
 
 /// The ends of a connection, the client first.
 type Ends = (String, String);
@@ -131,8 +109,6 @@ fn wrong(kind: &str, variants: impl Fn(&Pcap) -> Vec<Vec<u8>>) -> Vec<String> {
     let mut came: BTreeMap<&str, usize> = BTreeMap::new();
     let mut causes: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut misled: BTreeMap<String, usize> = BTreeMap::new();
-    let known: Vec<_> = KNOWN.iter().filter(|(_, kinds, _)| kinds.contains(&kind)).collect();
-    let mut still: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (variant, sample, event) in events {
         let attempts = sample.attempts(&event);
         let sound = !attempts.iter().any(|attempt| attempt.has_outcome("failed"));
@@ -167,28 +143,15 @@ fn wrong(kind: &str, variants: impl Fn(&Pcap) -> Vec<Vec<u8>>) -> Vec<String> {
             let told: Vec<_> = attempts.iter().map(Attempt::told).collect();
             let line =
                 format!("{name}, {kind} {variant}: expected {}, got {}", told.join(" or "), said(&event));
-            match known.iter().find(|(capture, ..)| name.ends_with(capture)) {
-                Some((capture, _, why)) => *still.entry((capture, why)).or_default() += 1,
-                None => wrong.push(line),
-            }
+            wrong.push(line);
         }
     }
     causes.remove("undetermined");
     let causes: Vec<_> =
         causes.iter().map(|(certainty, (right, of))| format!("{certainty} {right} of {of} right")).collect();
     println!("{kind}: {written} files, {came:?}, {}", causes.join(", "));
-    if !still.is_empty() {
-        let times: usize = still.values().sum();
-        tell(&format!("{kind}: {times} verdicts are known to be wrong (tests/perturb.rs, KNOWN)"));
-    }
     for (line, times) in &misled {
         println!("  inferred and wrong, {times} times: {line}");
-    }
-    for ((capture, why), times) in &still {
-        println!("  known to be wrong, {times} times: {capture}: {why}");
-    }
-    for (capture, ..) in known.iter().filter(|known| !still.contains_key(&(known.0, known.2))) {
-        println!("  known to be wrong, but right now; take it from the list: {capture}");
     }
     wrong
 }

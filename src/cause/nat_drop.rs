@@ -175,7 +175,7 @@ fn hairpin(e: &Evidence) -> Option<Finding> {
 
 /// Each SYN/ACK is reset in the name of a client that asks again.
 fn port_reuse(e: &Evidence) -> Option<Finding> {
-    if e.tcp.syns < 2 || e.tcp.syn_ack.is_none() || e.hello.is_some() {
+    if e.tcp.syns < 2 || e.tcp.syn_acks < 2 || e.hello.is_some() {
         return None;
     }
     let reset =
@@ -321,6 +321,9 @@ mod tests {
     fn syn_acks_reset_by_another_host_mean_a_reused_port() {
         let mut e = reset(syn(3), Side::Client, &[Doubt::Ttl(63, 62)]);
         e.tcp.syn_ack = Some(seen(5, 2, 1));
+        e.tcp.syn_acks = 1;
+        assert!(!matches!(judge(&e), Judgement::Found(_)), "the SYN may be a copy");
+        e.tcp.syn_acks = 2;
         assert_eq!(found(&e), (Certainty::Inferred, "port_reuse"));
     }
 

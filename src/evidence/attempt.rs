@@ -29,6 +29,10 @@ pub enum Step {
     NotOurs,
 }
 
+/// A SYN that comes again sooner is a copy (a tap on both sides of a router, a mirror of two ports): no stack resends
+/// before some hundred milliseconds (RFC 6298 section 2: one second).
+const COPY: Span = Span::from_millis(100);
+
 /// How one direction is being read.
 #[derive(Debug, Default)]
 enum Reading {
@@ -193,14 +197,14 @@ impl Attempt {
                 *self.evidence.tcp.hole.of_mut(side) =
                     Some(Seen::new(offset, self.evidence.last, self.evidence.ended));
             }
-            let before = self.evidence.lost.gap_bytes;
+            let before = (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of(side));
             let mut pieces = Vec::new();
             self.streams.of_mut(side).flush(&mut |piece| pieces.push(OwnedPiece::of(piece)));
             for piece in &pieces {
                 self.read(side, piece.lend(), limits, certs);
             }
             if !captured {
-                self.evidence.lost.gap_bytes = before;
+                (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of_mut(side)) = before;
             }
         }
         for side in [Side::Client, Side::Server] {
@@ -288,7 +292,9 @@ impl Attempt {
         let tcp = &mut self.evidence.tcp;
         match from {
             Side::Client => {
-                tcp.syns += 1;
+                if tcp.last_syn.is_none_or(|last| now - last > COPY) {
+                    tcp.syns += 1;
+                }
                 tcp.last_syn = Some(now);
                 match &mut tcp.syn {
                     Some(syn) => syn.at.add(no),
@@ -446,6 +452,7 @@ impl Attempt {
             }
             Piece::Gap(bytes, no, now) => {
                 self.evidence.lost.gap_bytes += bytes;
+                *self.evidence.tcp.gap.of_mut(from) += bytes;
                 match self.reading.of_mut(from) {
                     Reading::Tls(inbound) => inbound.gap(bytes, no, now, &mut |read| units.push(read)),
                     silent @ Reading::Silent => *silent = Reading::Beheaded,

@@ -156,8 +156,10 @@ pub struct TcpFacts {
     pub repeats: PerSide<Option<Seen<u32>>>,
     /// The greatest acknowledgment by each side, relative to the peer's first byte.
     pub acked: PerSide<Option<u64>>,
-    /// Bytes of each side that the peer acknowledged though the capture lacks them.
+    /// Bytes of each side that the peer acknowledged though the capture lacks them, behind the last one seen.
     pub unseen: PerSide<u64>,
+    /// Bytes of each side that the capture lacks between others.
+    pub gap: PerSide<u64>,
     /// The first byte of each side that never came although later ones did, and that the peer never acknowledged:
     /// the network lost it, not the capture.
     pub hole: PerSide<Option<Seen<u64>>>,

@@ -45,8 +45,11 @@ pub fn carries_data(evidence: &Evidence) -> bool {
         // A TLS 1.3 server answers the client's Finished with tickets or data, or rejects with an alert.
         Some(version) if version.is_tls13() => sealing.finished.client.is_some() && data.server > 0,
         _ => {
-            let finished = sealing.finished.client.is_some() && sealing.finished.server.is_some();
-            (finished && (data.client > 0 || data.server > 0)) || (data.client > 0 && data.server > 0)
+            let finished = &sealing.finished;
+            // A client may send data before the server's Finished (RFC 7918); a server sends none before its own,
+            // which a capture may lack.
+            data.client > 0 && finished.client.is_some() && finished.server.is_some()
+                || data.server > 0 && (finished.client.is_some() || data.client > 0)
         }
     }
 }
@@ -281,6 +284,7 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
             .is_some_and(|record| looks_like_alert(record.len, hello.value.cipher, version));
         if let Some(record) = rejected
             && !said_goodbye
+            && whole(e, Side::Server)
             && (!left || e.sealing.application.client > 0)
         {
             let ending = Ending::SealedAlert { from: Side::Server, len: record.len };
@@ -295,6 +299,10 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
 fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
     let hello = e.server_hello.as_ref()?;
     let (cipher, version) = (hello.value.cipher, hello.value.version);
+    // The Finished of either side (TLS 1.3: of the client) may be in what the capture lacks; then this is a goodbye.
+    if !whole(e, Side::Client) || !version.is_tls13() && !whole(e, Side::Server) {
+        return None;
+    }
     let record = e.sealing.records.client.iter().find(|record| {
         let kind = if version.is_tls13() { 23 } else { 21 };
         record.content_type == kind
@@ -303,6 +311,11 @@ fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
     })?;
     let ending = Ending::SealedAlert { from: Side::Client, len: record.len };
     Some(Seen::new(ending, record.at, record.when))
+}
+
+/// Whether the capture has every byte that this side is known to have sent.
+fn whole(e: &Evidence, side: Side) -> bool {
+    *e.tcp.gap.of(side) == 0 && *e.tcp.unseen.of(side) == 0
 }
 
 /// The client spoke TLS from the first byte, the server answered something else.
