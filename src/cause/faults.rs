@@ -52,7 +52,7 @@ pub fn placed_of_client(fault: Fault) -> (Cause, &'static str) {
 /// How surely verifiers reject a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// None in use does.
+    /// Strict ones only.
     Mild,
     /// Some do: sizes of keys, old hashes, lifetimes, names in the subject only.
     Soft,

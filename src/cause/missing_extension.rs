@@ -7,8 +7,8 @@
 //!
 //! The leaf's extKeyUsage or keyUsage forbids the use, and the client sends 43
 //! (unsupported_certificate): `proven`; Chromium 46 or 47, GnuTLS 42 or 80. Unknown critical extensions
-//! and name constraints read as 46 or 42. Absent AKI and SKI are reported, but no client in use rejects
-//! them.
+//! and name constraints read as 46 or 42. Absent AKI and SKI are
+//! rejected by strict verifiers only (Python since 3.13), with 46.
 //!
 //! # Remedy
 //!
@@ -21,7 +21,7 @@
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
-use crate::evidence::Evidence;
+use crate::evidence::{Chain, Evidence};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -91,6 +91,13 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
     let clear = party == Party::Server && evidence.chain.clear().is_some();
     let certainty = if clear { Certainty::Suspected } else { Certainty::Inferred };
     let meaning = "the certificate is not made for this use";
+    if code == 46 && party == Party::Server && matches!(evidence.chain, Chain::Sealed(_)) {
+        // Of the stacks in use only OpenSSL rejects in clear behind TLS 1.3. It has codes of its own for dates, chains,
+        // names, keys, purposes and revocation (ssl_x509err2alert), and 46 for what is left.
+        let meaning = "from OpenSSL, an unknown critical extension, name constraints, or what strict verification asks";
+        let certainty = Certainty::Suspected;
+        return Some(signal::from_code(evidence, certainty, "unknown_critical", party, (code, at), meaning));
+    }
     (code == 43).then(|| signal::from_code(evidence, certainty, reason, party, (code, at), meaning))
 }
 
@@ -121,7 +128,13 @@ mod tests {
     }
 
     #[test]
+    fn what_openssl_has_no_code_for_is_suspected_behind_tls_13() {
+        let evidence = attempt().sealed().alert(Side::Client, 46);
+        assert_eq!(found(&evidence), Some(("unknown_critical", Certainty::Suspected)));
+    }
+
+    #[test]
     fn blind_behind_tls_13() {
-        assert_eq!(judge(&attempt().sealed().alert(Side::Client, 46)), Judgement::Blind(signal::SEALED));
+        assert_eq!(judge(&attempt().sealed().alert(Side::Client, 42)), Judgement::Blind(signal::SEALED));
     }
 }

@@ -19,10 +19,12 @@
 //!
 //! RFC 9525 section 6 (service identity), RFC 6066 section 3 (server_name and unrecognized_name).
 
+use super::faults::explained;
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
-use crate::base::Side;
+use crate::base::{Packets, Side};
 use crate::evidence::Evidence;
 use crate::tls::codes::{AlertDescription, AlertLevel};
+use crate::tls::names::{self, Cover};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -79,7 +81,28 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     if signal::is_about_client(evidence) {
         return Judgement::Absent;
     }
-    signal::by_defect(evidence, Cause::NameMismatch, |_, _| None)
+    signal::by_defect(evidence, Cause::NameMismatch, |code, at| of_address(evidence, code, at))
+}
+
+/// A client that sends no name was given an address, which hardly any certificate names. Clients without SNI, and
+/// those that know a name for the address, may mean a name.
+fn of_address(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
+    let leaf = evidence.chain.clear()?.value.first()?;
+    let address = evidence.server.addr.ip();
+    let named = leaf.alt_names.as_ref().is_some_and(|names| names.ips.contains(&address));
+    let known = evidence.around.names_of_server.iter().any(|answer| {
+        names::covers(leaf, &answer.value.name) == Cover::Covers
+    });
+    let modern = evidence.hello.as_ref().is_some_and(|hello| !hello.value.supported_versions.is_empty());
+    let asks_for_none = evidence.sni().is_none() && evidence.hello.is_some() && modern;
+    if !asks_for_none || named || known || !matches!(code, 42 | 46) || explained(&evidence.defects, code) {
+        return None;
+    }
+    let says = format!("{} does not name the address {address}, and the client sent no name", leaf.called());
+    Some(
+        Finding::new(Certainty::Suspected, "ip_not_in_san", Party::Server, signal::chain_at(evidence), says)
+            .and(at, signal::said("the client", code)),
+    )
 }
 
 #[cfg(test)]
@@ -114,6 +137,17 @@ mod tests {
     fn absent_where_the_client_says_expired() {
         let evidence = attempt().with(&[Fault::SanMismatch]).alert(Side::Client, 45);
         assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_rejection_without_a_name_asked_for_is_about_the_address() {
+        let mut evidence = attempt().alert(Side::Client, 42);
+        assert_eq!(found(&evidence), None, "a name was asked for");
+        let hello = &mut evidence.hello.as_mut().unwrap().value;
+        hello.sni = None;
+        hello.supported_versions = vec![crate::tls::codes::Version::TLS12];
+        assert_eq!(found(&evidence), Some(("ip_not_in_san", Certainty::Suspected)));
+        assert_eq!(found(&evidence.with(&[Fault::LeafExpired])), None);
     }
 
     #[test]

@@ -243,6 +243,12 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
                 if hello.key_shares.is_empty() && only13(hello) { "group" } else { "hello_intolerance" };
             make(Certainty::Suspected, reason, Party::Server, says)
         }
+        // OpenSSL 3 refuses the SHA-1 signatures of TLS 1.0 and 1.1 at its default security level with this code.
+        (Side::Client, 80) if e.version().is_some_and(|version| version < Version::TLS12) => {
+            let chosen = e.version()?;
+            let says = format!("the client cannot go on with {chosen}, which the server chose");
+            make(Certainty::Suspected, "version", Party::Server, &says)
+        }
         (Side::Client, 40 | 47 | 71) => {
             let exchange = e.key_exchange.as_ref()?;
             let bits = exchange.value.dh_bits.filter(|&bits| bits < 2048)?;
@@ -354,6 +360,13 @@ mod tests {
             Judgement::Found(finding) => (finding.certainty, finding.reason),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn openssl_cannot_go_on_with_an_old_version() {
+        let e = alert(answered(Version::TLS10), Side::Client, 80);
+        assert_eq!(found(&e), (Certainty::Suspected, "version"));
+        assert_eq!(judge(&alert(answered(Version::TLS12), Side::Client, 80)), Judgement::Absent);
     }
 
     #[test]

@@ -129,23 +129,21 @@ fn refused(e: &Evidence, code: u8, at: &crate::base::Packets) -> Judgement {
     if e.around.server_completes.is_some() || !ordinary(e) || (code == 70 && !only13) {
         return Judgement::Absent;
     }
-    if e.around.repeats == 0 {
+    let both = hello.value.supported_versions.contains(&Version::TLS12)
+        && hello.value.supported_versions.iter().any(|version| version.is_tls13());
+    if e.around.repeats == 0 && !both {
         return Judgement::Blind(
-            "one refusal cannot tell a server without a certificate from one that shares no suite",
+            "one refusal cannot tell a server without a certificate from one that shares no version or suite",
         );
     }
+    let before = match e.around.repeats {
+        0 => String::new(),
+        times => format!(", {times} times before"),
+    };
+    let says = format!("the server refused the offer{before}, and completes with nobody in this capture");
     Judgement::Found(
-        Finding::new(
-            Certainty::Suspected,
-            "no_certificate_loaded",
-            Party::Server,
-            at,
-            format!(
-                "the server refused the offer, {} times before, and completes with nobody",
-                e.around.repeats
-            ),
-        )
-        .and(&hello.at, "an ordinary modern offer"),
+        Finding::new(Certainty::Suspected, "no_certificate_loaded", Party::Server, at, says)
+            .and(&hello.at, "an ordinary modern offer"),
     )
 }
 
@@ -247,9 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_offer_refused_again_and_again() {
+    fn an_ordinary_offer_refused() {
         let mut e = alert(greeted(), Side::Server, 40);
-        assert!(matches!(judge(&e), Judgement::Blind(_)));
+        assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
+        e.hello.as_mut().unwrap().value.supported_versions = vec![Version::TLS12];
+        assert!(matches!(judge(&e), Judgement::Blind(_)), "the server may speak TLS 1.3 only");
         e.around.repeats = 2;
         assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
     }

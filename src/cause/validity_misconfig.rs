@@ -75,7 +75,7 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
     };
     if signal::is_about_client(evidence) {
         let shown = evidence.client_chain.clear().is_some_and(|chain| !chain.value.is_empty());
-        let fine = shown && code == 45 && !super::faults::explained(&evidence.client_defects, code);
+        let fine = shown && matches!(code, 42 | 45) && !super::faults::explained(&evidence.client_defects, code);
         return fine.then(|| date("server_clock", Party::Server, Certainty::Suspected));
     }
     if evidence.chain.clear().is_none() || super::faults::explained(&evidence.defects, code) {

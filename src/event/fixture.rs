@@ -46,6 +46,7 @@ pub(crate) fn leaf() -> Certificate {
         signature: vec![],
         version: 3,
         basic_constraints: None,
+        basic_constraints_critical: true,
         key_usage: None,
         extended_key_usage: None,
         authority_key_id: None,

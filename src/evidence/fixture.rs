@@ -220,6 +220,7 @@ pub fn certificate(common_name: &str, names: &[&str]) -> Arc<Certificate> {
         signature: Vec::new(),
         version: 3,
         basic_constraints: None,
+        basic_constraints_critical: true,
         key_usage: None,
         extended_key_usage: None,
         authority_key_id: None,

@@ -57,6 +57,8 @@ pub struct Certificate {
     pub version: u32,
     /// basicConstraints: `None` absent; else (cA, pathLenConstraint).
     pub basic_constraints: Option<(bool, Option<u32>)>,
+    /// The basic constraints are critical.
+    pub basic_constraints_critical: bool,
     /// keyUsage bits, bit 0 = digitalSignature (RFC 5280 section 4.2.1.3).
     pub key_usage: Option<u16>,
     /// extendedKeyUsage as dotted OIDs.

@@ -154,7 +154,7 @@ impl Fault {
         }
     }
 
-    /// Certificates break this rule without any verifier in use minding.
+    /// Certificates break this rule and all but strict verifiers do not mind (Python since 3.13 is strict).
     pub fn is_mild(self) -> bool {
         matches!(
             self,

@@ -105,6 +105,7 @@ fn one(oid: &[u8], value: &[u8], critical: bool, cert: &mut Certificate) -> Opti
                 None => None,
             };
             cert.basic_constraints = Some((ca, length));
+            cert.basic_constraints_critical = critical;
             if !fields.is_empty() {
                 return None;
             }

@@ -44,6 +44,7 @@ fn empty(der: &[u8]) -> Certificate {
         signature: Vec::new(),
         version: 1,
         basic_constraints: None,
+        basic_constraints_critical: false,
         key_usage: None,
         extended_key_usage: None,
         authority_key_id: None,

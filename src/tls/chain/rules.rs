@@ -3,6 +3,7 @@
 mod leaf;
 mod presented;
 mod single;
+mod strict;
 
 pub(super) use leaf::{of_leaf, of_public_leaf};
 pub(super) use presented::of_presentation;
@@ -87,6 +88,7 @@ pub(super) fn along(path: &Path, question: &Question<'_>) -> Vec<Defect> {
         issuer(path, height, top && trusted, &title, &mut found);
     }
     ending(path, &mut found);
+    strict::identifiers(path, &mut found);
     found.list
 }
 

@@ -1,6 +1,6 @@
 //! Rules for the leaf: its names, what its key may do, and what binds public certificates.
 
-use super::super::path::{End, Path, Place};
+use super::super::path::{End, Path};
 use super::super::{Defect, Fault, KeyUse, Question};
 use super::single::{DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, critical, dates, purpose, usage_names, weak_key};
 use super::{Found, Title, title};
@@ -108,8 +108,7 @@ fn key_usage(leaf: &Certificate, title: &Title<'_>, found: &mut Found<'_>) {
     );
 }
 
-/// Rules that bind publicly trusted certificates only (CA/Browser Forum's Baseline Requirements
-/// 2.2.6): lifetime, authorityKeyIdentifier of the leaf, subjectKeyIdentifier of CAs.
+/// Rules that bind publicly trusted certificates only (CA/Browser Forum's Baseline Requirements 2.2.6): lifetime.
 pub(in crate::tls::chain) fn of_public_leaf(
     leaf: &Certificate,
     path: &Path,
@@ -132,19 +131,6 @@ pub(in crate::tls::chain) fn of_public_leaf(
             issued.date()
         );
         list.push(Defect { fault: Fault::LifetimeTooLong, cert: Some(0), says });
-    }
-    if leaf.authority_key_id.is_none() {
-        let says = format!("{title} has no authorityKeyIdentifier (RFC 5280 section 4.2.1.1)");
-        list.push(Defect { fault: Fault::NoAki, cert: Some(0), says });
-    }
-    for step in path.steps.iter().skip(1).filter(|step| step.cert.subject_key_id.is_none()) {
-        if matches!(step.place, Place::Presented(_)) {
-            let says = format!(
-                "the CA {} has no subjectKeyIdentifier (RFC 5280 section 4.2.1.2)",
-                step.cert.called()
-            );
-            list.push(Defect { fault: Fault::NoSki, cert: step.presented(), says });
-        }
     }
 }
 
