@@ -315,7 +315,7 @@ fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
 
 /// Whether the capture has every byte that this side is known to have sent.
 fn whole(e: &Evidence, side: Side) -> bool {
-    *e.tcp.gap.of(side) == 0 && *e.tcp.unseen.of(side) == 0
+    *e.tcp.gap.of(side) == 0 && *e.tcp.unseen.of(side) == 0 && e.tcp.hole.of(side).is_none()
 }
 
 /// The client spoke TLS from the first byte, the server answered something else.
@@ -323,6 +323,8 @@ fn plain_text(e: &Evidence, look: &Lookout<'_>) -> bool {
     !look.server_said.is_empty()
         && e.tcp.syn_ack.is_some()
         && e.tcp.hole.server.is_none()
+        // A command in clear that asked for TLS may be in what the capture lacks.
+        && whole(e, Side::Client)
         && look.client_said.is_empty()
         && e.server_hello.is_none()
         && e.retry.is_none()
@@ -411,6 +413,8 @@ pub fn late_rejection(e: &Evidence) -> bool {
         && e.sni().is_some()
         && client_closed
         && at_once
+        && whole(e, Side::Client)
+        && whole(e, Side::Server)
         && e.sealing.application.client == 0
         && e.sealing.application.server == 0
         && (bad_staple(e)

@@ -13,7 +13,17 @@ pub fn may_upgrade(client: &[u8]) -> bool {
             | [0x30, ..]
             | [b'P', b'R', b'O', b'X', b'Y', ..]
             | [0x0d, 0x0a, 0x0d, 0x0a, 0, ..]
-    )
+    ) || speaks_lines(client)
+}
+
+/// A command in a line, as clients of mail and FTP send that do not wait for the greeting; no request of HTTP.
+fn speaks_lines(client: &[u8]) -> bool {
+    let Some(end) = client.iter().position(|&byte| byte == b'\r') else { return false };
+    let (line, rest) = client.split_at(end);
+    rest.starts_with(b"\r\n")
+        && !line.is_empty()
+        && line.iter().all(|byte| (0x20..0x7f).contains(byte))
+        && !line.windows(6).any(|window| window == b"HTTP/1" || window == b"HTTP/2")
 }
 
 /// Names the protocol that was upgraded or the proxy that was asked, from the first bytes of both sides.
@@ -53,6 +63,8 @@ mod tests {
         for (client, server, named) in cases {
             assert_eq!(name(client, server), named);
         }
-        assert!(!may_upgrade(b"GET / HTTP/1.1"));
+        assert!(!may_upgrade(b"GET / HTTP/1.1\r\nHost: a\r\n"));
+        assert!(may_upgrade(b"a CAPABILITY\r\n"), "before the greeting came");
+        assert!(!may_upgrade(b"\x00\x01\r\n") && !may_upgrade(b"no end of line"));
     }
 }
