@@ -205,7 +205,7 @@ FIELDS = ("frame.number tcp.stream tcp.srcport tcp.dstport tcp.flags.syn tcp.fla
 
 def packets(path, port):
     args = sum((["-e", f] for f in FIELDS), [])
-    decode = [] if port in UPGRADED else ["-d", f"tcp.port=={port},tls"]
+    decode = [] if port in UPGRADED and port != 21 else ["-d", f"tcp.port=={port},tls"]
     out = subprocess.run(["tshark", "-r", str(path), *decode, "-o", "tls.keylog_file:", "-T", "fields"]
                          + args, capture_output=True, text=True, check=True).stdout
     rows = []

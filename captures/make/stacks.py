@@ -217,3 +217,64 @@ SSLSessionCache none\n<Directory />\nRequire all granted\n</Directory>\nDirector
 <VirtualHost *:443>\nServerName {HOST}\nSSLEngine on\nSSLProtocol -all {" ".join("+" + p for p in protocols.split())}
 SSLCertificateFile {cert.chain}\nSSLCertificateKeyFile {key or cert.key}\n{extra}\n</VirtualHost>\n""")
     return Server(["apache2", "-X", "-f", d / "httpd.conf"], APACHE, dies=dies)
+
+
+# ---- servers that speak plain text first, and TLS after STARTTLS (or on a port of its own) ----
+
+def postfix(cert=None, tls=None, key=None, extra="", port=25, count=[0]):
+    """Postfix's SMTP server in a folder of its own."""
+    count[0] += 1
+    d = WORK / f"postfix{count[0]}"
+    for name, owner in (("", None), ("queue", None), ("data", "postfix")):
+        (d / name).mkdir()
+        if owner:
+            shutil.chown(d / name, owner)
+    protocols = ">=TLSv1.2" if tls is None else f">=TLSv{tls}, <=TLSv{tls}"
+    files = f"smtpd_tls_cert_file = {cert.chain}\nsmtpd_tls_key_file = {key or cert.key}\n" if cert else ""
+    (d / "main.cf").write_text(f"""compatibility_level = 3.6\nqueue_directory = {d}/queue\ndata_directory = {d}/data\nmyhostname = mail.example.test
+mydestination =\ninet_interfaces = all\nmaillog_file = {d}/log\nmaillog_file_prefixes = /\nsmtpd_tls_security_level = may\nsmtpd_tls_mandatory_protocols = {protocols}
+smtpd_tls_protocols = {protocols}\nsmtpd_peername_lookup = no\nsmtputf8_enable = no\nalias_maps =\n{files}{extra}\n""")
+    row = lambda name, kind, command, private="-": f"{name} {kind} {private} - n - {1 if name in ('postlog', 'tlsmgr', 'anvil') else '-'} {command}\n"
+    wrapped = " -o smtpd_tls_wrappermode=yes" if port == 465 else ""
+    (d / "master.cf").write_text(row(port, "inet", "smtpd" + wrapped, "n") + row("postlog", "unix-dgram", "postlogd", "n")
+                                 + "".join(row(n, "unix", c) for n, c in (("tlsmgr", "tlsmgr"), ("rewrite", "trivial-rewrite"), ("anvil", "anvil"),
+                                                                            ("proxymap", "proxymap"), ("cleanup", "cleanup"))))
+    return Server(["sh", "-c", f"postfix -c {d} check 2>/dev/null; MAIL_CONFIG={d} exec /usr/lib/postfix/sbin/master -c {d} -d"], POSTFIX, port)
+
+
+def dovecot(cert, tls=None, key=None, port=143, extra="", count=[0]):
+    count[0] += 1
+    d = WORK / f"dovecot{count[0]}"
+    d.mkdir()
+    floor = "" if tls is None else f"ssl_min_protocol = TLSv{tls}\n"
+    ports = {"imap": (143, 993), "pop3": (110, 995)}
+    kind = "imap" if port in ports["imap"] else "pop3"
+    listeners = "".join(f"\ninet_listener {kind}{'s' if p > 900 else ''} {{\n port = {p if p == port else 0}\n ssl = {'yes' if p > 900 else 'no'}\n}}\n" for p in ports[kind])
+    (d / "conf").write_text(f"""base_dir = {d}/run\nstate_dir = {d}/state\nlog_path = /dev/stderr\nprotocols = {kind}\nlisten = *\nssl = yes\nssl_cert = <{cert.chain}
+ssl_key = <{key or cert.key}\n{floor}service {kind}-login {{{listeners}}}
+passdb {{\n driver = static\n args = password=labpass\n}}\nuserdb {{\n driver = static\n args = uid=mail gid=mail home={d}/home\n}}\nfirst_valid_uid = 1\nfirst_valid_gid = 1\nmail_location = maildir:~/mail\n{extra}\n""")
+    (d / "home").mkdir()
+    shutil.chown(d / "home", "mail", "mail")
+    return Server(["dovecot", "-F", "-c", d / "conf"], DOVECOT, port)
+
+
+def vsftpd(cert, tls=None, key=None, port=21, dies="", count=[0]):
+    count[0] += 1
+    f, root = WORK / f"vsftpd{count[0]}.conf", WORK / "ftp"
+    root.mkdir(exist_ok=True)
+    f.write_text(f"""listen=YES\nbackground=NO\nanonymous_enable=YES\nallow_anon_ssl=YES\nno_anon_password=YES\nanon_root={root}\nsecure_chroot_dir={root}
+ssl_enable=YES\nssl_ciphers=HIGH\nrsa_cert_file={cert.chain}\nrsa_private_key_file={key or cert.key}\nrequire_ssl_reuse=NO\nimplicit_ssl={"YES" if port == 990 else "NO"}
+listen_port={port}\nftpd_banner=lab\nseccomp_sandbox=NO\n""")
+    return Server(["vsftpd", f], VSFTPD, port, dies=dies)
+
+
+def upgrade(protocol, tls=None, host="mail.example.test", ca=TRUST, extra=(), verify=True):
+    """openssl s_client which upgrades with STARTTLS, then says goodbye."""
+    port, bye = {"smtp": (25, "QUIT\r\n"), "imap": (143, "a LOGOUT\r\n"), "pop3": (110, "QUIT\r\n"), "ftp": (21, "QUIT\r\n")}[protocol]
+    c = s_client(tls, host, ca, ["-starttls", protocol, "-crlf", *extra], bye.replace("\r", "").encode(), 0.6, verify, port)
+    return c
+
+
+def mail_curl(url, tls=None, ca=TRUST, extra=()):
+    v = [] if tls is None else [f"--tlsv{tls}", "--tls-max", tls]
+    return Client(["curl", "-sS", "-m", "12", "--ssl-reqd", "--cacert", ca, *v, *extra, url], CURL)

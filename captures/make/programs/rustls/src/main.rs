@@ -86,7 +86,7 @@ fn client(args: &[String]) -> Result<(), Any> {
             }
         } else {
             let mut stream = Stream::new(&mut tls, &mut tcp);
-            write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+            stream.write_all(format!("GET / HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes())?;
             stream.read_to_end(&mut body)?;
         }
         tls.send_close_notify();
