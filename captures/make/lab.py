@@ -77,6 +77,10 @@ class Lab:
             sh(f"ip -n {n}s addr add {a} dev s")
         sh(f"ip -n {n}c route add 198.51.100.0/24 dev c; ip -n {n}s route add 192.0.2.0/24 dev s")
         sh(f"ip -n {n}c -6 route add 2001:db8:2::/64 dev c; ip -n {n}s -6 route add 2001:db8:1::/64 dev s")
+        macs = {"c": "02:00:00:00:02:0a", "s": "02:00:00:00:64:14"}
+        for side, other, addresses in (("c", "s", "198.51.100.20 198.51.100.21 198.51.100.30 2001:db8:2::20"), ("s", "c", "192.0.2.10 2001:db8:1::10")):
+            for a in addresses.split():                   # so that the first SYN does not wait for ARP
+                sh(f"ip -n {n}{side} neigh replace {a} lladdr {macs[other]} dev {side} nud permanent")
         self.spawn("w", [sys.executable, str(MAKE / "lab.py"), "wire", str(delay), str(lose)])
 
     def argv(self, side, cmd):
@@ -334,7 +338,7 @@ def make(c):
             if got != code or says not in out:
                 raise AssertionError(f"exit {got}, wanted {code}; wanted {says!r}; printed:\n{out[-1500:]}\nserver said:\n"
                                      + "\n".join(lab.said(p)[-1500:] for p in running))
-            lab.quiet(0.12)
+            lab.quiet(max(0.12, 3 * c["delay"]))
         lab.quiet()
         for p in running:
             lab.stop(p)
