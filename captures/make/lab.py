@@ -10,6 +10,7 @@ from pathlib import Path
 
 MAKE = Path(__file__).resolve().parent
 CAPTURES = MAKE.parent
+OUT = Path(os.environ.get("TLSWHY_LAB_OUT", CAPTURES))       # where captures are written
 PROGRAMS = MAKE / "programs"
 if sys.argv[1:2] != ["wire"]:                          # the relay below needs no files
     WORK = Path(tempfile.mkdtemp(prefix="tlswhy-lab-"))
@@ -20,8 +21,10 @@ HOSTS = """127.0.0.1 localhost
 198.51.100.20 www.example.test shop.example.test mail.example.test a.b.example.test
 198.51.100.21 api.example.test
 198.51.100.30 ocsp.example.test crl.example.test
-2001:db8:2::20 six.example.test
+2001:db8:2::20 six.example.test dual.example.test
+198.51.100.20 dual.example.test smtp.example.test imap.example.test ftp.example.test
 """
+UPGRADED = (21, 25, 110, 143)                          # ports where TLS begins after STARTTLS
 
 
 def sh(cmd):
@@ -44,12 +47,13 @@ class Client:
     stdin: bytes = b""
     env: dict = field(default_factory=dict)
     hold: float = 0                # keep standard input open for so many seconds
+    kill: float = 0                # kill the client after so many seconds
 
 
 class Lab:
     """A pair of namespaces which lives for one capture."""
 
-    def __init__(self, delay=0.010):
+    def __init__(self, delay=0.010, lose=0):
         self.name, self.procs = f"ct-{os.getpid()}", []
         n = self.name
         etc = {s: Path(f"/etc/netns/{n}{s}") for s in "cs"}
@@ -73,7 +77,11 @@ class Lab:
             sh(f"ip -n {n}s addr add {a} dev s")
         sh(f"ip -n {n}c route add 198.51.100.0/24 dev c; ip -n {n}s route add 192.0.2.0/24 dev s")
         sh(f"ip -n {n}c -6 route add 2001:db8:2::/64 dev c; ip -n {n}s -6 route add 2001:db8:1::/64 dev s")
-        self.spawn("w", [sys.executable, str(MAKE / "lab.py"), "wire", str(delay)])
+        macs = {"c": "02:00:00:00:02:0a", "s": "02:00:00:00:64:14"}
+        for side, other, addresses in (("c", "s", "198.51.100.20 198.51.100.21 198.51.100.30 2001:db8:2::20"), ("s", "c", "192.0.2.10 2001:db8:1::10")):
+            for a in addresses.split():                   # so that the first SYN does not wait for ARP
+                sh(f"ip -n {n}{side} neigh replace {a} lladdr {macs[other]} dev {side} nud permanent")
+        self.spawn("w", [sys.executable, str(MAKE / "lab.py"), "wire", str(delay), str(lose)])
 
     def argv(self, side, cmd):
         return ["ip", "netns", "exec", self.name + side] + [str(c) for c in cmd]
@@ -95,7 +103,11 @@ class Lab:
                              stderr=subprocess.STDOUT, cwd=WORK, env={**os.environ, **client.env},
                              start_new_session=True)
         try:
-            if client.hold:
+            if client.kill:
+                time.sleep(client.kill)
+                os.killpg(p.pid, signal.SIGKILL)
+                out, _ = p.communicate()
+            elif client.hold:
                 p.stdin.write(client.stdin)
                 p.stdin.flush()
                 time.sleep(client.hold)
@@ -163,21 +175,25 @@ class Lab:
             shutil.rmtree(d, True)
 
 
-def wire(delay):
-    """Forward every frame between the links c and s, `delay` seconds late."""
+def wire(delay, lose):
+    """Forward every frame between the links c and s, `delay` seconds late; drop every `lose`-th frame that is no ARP."""
     socks = {}
     for name, other in (("c", "s"), ("s", "c")):
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         s.bind((name, 3))
         socks[other] = s
     out = {socks["s"]: socks["c"], socks["c"]: socks["s"]}   # received here, sent there
-    queue, n = [], 0
+    queue, n, lost = [], 0, 0
     while True:
         wait = max(0, queue[0][0] - time.monotonic()) if queue else None
         for s in select.select(list(out), [], [], wait)[0]:
             frame, addr = s.recvfrom(65536)
             if addr[2] != 4:                                  # not what we sent ourselves
                 n += 1
+                if lose and frame[12:14] in (b"\x08\0", b"\x86\xdd"):
+                    lost += 1
+                    if lost % lose == 0:
+                        continue
                 heapq.heappush(queue, (time.monotonic() + delay, n, out[s], frame))
         while queue and queue[0][0] <= time.monotonic():
             _, _, s, frame = heapq.heappop(queue)
@@ -193,7 +209,8 @@ FIELDS = ("frame.number tcp.stream tcp.srcport tcp.dstport tcp.flags.syn tcp.fla
 
 def packets(path, port):
     args = sum((["-e", f] for f in FIELDS), [])
-    out = subprocess.run(["tshark", "-r", str(path), "-d", f"tcp.port=={port},tls", "-o", "tls.keylog_file:", "-T", "fields"]
+    decode = [] if port in UPGRADED and port != 21 else ["-d", f"tcp.port=={port},tls"]
+    out = subprocess.run(["tshark", "-r", str(path), *decode, "-o", "tls.keylog_file:", "-T", "fields"]
                          + args, capture_output=True, text=True, check=True).stdout
     rows = []
     for line in out.splitlines():
@@ -276,7 +293,7 @@ CASES = []
 
 
 def case(name, server, client, exit, says, wire, why, reason="", side="server", visible=True, outcome=None, cause=None,
-         trust="lab", helpers=(), capture_at="c", look=None, attempts=None, suffix=".pcap", software=""):
+         trust="lab", helpers=(), capture_at="c", look=None, attempts=None, suffix=".pcap", software="", delay=0.010, lose=0, whole=True):
     """A row of the tables. `name` is "folder/name"; the folder is the cause unless `cause` says otherwise.
 
     server   a Server, or a list
@@ -286,6 +303,9 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     wire     a regular expression which the connection's shape must match; one per attempt when a list
     attempts a list of dicts (outcome, cause, reason, side, visible), where they differ from each other
     helpers  servers which are no TLS attempt (OCSP, CRL)
+    delay    of each frame on the wire, in seconds
+    lose     drop every so many-th frame
+    whole    each connection must end within the capture
     """
     folder = name.split("/")[0]
     outcome = outcome or ("completed" if folder == "none" else "failed")
@@ -295,7 +315,8 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     many = lambda x: x if isinstance(x, list) else [x]
     CASES.append(dict(name=name, servers=many(server), clients=many(client), exit=many(exit), says=many(says), wire=many(wire),
                       why=why, attempts=[{**one, **a} for a in attempts] if attempts else [one] * len(many(wire)), trust=trust,
-                      helpers=list(helpers), at=capture_at, look=look, suffix=suffix, script=Path(sys.argv[0]).name, software=software))
+                      helpers=list(helpers), at=capture_at, look=look, suffix=suffix, script=Path(sys.argv[0]).name, software=software,
+                      delay=delay, lose=lose, whole=whole))
 
 
 def quote(s):
@@ -303,7 +324,7 @@ def quote(s):
 
 
 def make(c):
-    lab = Lab()
+    lab = Lab(c["delay"], c["lose"])
     pcap = WORK / "run.pcap"
     pcap.unlink(missing_ok=True)
     prints = []
@@ -317,7 +338,7 @@ def make(c):
             if got != code or says not in out:
                 raise AssertionError(f"exit {got}, wanted {code}; wanted {says!r}; printed:\n{out[-1500:]}\nserver said:\n"
                                      + "\n".join(lab.said(p)[-1500:] for p in running))
-            lab.quiet(0.12)
+            lab.quiet(max(0.12, 3 * c["delay"]))
         lab.quiet()
         for p in running:
             lab.stop(p)
@@ -333,10 +354,10 @@ def make(c):
         if not re.search(want, sh_):
             raise AssertionError(f"wanted {want!r} on the wire, got {sh_}")
     for s, sh_ in zip(found, shapes):
-        if not s[0]["syn"] or not (sh_.count("FIN") >= 2 or "RST" in sh_):
+        if c["whole"] and not (s[0]["syn"] and (sh_.count("FIN") >= 2 or "RST" in sh_)):
             raise AssertionError(f"connection not whole: {sh_}")
-    target = CAPTURES / (c["name"] + c["suffix"])
-    target.parent.mkdir(exist_ok=True)
+    target = target_of(c)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if c["suffix"] == ".pcapng":
         sh(f"editcap -F pcapng {pcap} {target}")
     else:
@@ -358,26 +379,34 @@ def make(c):
             f"look_at = {look}", f"trust = {quote(c['trust'])}"]
     for a in c["attempts"]:
         text += ["", "[[attempt]]"]
-        text += [f"{k} = {str(v).lower() if isinstance(v, bool) else quote(v)}" for k, v in a.items() if v is not None]
+        text += [f"{k} = {str(v).lower() if isinstance(v, bool) else list(map(str, v)) if isinstance(v, list) else quote(v)}" for k, v in a.items() if v is not None]
     target.with_suffix(".toml").write_text("\n".join(text) + "\n")
     print(f"{c['name']}  {target.stat().st_size} B  {' | '.join(shapes)}", flush=True)
 
 
+def target_of(c):
+    return OUT / (c["name"] + c["suffix"])
+
+
 def main():
-    """Make the cases whose name contains any argument, or all of them."""
-    words = sys.argv[1:]
+    """Make the cases whose name contains any argument, or all of them. What is there already stays, unless --again is given."""
+    words = [w for w in sys.argv[1:] if not w.startswith("--")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))      # so that the namespaces go when a run is stopped
     bad = 0
     for c in CASES:
-        if words and not any(w in c["name"] for w in words):
+        if words and not any(w in c["name"] for w in words) or target_of(c).exists() and "--again" not in sys.argv:
             continue
-        try:
-            make(c)
-        except Exception as e:
-            bad += 1
-            print(f"NOT MADE {c['name']}: {e}", flush=True)
+        for last in (False, True):
+            try:
+                make(c)
+                break
+            except Exception as e:
+                if last:
+                    bad += 1
+                    print(f"NOT MADE {c['name']}: {e}", flush=True)
+    print(f"{bad} of {Path(sys.argv[0]).name} were not made", flush=True) if bad else None
     sys.exit(bool(bad))
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["wire"]:
-    wire(float(sys.argv[2]))
+    wire(float(sys.argv[2]), int(sys.argv[3]))

@@ -23,7 +23,7 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-CAPTURES = HERE.parent
+CAPTURES = pathlib.Path(os.environ.get("TLSWHY_LAB_OUT", HERE.parent))  # where captures are written
 KEYS = pathlib.Path(os.environ.get("TLSWHY_LAB_KEYS", pathlib.Path.home() / ".cache/tlswhy-captures/network"))
 ROOT = CAPTURES / "lab-root-net.pem"
 
@@ -300,14 +300,17 @@ LEAVES = {
 
 
 def certificates():
-    """Makes what is missing. The keys stay outside the repository; a new root makes every capture stale."""
+    """Makes what is missing. The keys stay outside the repository; a new root is added to those of earlier captures."""
+    CAPTURES.mkdir(parents=True, exist_ok=True)
     KEYS.mkdir(parents=True, exist_ok=True)
     KEYS.chmod(0o700)
     if not (KEYS / "root.key").exists():
         run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
              "-subj", "/CN=tlswhy lab root (network)", "-addext", "basicConstraints=critical,CA:TRUE",
              "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", KEYS / "root.key", "-out", KEYS / "root.pem"])
-    ROOT.write_bytes((KEYS / "root.pem").read_bytes())
+    have, mine = ROOT.read_text() if ROOT.exists() else "", (KEYS / "root.pem").read_text()
+    if mine not in have:
+        ROOT.write_text(have + mine)
     for name, hosts in LEAVES.items():
         if (KEYS / f"{name}.pem").exists() and not run(["openssl", "x509", "-checkend", "86400", "-noout", "-in",
                                                         KEYS / f"{name}.pem"], ok=False).returncode:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Makes the captures of network failures: `network.py [WORD …]` plays the scenes whose capture names hold a WORD.
+What is there already stays, unless --again is given.
 
 Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, curl, dig, tcpdump, tshark, ethtool.
 """
@@ -16,10 +17,13 @@ TABLES = ["network_firewall", "network_nat", "network_dns", "network_none", "net
 
 def main(words):
     net.certificates()
+    again, words = "--again" in words, [word for word in words if not word.startswith("--")]
     bad = 0
     for table in TABLES:
         for scene in importlib.import_module(table).SCENES:
             if words and not any(word in view.name for word in words for view in scene.views):
+                continue
+            if not again and all((net.CAPTURES / f"{view.name}.toml").exists() for view in scene.views):
                 continue
             try:
                 scenes.play(scene, table)

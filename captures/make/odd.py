@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Odd files made from captures that network.py made: cut, reordered, rewritten, compressed. `odd.py` makes all of them.
 
-Needs editcap, tshark, gzip and zstd. Each row: name, the capture it comes from, what was done, its attempts.
+Needs editcap, tshark, gzip and zstd. What is there
+already stays, unless --again is given. Each row: name, the capture it comes from, what was done, its attempts.
 """
 
 import dataclasses
 import gzip
 import shutil
 import struct
+import sys
 from pathlib import Path
 
 import net
@@ -157,6 +159,8 @@ ROWS = [
 def main():
     for row in ROWS:
         source, target = net.CAPTURES / f"{row.source}.pcap", net.CAPTURES / f"odd/{row.name}{row.suffix}"
+        if target.exists() and "--again" not in sys.argv:
+            continue
         row.make(source, target)
         scenes.label(View(f"odd/{row.name}", "inside", f"{row.why}; made from {row.source}.pcap", row.look_at, row.attempts),
                      f"make/odd.py; {scenes.tools('editcap')}" if row.suffix == ".pcapng" and row.name == "pcapng" else "make/odd.py",

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization as ser
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, ed25519
 from cryptography.x509.oid import NameOID, ExtendedKeyUsageOID as EKU, AuthorityInformationAccessOID as AIA, ObjectIdentifier as OID
-from lab import CAPTURES, WORK
+from lab import OUT, WORK
 
 NOW = dt.datetime.now(dt.timezone.utc).replace(microsecond=0, tzinfo=None)
 STATE = Path(os.environ.get("TLSWHY_LAB_STATE", "/var/tmp/tlswhy-lab"))
@@ -102,9 +102,10 @@ def certificate(subject, key, issuer=None, days=(-30, 60), ca=None, pathlen=None
 
 
 def root():
-    """The lab root, from the state folder; made, and added to captures/lab-root.pem, when there is none."""
-    STATE.mkdir(mode=0o700, exist_ok=True)
-    crt, key, public = STATE / "root.pem", STATE / "root.key", CAPTURES / "lab-root.pem"
+    """The lab root, from the state folder; made, and added to lab-root.pem beside the captures, when there is none."""
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    OUT.mkdir(parents=True, exist_ok=True)
+    crt, key, public = STATE / "root.pem", STATE / "root.key", OUT / "lab-root.pem"
     if not key.exists():
         k = new_key("ec")
         start = dt.datetime(2020, 1, 1)

@@ -3,23 +3,13 @@
 import sys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization as ser
-from cryptography.x509 import ocsp
 from lab import case, main, Server, WORK
 from pki import CA, TRUST, day, leaf
+from revocation_answers import GOOD, REVOKED, UNKNOWN, answer
 from stacks import *
 
 URL, CRL = "http://ocsp.example.test/", "http://crl.example.test/ca1.crl"
 DER = ser.Encoding.DER
-
-
-def answer(id, c, status, days=(-1, 6)):
-    """A signed OCSP answer about c, as a file."""
-    gone = status == ocsp.OCSPCertStatus.REVOKED
-    b = ocsp.OCSPResponseBuilder().add_response(c.x509, CA.x509, hashes.SHA1(), status, day(days[0]), day(days[1]), day(-3) if gone else None,
-                                                x509.ReasonFlags.key_compromise if gone else None)
-    path = WORK / f"{id}.ocsp"
-    path.write_bytes(b.responder_id(ocsp.OCSPResponderEncoding.HASH, CA.x509).sign(CA.privkey, hashes.SHA256()).public_bytes(DER))
-    return str(path)
 
 
 def crl(id, gone, days=(-1, 6)):
@@ -37,7 +27,6 @@ def responder(file, late=0):
     return Server([sys.executable, PROGRAMS / "responder.py", file, str(late)], PYTHON.replace(" ssl", " HTTP responder"), 80)
 
 
-GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
 plain = leaf("plain", ocsp=URL, crl=CRL)
 staple = leaf("must-staple", ocsp=URL, staple=True)
 SEALED = r"C:23/19 C:FIN"

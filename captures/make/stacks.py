@@ -1,7 +1,7 @@
 """Command lines of the servers and clients, as Server and Client rows."""
-import shutil, subprocess, sys
+import os, shutil, subprocess, sys
 from lab import Client, Server, PROGRAMS, WORK
-from pki import TRUST
+from pki import STATE, TRUST
 
 HOST = "www.example.test"
 GET = f"GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode()
@@ -9,7 +9,8 @@ GET = f"GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode()
 
 def version(cmd, line=0, word=slice(None)):
     p = subprocess.run(cmd, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return " ".join(p.stdout.splitlines()[line].split()[word])
+    words = p.stdout.splitlines()[line].split()[word]
+    return words if isinstance(words, str) else " ".join(words)
 
 
 OPENSSL = version("openssl version", word=slice(0, 2))
@@ -23,6 +24,34 @@ WGET = "wget " + version("wget --version", word=slice(2, 3)) + " (GnuTLS)"
 HAPROXY = "HAProxy " + version("haproxy -v", word=slice(2, 3))
 STUNNEL = version("stunnel4 -version 2>&1 | grep '^stunnel'", word=slice(0, 2))
 NSS = "NSS " + (version("dpkg-query -W -f '${Version}' libnss3-tools") if shutil.which("dpkg-query") else "")
+
+
+CHROMIUM = version("chromium --version 2>/dev/null", word=slice(0, 2)) if shutil.which("chromium") else ""
+APACHE = version("apache2 -v", word=slice(2, 3)).replace("/", " ") if shutil.which("apache2") else ""
+POSTFIX = "Postfix " + version("postconf -d mail_version", word=slice(2, 3)) if shutil.which("postconf") else ""
+DOVECOT = "Dovecot " + version("dovecot --version", word=slice(0, 1)) if shutil.which("dovecot") else ""
+VSFTPD = version("vsftpd -v 0>&1", word=slice(0, 3)).replace(": version", "") if shutil.which("vsftpd") else ""
+
+
+def built():
+    """The small programs in Rust and Go, and a Python with OpenSSL 4; each is "" where it cannot be had."""
+    rust, go, venv = STATE / "rustls/release/lab-rustls", STATE / "go-client", STATE / "venv/bin/python"
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if shutil.which("cargo"):
+        subprocess.run(["cargo", "build", "-q", "--release", "--locked", "--target-dir", STATE / "rustls"], cwd=PROGRAMS / "rustls", **quiet)
+    if shutil.which("go"):
+        subprocess.run(["go", "build", "-o", go, "client.go"], cwd=PROGRAMS / "go", env={**os.environ, "GOCACHE": str(STATE / "go"), "GO111MODULE": "off"}, **quiet)
+    return [p if p.exists() else "" for p in (rust, go, venv)]
+
+
+RUSTLS_PROGRAM, GO_PROGRAM, VENV = built()
+RUSTLS = "rustls " + version(f"grep -A1 'name = \"rustls\"' {PROGRAMS}/rustls/Cargo.lock | tail -1", word=2).strip('"') if RUSTLS_PROGRAM else ""
+GO = "Go " + version("go version", word=slice(2, 3)).removeprefix("go") if GO_PROGRAM else ""
+OPENSSL4 = ""
+if VENV:
+    said = subprocess.run([VENV, "-c", "import OpenSSL; from OpenSSL import SSL; print('pyOpenSSL', OpenSSL.__version__, "
+                           "'(' + ' '.join(SSL.SSLeay_version(0).decode().split()[:2]) + ')')"], capture_output=True, text=True)
+    OPENSSL4 = said.stdout.strip()
 
 
 # ---- clients; tls is None (the client's default), "1.0" … "1.3" ----
@@ -72,6 +101,33 @@ def nss(tls=None, host=HOST, ca=TRUST, extra=(), fake=None):
         subprocess.run(["certutil", "-A", "-d", f"sql:{db}", "-n", "root", "-t", "C,,", "-i", ca], check=True)
     v = ["-V", f"tls{tls}:tls{tls}"] if tls else ["-V", "tls1.2:tls1.3"]
     return Client((["faketime", fake] if fake else []) + ["tstclnt", "-h", host, "-p", "443", "-d", f"sql:{db}"] + v + list(extra), NSS + " tstclnt", GET, hold=0.4)
+
+
+def rustls(tls=None, host=HOST, ca=TRUST, extra=()):
+    return Client([RUSTLS_PROGRAM, "client", host, tls or "-", ca] + list(extra), RUSTLS)
+
+
+def go(tls=None, host=HOST, ca=TRUST, extra=(), fake=None):
+    return Client([GO_PROGRAM, host, tls or "-", ca] + list(extra), GO)
+
+
+def openssl4(tls=None, host=HOST, ca=TRUST, extra=()):
+    return Client([VENV, PROGRAMS / "openssl4.py", "client", host, tls or "-", ca] + list(extra), OPENSSL4)
+
+
+def chromium(tls=None, host=HOST, ca=TRUST, extra=(), count=[0]):
+    """A fresh profile for each run; the root is in the user's NSS database. It prints the page, or its own page about the error."""
+    count[0] += 1
+    home = WORK / f"chromium{count[0]}"
+    db = home / ".pki/nssdb"
+    db.mkdir(parents=True)
+    subprocess.run(["certutil", "-N", "-d", f"sql:{db}", "--empty-password"], check=True)
+    if ca:
+        subprocess.run(["certutil", "-A", "-d", f"sql:{db}", "-n", "root", "-t", "C,,", "-i", ca], check=True)
+    quiet = ("--disable-background-networking --disable-component-update --disable-sync --no-first-run --disable-default-apps "
+             "--disable-gpu --disable-features=OptimizationHints,MediaRouter,Translate").split()
+    return Client(["chromium", "--headless", "--no-sandbox", f"--user-data-dir={home}/profile", *quiet, *extra, "--dump-dom", f"https://{host}/"],
+                  CHROMIUM, env={"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)})
 
 
 # ---- servers ----
@@ -138,3 +194,87 @@ def stunnel(cert, extra="", count=[0]):
     f = WORK / f"stunnel{count[0]}.conf"
     f.write_text(f"foreground = yes\npid =\n[https]\naccept = 443\nconnect = 127.0.0.1:80\ncert = {cert.chain}\nkey = {cert.key}\n{extra}\n")
     return Server(["stunnel4", f], STUNNEL)
+
+
+def rustls_server(cert=None, tls=None, extra=(), key=None):
+    return Server([RUSTLS_PROGRAM, "server", "443", cert.chain if cert else "-", key or (cert.key if cert else "-"), tls or "-"] + list(extra), RUSTLS + " server")
+
+
+def openssl4_server(cert, tls=None, extra=()):
+    return Server([VENV, PROGRAMS / "openssl4.py", "server", cert.chain, cert.key, tls or "-"] + list(extra), OPENSSL4 + " server")
+
+
+def apache(cert, tls=None, extra="", key=None, dies="", count=[0]):
+    count[0] += 1
+    d = WORK / f"apache{count[0]}"
+    d.mkdir()
+    (d / "index.html").write_text("<p>It works.\n")
+    modules = "\n".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so" for m in "mpm_event authz_core ssl dir mime socache_shmcb".split())
+    protocols = "TLSv1.2 TLSv1.3" if tls is None else f"TLSv{tls}"
+    (d / "httpd.conf").write_text(f"""ServerRoot {d}\nPidFile {d}/pid\nDefaultRuntimeDir {d}\nErrorLog /dev/stderr\nServerName {HOST}\n{modules}
+Listen 443\nDocumentRoot {d}\nUser www-data\nGroup www-data\nTypesConfig /dev/null\nKeepAliveTimeout 5\nServerTokens Prod
+SSLSessionCache none\n<Directory />\nRequire all granted\n</Directory>\nDirectoryIndex index.html
+<VirtualHost *:443>\nServerName {HOST}\nSSLEngine on\nSSLProtocol -all {" ".join("+" + p for p in protocols.split())}
+SSLCertificateFile {cert.chain}\nSSLCertificateKeyFile {key or cert.key}\n{extra}\n</VirtualHost>\n""")
+    return Server(["apache2", "-X", "-f", d / "httpd.conf"], APACHE, dies=dies)
+
+
+# ---- servers that speak plain text first, and TLS after STARTTLS (or on a port of its own) ----
+
+def postfix(cert=None, tls=None, key=None, extra="", port=25, count=[0]):
+    """Postfix's SMTP server in a folder of its own."""
+    count[0] += 1
+    d = WORK / f"postfix{count[0]}"
+    for name, owner in (("", None), ("queue", None), ("data", "postfix")):
+        (d / name).mkdir()
+        if owner:
+            shutil.chown(d / name, owner)
+    protocols = ">=TLSv1.2" if tls is None else f">=TLSv{tls}, <=TLSv{tls}"
+    files = f"smtpd_tls_cert_file = {cert.chain}\nsmtpd_tls_key_file = {key or cert.key}\n" if cert else ""
+    (d / "main.cf").write_text(f"""compatibility_level = 3.6\nqueue_directory = {d}/queue\ndata_directory = {d}/data\nmyhostname = mail.example.test
+mydestination =\ninet_interfaces = all\nmaillog_file = {d}/log\nmaillog_file_prefixes = /\nsmtpd_tls_security_level = may\nsmtpd_tls_mandatory_protocols = {protocols}
+smtpd_tls_protocols = {protocols}\nsmtpd_peername_lookup = no\nsmtputf8_enable = no\nalias_maps =\n{files}{extra}\n""")
+    row = lambda name, kind, command, private="-": f"{name} {kind} {private} - n - {1 if name in ('postlog', 'tlsmgr', 'anvil') else '-'} {command}\n"
+    wrapped = " -o smtpd_tls_wrappermode=yes" if port == 465 else ""
+    (d / "master.cf").write_text(row(port, "inet", "smtpd" + wrapped, "n") + row("postlog", "unix-dgram", "postlogd", "n")
+                                 + "".join(row(n, "unix", c) for n, c in (("tlsmgr", "tlsmgr"), ("rewrite", "trivial-rewrite"), ("anvil", "anvil"),
+                                                                            ("proxymap", "proxymap"), ("cleanup", "cleanup"))))
+    return Server(["sh", "-c", f"postfix -c {d} check 2>/dev/null; MAIL_CONFIG={d} exec /usr/lib/postfix/sbin/master -c {d} -d"], POSTFIX, port)
+
+
+def dovecot(cert, tls=None, key=None, port=143, extra="", count=[0]):
+    count[0] += 1
+    d = WORK / f"dovecot{count[0]}"
+    d.mkdir()
+    floor = "" if tls is None else f"ssl_min_protocol = TLSv{tls}\n"
+    ports = {"imap": (143, 993), "pop3": (110, 995)}
+    kind = "imap" if port in ports["imap"] else "pop3"
+    listeners = "".join(f"\ninet_listener {kind}{'s' if p > 900 else ''} {{\n port = {p if p == port else 0}\n ssl = {'yes' if p > 900 else 'no'}\n}}\n" for p in ports[kind])
+    (d / "conf").write_text(f"""base_dir = {d}/run\nstate_dir = {d}/state\nlog_path = /dev/stderr\nprotocols = {kind}\nlisten = *\nssl = yes\nssl_cert = <{cert.chain}
+ssl_key = <{key or cert.key}\n{floor}service {kind}-login {{{listeners}}}
+passdb {{\n driver = static\n args = password=labpass\n}}\nuserdb {{\n driver = static\n args = uid=mail gid=mail home={d}/home\n}}\nfirst_valid_uid = 1\nfirst_valid_gid = 1\nmail_location = maildir:~/mail\n{extra}\n""")
+    (d / "home").mkdir()
+    shutil.chown(d / "home", "mail", "mail")
+    return Server(["dovecot", "-F", "-c", d / "conf"], DOVECOT, port)
+
+
+def vsftpd(cert, tls=None, key=None, port=21, dies="", count=[0]):
+    count[0] += 1
+    f, root = WORK / f"vsftpd{count[0]}.conf", WORK / "ftp"
+    root.mkdir(exist_ok=True)
+    f.write_text(f"""listen=YES\nbackground=NO\nanonymous_enable=YES\nallow_anon_ssl=YES\nno_anon_password=YES\nanon_root={root}\nsecure_chroot_dir={root}
+ssl_enable=YES\nssl_ciphers=HIGH\nrsa_cert_file={cert.chain}\nrsa_private_key_file={key or cert.key}\nrequire_ssl_reuse=NO\nimplicit_ssl={"YES" if port == 990 else "NO"}
+listen_port={port}\nftpd_banner=lab\nseccomp_sandbox=NO\n""")
+    return Server(["vsftpd", f], VSFTPD, port, dies=dies)
+
+
+def upgrade(protocol, tls=None, host="mail.example.test", ca=TRUST, extra=(), verify=True):
+    """openssl s_client which upgrades with STARTTLS, then says goodbye."""
+    port, bye = {"smtp": (25, "QUIT\r\n"), "imap": (143, "a LOGOUT\r\n"), "pop3": (110, "QUIT\r\n"), "ftp": (21, "QUIT\r\n")}[protocol]
+    c = s_client(tls, host, ca, ["-starttls", protocol, "-crlf", *extra], bye.replace("\r", "").encode(), 0.6, verify, port)
+    return c
+
+
+def mail_curl(url, tls=None, ca=TRUST, extra=()):
+    v = [] if tls is None else [f"--tlsv{tls}", "--tls-max", tls]
+    return Client(["curl", "-sS", "-m", "12", "--ssl-reqd", "--cacert", ca, *v, *extra, url], CURL)

@@ -1,6 +1,7 @@
 """client.py HOST VERSION CA [word...]: one HTTPS request with Python's ssl module, trusting CA.
-Words: no-cn (as urllib3 2), strict (as Python 3.13), cert=FILE key=FILE, alpn=NAME, silent (no request), twice (resume)."""
-import socket, ssl, sys
+Words: no-cn (as urllib3 2), strict (as Python 3.13), cert=FILE key=FILE, alpn=NAME, silent (no request), twice (resume),
+idle=SECONDS (keep-alive probes before the request), pha (show a certificate after the handshake when asked)."""
+import socket, ssl, sys, time
 
 host, version, ca, *words = sys.argv[1:]
 opt = dict(w.partition("=")[::2] for w in words)
@@ -15,6 +16,7 @@ if "cert" in opt:
     ctx.load_cert_chain(opt["cert"], opt["key"])
 if "alpn" in opt:
     ctx.set_alpn_protocols(opt["alpn"].split(","))
+ctx.post_handshake_auth = "pha" in opt
 session = None
 try:
     for _ in range(2 if "twice" in opt else 1):
@@ -22,6 +24,11 @@ try:
             if "silent" in opt:
                 print(s.version(), "closed without a request")
                 continue
+            if "idle" in opt:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+                time.sleep(float(opt["idle"]))
             s.sendall(f"GET / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             body = s.recv(65536)
             while s.recv(65536):
