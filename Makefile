@@ -3,7 +3,7 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROOTS := --trust mozilla --trust captures/lab-root.pem --trust captures/lab-root-net.pem
 
-.PHONY: run test score bench needs build install clean
+.PHONY: run test score lab bench needs build install clean
 
 run: build ## build, and analyse captures/
 	./target/release/tlswhy read $(ROOTS) captures
@@ -16,6 +16,9 @@ score: needs ## judge captures/ anew and write captures/SCORE.md
 
 bench: needs ## make a large capture, and compare the program with the floor
 	cargo bench --locked
+
+lab: ## make the captures anew with real software, into a scratch folder (root, Debian); see captures/README.md
+	$(SUDO) python3 captures/make/all.py $(LAB)
 
 build: needs
 	cargo build --release --locked

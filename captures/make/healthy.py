@@ -81,16 +81,13 @@ case("none/health-check-tcp", nginx_cert(good), [bare, curl()], [0, 0], ["", "20
      "a health check connects and closes without a byte; then a client is served", attempts=[dict(outcome="abandoned"), first])
 case("none/plain-http-to-tls-port-nginx-curl", nginx_cert(good), curl(url="http://www.example.test:443/"), 0, "400", "C:raw",
      "the client speaks plain HTTP to the TLS port and nginx answers 400", outcome="not_tls")
-try:
-    import OpenSSL
-    from OpenSSL import SSL
-    LIB = "pyOpenSSL " + OpenSSL.__version__ + " (" + " ".join(SSL.SSLeay_version(0).decode().split()[:2]) + ")"
-    pq_client = Client([sys.executable, PROGRAMS / "pq.py", "client", HOST, TRUST], LIB)
-    case("none/post-quantum-pyopenssl-tls13", Server([sys.executable, PROGRAMS / "pq.py", "server", good.chain, good.key], LIB), pq_client, 0, "MLKEM", DONE13,
+if OPENSSL4:
+    pq_client = Client([VENV, PROGRAMS / "pq.py", "client", HOST, TRUST], OPENSSL4)
+    case("none/post-quantum-pyopenssl-tls13", Server([VENV, PROGRAMS / "pq.py", "server", good.chain, good.key], OPENSSL4), pq_client, 0, "MLKEM", DONE13,
          ok + "; the key exchange is X25519MLKEM768, so the ClientHello takes two segments")
     case("none/post-quantum-hello-nginx-tls13", nginx_cert(good), pq_client, 0, "200", DONE13, "a post-quantum ClientHello of two segments; the server chooses a classic group")
-except ImportError:
-    print("pyOpenSSL is not installed: no post-quantum captures")
+else:
+    print("OpenSSL 4 is not there: no post-quantum captures")
 
 if __name__ == "__main__":
     main()

@@ -64,6 +64,23 @@ FAULTS = [
 GONE, FINE = answer("gone", plain, REVOKED), answer("fine", plain, GOOD)
 LOW = ["-cipher", "DEFAULT@SECLEVEL=0"]
 
+# ---- near misses: the same traffic without the fault ----
+
+under_stranger = leaf("under-stranger")
+NEAR = [
+    ("renewed", "near miss of an expired leaf: it was renewed an hour before the run", leaf("renewed", days=(-0.05, 89)), TRUST),
+    ("last-hours", "near miss of an expired leaf: it has two hours left", leaf("last-hours", days=(-89, 0.08), key="rsa2048"), TRUST),
+    ("complete-chain", "near miss of a missing intermediate: the server sends it, and the root too", leaf("complete", chain=[CA.x509, ROOT.x509]), TRUST),
+    ("private-root", "near miss of an unknown root: the chain ends at another root, which this client has", under_stranger, stranger.crt),
+    ("alias", "near miss of a name mismatch: the CN is another host's but the SAN has the name",
+     leaf("alias", subject="intranet.example.test", names=("intranet.example.test", "www.example.test")), TRUST),
+    ("wildcard", "near miss of a name mismatch: the name is covered by a wildcard", leaf("wild", subject="*.example.test", names=("*.example.test",)), TRUST),
+    ("both-uses", "near miss of a wrong extended key usage: it has clientAuth and serverAuth", leaf("both", use=("client", "server"), key="rsa2048"), TRUST),
+    ("stapled-good", "near miss of a revoked leaf: the stapled OCSP answer says good", leaf("must-staple"), TRUST),
+    ("stranger-extension", "near miss of an unknown critical extension: it is not critical",
+     leaf("mild", extra=[(x509.UnrecognizedExtension(OID("1.3.6.1.4.1.99999.1"), b"\5\0"), False)]), TRUST),
+]
+
 # ---- the servers, taken in turn ----
 
 limit = lambda tls: f"ssl-min-ver TLSv{tls} ssl-max-ver TLSv{tls}"
@@ -91,8 +108,8 @@ def server(n, fault, cert, tls, staple=None, client=""):
     if fault in ("weak-key", "sha1"):                     # the others refuse to load it
         return "s-server", s_server(cert, tls, LOW)
     names = [s for s in SERVERS if fault != "key-usage" or s != "gnutls-serv"]         # which sends alert 40 instead
-    if fault == "key-usage" or fault not in {f[0] for f in FAULTS} or fault in ("must-staple", "no-san"):
-        names = [s for s in names if s != AVOID.get(client)]
+    if staple is None and names[n % len(names)] == AVOID.get(client) and fault in ("key-usage", "must-staple", "no-san", *(n[0] for n in NEAR)):
+        return "nginx", nginx_cert(cert, tls)
     return names[n % len(names)], SERVERS[names[n % len(names)]](cert, tls)
 
 
@@ -247,23 +264,6 @@ for c, (client, (run, code, says, alerts, sealed)) in enumerate(CLIENTS.items())
             case(f"{row['cause']}/{end}", sv, run(), exit, says[fault], [wire] * n, why + ("; Chromium opens two connections" if n == 2 else ""),
                  attempts=[attempt] * n, outcome="failed", **row)
 
-# ---- near misses: the same traffic without the fault ----
-
-fine = leaf("fine")
-under_stranger = leaf("under-stranger")
-NEAR = [
-    ("renewed", "near miss of an expired leaf: it was renewed an hour before the run", leaf("renewed", days=(-0.05, 89)), TRUST),
-    ("last-hours", "near miss of an expired leaf: it has two hours left", leaf("last-hours", days=(-89, 0.08), key="rsa2048"), TRUST),
-    ("complete-chain", "near miss of a missing intermediate: the server sends it, and the root too", leaf("complete", chain=[CA.x509, ROOT.x509]), TRUST),
-    ("private-root", "near miss of an unknown root: the chain ends at another root, which this client has", under_stranger, stranger.crt),
-    ("alias", "near miss of a name mismatch: the CN is another host's but the SAN has the name",
-     leaf("alias", subject="intranet.example.test", names=("intranet.example.test", "www.example.test")), TRUST),
-    ("wildcard", "near miss of a name mismatch: the name is covered by a wildcard", leaf("wild", subject="*.example.test", names=("*.example.test",)), TRUST),
-    ("both-uses", "near miss of a wrong extended key usage: it has clientAuth and serverAuth", leaf("both", use=("client", "server"), key="rsa2048"), TRUST),
-    ("stapled-good", "near miss of a revoked leaf: the stapled OCSP answer says good", leaf("must-staple"), TRUST),
-    ("stranger-extension", "near miss of an unknown critical extension: it is not critical",
-     leaf("mild", extra=[(x509.UnrecognizedExtension(OID("1.3.6.1.4.1.99999.1"), b"\5\0"), False)]), TRUST),
-]
 STAPLE = answer("must-staple-good", leaf("must-staple"), GOOD)
 for c, client in enumerate(CLIENTS):
     if not HAVE.get(client, True):
