@@ -243,6 +243,16 @@ alien = leaf("alien")
 case("damaged_key/key-mismatch-java-curl-tls12", java_server(good.p12, "1.2", [f"wrongkey={alien.p12}"]), curl(), 35, "bad signature", "C:al51", why, **K)
 case("damaged_key/key-mismatch-java-python-tls13", java_server(good.p12, "1.3", [f"wrongkey={alien.p12}"]), python(), 1, "BAD_SIGNATURE", "C:al51", why, **K)
 case("damaged_key/key-mismatch-java-java-tls12", java_server(good.p12, "1.2", [f"wrongkey={alien.p12}"]), java(), 1, "ignature", "C:al", why, **K)
+if RUSTLS:
+    for client, run, code, says, wire, sealed in (
+            ("curl", curl, 35, "bad signature", "C:al51", "C:al51"), ("python", python, 1, "BAD_SIGNATURE", "C:al51", "C:al51"), ("java", java, 1, "ignature", "C:al", SEALED_JAVA),
+            ("gnutls", gnutls, 1, "signature verification has failed", "C:al", "C:(ccs C:)?23/19"), ("rustls", rustls, 1, "BadSignature", "C:al51", "C:(ccs C:)?23/19"),
+            ("go", GO and go, 1, "signature", "C:al", "C:(ccs C:)?23/19"), ("openssl4", OPENSSL4 and openssl4, 1, "bad signature", "C:al51", "C:al51"),
+            ("node", node, 1, "bad signature", "C:", "C:")):
+        for tls in ("1.2", "1.3"):
+            if run:
+                case(f"damaged_key/key-mismatch-rustls-{client}-tls{tls.replace('.', '')}", rustls_server(good, tls, key=alien.key), run(), code, says, wire if tls == "1.2" else sealed,
+                     why, visible=tls == "1.2" or "al51" in sealed, **K)
 weak = leaf("weak", key="rsa1024")
 why = "the leaf's RSA key has 1024 bits, the client demands 2048"
 case("damaged_key/weak-key-curl-tls12", s_server(weak, "1.2", ["-cipher", "DEFAULT@SECLEVEL=0"]), curl(), 60, "EE certificate key too weak", "C:al42", why, reason="weak_key")

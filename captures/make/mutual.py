@@ -44,3 +44,36 @@ CLIENTS = {
 HAVE = {"apache": APACHE, "rustls": RUSTLS, "go": GO, "openssl4": OPENSSL4}
 SERVERS = {k: v for k, v in SERVERS.items() if HAVE.get(k, True)}
 CLIENTS = {k: v for k, v in CLIENTS.items() if HAVE.get(k, True)}
+SAYS = {"curl": "SSL", "s-client": "alert", "python": "ALERT", "node": "alert", "java": "Received fatal alert", "gnutls": "alert", "rustls": "received fatal alert",
+        "go": "remote error", "openssl4": "alert", "wget": ""}
+EXITS = {"curl": (35, 56, 60), "wget": 4}
+# alerts on TLS 1.2: a number, or what stands for it
+OPENSSL = {"absent": 40, "expired": 45, "unknown": 48, "server-only": 43, "early": 42}
+ALERTS = {"java": {"absent": 42, "expired": 46, "unknown": 46, "server-only": 46, "early": 46}, "rustls": {**OPENSSL, "absent": 116, "early": 45},
+          "gnutls-serv": {"absent": 50}, "node": {**{s: "S:FIN" for s in OPENSSL}, "absent": 40}}
+SEALED = {"java": "S:23/35", "node": "C:23/.*S:FIN"}
+PICKY = ("java", "go", "wget")                              # show no certificate when the server names other issuers
+
+for s, (server, make) in enumerate(SERVERS.items()):
+    for i, (fault, cause, reason, why, cert) in enumerate(SITUATIONS):
+        for tls in ("1.2", "1.3"):
+            clients = [c for c in CLIENTS if fault != "unknown" or c not in PICKY]
+            client = clients[(s + 2 * i + 5 * (tls == "1.3")) % len(clients)]
+            name = f"client-cert-{fault}-{server}-{client}-tls{tls.replace('.', '')}"
+            if server == "gnutls-serv" and fault != "absent":
+                case(f"none/{name}", make(tls), CLIENTS[client](cert), 0, "", {"1.2": "C:ccs .*S:ccs .*C:23/", "1.3": r"C:23/\d+ .*C:23/"}[tls],
+                     why + "; gnutls-serv demands one and does not verify it: a matter of hygiene")
+                continue
+            silent = server == "node" and fault != "absent"
+            alert = ALERTS.get(server, OPENSSL)[fault]
+            wire = SEALED.get(server, "S:23/19") if tls == "1.3" and (silent or server != "node") else "S:23/19" if tls == "1.3" else f"S:al{alert}" if isinstance(alert, int) else alert
+            exit = (0, 1, 4, 35, 52, 56) if silent else EXITS.get(client, 1)
+            case(f"{cause}/{name}", make(tls), CLIENTS[client](cert), exit, "" if silent else SAYS[client], wire,
+                 why + ("; Node closes after the handshake and says nothing" if silent else ""), reason=reason, side="client", visible=tls == "1.2")
+    client = list(CLIENTS)[(s + 3) % len(CLIENTS)]
+    tls = ("1.2", "1.3")[s % 2]
+    case(f"none/client-cert-good-{server}-{client}-tls{tls.replace('.', '')}", make(tls), CLIENTS[client](alice), 0, "", {"1.2": "C:ccs .*S:ccs .*C:23/", "1.3": r"C:23/\d+ .*C:23/"}[tls],
+         "near miss of a bad client certificate: both sides show good ones")
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Captures in which the two sides share no way to speak, or the server cannot load its own key or certificate."""
 import os, subprocess
-from lab import case, main, Server, Client, WORK
+from lab import CASES, case, main, Server, Client, WORK
 from pki import TRUST, leaf, new_key
 from stacks import *
 import sys
@@ -78,6 +78,90 @@ case("protocol_version/plain-smtp-s-client", Server(plain.cmd[:-1] + ["banner=22
 case("protocol_version/plain-http-nginx-java", nginx("server { listen 443; }"), java(), 1, "Unsupported or unrecognized SSL message", "C:hs1 S:raw",
      "port 443 speaks plain HTTP: nginx without the ssl flag", **T)
 
+# every server against several clients, and the other way about
+limit = lambda tls: f"ssl-min-ver TLSv{tls} ssl-max-ver TLSv{tls}"
+SERVERS = {
+    "nginx": nginx_cert, "apache": APACHE and apache, "s-server": s_server, "haproxy": lambda c, t: haproxy(f"crt {c.all} {limit(t)}"), "gnutls-serv": gnutls_serv,
+    "java": lambda c, t: java_server(c.p12, t), "node": node_server, "python": py_server, "rustls": RUSTLS and rustls_server, "openssl4": OPENSSL4 and openssl4_server,
+}
+CLIENTS = {
+    "curl": (curl, 35, "alert"), "s-client": (s_client, 1, "alert"), "python": (python, 1, "alert"), "node": (node, 1, "alert"), "java": (java, 1, "fatal alert"),
+    "gnutls": (gnutls, 1, "alert"), "wget": (lambda t: wget(extra=[f"--ciphers=NORMAL:-VERS-ALL:+VERS-TLS{t}"]), 4, "alert"), "nss": (nss, 254, "PROTOCOL_VERSION_ALERT"),
+    "chromium": (CHROMIUM and (lambda t: chromium(extra=[f"--ssl-version-max=tls{t}", f"--ssl-version-min=tls{t}"])), 0, "ERR_SSL_VERSION_OR_CIPHER_MISMATCH"),
+    "rustls": (RUSTLS and rustls, 1, "fatal alert"), "go": (GO and go, 1, "remote error"), "openssl4": (OPENSSL4 and openssl4, 1, "alert"),
+}
+for s, (server, made) in enumerate(SERVERS.items()):
+    for theirs, ours, steps in (("1.3", "1.2", (0, 6)), ("1.2", "1.3", (2, 9))):
+        for step in steps:
+            client = list(CLIENTS)[(s + step) % len(CLIENTS)]
+            run, code, says = CLIENTS[client]
+            name = f"protocol_version/tls{theirs.replace('.', '')}-only-{server}-{client}-tls{ours.replace('.', '')}"
+            if not made or not run or name in {c["name"] for c in CASES}:
+                continue
+            vague = (server, theirs) == ("gnutls-serv", "1.2")
+            case(name, made(good, theirs), run(ours), code, says,
+                 ["S:al40" if vague else "S:al70"] * (4 if client == "chromium" else 1),
+                 f"the server speaks TLS {theirs} only, the client {ours} only" + ("; Chromium tries four times" if client == "chromium" else ""), **{**V, "visible": not vague})
+
+servers = {
+    "s-server": lambda: s_server(good, "1.3", ["-alpn", "h2"]), "s-server-tls12": lambda: s_server(good, "1.2", ["-alpn", "h2"]),
+    "java": lambda: java_server(good.p12, "1.2", ["alpn=h2"]), "node": lambda: node_server(good, None, ["h2"]), "nginx": lambda: nginx_cert(good, "1.2"),
+    **({"rustls-tls12": lambda: rustls_server(good, "1.2", ["alpn=h2"]), "rustls-tls13": lambda: rustls_server(good, "1.3", ["alpn=h2"])} if RUSTLS else {}),
+}
+clients = {"python": (lambda a: python(extra=[f"alpn={a}"]), "no application protocol"), "node": (lambda a: node(extra=[f"alpn={a}"]), "no application protocol"),
+           "java": (lambda a: java(extra=[f"alpn={a}"]), "no_application_protocol"), "gnutls": (lambda a: gnutls(extra=[f"--alpn={a}"]), "No supported application protocol"),
+           "s-client": (lambda a: s_client(extra=["-alpn", a]), "no application protocol"), **({"go": (lambda a: go(extra=[f"alpn={a}"]), "no application protocol")} if GO else {}),
+           **({"rustls": (lambda a: rustls(extra=[f"alpn={a}"]), "NoApplicationProtocol")} if RUSTLS else {}),
+           **({"openssl4": (lambda a: openssl4(extra=[f"alpn={a}"]), "no application protocol")} if OPENSSL4 else {})}
+for s, (server, made) in enumerate(servers.items()):
+    for step in (0, 3):
+        client = list(clients)[(s + step) % len(clients)]
+        run, says = clients[client]
+        sealed = server == "rustls-tls13"                      # after ServerHello
+        case(f"protocol_version/alpn-{server}-{client}-mqtt", made(), run("mqtt"), 1, says, "S:hs2 (S:ccs )?S:23/19" if sealed else "S:al120",
+             "the server speaks " + ("http/1.1" if server == "nginx" else "h2") + " only, the client mqtt only", **{**P, "visible": not sealed})
+if APACHE and GO:
+    case("protocol_version/alpn-apache-go-tls13", apache(good, "1.3"), go(extra=["alpn=mqtt"]), 1, "server selected unadvertised ALPN protocol", "C:23/19",
+         "the client speaks mqtt only; Apache names http/1.1 all the same, and the client refuses that", **{**P, "visible": False})
+for server, made in (("haproxy", haproxy(f"crt {good.all} alpn h2")), ("apache", APACHE and apache(good))):
+    if made:
+        case(f"none/alpn-ignored-{server}-s-client", made, s_client(extra=["-alpn", "mqtt", "-quiet"]), 0, "", "C:23/",
+             "the client offers mqtt, the server does not know it and goes on without ALPN: near miss of a protocol mismatch")
+
+AES256, AES128 = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+suites = {
+    "1.2": ([("nginx", nginx_cert(good, "1.2", f"ssl_ciphers {AES256};")), ("apache", APACHE and apache(good, "1.2", f"SSLCipherSuite {AES256}")),
+             ("haproxy", haproxy(f"crt {good.all} ssl-max-ver TLSv1.2 ciphers {AES256}")), ("s-server", s_server(good, "1.2", ["-cipher", AES256]))],
+            {"curl": (curl("1.2", extra=["--ciphers", AES128]), 35), "s-client": (s_client("1.2", extra=["-cipher", AES128]), 1),
+             "node": (node("1.2", extra=[f"ciphers={AES128}"]), 1), "gnutls": (gnutls(priority="NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM"), 1),
+             "java": (java("1.2", opts=["-Djdk.tls.client.cipherSuites=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]), 1)}),
+    "1.3": ([("apache", APACHE and apache(good, "1.3", "SSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384")),
+             ("haproxy", haproxy(f"crt {good.all} ssl-min-ver TLSv1.3 ciphersuites TLS_AES_256_GCM_SHA384")),
+             ("s-server", s_server(good, "1.3", ["-ciphersuites", "TLS_AES_256_GCM_SHA384"]))],
+            {"node": (node("1.3", extra=["ciphers=TLS_CHACHA20_POLY1305_SHA256"]), 1), "s-client": (s_client("1.3", extra=["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]), 1),
+             "gnutls": (gnutls(priority="NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305"), 1),
+             "java": (java("1.3", opts=["-Djdk.tls.client.cipherSuites=TLS_CHACHA20_POLY1305_SHA256"]), 1)}),
+}
+for tls, (servers, clients) in suites.items():
+    for s, (server, made) in enumerate(servers):
+        for step in (0, 2):
+            client = list(clients)[(s + step) % len(clients)]
+            if made:
+                case(f"protocol_version/cipher-{server}-{client}-only-tls{tls.replace('.', '')}", made, clients[client][0], clients[client][1], "alert", "S:al40",
+                     "one suite each, and not the same one", **X)
+groups = [("nginx", lambda t: nginx_cert(good, t, "ssl_ecdh_curve secp521r1;")), ("apache", APACHE and (lambda t: apache(good, t, "SSLOpenSSLConfCmd Curves P-521"))),
+          ("haproxy", lambda t: haproxy(f"crt {good.all} {limit(t)} curves P-521")), ("s-server", lambda t: s_server(good, t, ["-groups", "P-521"])),
+          ("rustls", RUSTLS and (lambda t: rustls_server(good, t, ["groups=p384"])))]
+clients = {"curl": (lambda t: curl(t, extra=["--curves", "X25519"]), 35), "s-client": (lambda t: s_client(t, extra=["-groups", "X25519"]), 1),
+           "gnutls": (lambda t: gnutls(priority=f"NORMAL:-VERS-ALL:+VERS-TLS{t}:-GROUP-ALL:+GROUP-X25519"), 1),
+           "java": (lambda t: java(t, opts=["-Djdk.tls.namedGroups=x25519"]), 1)}
+for s, (server, made) in enumerate(groups):
+    for step, tls in ((0, "1.2"), (1, "1.3"), (2, "1.2"), (3, "1.3")):
+        client = list(clients)[(s + step) % len(clients)]
+        if made:
+            case(f"protocol_version/group-{server}-{client}-only-tls{tls.replace('.', '')}", made(tls), clients[client][0](tls), clients[client][1], "alert", "S:al40",
+                 "the client offers group X25519 only, the server has " + ("P-384" if server == "rustls" else "P-521") + " only", **G)
+
 # ---- 10 storage_permission ----
 R = dict(reason="internal_error_before_certificate")
 store = WORK / "store"
@@ -138,6 +222,32 @@ case("storage_permission/listener-gone-nginx-curl", nginx(f"ssl_certificate {goo
      curl(), 7, "Couldn't connect to server", "C:SYN S:RST", "nginx does not start as its key file is absent ('cannot load certificate key'); the port is closed", **L)
 case("storage_permission/listener-gone-haproxy-python", Server(haproxy(f"crt {store}/gone.pem").cmd, HAPROXY, dies="unable to stat SSL certificate"),
      python(), 1, "refused", "C:SYN S:RST", "haproxy does not start as its certificate file is absent ('unable to stat SSL certificate'); the port is closed", **L)
+
+if RUSTLS:
+    case("storage_permission/no-certificate-rustls-curl-tls12", rustls_server(None, "1.2"), curl(), 35, "alert", "S:al", why, visible=False, **N)
+    case("storage_permission/no-certificate-rustls-java-tls13", rustls_server(None, "1.3"), java(), 1, "fatal alert", "S:", why, visible=False, **N)
+if APACHE:
+    gone = apache(good, key=f"{store}/gone.key")
+    gone.dies = ""
+    for client, run, code, says in (("curl", curl(), 7, "Couldn't connect to server"), ("go", GO and go(), 1, "refused"), ("java", java(), 1, "refused"), ("node", node(), 1, "ECONNREFUSED"),
+                                    ("rustls", RUSTLS and rustls(), 1, "refused"), ("wget", wget(), 4, "refused")):
+        if run:
+            case(f"storage_permission/listener-gone-apache-{client}", Server(gone.cmd, APACHE, dies="does not exist or is empty"), run, code, says, "C:SYN S:RST",
+                 "Apache does not start as its key file is absent; the port is closed", **L)
+    for client, run, code, says in (("python", python(), 1, "self-signed certificate"), ("java", java(), 1, "valid certification path"), ("go", GO and go(), 1, "unknown authority"),
+                                    ("rustls", RUSTLS and rustls(), 1, "UnknownIssuer"), ("gnutls", gnutls(), 1, "issuer is unknown")):
+        if run:
+            case(f"storage_permission/snakeoil-apache-{client}-tls12", apache(snake, "1.2"), run, code, says, "C:al",
+                 "the server uses a placeholder certificate like the one a distribution installs: self-signed, ten years, for localhost", reason="snakeoil_certificate")
+for client, run, code, says in (("rustls", RUSTLS and rustls(), 1, "InternalError"), ("go", GO and go(), 1, "internal error"), ("wget", wget(), 4, "Internal error"),
+                                ("openssl4", OPENSSL4 and openssl4(), 1, "internal error"), ("nss", nss(), 254, "INTERNAL_ERROR_ALERT")):
+    for tls in ("1.2", "1.3"):
+        if run:
+            case(f"storage_permission/key-unreadable-{client}-tls{tls.replace('.', '')}", dynamic("TLSv" + tls), run, code, says, "S:al80",
+                 "nginx reads the key for each connection (a variable in its path) and its worker may not read it: mode 0600, owner root", **R)
+if CHROMIUM:
+    case("storage_permission/key-unreadable-chromium-tls13", dynamic(both), chromium(), 0, "ERR_SSL_PROTOCOL_ERROR", ["S:al80"] * 2,
+         "nginx reads the key for each connection (a variable in its path) and its worker may not read it: mode 0600, owner root; Chromium tries twice", **R)
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """openssl4.py client HOST VERSION CA [word...] | openssl4.py server CHAIN KEY VERSION [word...]: HTTPS with OpenSSL 4 (pyOpenSSL).
 Words: cert=FILE key=FILE (client certificate), need=CA (demand one), alpn=NAME, staple (ask for one), no-verify."""
-import socket, sys
+import contextlib, socket, sys
 from OpenSSL import SSL
 
 side, first, *rest = sys.argv[1:]
@@ -34,7 +34,8 @@ if side == "client":
         s.shutdown()
         s.sock_shutdown(socket.SHUT_WR)
     except SSL.Error as e:
-        s.sock_shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            s.sock_shutdown(socket.SHUT_WR)
         sys.exit(f"{type(e).__name__}: {e} " + ("" if "no-verify" in opt else SSL._ffi.string(
             SSL._lib.X509_verify_cert_error_string(SSL._lib.SSL_get_verify_result(s._ssl))).decode()))
 else:
