@@ -192,14 +192,19 @@ pub fn snakeoil(e: &Evidence) -> Option<Finding> {
     if !matches!(alert.description.0, 42 | 46 | 48) {
         return None;
     }
-    let sni = e.sni()?;
+    // Where the capture lacks the hello, a stock name still tells, though less surely.
+    let (sni, certainty) = match e.hello {
+        Some(_) => (e.sni()?, Certainty::Inferred),
+        None => ("", Certainty::Suspected),
+    };
     let alone = e.defects.iter().any(|defect| defect.fault == Fault::SelfSigned) || leaf.is_self_issued();
     if !alone || !installed(leaf, sni) {
         return None;
     }
-    let says = format!("the server shows the self-signed certificate of {} for {sni}", leaf.subject);
+    let wanted = if sni.is_empty() { "a name that the capture lacks" } else { sni };
+    let says = format!("the server shows the self-signed certificate of {} for {wanted}", leaf.subject);
     Some(
-        Finding::new(Certainty::Inferred, "snakeoil_certificate", Party::Server, &chain.at, says)
+        Finding::new(certainty, "snakeoil_certificate", Party::Server, &chain.at, says)
             .and(at, format!("the client rejects it with {}", alert.description)),
     )
 }
@@ -290,7 +295,10 @@ mod tests {
         let e =
             shown(answered(Version::TLS12), certificate("localhost", &["localhost"]), &[Fault::SelfSigned]);
         assert_eq!(judge(&e), Judgement::Absent);
-        assert_eq!(found(&alert(e, Side::Client, 48)), (Certainty::Inferred, "snakeoil_certificate"));
+        let mut e = alert(e, Side::Client, 48);
+        assert_eq!(found(&e), (Certainty::Inferred, "snakeoil_certificate"));
+        e.hello = None;
+        assert_eq!(found(&e), (Certainty::Suspected, "snakeoil_certificate"), "the name asked for was lost");
     }
 
     #[test]
