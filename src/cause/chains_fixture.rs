@@ -1,7 +1,7 @@
 //! Attempts with certificates, built for tests of causes.
 
-use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, Seen, Side, Stamp};
-use crate::evidence::{AlertFrom, Around, Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
+use crate::base::{Addr, Endpoint, PacketNo, Packets, Seen, Side, Stamp};
+use crate::evidence::{AlertFrom, Chain, Ending, Evidence, Outcome, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::{AlertDescription, AlertLevel, Version};
@@ -23,37 +23,18 @@ pub fn attempt() -> Evidence {
     let hello =
         ClientHello { sni: Some("www.example.com".into()), status_request: true, ..ClientHello::default() };
     let server_hello = ServerHello { version: Version::TLS12, ..ServerHello::default() };
+    let client = Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 40_000 };
+    let server = Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 443 };
     Evidence {
-        client: Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 40_000 },
-        server: Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 443 },
-        first: PacketNo(1),
         last: PacketNo(9),
-        started: NOW,
-        ended: NOW,
-        prelude: None,
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
         ending: seen(Ending::CaptureEnded, 9),
-        tcp: TcpFacts::default(),
         hello: Some(seen(hello, 4)),
-        retry: None,
         server_hello: Some(seen(server_hello, 6)),
         chain: Chain::Clear(seen(vec![Arc::new(Certificate::parse(&[]))], 6)),
-        staple: None,
-        key_exchange: None,
-        key_exchange_verdict: None,
-        certificate_request: None,
         server_hello_done: Some(seen((), 6)),
-        client_chain: Chain::Unsent,
-        client_key_exchange: None,
-        certificate_verify: None,
-        alerts: Vec::new(),
-        sealing: Sealing::default(),
-        unfinished: None,
-        defects: Vec::new(),
-        client_defects: Vec::new(),
-        around: Around::default(),
-        lost: Lost::default(),
+        ..Evidence::new(client, server, PacketNo(1), NOW)
     }
 }
 

@@ -7,8 +7,9 @@
 //!
 //! The leaf's extKeyUsage or keyUsage forbids the use, and the client sends 43
 //! (unsupported_certificate): `proven`; Chromium 46 or 47, GnuTLS 42 or 80. Unknown critical extensions
-//! and name constraints read as 46 or 42. Absent AKI and SKI are
-//! rejected by strict verifiers only (Python since 3.13), with 46.
+//! and name constraints read as 46 or 42. Absent AKI and SKI are rejected by strict verifiers only (Python
+//! since 3.13), with 46. A 46 in clear behind TLS 1.3 comes from OpenSSL, which has codes of its own for most
+//! other faults: `unknown_critical`, `suspected`, though name constraints share it.
 //!
 //! # Remedy
 //!

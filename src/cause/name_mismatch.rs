@@ -8,7 +8,8 @@
 //! The leaf's subjectAltName does not cover the SNI, and the client rejects with 42 (OpenSSL) or 46
 //! (Chromium, Java): `inferred`, as those codes serve other faults too. curl, wget and Node check the
 //! name behind the handshake and close without data: `suspected`. A server that knows no such name
-//! answers the ClientHello with a fatal 112 (unrecognized_name): `proven`.
+//! answers the ClientHello with a fatal 112 (unrecognized_name): `proven`. A client that sends no SNI and rejects a
+//! certificate without another defect was given an address that it does not name: `ip_not_in_san`, `suspected`.
 //!
 //! # Remedy
 //!

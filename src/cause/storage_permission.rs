@@ -12,8 +12,9 @@
 //!
 //! - Alert 80 in clear one round trip after the ClientHello, before any certificate: nginx that
 //!   loads a certificate by variable and cannot read it: `internal_error_before_certificate`.
-//! - Alert 40 (70 to a client of TLS 1.3 only) to an ordinary offer, each time and to everybody:
-//!   a server that runs without any certificate: `no_certificate_loaded`.
+//! - Alert 40 to an ordinary offer of TLS 1.2 and 1.3, or (70 too, to a client of TLS 1.3 only) to an ordinary offer
+//!   again and again, by a server that completes with nobody: it may run without a certificate:
+//!   `no_certificate_loaded`, `suspected`.
 //! - A RST to the SYN: the service did not start at all: `listener_gone`. A closed port looks the
 //!   same whatever the reason.
 //! - A self-signed certificate for `localhost` or the machine's own name: the fallback that is used

@@ -4,7 +4,7 @@ use super::{FileRead, Stats};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
-use crate::evidence::{Around, Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
+use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
 use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
     AlertDescription, AlertLevel, CipherSuite, ExtensionType, Group, SignatureScheme, Version,
@@ -84,14 +84,11 @@ pub(crate) fn completed() -> Evidence {
     let mut sealing = Sealing::default();
     sealing.finished.client = Some(seen((), 8, 30));
     sealing.finished.server = Some(seen((), 9, 42));
+    let client = Endpoint { addr: Addr::v4([192, 0, 2, 10]), port: 50_123 };
+    let server = Endpoint { addr: Addr::v4([198, 51, 100, 7]), port: 443 };
     Evidence {
-        client: Endpoint { addr: Addr::v4([192, 0, 2, 10]), port: 50_123 },
-        server: Endpoint { addr: Addr::v4([198, 51, 100, 7]), port: 443 },
-        first: PacketNo(1),
         last: PacketNo(12),
-        started: T0,
         ended: T0 + Span::from_millis(60),
-        prelude: None,
         outcome: Outcome::Completed,
         stage: Stage::Application,
         ending: seen(Ending::WentOn, 10, 50),
@@ -102,7 +99,6 @@ pub(crate) fn completed() -> Evidence {
             ..TcpFacts::default()
         },
         hello: Some(seen(hello(), 4, 13)),
-        retry: None,
         server_hello: Some(seen(
             ServerHello {
                 version: Version::TLS12,
@@ -114,7 +110,6 @@ pub(crate) fn completed() -> Evidence {
             27,
         )),
         chain: Chain::Clear(seen(vec![Arc::new(leaf())], 6, 27)),
-        staple: None,
         key_exchange: Some(seen(
             ServerKeyExchange {
                 group: Some(Group(29)),
@@ -124,19 +119,8 @@ pub(crate) fn completed() -> Evidence {
             6,
             27,
         )),
-        key_exchange_verdict: None,
-        certificate_request: None,
-        server_hello_done: None,
-        client_chain: Chain::Unsent,
-        client_key_exchange: None,
-        certificate_verify: None,
-        alerts: vec![],
         sealing,
-        unfinished: None,
-        defects: vec![],
-        client_defects: vec![],
-        around: Around::default(),
-        lost: Lost::default(),
+        ..Evidence::new(client, server, PacketNo(1), T0)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Builds evidence for the causes' tests: an attempt of a TLS 1.2 and 1.3 client with a round trip
 //! of 20 ms, cut off wherever a test wants it.
 
-use super::{AlertFrom, Around, Chain, Doubt, Ending, Evidence, Outcome, Reset, Sealing, Stage, TcpFacts};
+use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Addr, Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Addr, Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{Hop, IcmpError};
 use crate::tls::cert::{AltNames, Certificate, PublicKey};
 use crate::tls::chain::{Defect, Fault};
@@ -26,38 +26,7 @@ pub fn seen<T>(value: T, no: u64, millis: i64) -> Seen<T> {
 
 /// A failed attempt without a packet but the first.
 pub fn bare() -> Evidence {
-    Evidence {
-        client: CLIENT,
-        server: SERVER,
-        first: PacketNo(1),
-        last: PacketNo(1),
-        started: START,
-        ended: START,
-        prelude: None,
-        outcome: Outcome::Failed,
-        stage: Stage::Tcp,
-        ending: seen(Ending::CaptureEnded, 1, 0),
-        tcp: TcpFacts::default(),
-        hello: None,
-        retry: None,
-        server_hello: None,
-        chain: Chain::Unsent,
-        staple: None,
-        key_exchange: None,
-        key_exchange_verdict: None,
-        certificate_request: None,
-        server_hello_done: None,
-        client_chain: Chain::Unsent,
-        client_key_exchange: None,
-        certificate_verify: None,
-        alerts: Vec::new(),
-        sealing: Sealing::default(),
-        unfinished: None,
-        defects: Vec::new(),
-        client_defects: Vec::new(),
-        around: Around::default(),
-        lost: Lost::default(),
-    }
+    Evidence { outcome: Outcome::Failed, ..Evidence::new(CLIENT, SERVER, PacketNo(1), START) }
 }
 
 /// SYN sent `syns` times, no answer yet.

@@ -25,6 +25,16 @@ pub struct Lookup {
     pub answer: Seen<DnsAnswer>,
 }
 
+impl Lookup {
+    /// The question, or the answer where the capture lacks it.
+    fn begin(&self) -> Seen<()> {
+        match &self.asked {
+            Some(asked) => asked.clone(),
+            None => Seen { value: (), at: self.answer.at.clone(), when: self.answer.when },
+        }
+    }
+}
+
 /// Refused lookups of one client for one name.
 #[derive(Debug)]
 struct Refused {
@@ -79,8 +89,8 @@ impl Lookups {
         let answer = &lookup.answer.value;
         let key = (lookup.client.addr, answer.name.clone());
         if answer.qtype == qtype::HTTPS {
-            let seen = lookup.asked.as_ref().unwrap_or(&lookup.answer.clone().map(drop)).clone();
-            self.https.put(key.clone(), seen.map(|()| "the client asked for the HTTPS record of the name"));
+            let asked = lookup.begin().map(|()| "the client asked for the HTTPS record of the name");
+            self.https.put(key.clone(), asked);
         }
         if !answer.addresses.is_empty() {
             self.found(&key);
@@ -90,16 +100,22 @@ impl Lookups {
         }
     }
 
-    /// A name was found: neither it nor what it is a part of, by a search list, is missed.
-    fn found(&mut self, (client, name): &(Addr, String)) {
-        let waits = |(other, _): &(Addr, String)| other == client;
-        let of_client =
-            self.waiting.range((*client, String::new())..).map(|(key, _)| key).take_while(|k| waits(k));
-        let done: Vec<_> = of_client
-            .filter(|(_, waits)| waits == name || extends(waits, name) || extends(name, waits))
+    /// A name was found: neither it, nor what it is a part of or has as a part, by a search list, is missed.
+    fn found(&mut self, key: &(Addr, String)) {
+        let (client, name) = key;
+        self.waiting.remove(key);
+        for shorter in shorter(name) {
+            self.waiting.remove(&(*client, shorter.to_owned()));
+        }
+        let below = format!("{name}.");
+        let longer: Vec<_> = self
+            .waiting
+            .range((*client, below.clone())..)
+            .map(|(key, _)| key)
+            .take_while(|(other, waits)| other == client && waits.starts_with(&below))
             .cloned()
             .collect();
-        for key in done {
+        for key in longer {
             self.waiting.remove(&key);
         }
     }
@@ -112,13 +128,10 @@ impl Lookups {
             return;
         }
         // What a search list made of a name that was refused before.
-        let client = key.0;
-        let of_client =
-            self.waiting.range((client, String::new())..).take_while(|((other, _), _)| *other == client);
-        if of_client.into_iter().any(|((_, waits), _)| extends(&key.1, waits)) {
+        if shorter(&key.1).any(|name| self.waiting.contains_key(&(key.0, name.to_owned()))) {
             return;
         }
-        if self.waiting.len() >= self.most {
+        if self.due.len() >= self.most {
             self.dropped += 1;
             return;
         }
@@ -161,8 +174,8 @@ impl Lookups {
         {
             return None;
         }
-        let Lookup { client, resolver, asked, answer } = refused.first;
-        let begin = asked.unwrap_or_else(|| answer.map(drop));
+        let begin = refused.first.begin();
+        let Lookup { client, resolver, .. } = refused.first;
         let first = begin.at.iter().next()?;
         let mut evidence = Evidence::new(client, resolver, first, begin.when);
         let last = refused.answers.last()?;
@@ -181,9 +194,9 @@ fn refused(answer: &DnsAnswer) -> bool {
         && [qtype::A, qtype::AAAA, qtype::HTTPS].contains(&answer.qtype)
 }
 
-/// Whether `long` is `short` with a search list's domain behind it.
-fn extends(long: &str, short: &str) -> bool {
-    long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'))
+/// What a search list may have made the name of: all that stands before one of its dots.
+fn shorter(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('.').filter_map(|(dot, _)| name.get(..dot))
 }
 
 /// Names under which somebody may run a server: neither single labels (browsers make such up to find out whether a
@@ -288,6 +301,18 @@ mod tests {
         {
             assert_eq!(judged(&mut lookups(&[(name, 1, 3), (name, 28, 3)])), [], "{name}");
         }
+    }
+
+    #[test]
+    fn names_refused_and_found_in_turn_stay_within_the_bound() {
+        let turns: Vec<_> =
+            (0..40).map(|turn| ("www.example.com", 1, if turn % 2 == 0 { 3 } else { 0 })).collect();
+        let mut lookups = Lookups::new(Span::from_secs(1_000), 8);
+        for (no, (name, kind, rcode)) in (2..).step_by(2).zip(&turns) {
+            let lookup = lookup(name, *kind, *rcode, no);
+            lookups.answered(&lookup, Stamp(0));
+        }
+        assert_eq!((lookups.due.len(), lookups.dropped), (8, 12));
     }
 
     #[test]
