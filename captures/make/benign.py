@@ -45,15 +45,6 @@ for n, (what, words, wire, why) in enumerate((
 
 # ---- health checks and scans ----
 
-
-def checker(words, count=[0]):
-    count[0] += 1
-    f = WORK / f"check{count[0]}.cfg"
-    f.write_text("defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 2s\n  timeout server 2s\nfrontend f\n  bind 127.0.0.1:8443\n  default_backend b\n"
-                 f"backend b\n  server s 198.51.100.20:443 check inter 30s {words}\n")
-    return Client(["timeout", "1.5", "haproxy", "-db", "-f", f], HAPROXY + " health check")
-
-
 case("none/health-check-haproxy-tcp", nginx_cert(good), checker(""), 124, "", "^C:SYN S:SYN C:(RST|FIN)", "a load balancer's check connects and closes", outcome="abandoned")
 for tls in both:
     case(f"none/health-check-haproxy-tls{no(tls)}", nginx_cert(good, tls), checker(f"check-ssl verify required ca-file {TRUST}"), 124, "", "S:ccs",

@@ -48,6 +48,7 @@ class Client:
     env: dict = field(default_factory=dict)
     hold: float = 0                # keep standard input open for so many seconds
     kill: float = 0                # kill the client after so many seconds
+    signal: int = signal.SIGKILL   # with this
 
 
 class Lab:
@@ -82,9 +83,7 @@ class Lab:
             for a in addresses.split():                   # so that the first SYN does not wait for ARP
                 sh(f"ip -n {n}{side} neigh replace {a} lladdr {macs[other]} dev {side} nud permanent")
         relay = self.spawn("w", [sys.executable, str(MAKE / "lab.py"), "wire", str(delay), str(lose)])
-        while "ready" not in self.said(relay):
-            assert relay.poll() is None, self.said(relay)
-            time.sleep(0.02)
+        self.await_word(relay, "ready")
 
     def argv(self, side, cmd):
         return ["ip", "netns", "exec", self.name + side] + [str(c) for c in cmd]
@@ -101,15 +100,22 @@ class Lab:
         p.log.seek(0)
         return p.log.read().decode("utf-8", "replace")
 
-    def run(self, side, client, timeout=30):
+    def await_word(self, p, word, seconds=20):
+        until = time.time() + seconds
+        while word not in self.said(p):
+            if p.poll() is not None or time.time() > until:
+                raise RuntimeError(f"no '{word}' from {p.args}: {self.said(p)}")
+            time.sleep(0.02)
+
+    def run(self, side, client, timeout=45):
         p = subprocess.Popen(self.argv(side, client.cmd), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, cwd=WORK, env={**os.environ, **client.env},
                              start_new_session=True)
         try:
             if client.kill:
                 time.sleep(client.kill)
-                os.killpg(p.pid, signal.SIGKILL)
-                out, _ = p.communicate()
+                os.killpg(p.pid, client.signal)
+                out, _ = p.communicate(timeout=timeout)
             elif client.hold:
                 p.stdin.write(client.stdin)
                 p.stdin.flush()
@@ -143,9 +149,7 @@ class Lab:
         self.path = path
         self.dump = self.spawn(side, ["tcpdump", "-i", side, "-U", "--immediate-mode", "-s", "0", "-Z", "root",
                                       "-w", path, "tcp or udp or icmp"])
-        while "listening on" not in self.said(self.dump):
-            assert self.dump.poll() is None, self.said(self.dump)
-            time.sleep(0.02)
+        self.await_word(self.dump, "listening on")
 
     def quiet(self, seconds=0.25):
         size, since = -1, time.time()
@@ -305,7 +309,8 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     exit     the exit code which the client must have, or a tuple of those it may have
     says     text which the client must print ("" for none)
     wire     a regular expression which the connection's shape must match; one per attempt when a list
-    attempts a list of dicts (outcome, cause, reason, side, visible), where they differ from each other
+    attempts a list of dicts (outcome, cause, reason, side, visible), where they differ from each other; or a function
+             from the list of shapes to them, where a scanner decides how many connections it makes
     helpers  servers which are no TLS attempt (OCSP, CRL)
     delay    of each frame on the wire, in seconds
     lose     drop every so many-th frame
@@ -318,7 +323,7 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
         one.update(cause=cause or folder, reason=reason, side=side, visible=visible)
     many = lambda x: x if isinstance(x, list) else [x]
     CASES.append(dict(name=name, servers=many(server), clients=many(client), exit=many(exit), says=many(says), wire=many(wire),
-                      why=why, attempts=[{**one, **a} for a in attempts] if attempts else [one] * len(many(wire)), trust=trust,
+                      why=why, attempts=attempts if callable(attempts) else [{**one, **a} for a in attempts] if attempts else [one] * len(many(wire)), trust=trust,
                       helpers=list(helpers), at=capture_at, look=look, suffix=suffix, script=Path(sys.argv[0]).name, software=software,
                       delay=delay, lose=lose, whole=whole))
 
@@ -352,7 +357,8 @@ def make(c):
     port = c["servers"][0].port
     found = streams(pcap, port)
     shapes = [shape(s, port) for s in found]
-    if len(found) != len(c["attempts"]):
+    attempts = c["attempts"](shapes) if callable(c["attempts"]) else c["attempts"]
+    if len(found) != len(attempts):
         raise AssertionError(f"{len(found)} connections: {shapes}")
     for sh_, want in zip(shapes, c["wire"]):
         if not re.search(want, sh_):
@@ -380,7 +386,7 @@ def make(c):
     text = [f"made_by = {quote('make/' + c['script'] + '; ' + ', '.join(software))}",
             f"why = {quote(c['why'] + '; ' + '; '.join(uniq(ends)))}",
             f"look_at = {look}", f"trust = {quote(c['trust'])}"]
-    for a in c["attempts"]:
+    for a in attempts:
         text += ["", "[[attempt]]"]
         text += [f"{k} = {str(v).lower() if isinstance(v, bool) else list(map(str, v)) if isinstance(v, list) else quote(v)}" for k, v in a.items() if v is not None]
     target.with_suffix(".toml").write_text("\n".join(text) + "\n")
@@ -395,6 +401,7 @@ def main():
     """Make the cases whose name contains any argument, or all of them. What is there already stays, unless --again is given."""
     words = [w for w in sys.argv[1:] if not w.startswith("--")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))      # so that the namespaces go when a run is stopped
+    signal.signal(signal.SIGINT, signal.default_int_handler)     # so that no client ignores it in a run behind a shell
     bad = 0
     for c in CASES:
         if words and not any(w in c["name"] for w in words) or target_of(c).exists() and "--again" not in sys.argv:

@@ -115,7 +115,7 @@ def openssl4(tls=None, host=HOST, ca=TRUST, extra=()):
     return Client([VENV, PROGRAMS / "openssl4.py", "client", host, tls or "-", ca] + list(extra), OPENSSL4)
 
 
-def chromium(tls=None, host=HOST, ca=TRUST, extra=(), count=[0]):
+def chromium(tls=None, host=HOST, ca=TRUST, extra=(), url=None, count=[0]):
     """A fresh profile for each run; the root is in the user's NSS database. It prints the page, or its own page about the error."""
     count[0] += 1
     home = WORK / f"chromium{count[0]}"
@@ -126,8 +126,17 @@ def chromium(tls=None, host=HOST, ca=TRUST, extra=(), count=[0]):
         subprocess.run(["certutil", "-A", "-d", f"sql:{db}", "-n", "root", "-t", "C,,", "-i", ca], check=True)
     quiet = ("--disable-background-networking --disable-component-update --disable-sync --no-first-run --disable-default-apps "
              "--disable-gpu --disable-features=OptimizationHints,MediaRouter,Translate").split()
-    return Client(["chromium", "--headless", "--no-sandbox", f"--user-data-dir={home}/profile", *quiet, *extra, "--dump-dom", f"https://{host}/"],
+    return Client(["chromium", "--headless", "--no-sandbox", f"--user-data-dir={home}/profile", *quiet, *extra, "--dump-dom", url or f"https://{host}/"],
                   CHROMIUM, env={"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)})
+
+
+def checker(words, count=[0]):
+    """HAProxy, which only checks one server's health, once."""
+    count[0] += 1
+    f = WORK / f"check{count[0]}.cfg"
+    f.write_text("defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 2s\n  timeout server 2s\nfrontend f\n  bind 127.0.0.1:8443\n  default_backend b\n"
+                 f"backend b\n  server s 198.51.100.20:443 check inter 30s {words}\n")
+    return Client(["timeout", "1.5", "haproxy", "-db", "-f", f], HAPROXY + " health check")
 
 
 # ---- servers ----

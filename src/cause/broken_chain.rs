@@ -131,7 +131,8 @@ fn client_absent(evidence: &Evidence) -> Option<Finding> {
         Signal::ServerAlert(code, at) => {
             let empty = evidence.client_chain.clear().filter(|chain| chain.value.is_empty());
             let says = signal::said("the server", code);
-            if let (Some(empty), 40 | 42 | 116) = (empty, code) {
+            // GnuTLS says decode_error, rustls certificate_required of TLS 1.3 even in TLS 1.2.
+            if let (Some(empty), 40..=42 | 46 | 49 | 50 | 80 | 116) = (empty, code) {
                 let shown = "the client answers the CertificateRequest with an empty Certificate";
                 // RFC 5246 section 7.4.6: handshake_failure is what a server says then; it says it of much else too.
                 let certainty = if code == 116 { Certainty::Proven } else { Certainty::Inferred };
@@ -140,6 +141,13 @@ fn client_absent(evidence: &Evidence) -> Option<Finding> {
                 );
             }
             (code == 116).then(|| Finding::new(Certainty::Proven, reason, Party::Client, at, says))
+        }
+        Signal::ServerSilent(at) => {
+            let empty = evidence.client_chain.clear().filter(|chain| chain.value.is_empty())?;
+            let shown = "the client answers the CertificateRequest with an empty Certificate";
+            let says = "the server closes without a word";
+            let finding = Finding::new(Certainty::Suspected, reason, Party::Client, &empty.at, shown);
+            Some(finding.and(at, says))
         }
         Signal::ServerSealed(at) => {
             let tls13 = evidence.version().is_some_and(|version| version.is_tls13());

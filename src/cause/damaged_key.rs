@@ -71,7 +71,29 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     {
         return Judgement::Found(finding);
     }
+    if let Some(finding) = weak_key(evidence) {
+        return Judgement::Found(finding);
+    }
     signal::by_defect(evidence, Cause::DamagedKey, |code, at| alone(evidence, code, at))
+}
+
+/// TLS 1.3 seals the certificate, but not the size of what its key signs.
+fn weak_key(evidence: &Evidence) -> Option<Finding> {
+    if let Some(at) = signal::bad_certificate_behind_tls13(evidence) {
+        let meaning = "a key or hash of the chain may be too weak for it";
+        return Some(signal::from_code(evidence, Certainty::Suspected, "weak_key", Party::Server, (42, at), meaning));
+    }
+    let (record, bits) = signal::short_rsa(evidence)?;
+    let (certainty, at, says) = match signal::read(evidence) {
+        Signal::Alert(42, at) => (Certainty::Inferred, at, signal::said("the client", 42)),
+        // Some stacks take 1024 bits: then it is something else.
+        Signal::Sealed(at) | Signal::Silent(at) | Signal::Late(at) => {
+            (Certainty::Suspected, at, "the client gives up".to_owned())
+        }
+        _ => return None,
+    };
+    let shown = format!("a sealed record of the size of a CertificateVerify by RSA with {bits} bits");
+    Some(Finding::new(certainty, "weak_key", Party::Server, record, shown).and(at, says))
 }
 
 fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
@@ -83,6 +105,8 @@ fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
         Signal::Alert(code, at) if code == 20 || signal::rejects(code) => {
             (Certainty::Proven, at, signal::said("the client", code))
         }
+        // Go says unexpected_message of it in TLS 1.2 (`doFullHandshake` in crypto/tls/handshake_client.go).
+        Signal::Alert(code, at) => (Certainty::Inferred, at, signal::said("the client", code)),
         Signal::Sealed(at) | Signal::Silent(at) => {
             (Certainty::Inferred, at, "the client gives up".to_owned())
         }

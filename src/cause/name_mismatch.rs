@@ -23,9 +23,11 @@
 use super::faults::explained;
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::{Packets, Side};
-use crate::evidence::Evidence;
+use crate::evidence::{Chain, Evidence, rejection};
+use super::signal::Signal;
 use crate::tls::codes::{AlertDescription, AlertLevel};
 use crate::tls::names::{self, Cover};
+use crate::tls::stack::Stack;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -71,18 +73,65 @@ pub fn judge(evidence: &Evidence) -> Judgement {
             Some(name) => format!("{}: it has no {name}", signal::said("the server", 112)),
             None => signal::said("the server", 112),
         };
-        return Judgement::Found(Finding::new(
-            Certainty::Proven,
-            "unrecognized_name",
-            Party::Server,
-            at,
-            says,
-        ));
+        // Go says it without any certificate too (`errNoCertificates` in crypto/tls); who serves others has one.
+        let served = &evidence.around.server_completes;
+        let certainty = if served.is_some() { Certainty::Proven } else { Certainty::Inferred };
+        let finding = Finding::new(certainty, "unrecognized_name", Party::Server, at, says);
+        return Judgement::Found(match served {
+            Some(served) => finding.and(&served.at, "the same server completes other handshakes"),
+            None => finding,
+        });
     }
     if signal::is_about_client(evidence) {
         return Judgement::Absent;
     }
+    if let Some(finding) = sealed(evidence).or_else(|| late_about_address(evidence)) {
+        return Judgement::Found(finding);
+    }
     signal::by_defect(evidence, Cause::NameMismatch, |code, at| of_address(evidence, code, at))
+}
+
+/// What a client's way of rejecting says of a certificate that TLS 1.3 seals.
+fn sealed(evidence: &Evidence) -> Option<Finding> {
+    if !matches!(evidence.chain, Chain::Sealed(_)) {
+        return None;
+    }
+    let curl = signal::stack_of(evidence) == Some(Stack::Curl);
+    // curl checks the name itself behind the handshake, and all else within it (`ossl_verifyhost` in
+    // lib/vtls/openssl.c).
+    let (at, says) = match (signal::read(evidence), signal::bad_certificate_behind_tls13(evidence)) {
+        (Signal::Late(at), _) if curl => {
+            (at, "curl finishes the handshake and leaves without a request, as it does where the name does not match")
+        }
+        // Of what OpenSSL says 42 of, names go wrong the most.
+        (_, Some(at)) if !curl => {
+            (at, "OpenSSL rejects with bad_certificate (42), which it says of a wrong name, more rarely of a date or a weak key")
+        }
+        _ => return None,
+    };
+    let reason = if evidence.sni().is_some() { "san_mismatch" } else { "ip_not_in_san" };
+    let asked = match (evidence.sni(), evidence.hello.as_ref()) {
+        (Some(name), Some(hello)) => Some((&hello.at, format!("the client asked for {name}"))),
+        _ => None,
+    };
+    let finding = Finding::new(Certainty::Suspected, reason, Party::Server, at, says);
+    Some(match asked {
+        Some((at, says)) => finding.and(at, says),
+        None => finding,
+    })
+}
+
+/// curl, given an address, leaves a certificate that does not name it behind the handshake.
+fn late_about_address(evidence: &Evidence) -> Option<Finding> {
+    let Signal::Late(at) = signal::read(evidence) else { return None };
+    if signal::stack_of(evidence) != Some(Stack::Curl) || !rejection::misses_address(evidence) {
+        return None;
+    }
+    let leaf = evidence.chain.clear()?.value.first()?;
+    let says = format!("{} does not name the address {}, and the client sent no name", leaf.called(), evidence.server.addr.ip());
+    let shown = signal::chain_at(evidence);
+    let finding = Finding::new(Certainty::Suspected, "ip_not_in_san", Party::Server, shown, says);
+    Some(finding.and(at, "curl finishes the handshake and leaves without a request"))
 }
 
 /// A client that sends no name was given an address, which hardly any certificate names. Clients without SNI, and
@@ -90,13 +139,11 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 fn of_address(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
     let leaf = evidence.chain.clear()?.value.first()?;
     let address = evidence.server.addr.ip();
-    let named = leaf.alt_names.as_ref().is_some_and(|names| names.ips.contains(&address));
     let known = evidence.around.names_of_server.iter().any(|answer| {
         names::covers(leaf, &answer.value.name) == Cover::Covers
     });
     let modern = evidence.hello.as_ref().is_some_and(|hello| !hello.value.supported_versions.is_empty());
-    let asks_for_none = evidence.sni().is_none() && evidence.hello.is_some() && modern;
-    if !asks_for_none || named || known || !matches!(code, 42 | 46) || explained(&evidence.defects, code) {
+    if !rejection::misses_address(evidence) || !modern || known || !matches!(code, 42 | 46 | 80) || explained(&evidence.defects, code) {
         return None;
     }
     let says = format!("{} does not name the address {address}, and the client sent no name", leaf.called());
@@ -121,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn unrecognized_name_is_proof() {
-        assert_eq!(
-            found(&attempt().alert(Side::Server, 112)),
-            Some(("unrecognized_name", Certainty::Proven))
-        );
+    fn unrecognized_name_is_proof_where_the_server_serves_others() {
+        let mut evidence = attempt().alert(Side::Server, 112);
+        assert_eq!(found(&evidence), Some(("unrecognized_name", Certainty::Inferred)));
+        evidence.around.server_completes = Some(super::super::chains_fixture::seen((), 20));
+        assert_eq!(found(&evidence), Some(("unrecognized_name", Certainty::Proven)));
     }
 
     #[test]

@@ -166,8 +166,15 @@ pub fn judge(e: &Evidence) -> Judgement {
     };
     match found {
         Some(finding) => Judgement::Found(finding.and(&hello.at, offer(&hello.value))),
+        None if refused(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
         None => Judgement::Absent,
     }
+}
+
+/// The server sent handshake_failure before it chose anything.
+fn refused(e: &Evidence) -> bool {
+    e.server_hello.is_none()
+        && matches!(e.fatal_alert(), Some((Side::Server, alert, _)) if alert.description.0 == 40)
 }
 
 /// What an alert tells, by sender and step.
@@ -391,7 +398,7 @@ mod tests {
     fn a_handshake_failure_is_read_by_the_offer() {
         let mut e = alert(greeted(), Side::Server, 40);
         // An ordinary offer: a server that could not load its certificate answers so too.
-        assert_eq!(judge(&e), Judgement::Absent);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
         e.hello.as_mut().unwrap().value.ciphers = vec![CipherSuite(5)];
         assert_eq!(found(&e), (Certainty::Inferred, "cipher_suite"));
     }

@@ -21,7 +21,7 @@
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
 use crate::base::{Packets, Span};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, rejection};
 use crate::tls::ocsp::{Outcome, Response, Status};
 use signal::Signal;
 
@@ -105,6 +105,16 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         let end = code.map_or("the client gives up".to_owned(), |code| signal::said("the client", code));
         return Judgement::Found(Finding::new(certainty, reason, Party::Server, &shown, says).and(at, end));
     }
+    if let Some(waited) = stalled(evidence)
+        && !named
+        && !faults::has_hard(&evidence.defects)
+    {
+        let says = format!("the client thinks for {waited} behind the certificate, as it does while a responder is silent");
+        let shown = signal::chain_at(evidence);
+        let finding = Finding::new(Certainty::Suspected, "responder_down", Party::Server, shown, says);
+        let end = code.map_or("the client gives up".to_owned(), |code| signal::said("the client", code));
+        return Judgement::Found(finding.and(at, end));
+    }
     if let (true, Some(code)) = (named, code) {
         let reason = if code == 44 { "revoked" } else { "status_unknown" };
         let clear = evidence.chain.clear().is_some();
@@ -114,6 +124,21 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         return Judgement::Found(finding);
     }
     signal::by_defect(evidence, Cause::Revocation, |_, _| None)
+}
+
+/// How long the client took between the server's whole flight and its rejection, where that is longer than
+/// verification takes and the leaf, if it is in clear, says whom to ask.
+fn stalled(evidence: &Evidence) -> Option<Span> {
+    let flight = match &evidence.server_hello_done {
+        Some(done) => done.when,
+        None => evidence.sealing.finished.server.as_ref()?.when,
+    };
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty());
+    // Who leaves without a word may have lost patience.
+    let rejected = matches!(signal::read(evidence), Signal::Alert(..) | Signal::Sealed(_));
+    let waited = evidence.ending.when - flight;
+    (rejected && asks && waited > SLOW && evidence.tcp.repeats.server.is_none()).then_some(waited)
 }
 
 /// What is wrong with the status that the capture shows.
@@ -142,8 +167,7 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
             return Some((reason, exchange.at.clone(), format!("the OCSP answer of the responder {says}")));
         }
     }
-    let asked = evidence.hello.as_ref().is_some_and(|hello| hello.value.status_request);
-    if leaf.is_some_and(|leaf| leaf.must_staple) && asked && evidence.staple.is_none() {
+    if rejection::staple_missing(evidence) {
         let says = "the leaf demands a stapled OCSP answer (RFC 7633), the client asked for one, none came";
         return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
     }

@@ -2,10 +2,12 @@
 
 use super::faults::{blamed, placed, placed_of_client};
 use super::{Cause, Certainty, Finding, Judgement, Party};
-use crate::base::{Packets, Side, Span};
-use crate::evidence::{Chain, Ending, Evidence};
+use crate::base::{PacketNo, Packets, Side, Span};
+use crate::evidence::{Chain, Ending, Evidence, rejection};
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::AlertDescription;
+use crate::tls::sealed::certificate_verify_signature;
+use crate::tls::stack::Stack;
 
 /// Why no defect can be seen behind TLS 1.3.
 pub const SEALED: &str = "TLS 1.3 seals the certificate";
@@ -29,6 +31,8 @@ pub enum Signal<'a> {
     ServerAlert(u8, &'a Packets),
     /// The server sent a sealed alert behind the client's Finished.
     ServerSealed(&'a Packets),
+    /// The server closed without a word behind the client's certificate and Finished.
+    ServerSilent(&'a Packets),
     /// No rejection of a certificate.
     None,
 }
@@ -54,6 +58,13 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
         Ending::SealedAlert { from: Side::Server, .. } if finished.client.is_some() => {
             Signal::ServerSealed(at)
         }
+        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server }
+            if finished.client.is_some()
+                && (rejection::shows_certificate(evidence)
+                    || (evidence.client_chain != Chain::Unsent && finished.server.is_none())) =>
+        {
+            Signal::ServerSilent(at)
+        }
         // Failed behind both Finished: the client said goodbye, whoever closed TCP first.
         Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server }
             if certificate_sent && finished.client.is_some() && finished.server.is_some() =>
@@ -76,6 +87,36 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
         }
         _ => Signal::None,
     }
+}
+
+/// The client's stack, where its hello tells.
+pub fn stack_of(evidence: &Evidence) -> Option<Stack> {
+    evidence.hello.as_ref().and_then(|hello| Stack::of(&hello.value))
+}
+
+/// bad_certificate in clear behind TLS 1.3: by OpenSSL, of the stacks in use the only one that does not seal it.
+/// It means a wrong name, a date to come, or a key or hash that is weak (`ssl_x509err2alert` in
+/// ssl/statem/statem_lib.c). Not where the key is known to be short.
+pub fn bad_certificate_behind_tls13(evidence: &Evidence) -> Option<&Packets> {
+    match read(evidence) {
+        Signal::Alert(42, at)
+            if matches!(evidence.chain, Chain::Sealed(_)) && short_rsa(evidence).is_none() =>
+        {
+            Some(at)
+        }
+        _ => None,
+    }
+}
+
+/// Signatures of RSA with 768 and 1024 bits; ECDSA and EdDSA make none of this length.
+const SHORT_RSA: [usize; 2] = [96, 128];
+
+/// The record of a CertificateVerify that only an RSA key of 1024 bits or less can have made, and the key's bits.
+pub fn short_rsa(evidence: &Evidence) -> Option<(PacketNo, usize)> {
+    let hello = evidence.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13())?;
+    let records = &evidence.sealing.records.server;
+    let (len, record) = certificate_verify_signature(records, hello.value.cipher, hello.value.version)?;
+    SHORT_RSA.contains(&len).then_some((record.at, 8 * len))
 }
 
 /// Codes by which a client rejects a certificate: 42 to 46, 48, 51, 113, and rarely 40, 47, 50, 80.
@@ -130,21 +171,41 @@ pub fn by_defect(
         Signal::Late(at) => {
             // Clients that verify chains during the handshake check the name behind it.
             let misnamed = blamed(&evidence.defects, None, Cause::NameMismatch).is_some();
-            if misnamed && cause != Cause::NameMismatch {
+            let name_only = match stack_of(evidence) {
+                Some(Stack::Curl) => true,
+                Some(stack) if stack.verifies_late() => false,
+                _ => misnamed,
+            };
+            if name_only && cause != Cause::NameMismatch {
                 return Judgement::Absent;
             }
             let says = "the client closes at once behind both Finished, without data";
             without_code(evidence, cause, Certainty::Suspected, at, says, blind)
         }
-        Signal::ServerAlert(code, at) => match blamed(&evidence.client_defects, Some(code), cause) {
+        Signal::ServerAlert(code, at) => match blamed(&evidence.client_defects, Some(generic(code)), cause) {
             Some((defect, certainty)) => {
                 Judgement::Found(of_client(evidence, defect, certainty, at, &said("the server", code)))
             }
             None => alone(code, at).map_or(Judgement::Absent, Judgement::Found),
         },
+        Signal::ServerSilent(at) => match blamed(&evidence.client_defects, None, cause) {
+            Some((defect, _)) if !defect.fault.is_mild() => {
+                let says = "the server closes without a word behind the client's certificate";
+                Judgement::Found(of_client(evidence, defect, Certainty::Suspected, at, says))
+            }
+            _ if evidence.client_chain.clear().is_none() && may_be_of_a_client(cause) => {
+                Judgement::Blind(SEALED_CLIENT)
+            }
+            _ => Judgement::Absent,
+        },
         Signal::ServerSealed(_) if may_be_of_a_client(cause) => Judgement::Blind(SEALED_CLIENT),
         Signal::ServerSealed(_) => Judgement::Absent,
     }
+}
+
+/// GnuTLS denies access for whatever is wrong with a client's certificate; then 49 reads as 46.
+const fn generic(code: u8) -> u8 {
+    if code == 49 { 46 } else { code }
 }
 
 /// Causes that a server may have to reject a client's certificate.
@@ -217,9 +278,9 @@ pub fn from_code(
     Finding::new(certainty, reason, party, at, format!("{}: {meaning}", said(who, code)))
 }
 
-/// The server's alert ended it (the alert is about the client's certificate).
+/// The server ended it, and it is about the client's certificate.
 pub fn is_about_client(evidence: &Evidence) -> bool {
-    matches!(read(evidence), Signal::ServerAlert(..) | Signal::ServerSealed(_))
+    matches!(read(evidence), Signal::ServerAlert(..) | Signal::ServerSealed(_) | Signal::ServerSilent(_))
 }
 
 /// The certificate begins so long after the capture that the capturing host's clock may be what is wrong.

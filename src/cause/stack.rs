@@ -40,6 +40,8 @@ pub fn fits(fault: Fault, code: u8) -> Fit {
         // Chromium, GnuTLS and OpenSSL where the key usage forbids the key exchange.
         | (KeyUsage, 40 | 47 | 80)
         | (DecodeError, 47 | 48 | 51 | 80)
+        // JSSE: the certificate's algorithm is disabled (`getCertificateAlert` in CertificateMessage.java).
+        | (WeakKey | WeakSignature, 43)
         | (UnknownCritical, 43) => Fit::Generic,
         _ => Fit::No,
     }

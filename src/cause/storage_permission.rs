@@ -12,9 +12,9 @@
 //!
 //! - Alert 80 in clear one round trip after the ClientHello, before any certificate: nginx that
 //!   loads a certificate by variable and cannot read it: `internal_error_before_certificate`.
-//! - Alert 40 to an ordinary offer of TLS 1.2 and 1.3, or (70 too, to a client of TLS 1.3 only) to an ordinary offer
-//!   again and again, by a server that completes with nobody: it may run without a certificate:
-//!   `no_certificate_loaded`, `suspected`.
+//! - Alert 40 to an ordinary offer of TLS 1.2 and 1.3, or to any ordinary offer again and again, by a server that
+//!   completes with nobody: it may run without a certificate: `no_certificate_loaded`, `suspected`. So does 49 before
+//!   ServerHello, which rustls says. OpenSSL says 70 to a client of TLS 1.3 alone; that reads as a version first.
 //! - A RST to the SYN: the service did not start at all: `listener_gone`. A closed port looks the
 //!   same whatever the reason.
 //! - A self-signed certificate for `localhost` or the machine's own name: the fallback that is used
@@ -116,18 +116,30 @@ pub fn judge(e: &Evidence) -> Judgement {
             at,
             "the server failed inside before it showed a certificate",
         )),
+        // rustls says access_denied where its resolver has no certificate for the hello (`ExpectClientHello` in
+        // rustls/src/server/hs.rs); others deny access only to those who showed a certificate.
+        49 if e.server_hello.is_none() => Judgement::Found(Finding::new(
+            Certainty::Suspected,
+            "no_certificate_loaded",
+            Party::Server,
+            at,
+            "the server denies access before it chose anything, as rustls does without a certificate for the name",
+        )),
         // A HelloRetryRequest or ServerHello chose suite and group: something else was amiss.
-        40 | 70 if e.server_hello.is_none() && e.retry.is_none() => refused(e, alert.description.0, at),
+        40 if e.server_hello.is_none() && e.retry.is_none() => refused(e, at),
+        // OpenSSL counts TLS 1.3 among its versions only with a certificate (`is_tls13_capable` in
+        // ssl/statem/statem_lib.c).
+        70 if e.server_hello.is_none() && e.around.server_completes.is_none() && only13(e) => {
+            Judgement::Blind("a server without a certificate, too, refuses the version of an offer of TLS 1.3 alone")
+        }
         _ => Judgement::Absent,
     }
 }
 
-/// 40 or 70 to an offer that every server can take.
-fn refused(e: &Evidence, code: u8, at: &crate::base::Packets) -> Judgement {
+/// 40 to an offer that every server can take.
+fn refused(e: &Evidence, at: &crate::base::Packets) -> Judgement {
     let Some(hello) = &e.hello else { return Judgement::Absent };
-    // A server without a certificate says 70 only to those who offer nothing but TLS 1.3.
-    let only13 = !hello.value.supported_versions.contains(&Version::TLS12);
-    if e.around.server_completes.is_some() || !ordinary(e) || (code == 70 && !only13) {
+    if e.around.server_completes.is_some() || !ordinary(e) {
         return Judgement::Absent;
     }
     let both = hello.value.supported_versions.contains(&Version::TLS12)
@@ -148,16 +160,21 @@ fn refused(e: &Evidence, code: u8, at: &crate::base::Packets) -> Judgement {
     )
 }
 
+/// The client offers TLS 1.3 and nothing older.
+fn only13(e: &Evidence) -> bool {
+    let is13 = |version: &Version| version.is_tls13() || crate::tls::codes::is_grease(version.0);
+    e.hello.as_ref().is_some_and(|hello| {
+        let versions = &hello.value.supported_versions;
+        !versions.is_empty() && versions.iter().all(is13)
+    })
+}
+
 /// Suites, versions and groups of a client of today.
 fn ordinary(e: &Evidence) -> bool {
+    let only13 = only13(e);
     e.hello.as_ref().is_some_and(|hello| {
         let hello = &hello.value;
         let usable = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
-        let only13 = !hello.supported_versions.is_empty()
-            && hello
-                .supported_versions
-                .iter()
-                .all(|version| version.is_tls13() || crate::tls::codes::is_grease(version.0));
         let modern = hello.supported_versions.iter().any(|version| *version >= Version::TLS12)
             || (hello.supported_versions.is_empty() && hello.legacy_version == Version::TLS12);
         modern
@@ -277,12 +294,19 @@ mod tests {
     }
 
     #[test]
-    fn a_version_alert_to_a_client_of_both_versions_is_not_this() {
+    fn a_version_alert_is_about_versions_first() {
         let mut e = alert(greeted(), Side::Server, 70);
         e.around.repeats = 2;
-        assert_eq!(judge(&e), Judgement::Absent);
+        assert_eq!(judge(&e), Judgement::Absent, "both versions were offered");
         e.hello.as_mut().unwrap().value.supported_versions = vec![Version::TLS13];
-        assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+    }
+
+    #[test]
+    fn access_denied_before_any_choice() {
+        assert_eq!(found(&alert(greeted(), Side::Server, 49)), (Certainty::Suspected, "no_certificate_loaded"));
+        let e = alert(answered(Version::TLS12), Side::Server, 49);
+        assert_eq!(judge(&e), Judgement::Absent, "a policy, or the client's certificate");
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub const REASONS: &[Reason] = &[
 
 /// Judges.
 pub fn judge(evidence: &Evidence) -> Judgement {
+    // OpenSSL says 42 in clear behind TLS 1.3 of a date to come too.
+    if let Some(at) = signal::bad_certificate_behind_tls13(evidence) {
+        let meaning = "a certificate of the chain may begin later, or the client's clock be behind";
+        let finding =
+            signal::from_code(evidence, Certainty::Suspected, "not_yet_valid", Party::Server, (42, at), meaning);
+        return Judgement::Found(finding);
+    }
     signal::by_defect(evidence, Cause::ValidityMisconfig, |code, at| alone(evidence, code, at))
 }
 

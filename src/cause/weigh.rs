@@ -20,7 +20,8 @@ pub struct Diagnosis {
     pub candidates: Vec<Cause>,
 }
 
-/// Weighs: the surest finding is the cause; equally sure ones stand in the order of [`Cause::ALL`].
+/// Weighs: the surest finding is the cause. Equally sure ones stand in the order of likelihood that the alert gives
+/// them where it is all that was seen, else in that of [`Cause::ALL`].
 pub fn weigh(evidence: &Evidence) -> Diagnosis {
     let mut found = Vec::new();
     let mut diagnosis = Diagnosis::default();
@@ -31,7 +32,12 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
             Judgement::Absent => {}
         }
     }
-    found.sort_by_key(|(_, finding)| Reverse(finding.certainty));
+    let likely = match evidence.chain {
+        Chain::Sealed(_) => allowed(evidence),
+        _ => &[],
+    };
+    let place = |cause: &Cause| likely.iter().position(|other| other == cause).unwrap_or(likely.len());
+    found.sort_by_key(|(cause, finding)| (Reverse(finding.certainty), place(cause)));
     // An installer's certificate says more than that it is self-signed: the real one was never loaded.
     if let Some(place) = found.iter().position(|(_, finding)| finding.reason == "snakeoil_certificate") {
         let snakeoil = found.remove(place);
@@ -49,18 +55,24 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
 /// Causes that remain: those the alert's code allows, the unseen ones where any is; else the unseen.
 fn candidates(evidence: &Evidence, blind: &[(Cause, &'static str)]) -> Vec<Cause> {
     let unseen = |cause: Cause| blind.iter().any(|(other, _)| *other == cause);
-    let Ending::Alert { from, alert } = &evidence.ending.value else {
+    if !matches!(evidence.ending.value, Ending::Alert { .. }) {
         return blind.iter().map(|(cause, _)| *cause).collect();
-    };
+    }
+    let allowed = allowed(evidence);
+    let narrowed: Vec<Cause> = allowed.iter().copied().filter(|&cause| unseen(cause)).collect();
+    if narrowed.is_empty() { allowed.to_vec() } else { narrowed }
+}
+
+/// The causes that an alert's code allows, the likelier ones first; none where there is no alert in clear.
+fn allowed(evidence: &Evidence) -> &'static [Cause] {
+    let Ending::Alert { from, alert } = &evidence.ending.value else { return &[] };
     // Of the stacks in use only OpenSSL rejects in clear behind TLS 1.3; it has codes of its own for most defects
     // (ssl_x509err2alert) and says 42 of names, of dates to come and of weak keys.
     let openssl = matches!(evidence.chain, Chain::Sealed(_)) && *from == Side::Client;
-    let allowed = match alert.description.0 {
+    match alert.description.0 {
         42 if openssl => &[Cause::NameMismatch, Cause::ValidityMisconfig, Cause::DamagedKey],
         code => backwards(code, *from),
-    };
-    let narrowed: Vec<Cause> = allowed.iter().copied().filter(|&cause| unseen(cause)).collect();
-    if narrowed.is_empty() { allowed.to_vec() } else { narrowed }
+    }
 }
 
 /// Causes for which some stack sends the code, the likelier ones first.
@@ -122,18 +134,22 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_certificate_leaves_candidates_instead_of_a_guess() {
-        let diagnosis = weigh(&attempt().sealed().alert(Side::Client, 42));
-        assert!(diagnosis.primary.is_none());
-        assert_eq!(
-            diagnosis.candidates,
-            [Cause::NameMismatch, Cause::ValidityMisconfig, Cause::DamagedKey],
-            "what OpenSSL means by it"
-        );
+    fn a_sealed_certificate_and_a_sealed_alert_leave_candidates() {
         let sealed = Ending::SealedAlert { from: Side::Client, len: 19 };
-        let candidates = weigh(&attempt().sealed().ends(sealed)).candidates;
+        let diagnosis = weigh(&attempt().sealed().ends(sealed));
+        assert!(diagnosis.primary.is_none());
+        let candidates = diagnosis.candidates;
         assert!(candidates.contains(&Cause::ExpiredCert) && candidates.contains(&Cause::BrokenChain));
         assert!(!candidates.contains(&Cause::Firewall));
+    }
+
+    #[test]
+    fn what_openssl_says_of_three_things_is_told_by_likelihood() {
+        let diagnosis = weigh(&attempt().sealed().alert(Side::Client, 42));
+        let findings = diagnosis.primary.iter().chain(&diagnosis.also);
+        let told: Vec<_> = findings.map(|(cause, finding)| (*cause, finding.certainty)).collect();
+        let suspected = [Cause::NameMismatch, Cause::ValidityMisconfig, Cause::DamagedKey];
+        assert_eq!(told, suspected.map(|cause| (cause, Certainty::Suspected)));
     }
 
     #[test]

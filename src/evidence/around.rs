@@ -23,8 +23,10 @@ pub struct Around {
     pub server_completes: Option<Seen<()>>,
     /// Failures of the same client at the same step with unrelated servers, at most four.
     pub same_failure_elsewhere: Vec<Seen<Endpoint>>,
-    /// Failures of the same client with the same server at the same step.
+    /// Failures of the same client with the same server at the same step, with the same offer.
     pub repeats: u32,
+    /// This client asks this server for one highest version after another: it probes what the server takes.
+    pub probes_versions: bool,
     /// Certificates the same server showed in clear for the same SNI in another handshake.
     pub shown_before: Option<Seen<Vec<Arc<Certificate>>>>,
     /// OCSP exchanges by this client that overlap the attempt, at most four.

@@ -153,6 +153,12 @@ impl Attempt {
             }
             self.ended_by_sign = true;
         }
+        let tcp = &mut self.evidence.tcp;
+        let own_reset =
+            segment.flags.rst() && tcp.resets.last().is_some_and(|reset| reset.value.doubts.is_empty());
+        if from == Side::Client && (segment.flags.fin() || own_reset) {
+            tcp.sent_before_leave.get_or_insert(tcp.bytes.server);
+        }
         *self.last_of.of_mut(from) = Some(now);
         self.deadline = clock + self.patience(limits);
         self.step()

@@ -1,8 +1,8 @@
 //! Floor 3: one attempt to set up TLS, followed from its first packet to its end.
 //!
 //! [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
-//! packets; [`outcome`] reads from the facts how the attempt ended; [`Evidence`] is the closed,
-//! immutable result that the causes judge.
+//! packets; [`outcome`] reads from the facts how the attempt ended, [`rejection`] whether a quiet end was a
+//! rejection; [`Evidence`] is the closed, immutable result that the causes judge.
 
 pub mod around;
 pub mod attempt;
@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod fixture;
 pub mod outcome;
 mod prelude;
+pub mod rejection;
 
 use crate::base::{Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
@@ -165,6 +166,8 @@ pub struct TcpFacts {
     pub hole: PerSide<Option<Seen<u64>>>,
     /// FINs.
     pub fin: PerSide<Option<Seen<()>>>,
+    /// Payload bytes that the server had sent when the client closed, by FIN or reset.
+    pub sent_before_leave: Option<u64>,
     /// Resets, first eight.
     pub resets: Vec<Seen<Reset>>,
     /// The greatest segment payload that each side sent.

@@ -1,11 +1,10 @@
 //! How an attempt ended, read from its facts alone: before, and apart from, any cause.
 
-use super::{Ending, Evidence, Outcome};
+use super::rejection::{goodbye, shows_certificate};
+use super::{Chain, Ending, Evidence, Outcome};
 use crate::base::{Packets, Seen, Side, Span, Stamp};
-use crate::tls::chain::Fault;
-use crate::tls::codes::{AlertDescription, AlertLevel};
-use crate::tls::ocsp::Status;
-use crate::tls::sealed::looks_like_alert;
+use crate::tls::codes::{AlertDescription, AlertLevel, Version};
+use crate::tls::sealed::{SealedRecord, looks_like_alert, looks_like_finished};
 
 /// What the attempt alone does not hold: the clock when it was closed, and what was said in clear.
 #[derive(Debug)]
@@ -28,22 +27,23 @@ const PATIENCE: Span = Span::from_secs(3);
 const WAITED: Span = Span::from_secs(5);
 /// A server that says nothing to a hello for this long will not answer.
 const UNANSWERED: Span = Span::from_secs(10);
+/// Bytes of session tickets that a server may send unasked: two or so, larger where they hold a client's certificate.
+const MOST_TICKETS: u64 = 8 << 10;
 /// An alert that closes an idle connection comes later after Finished than one that rejects it.
-const AT_ONCE: Span = Span::from_secs(1);
-
-/// Both sides finished; that it counts as failed is read from how the client closed (see
-/// [`late_rejection`]).
-pub fn completed_before_close(evidence: &Evidence) -> bool {
-    finished(evidence) && closed_by_client(evidence)
-}
+pub(super) const AT_ONCE: Span = Span::from_secs(1);
 
 /// Application data has flowed behind a handshake: nothing that follows can make it fail.
 pub fn carries_data(evidence: &Evidence) -> bool {
     let sealing = &evidence.sealing;
     let data = &sealing.application;
     match evidence.version() {
-        // A TLS 1.3 server answers the client's Finished with tickets or data, or rejects with an alert.
-        Some(version) if version.is_tls13() => sealing.finished.client.is_some() && data.server > 0,
+        // A TLS 1.3 server answers the client's Finished with tickets or data, or rejects with an alert. What it
+        // sends to a client that is silent may all be tickets.
+        Some(version) if version.is_tls13() => {
+            sealing.finished.client.is_some()
+                && data.server > 0
+                && (data.client > 0 || data.server > MOST_TICKETS)
+        }
         _ => {
             let finished = &sealing.finished;
             // A client may send data before the server's Finished (RFC 7918); a server sends none before its own,
@@ -106,7 +106,7 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     // A client that rejects behind its own Finished (NSS): its alert crosses the server's Finished.
     if let Some(server) = &e.sealing.finished.server
         && let Some(ending) = client_sealed_alert(e)
-        && ending.at.last() < server.at.last()
+        && (ending.at.last() < server.at.last() || crossed(e, server.when, ending.when))
         && e.version().is_some_and(|version| !version.is_tls13())
     {
         return (Outcome::Failed, ending);
@@ -114,7 +114,13 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     if finished(e) {
         return after_finished(e, first_close, look);
     }
-    if let Some(ending) = client_sealed_alert(e) {
+    // Behind the server's close it is a goodbye.
+    let server_left = first_close.as_ref().filter(|close| {
+        matches!(close.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server })
+    });
+    if let Some(ending) = client_sealed_alert(e)
+        && server_left.is_none_or(|close| ending.at.first() < close.at.first())
+    {
         return (Outcome::Failed, ending);
     }
     // What the capture lacks may have said more.
@@ -127,13 +133,21 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     }
 }
 
+/// Whether the client sent what arrived at `came` before it can have seen what the server sent at `sent`: on the
+/// server's side of a path the one comes sooner behind the other than the way there and back takes.
+fn crossed(e: &Evidence, sent: Stamp, came: Stamp) -> bool {
+    let (Some(syn_ack), Some(established)) = (&e.tcp.syn_ack, &e.tcp.established) else { return false };
+    let beyond = established.when - syn_ack.when;
+    beyond > Span::from_millis(1) && (came - sent).0 * 2 < beyond.0
+}
+
 /// Completed, or resumed where no certificate was sent.
 fn success(e: &Evidence) -> Outcome {
     let resumed = match &e.server_hello {
         Some(hello) if hello.value.version.is_tls13() => hello.value.psk,
         _ => {
             // RFC 5246 section 7.3: in an abbreviated handshake the server finishes first.
-            e.chain == super::Chain::Unsent
+            e.chain == Chain::Unsent
                 && match (&e.sealing.ccs.server, &e.sealing.ccs.client) {
                     (Some(server), Some(client)) => server.at.first() < client.at.first(),
                     _ => false,
@@ -143,7 +157,7 @@ fn success(e: &Evidence) -> Outcome {
     if resumed { Outcome::Resumed } else { Outcome::Completed }
 }
 
-fn finished(e: &Evidence) -> bool {
+pub(super) fn finished(e: &Evidence) -> bool {
     let sealing = &e.sealing;
     sealing.finished.client.is_some() && sealing.finished.server.is_some()
 }
@@ -242,10 +256,7 @@ fn alert(e: &Evidence, close: Option<&Seen<Ending>>) -> Option<(Outcome, Seen<En
             matches!(close.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
                 && close.at.first() < seen.at.first()
         });
-    if left_first {
-        return close.cloned().map(|close| (Outcome::Abandoned, close));
-    }
-    Some((Outcome::Failed, ending))
+    (!left_first).then_some((Outcome::Failed, ending))
 }
 
 /// Only the client's half is in the capture.
@@ -271,24 +282,31 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
         let left = close.as_ref().is_some_and(|close| {
             matches!(close.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
         });
-        let rejected = e.sealing.records.server.iter().find(|record| {
-            record.at > client.at.last().unwrap_or_default()
-                && record.when - client.when < AT_ONCE
-                && looks_like_alert(record.len, hello.value.cipher, version)
+        // Who has sent tickets or data has taken the client's certificate: what follows is a goodbye.
+        let behind = |record: &&SealedRecord| record.at > client.at.last().unwrap_or_default();
+        let rejected = e.sealing.records.server.iter().find(behind).filter(|record| {
+            record.when - client.when < AT_ONCE && looks_like_alert(record.len, hello.value.cipher, version)
         });
-        let said_goodbye = e
-            .sealing
-            .records
-            .client
-            .last()
-            .is_some_and(|record| looks_like_alert(record.len, hello.value.cipher, version));
         if let Some(record) = rejected
-            && !said_goodbye
+            && goodbye(e, Side::Client).is_none_or(|goodbye| goodbye.at > record.at)
             && whole(e, Side::Server)
             && (!left || e.sealing.application.client > 0)
         {
             let ending = Ending::SealedAlert { from: Side::Server, len: record.len };
             return (Outcome::Failed, Seen::new(ending, record.at, record.when));
+        }
+        // A server that has taken the client's certificate sends tickets or data; Node.js closes where it has not.
+        if let Some(close) = close
+            && matches!(
+                close.value,
+                Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server }
+            )
+            && close.when - client.when < AT_ONCE
+            && e.sealing.application.server == 0
+            && shows_certificate(e)
+            && whole(e, Side::Server)
+        {
+            return (Outcome::Failed, close);
         }
     }
     (success(e), closing(e, look))
@@ -314,7 +332,7 @@ fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
 }
 
 /// Whether the capture has every byte that this side is known to have sent.
-fn whole(e: &Evidence, side: Side) -> bool {
+pub(super) fn whole(e: &Evidence, side: Side) -> bool {
     *e.tcp.gap.of(side) == 0 && *e.tcp.unseen.of(side) == 0 && e.tcp.hole.of(side).is_none()
 }
 
@@ -356,10 +374,12 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
             (Outcome::Abandoned, close)
         };
     }
-    let read_all = e.tcp.acked.client.is_some_and(|acked| acked >= e.tcp.bytes.server);
+    let sent = e.tcp.sent_before_leave.unwrap_or(e.tcp.bytes.server);
+    let read_all = e.tcp.acked.client.is_some_and(|acked| acked >= sent);
+    let before = |seen: &Packets| seen.last() < close.at.first();
     let flight_whole = match e.version() {
-        Some(version) if version.is_tls13() => !e.sealing.records.server.is_empty(),
-        _ => e.server_hello_done.is_some(),
+        Some(version) if version.is_tls13() => sealed_flight_whole(e, version, &close.at),
+        _ => e.server_hello_done.as_ref().is_some_and(|done| before(&done.at)),
     };
     let silent = e.client_key_exchange.is_none() && e.sealing.records.client.is_empty();
     // Retransmissions that met no answer: the flight got stuck, the client gave up.
@@ -376,6 +396,18 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     (Outcome::Abandoned, close)
 }
 
+/// Whether the server's flight of TLS 1.3 was there before `close`: it ends with Finished, in a record of its own
+/// where EncryptedExtensions has one.
+fn sealed_flight_whole(e: &Evidence, version: Version, close: &Packets) -> bool {
+    /// Longer than EncryptedExtensions alone: such a first record holds several messages.
+    const SEVERAL: u16 = 300;
+    let Some(hello) = &e.server_hello else { return false };
+    let mut before = e.sealing.records.server.iter().filter(|record| Some(record.at) < close.first());
+    let Some(first) = before.next() else { return false };
+    let last = before.next_back().unwrap_or(first);
+    first.len > SEVERAL || looks_like_finished(last.len, hello.value.cipher, version)
+}
+
 /// Nobody closed.
 fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     let count = |side: Side| e.tcp.repeats.of(side).as_ref().map_or(0, |repeats| repeats.value);
@@ -387,89 +419,4 @@ fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
         || (!answered && look.now - e.ended >= UNANSWERED)
         || (e.tcp.syn_acks >= 3 && !answered && waited >= PATIENCE);
     if failed { (Outcome::Failed, silence(e, look)) } else { (Outcome::Incomplete, closing(e, look)) }
-}
-
-/// The client was the first to close: by FIN, reset, or a sealed alert that the server's close answers.
-fn closed_by_client(e: &Evidence) -> bool {
-    let goodbye = |side: Side| e.sealing.records.of(side).iter().find(|record| record.content_type == 21);
-    match &e.ending.value {
-        Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client } => true,
-        Ending::Fin { .. } | Ending::Reset { .. } => goodbye(Side::Client).is_some_and(|client| {
-            e.ending.at.first().is_some_and(|close| client.at < close)
-                && goodbye(Side::Server).is_none_or(|server| client.at < server.at)
-        }),
-        _ => false,
-    }
-}
-
-/// Some clients verify only after Finished and then close without a word or a byte (wget, Node,
-/// curl's host check). Where the certificate in clear has a defect that such a client rejects and
-/// the client closed at once without data, the attempt was rejected.
-pub fn late_rejection(e: &Evidence) -> bool {
-    let client_closed = closed_by_client(e);
-    let at_once = e.sealing.finished.server.as_ref().is_some_and(|fin| e.ending.when - fin.when < AT_ONCE);
-    // Who asks for no name fetches a certificate or checks a port.
-    e.outcome == Outcome::Completed
-        && e.sni().is_some()
-        && client_closed
-        && at_once
-        && whole(e, Side::Client)
-        && whole(e, Side::Server)
-        && e.sealing.application.client == 0
-        && e.sealing.application.server == 0
-        && (bad_staple(e)
-            || e.defects.iter().any(|defect| {
-                matches!(
-                    defect.fault,
-                    Fault::LeafExpired
-                        | Fault::NotYetValid
-                        | Fault::SanMismatch
-                        | Fault::WildcardDepth
-                        | Fault::IpNotInSan
-                        | Fault::SelfSigned
-                        | Fault::MissingIntermediate
-                        | Fault::BadCertificateSignature
-                        | Fault::EkuLacksServerAuth
-                )
-            }))
-}
-
-/// The client asked for a stapled answer, and got one that does not say good at capture time.
-fn bad_staple(e: &Evidence) -> bool {
-    e.staple.as_ref().is_some_and(|staple| {
-        staple.value.answers.iter().any(|answer| {
-            answer.status != Status::Good || answer.next_update.is_some_and(|next| next < e.started)
-        })
-    })
-}
-
-/// The client closed without a word behind the server's whole flight. Node does so when it rejects a
-/// certificate; users who cancel, browsers that drop a speculative connection and tools that only
-/// fetch certificates do too.
-pub fn silent_close(e: &Evidence) -> bool {
-    e.outcome == Outcome::Failed
-        && matches!(e.ending.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
-        && e.server_hello.is_some()
-        && e.sealing.finished.client.is_none()
-        && e.client_key_exchange.is_none()
-        && e.tcp.resets.iter().all(|reset| reset.value.doubts.is_empty())
-}
-
-/// Whether a client that closed silently wanted the handshake to succeed: it asked for a name, and
-/// either tried again in vain or was shown a certificate that verifiers reject.
-pub fn wanted(e: &Evidence) -> bool {
-    e.sni().is_some()
-        && (e.around.repeats >= 1
-            || e.defects.iter().any(|defect| {
-                matches!(
-                    defect.fault,
-                    Fault::LeafExpired
-                        | Fault::IntermediateExpired
-                        | Fault::NotYetValid
-                        | Fault::SanMismatch
-                        | Fault::WildcardDepth
-                        | Fault::SelfSigned
-                        | Fault::BadCertificateSignature
-                )
-            }))
 }

@@ -2,6 +2,7 @@
 //! judges and puts the events in order.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::lookups::{Lookup, Lookups};
@@ -13,10 +14,10 @@ use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stam
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
 use crate::evidence::around::OcspExchange;
-use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome};
+use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
-use crate::tls::codes::{Kx, Version};
+use crate::tls::codes::{Kx, Version, is_grease};
 use crate::tls::signature::verify_server_key_exchange;
 use crate::tls::trust::Trust;
 
@@ -40,8 +41,8 @@ type Told = (Addr, Arc<Seen<DnsAnswer>>);
 /// A success, and the leaf shown where it was in clear.
 type Success = (Seen<Endpoint>, Option<[u8; 32]>);
 
-/// A failure as others are compared with it.
-type Failure = (Endpoint, Stage, Option<u8>);
+/// A failure as others are compared with it: server, step, alert and offer.
+type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
 
 /// Memory of one capture and the attempts that wait in it.
 pub struct Join {
@@ -64,6 +65,8 @@ pub struct Join {
     shown: Recent<(Addr, Option<String>), Shown>,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
+    /// The highest versions that connections without data offered, by client and server: for telling scans.
+    offered: Recent<(Addr, Endpoint), (Stamp, Version)>,
     /// OCSP exchanges by client.
     ocsp: Recent<Addr, Seen<OcspExchange>>,
     /// SYNs by server and first sequence number.
@@ -94,6 +97,7 @@ impl Join {
             served: Recent::new(servers, 1),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
+            offered: Recent::new(servers, 6),
             ocsp: Recent::new(servers, 8),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
@@ -184,11 +188,21 @@ impl Join {
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(Judged)) {
-        if evidence.outcome == Outcome::Completed && evidence.chain.clear().is_some() {
-            self.assess(&mut evidence);
-            if outcome::late_rejection(&evidence) {
-                evidence.outcome = Outcome::Failed;
+        match evidence.outcome {
+            Outcome::Completed => {
+                self.assess(&mut evidence);
+                if rejection::late(&evidence) {
+                    evidence.outcome = Outcome::Failed;
+                }
             }
+            // Some clients say a polite goodbye to a server whose signature does not verify.
+            Outcome::Abandoned if evidence.key_exchange.is_some() => {
+                verify_key_exchange(&mut evidence);
+                if evidence.key_exchange_verdict.is_some_and(|verdict| verdict.fails()) {
+                    evidence.outcome = Outcome::Failed;
+                }
+            }
+            _ => {}
         }
         self.remember(&evidence);
         if evidence.outcome == Outcome::Failed {
@@ -236,10 +250,20 @@ impl Join {
             }
             Outcome::Failed => {
                 let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
-                let failure = (server, evidence.stage, code);
+                let failure = (server, evidence.stage, code, offer(evidence));
                 self.failures.put(client.addr, Seen::new(failure, evidence.last, evidence.ended));
             }
             _ => {}
+        }
+        if let Some(version) = highest(evidence).filter(|_| !outcome::carries_data(evidence)) {
+            let key = (client.addr, server);
+            let known = self
+                .offered
+                .get(&key)
+                .any(|(when, known)| *known == version && (evidence.started - *when).0.abs() < PROBING.0 / 4);
+            if !known {
+                self.offered.put(key, (evidence.started, version));
+            }
         }
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
@@ -296,23 +320,11 @@ impl Join {
     fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
         self.look_around(&mut evidence);
         self.assess(&mut evidence);
+        verify_key_exchange(&mut evidence);
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
             self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
             return;
-        }
-        if let (Some(client), Some(server), Some(exchange), Some(chain)) =
-            (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
-            && let Some(leaf) = chain.value.first()
-            && !exchange.value.signature.is_empty()
-        {
-            evidence.key_exchange_verdict = Some(verify_server_key_exchange(
-                server.value.version,
-                &client.value.random,
-                &server.value.random,
-                &exchange.value,
-                leaf,
-            ));
         }
         let diagnosis = weigh(&evidence);
         self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new() }, each);
@@ -351,7 +363,7 @@ impl Join {
         evidence.around.names_of_server = given;
         let window = self.limits.sibling;
         // Of a connection that was rejected late, another with the same certificate says that it was not.
-        let late = outcome::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
+        let late = rejection::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
         let near = |(seen, shown): &Success| {
             let near =
                 seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
@@ -371,11 +383,11 @@ impl Join {
             None => by_address().or_else(by_name),
         };
         evidence.around.server_completes = self.served.get(&server).next().cloned();
-        let mine: Failure =
-            (server, evidence.stage, evidence.fatal_alert().map(|(_, alert, _)| alert.description.0));
+        let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
+        let mine: Failure = (server, evidence.stage, code, offer(evidence));
         let mut repeats = 0;
         for seen in self.failures.get(&client.addr) {
-            let (other, stage, code) = seen.value;
+            let (other, stage, code, offered) = seen.value;
             if stage != mine.1
                 || code != mine.2
                 || (seen.when - evidence.ended).0.abs() > Span::from_secs(3600).0
@@ -383,7 +395,7 @@ impl Join {
                 continue;
             }
             if other == server {
-                repeats += 1;
+                repeats += u32::from(offered == mine.3);
             } else if other.addr != server.addr && evidence.around.same_failure_elsewhere.len() < 4 {
                 evidence.around.same_failure_elsewhere.push(seen.clone().map(|_| other));
             }
@@ -416,7 +428,52 @@ impl Join {
         ends.sort_unstable();
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
+        let key = (client.addr, server);
+        let offered = self.offered.get(&key);
+        let near = offered.filter(|(when, _)| (*when - evidence.started).0.abs() < PROBING.0);
+        let mut versions: Vec<_> = near.map(|(_, version)| *version).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        evidence.around.probes_versions = versions.len() >= 3;
     }
+}
+
+/// Verifies the signature over ServerKeyExchange (TLS 1.2), where there is one.
+fn verify_key_exchange(evidence: &mut Evidence) {
+    if let (Some(client), Some(server), Some(exchange), Some(chain)) =
+        (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
+        && let Some(leaf) = chain.value.first()
+        && !exchange.value.signature.is_empty()
+    {
+        evidence.key_exchange_verdict = Some(verify_server_key_exchange(
+            server.value.version,
+            &client.value.random,
+            &server.value.random,
+            &exchange.value,
+            leaf,
+        ));
+    }
+}
+
+/// What a client offered, as far as it tells one program from another: GREASE varies.
+fn offer(evidence: &Evidence) -> Option<u64> {
+    let hello = &evidence.hello.as_ref()?.value;
+    let mut hasher = std::hash::DefaultHasher::new();
+    hello.ciphers.iter().filter(|suite| !is_grease(suite.0)).for_each(|suite| suite.hash(&mut hasher));
+    hello
+        .supported_versions
+        .iter()
+        .filter(|version| !is_grease(version.0))
+        .for_each(|version| version.hash(&mut hasher));
+    hello.legacy_version.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The highest version that a client offered, unless it says that it fell back.
+fn highest(evidence: &Evidence) -> Option<Version> {
+    let hello = &evidence.hello.as_ref()?.value;
+    let listed = hello.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
+    (!hello.fallback_scsv).then(|| listed.max().unwrap_or(hello.legacy_version))
 }
 
 /// The leaf shown in clear.
@@ -427,6 +484,9 @@ fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
 /// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
 const RACE: Span = Span::from_secs(5);
 
+/// Scanners try one version after another within this.
+const PROBING: Span = Span::from_secs(60);
+
 /// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
 /// a connection that was not needed.
 fn benign(evidence: &Evidence) -> Option<Outcome> {
@@ -436,7 +496,7 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
         Ending::Silence { .. } | Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
     );
     let tcp_only = evidence.stage == Stage::Tcp;
-    if around.sibling.is_some() && outcome::completed_before_close(evidence) {
+    if around.sibling.is_some() && rejection::completed_before_close(evidence) {
         return Some(Outcome::Completed);
     }
     // The other connection came while this one was under way, and ended the need for it.
@@ -446,6 +506,7 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
         (0..RACE.0).contains(&after.0) && evidence.ended - sibling.when < Span::from_secs(2)
     });
     let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
-    let not_wanted = outcome::silent_close(evidence) && !outcome::wanted(evidence);
-    (lost_race || (tcp_only && around.scan) || not_wanted).then_some(Outcome::Abandoned)
+    let not_wanted = rejection::silent_close(evidence) && !rejection::wanted(evidence);
+    let scan = (tcp_only && around.scan) || (evidence.hello.is_some() && around.probes_versions);
+    (lost_race || scan || not_wanted).then_some(Outcome::Abandoned)
 }

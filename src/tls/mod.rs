@@ -1,8 +1,8 @@
 //! Floor 1: bytes become typed TLS messages. Knows no connection and no clock.
 //!
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
-//! [`message`] and [`cert`] read what is inside; [`fingerprint`] names a hello's software; [`sealed`] says
-//! what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
+//! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
+//! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
 //! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers.
 
 pub mod cert;
@@ -18,6 +18,7 @@ pub mod ocsp;
 pub mod record;
 pub mod sealed;
 pub mod signature;
+pub mod stack;
 pub mod trust;
 
 #[cfg(test)]

@@ -73,6 +73,23 @@ pub const fn certificate_verify_record_len(signature_len: usize) -> usize {
     signature_len.saturating_add(4 + 2 + 2 + 17)
 }
 
+/// The length of the signature in a server's CertificateVerify, and its record, where each message of the flight has
+/// a record of its own (OpenSSL, GnuTLS, JSSE): the record before the first that has the size of a Finished.
+pub fn certificate_verify_signature(
+    records: &[SealedRecord],
+    suite: CipherSuite,
+    version: Version,
+) -> Option<(usize, &SealedRecord)> {
+    // EncryptedExtensions and Certificate come before.
+    let finished =
+        records.iter().skip(3).position(|record| looks_like_finished(record.len, suite, version))?;
+    let (verify, finished) = (records.get(finished + 2)?, records.get(finished + 3)?);
+    let bare = 4 + suite.hash_len() + 1 + suite.tag_len();
+    let padding = usize::from(finished.len).checked_sub(bare)?;
+    let signature = usize::from(verify.len).checked_sub(certificate_verify_record_len(0) + padding)?;
+    Some((signature, verify))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +135,28 @@ mod tests {
         assert!(!looks_like_alert(20, CipherSuite(0x1301), V13));
         assert!(!looks_like_finished(54, CipherSuite(0x1301), V13));
         assert!(!looks_like_alert(0, CipherSuite(0x7777), V12));
+    }
+
+    #[test]
+    fn the_signature_stands_before_finished() {
+        let flight = |lens: &[u16]| -> Vec<_> {
+            let record =
+                |&len| SealedRecord { content_type: 23, len, at: PacketNo(6), when: Stamp::from_secs(1) };
+            lens.iter().map(record).collect()
+        };
+        // suite, records of EncryptedExtensions, Certificate, CertificateVerify and Finished, signature
+        let cases: [(u16, &[u16], Option<usize>); 5] = [
+            (0x1302, &[23, 897, 153, 69], Some(128)),
+            (0x1301, &[23, 897, 281, 53], Some(256)),
+            (0x1302, &[65, 944, 169, 85], Some(128)),   // JSSE
+            (0x1302, &[29, 66, 900, 95, 69], Some(70)), // with a CertificateRequest
+            (0x1302, &[1200], None),
+        ];
+        for (suite, lens, signature) in cases {
+            let records = flight(lens);
+            let found = certificate_verify_signature(&records, CipherSuite(suite), V13).map(|(len, _)| len);
+            assert_eq!(found, signature, "{lens:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ import java.util.*;
 import javax.net.ssl.*;
 
 /** Client.java HOST VERSION CA [word...]: one HTTPS request with JSSE, trusting CA.
- *  Words: ocsp (revocation must be known), p12=FILE (client certificate), alpn=NAME, no-name (no host check), twice (resume). */
+ *  Words: ocsp (revocation must be known), p12=FILE (client certificate), alpn=NAME, no-name (no host check), twice (resume),
+ *  no-verify, silent (no request). */
 class Client {
     public static void main(String[] a) throws Exception {
         Map<String, String> opt = new HashMap<>();
@@ -36,7 +37,12 @@ class Client {
             keys = k.getKeyManagers();
         }
         SSLContext ctx = SSLContext.getInstance("TLS");
-        ctx.init(keys, t.getTrustManagers(), null);
+        TrustManager[] all = {new X509TrustManager() {
+            public void checkClientTrusted(X509Certificate[] chain, String type) {}
+            public void checkServerTrusted(X509Certificate[] chain, String type) {}
+            public X509Certificate[] getAcceptedIssuers() { return new X509Certificate[0]; }
+        }};
+        ctx.init(keys, opt.containsKey("no-verify") ? all : t.getTrustManagers(), null);
         try {
             for (int i = 0; i < (opt.containsKey("twice") ? 2 : 1); i++) {
                 SSLSocket s = (SSLSocket) ctx.getSocketFactory().createSocket(a[0], 443);
@@ -46,6 +52,12 @@ class Client {
                 if (!a[1].equals("-")) p.setProtocols(new String[] {"TLSv" + a[1]});
                 s.setSSLParameters(p);
                 s.setSoTimeout(10000);
+                if (opt.containsKey("silent")) {
+                    s.startHandshake();
+                    System.out.println(s.getSession().getProtocol() + " closed without a request");
+                    s.close();
+                    continue;
+                }
                 s.getOutputStream().write(("GET / HTTP/1.0\r\nHost: " + a[0] + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
                 String answer = new String(s.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
                 System.out.println(s.getSession().getProtocol() + " " + answer.split("\r?\n")[0]);

@@ -150,6 +150,12 @@ impl Attempt {
         let no = at.last().unwrap_or_default();
         let hello_answered = self.evidence.server_hello.is_some();
         let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
+        // What a server says to a client that has left, or said goodbye, does not show that the connection was of use
+        // (HAProxy sends 408).
+        let left = self.evidence.tcp.sent_before_leave.is_some()
+            || (!tls13
+                && self.evidence.sealing.records.client.last().is_some_and(|last| last.content_type == 21));
+        let heard = from == Side::Client || !left;
         let sealing = &mut self.evidence.sealing;
         let records = sealing.records.of_mut(from);
         if records.len() < 16 {
@@ -165,7 +171,7 @@ impl Attempt {
                     self.reach(Stage::Certificate);
                 }
                 Side::Server => {
-                    if !alert {
+                    if !alert && heard {
                         sealing.application.server += u64::from(len);
                     }
                 }
@@ -192,7 +198,7 @@ impl Attempt {
                     sealing.finished.of_mut(from).get_or_insert(seen);
                     self.reach(Stage::Finished);
                 }
-                23 => *sealing.application.of_mut(from) += u64::from(len),
+                23 if heard => *sealing.application.of_mut(from) += u64::from(len),
                 _ => {}
             }
         }

@@ -1,0 +1,198 @@
+//! What shows that an attempt which ended quietly was a rejection: before, and apart from, any cause.
+//!
+//! Not every client that rejects sends an alert. Some close without a word behind the server's flight, others finish
+//! the handshake, verify, and leave without a byte of data. Health checks, fetchers of certificates, connections opened
+//! ahead of need and users who change their minds look alike; here stands what tells them apart.
+
+use super::outcome::{AT_ONCE, finished, whole};
+use super::{Chain, Ending, Evidence, Outcome};
+use crate::base::{Seen, Side};
+use crate::tls::cert::Certificate;
+use crate::tls::chain::Fault;
+use crate::tls::ocsp::Status;
+use crate::tls::sealed::{SealedRecord, looks_like_alert, looks_like_finished};
+use crate::tls::stack::Stack;
+
+/// The client was the first to close: by FIN, reset, or a sealed alert that the server's close answers.
+fn closed_by_client(e: &Evidence) -> bool {
+    match &e.ending.value {
+        Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client } => true,
+        Ending::Fin { .. } | Ending::Reset { .. } => goodbye(e, Side::Client).is_some_and(|client| {
+            e.ending.at.first().is_some_and(|close| client.at < close)
+                && goodbye(e, Side::Server).is_none_or(|server| client.at < server.at)
+        }),
+        _ => false,
+    }
+}
+
+/// The sealed alert by which a side ends a finished connection (close_notify, as far as its size tells).
+pub(super) fn goodbye(e: &Evidence, side: Side) -> Option<&SealedRecord> {
+    let hello = e.server_hello.as_ref()?;
+    let (cipher, version) = (hello.value.cipher, hello.value.version);
+    let finished = e.sealing.finished.of(side).as_ref()?;
+    let mut behind = e.sealing.records.of(side).iter().filter(|record| Some(record.at) >= finished.at.last());
+    if version.is_tls13() {
+        behind.find(|record| looks_like_alert(record.len, cipher, version))
+    } else {
+        behind.find(|record| record.content_type == 21)
+    }
+}
+
+/// Both sides finished; that it counts as failed is read from how the client closed (see [`late`]).
+pub fn completed_before_close(e: &Evidence) -> bool {
+    finished(e) && closed_by_client(e)
+}
+
+/// A handshake was finished, and the client left at once without a byte of data.
+fn left_unused(e: &Evidence) -> bool {
+    let sealing = &e.sealing;
+    let end = sealing.finished.client.iter().chain(&sealing.finished.server).map(|fin| fin.when).max();
+    // Who left before the server's Finished came did not judge by it.
+    let saw = |fin: &Seen<()>| {
+        fin.at.last() < e.ending.at.last()
+            || goodbye(e, Side::Client).is_some_and(|bye| fin.at.last() < Some(bye.at))
+    };
+    // RFC 9846 section 4.6.1: session tickets may be all that a TLS 1.3 server sends.
+    let tickets = e.version().is_some_and(|version| version.is_tls13());
+    e.outcome == Outcome::Completed
+        && closed_by_client(e)
+        && sealing.finished.server.as_ref().is_some_and(saw)
+        && end.is_some_and(|end| e.ending.when - end < AT_ONCE)
+        && whole(e, Side::Client)
+        && whole(e, Side::Server)
+        && sealing.application.client == 0
+        && (tickets || sealing.application.server == 0)
+}
+
+/// The client wants a certain host: it asks for a name, or for HTTP at an address. Who asks for neither fetches a
+/// certificate or checks a port.
+fn asks_for_host(e: &Evidence) -> bool {
+    e.sni().is_some() || offers_http(e)
+}
+
+fn offers_http(e: &Evidence) -> bool {
+    let http = |protocol: &String| protocol == "h2" || protocol == "http/1.1";
+    e.hello.as_ref().is_some_and(|hello| hello.value.alpn.iter().any(http))
+}
+
+fn stack(e: &Evidence) -> Option<Stack> {
+    e.hello.as_ref().and_then(|hello| Stack::of(&hello.value))
+}
+
+/// Some clients verify, wholly or in part, only behind both Finished, and then leave at once without a byte of data. It
+/// was a rejection where the client asked for a host, TLS 1.3 seals the certificate or it has a defect, and
+///
+/// - the client's stack is one that verifies late and leaves without close_notify (wget and others on GnuTLS, Node.js);
+///   or
+/// - the client offered HTTP and then sent no request (curl, where the name does not match). Browsers do that too with
+///   connections that they opened ahead of need.
+///
+/// Health checks that do not verify, and fetchers of certificates, do neither.
+pub fn late(e: &Evidence) -> bool {
+    if !left_unused(e) || !asks_for_host(e) {
+        return false;
+    }
+    let stack = stack(e);
+    let no_request = offers_http(e) && stack != Some(Stack::Chromium);
+    let no_word = stack.is_some_and(Stack::verifies_late) && goodbye(e, Side::Client).is_none();
+    match &e.chain {
+        Chain::Clear(_) if no_request || no_word => {
+            e.defects.iter().any(|defect| !defect.fault.is_mild())
+                || (no_request && misses_address(e))
+                || bad_staple(e)
+                || staple_missing(e)
+                // wget never leaves so without a reason: then it is the client's clock, its roots or its lists.
+                || stack == Some(Stack::GnuTls) && no_word
+        }
+        Chain::Sealed(_) => no_request || no_word,
+        _ => false,
+    }
+}
+
+/// The client asked for no name, hence for an address, and the leaf in clear does not name it.
+pub fn misses_address(e: &Evidence) -> bool {
+    let leaf = e.chain.clear().and_then(|chain| chain.value.first());
+    let address = e.server.addr.ip();
+    let names_it =
+        |leaf: &Certificate| leaf.alt_names.as_ref().is_some_and(|names| names.ips.contains(&address));
+    e.hello.is_some() && e.sni().is_none() && leaf.is_some_and(|leaf| !names_it(leaf))
+}
+
+/// A defect that hardly any verifier lets pass.
+fn glaring(e: &Evidence) -> bool {
+    e.defects.iter().any(|defect| {
+        matches!(
+            defect.fault,
+            Fault::LeafExpired
+                | Fault::IntermediateExpired
+                | Fault::NotYetValid
+                | Fault::SanMismatch
+                | Fault::WildcardDepth
+                | Fault::IpNotInSan
+                | Fault::SelfSigned
+                | Fault::MissingIntermediate
+                | Fault::BadCertificateSignature
+                | Fault::EkuLacksServerAuth
+                | Fault::KeyUsage
+        )
+    })
+}
+
+/// The client asked for a stapled answer, and got one that does not say good at capture time.
+fn bad_staple(e: &Evidence) -> bool {
+    e.staple.as_ref().is_some_and(|staple| {
+        staple.value.answers.iter().any(|answer| {
+            answer.status != Status::Good || answer.next_update.is_some_and(|next| next < e.started)
+        })
+    })
+}
+
+/// The leaf demands a stapled answer (RFC 7633), the client asked for one, none came.
+pub fn staple_missing(e: &Evidence) -> bool {
+    let leaf = e.chain.clear().and_then(|chain| chain.value.first());
+    leaf.is_some_and(|leaf| leaf.must_staple)
+        && e.hello.as_ref().is_some_and(|hello| hello.value.status_request)
+        && e.staple.is_none()
+}
+
+/// The client closed without a word behind the server's whole flight.
+pub fn silent_close(e: &Evidence) -> bool {
+    e.outcome == Outcome::Failed
+        && matches!(e.ending.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client })
+        && e.server_hello.is_some()
+        && e.sealing.finished.client.is_none()
+        && e.client_key_exchange.is_none()
+        && e.tcp.resets.iter().all(|reset| reset.value.doubts.is_empty())
+}
+
+/// Whether a client that closed silently wanted the handshake to succeed: it asked for a host, and
+///
+/// - tried again in vain with the same offer (who probes a server varies it), or
+/// - was shown a certificate or a signature that verifiers reject, or waited for its revocation status, or
+/// - its stack is one that rejects so, and it left at once (else it may have been killed).
+pub fn wanted(e: &Evidence) -> bool {
+    let flight = match e.version() {
+        Some(version) if version.is_tls13() => e.sealing.finished.server.as_ref().map(|flight| flight.when),
+        _ => e.server_hello_done.as_ref().map(|done| done.when),
+    };
+    let at_once = flight.is_some_and(|flight| e.ending.when - flight < AT_ONCE);
+    asks_for_host(e)
+        && (e.around.repeats >= 1
+            || e.key_exchange_verdict.is_some_and(|verdict| verdict.fails())
+            || !e.around.ocsp.is_empty()
+            || glaring(e)
+            || at_once && stack(e).is_some_and(Stack::rejects_silently))
+}
+
+/// Behind TLS 1.3 the client sent more than Finished, as it does with a Certificate, empty or not.
+pub fn shows_certificate(e: &Evidence) -> bool {
+    let Some(hello) = e.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13()) else {
+        return false;
+    };
+    let early = e.hello.as_ref().is_some_and(|hello| hello.value.early_data);
+    let is_finished =
+        |record: &SealedRecord| looks_like_finished(record.len, hello.value.cipher, hello.value.version);
+    let records = &e.sealing.records.client;
+    let mut sealed = records.iter().filter(|record| record.when >= hello.when);
+    !early && sealed.next().is_some_and(|first| !is_finished(first)) && sealed.any(is_finished)
+}
