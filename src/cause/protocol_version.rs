@@ -375,7 +375,7 @@ fn offer(hello: &ClientHello) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{alert, answered, bare, ends, greeted, reset, seen};
+    use crate::evidence::fixture::{alert, answered, bare, ends, greeted, refused, reset, seen};
     use crate::tls::codes::CipherSuite;
     use crate::tls::message::ServerKeyExchange;
 
@@ -453,6 +453,23 @@ mod tests {
         let mut e = greeted();
         ends(&mut e, Ending::PlainText { said: "HTTP/1.1 400 Bad Request".to_owned() }, 5, 41);
         assert_eq!(found(&e), (Certainty::Proven, "plain_text_peer"));
+    }
+
+    #[test]
+    fn trouble_told_in_clear_is_not_another_protocol() {
+        let mut e = greeted();
+        ends(&mut e, Ending::PlainText { said: "-ERR [SYS/TEMP] TLS initialization faile".to_owned() }, 5, 41);
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_the_request_for_tls() {
+        let mut e = refused(Why::Unsupported);
+        assert_eq!(found(&e), (Certainty::Inferred, "plain_text_peer"));
+        e.upgrade.as_mut().unwrap().offered = Some(true);
+        assert_eq!(found(&e), (Certainty::Suspected, "plain_text_peer"), "it contradicts itself");
+        assert_eq!(judge(&refused(Why::Trouble)), Judgement::Absent);
+        assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
     }
 
     #[test]

@@ -310,13 +310,56 @@ fn installed(leaf: &Certificate, sni: &str) -> bool {
 mod tests {
     use super::*;
     use crate::evidence::Doubt;
-    use crate::evidence::fixture::{alert, answered, certificate, greeted, reset, seen, shown, syn};
+    use crate::evidence::fixture::{
+        alert, answered, certificate, ends, greeted, refused, reset, seen, shown, syn,
+    };
 
     fn found(e: &Evidence) -> (Certainty, &'static str) {
         match judge(e) {
             Judgement::Found(finding) => (finding.certainty, finding.reason),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_refusal_in_clear_that_tells_of_trouble() {
+        assert_eq!(found(&refused(Why::Trouble)), (Certainty::Inferred, "no_certificate_loaded"));
+        assert_eq!(found(&refused(Why::Unable)), (Certainty::Suspected, "no_certificate_loaded"));
+    }
+
+    #[test]
+    fn a_command_that_is_not_known_is_not_this_and_a_general_close_tells_nothing() {
+        assert_eq!(judge(&refused(Why::Unsupported)), Judgement::Absent);
+        assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
+    }
+
+    #[test]
+    fn trouble_told_in_clear_behind_a_hello() {
+        let mut e = greeted();
+        ends(&mut e, Ending::PlainText { said: "* BYE [UNAVAILABLE] TLS initialization f".to_owned() }, 5, 41);
+        assert_eq!(found(&e), (Certainty::Inferred, "no_certificate_loaded"));
+        ends(&mut e, Ending::PlainText { said: "HTTP/1.1 400 Bad Request".to_owned() }, 5, 41);
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_mail_server_that_closes_on_a_hello_without_a_word() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.tcp.acked.server = Some(517);
+        assert!(matches!(judge(&e), Judgement::Blind(_)), "on other ports it is open");
+        e.server.port = 993;
+        assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
+        e.prelude = Some("http_connect");
+        assert_eq!(judge(&e), Judgement::Absent, "the proxy closed");
+        e.prelude = None;
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.around.server_completes = None;
+        e.tcp.acked.server = Some(0);
+        assert_eq!(judge(&e), Judgement::Absent, "the hello never arrived");
+        let mut e = reset(greeted(), Side::Server, &[Doubt::LinkAddress]);
+        (e.server.port, e.tcp.acked.server) = (993, Some(517));
+        assert_eq!(judge(&e), Judgement::Absent, "somebody else sent the reset");
     }
 
     #[test]

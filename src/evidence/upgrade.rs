@@ -411,3 +411,6 @@ pub fn settle(e: &Evidence, look: &Lookout<'_>) -> Option<(Outcome, Seen<Ending>
 pub fn counts(e: &Evidence) -> bool {
     e.upgrade.as_ref().is_some_and(|upgrade| upgrade.refused.is_some() || e.outcome == Outcome::Failed)
 }
+
+#[cfg(test)]
+mod tests;
