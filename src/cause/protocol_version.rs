@@ -14,7 +14,9 @@
 //!   certificate says 40 as well (see storage_permission). 47 or 40 after a HelloRetryRequest: `group`.
 //! - Alerts with one reading: 120 `alpn`, 86 `fallback_scsv`, 121 `ech_rejected`.
 //! - Client alert 40, 47 or 71 after a Diffie-Hellman prime below 1024 bits: `weak_parameters`.
-//! - The answer to the ClientHello is no TLS at all: `plain_text_peer`.
+//! - The answer to the ClientHello is no TLS at all: `plain_text_peer`. So is the answer to STARTTLS and its kin that
+//!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`
+//!   (`inferred`; `suspected` where the server had listed TLS). A refusal for the time being is storage_permission.
 //! - A hello larger than one segment meets a close, smaller ones pass: `hello_intolerance`.
 //! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server closes on: `gm_only`.
 //!
@@ -29,11 +31,13 @@
 //!
 //! - RFC 9846 sections 4.1 and 6.2 (TLS 1.3 and its alerts), RFC 5246 (TLS 1.2), RFC 8996 (TLS 1.0
 //!   and 1.1 are deprecated), RFC 9325 (what to offer).
+//! - RFC 5321 section 4.2.4, RFC 4217 section 4, RFC 9051 section 7.1.3, RFC 4511 section 4.14.2: commands not known.
 //! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Packets, Side};
+use crate::evidence::upgrade::{Why, tells_trouble};
 use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::codes::{Version, is_grease};
 use crate::tls::hello::ClientHello;
@@ -101,11 +105,11 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         word: "plain_text_peer",
-        remedy: "The port does not speak TLS from the first byte. Use the right port, or upgrade by STARTTLS.",
+        remedy: "The port does not speak TLS from the first byte, or its server knows no STARTTLS. Use the right port and way, or set TLS up there.",
         steps: &[
             "Read the peer's first bytes in the event: they name the protocol.",
             "Use the TLS port, or the client's STARTTLS option.",
-            "On the server, add ssl to the listen directive.",
+            "On the server, add ssl to the listen directive, or set a certificate so that it offers STARTTLS.",
         ],
     },
     Reason {
@@ -143,6 +147,9 @@ pub fn judge(e: &Evidence) -> Judgement {
     if e.stage == Stage::Dns {
         return Judgement::Absent;
     }
+    if let Ending::Refused { said } = &e.ending.value {
+        return refused(e, said);
+    }
     let Some(hello) = &e.hello else {
         return match e.fatal_alert() {
             Some((_, alert, _)) if matches!(alert.description.0, 40 | 70 | 71 | 86 | 120) => {
@@ -153,7 +160,7 @@ pub fn judge(e: &Evidence) -> Judgement {
     };
     let found = match &e.ending.value {
         Ending::Alert { from, alert } => by_alert(e, &hello.value, *from, alert.description.0, &e.ending.at),
-        Ending::PlainText { said } => Some(Finding::new(
+        Ending::PlainText { said } if !tells_trouble(said) => Some(Finding::new(
             Certainty::Proven,
             "plain_text_peer",
             Party::Server,
@@ -166,15 +173,32 @@ pub fn judge(e: &Evidence) -> Judgement {
     };
     match found {
         Some(finding) => Judgement::Found(finding.and(&hello.at, offer(&hello.value))),
-        None if refused(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
+        None if handshake_failure(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
         None => Judgement::Absent,
     }
 }
 
 /// The server sent handshake_failure before it chose anything.
-fn refused(e: &Evidence) -> bool {
+fn handshake_failure(e: &Evidence) -> bool {
     e.server_hello.is_none()
         && matches!(e.fatal_alert(), Some((Side::Server, alert, _)) if alert.description.0 == 40)
+}
+
+/// The client asked for TLS in clear, and the server does not know what that is.
+fn refused(e: &Evidence, said: &str) -> Judgement {
+    let Some(upgrade) = e.upgrade.as_deref() else { return Judgement::Absent };
+    match upgrade.refused.as_ref().map(|refused| refused.value.why) {
+        Some(Why::Unsupported) => {}
+        Some(Why::Unclear) => return Judgement::Blind("the server's words do not say why it refuses TLS"),
+        _ => return Judgement::Absent,
+    }
+    // A server that lists TLS and then does not know it contradicts itself, or something between changes its words.
+    let certainty = if upgrade.offered == Some(true) { Certainty::Suspected } else { Certainty::Inferred };
+    let says = format!("the server refuses TLS with \"{said}\"");
+    Judgement::Found(
+        Finding::new(certainty, "plain_text_peer", Party::Server, &e.ending.at, says)
+            .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol)),
+    )
 }
 
 /// What an alert tells, by sender and step.
@@ -358,7 +382,7 @@ fn offer(hello: &ClientHello) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{alert, answered, bare, ends, greeted, reset, seen};
+    use crate::evidence::fixture::{alert, answered, bare, ends, greeted, refused, reset, seen};
     use crate::tls::codes::CipherSuite;
     use crate::tls::message::ServerKeyExchange;
 
@@ -436,6 +460,23 @@ mod tests {
         let mut e = greeted();
         ends(&mut e, Ending::PlainText { said: "HTTP/1.1 400 Bad Request".to_owned() }, 5, 41);
         assert_eq!(found(&e), (Certainty::Proven, "plain_text_peer"));
+    }
+
+    #[test]
+    fn trouble_told_in_clear_is_not_another_protocol() {
+        let mut e = greeted();
+        ends(&mut e, Ending::PlainText { said: "-ERR [SYS/TEMP] TLS initialization faile".to_owned() }, 5, 41);
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_the_request_for_tls() {
+        let mut e = refused(Why::Unsupported);
+        assert_eq!(found(&e), (Certainty::Inferred, "plain_text_peer"));
+        e.upgrade.as_mut().unwrap().offered = Some(true);
+        assert_eq!(found(&e), (Certainty::Suspected, "plain_text_peer"), "it contradicts itself");
+        assert_eq!(judge(&refused(Why::Trouble)), Judgement::Absent);
+        assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //!
 //! Every client fails at once, from one moment on, and mostly right after a deployment or a renewal:
 //! `tlsv1 alert internal error`, `sslv3 alert handshake failure` with every client,
-//! `connection refused`, or a certificate for `localhost`. The server's log has the true word:
-//! `cannot load certificate key … Permission denied`, `no shared cipher`, `BIO_new_file … failed`.
+//! `connection refused`, `454 TLS not available`, or a certificate for `localhost`. The server's log has the true
+//! word: `cannot load certificate key … Permission denied`, `no shared cipher`, `BIO_new_file … failed`.
 //!
 //! # On the wire
 //!
@@ -15,6 +15,13 @@
 //! - Alert 40 to an ordinary offer of TLS 1.2 and 1.3, or to any ordinary offer again and again, by a server that
 //!   completes with nobody: it may run without a certificate: `no_certificate_loaded`, `suspected`. So does 49 before
 //!   ServerHello, which rustls says. OpenSSL says 70 to a client of TLS 1.3 alone; that reads as a version first.
+//! - After STARTTLS and its kin a no in clear that tells of a trouble of the server's own: SMTP 454, FTP 431,
+//!   `[UNAVAILABLE]`, `[SYS/TEMP]`, "TLS initialization failed", at once or behind an agreement (Dovecot agrees, then
+//!   says goodbye): `no_certificate_loaded`, `inferred`. A no without such a word (IMAP `NO`, NNTP 580, LDAP
+//!   unavailable, `-ERR` or `<failure>` of a server that offered TLS) is `suspected`. A command that the server does
+//!   not know is protocol_version. A client that goes on in clear did not insist: the attempt is abandoned, not failed.
+//! - On the ports of IMAP and POP3 over TLS a close without a word on a whole, ordinary hello, by a server that
+//!   completes with nobody: Dovecot without a key, `suspected`. Elsewhere such a close leaves this open.
 //! - A RST to the SYN: the service did not start at all: `listener_gone`. A closed port looks the
 //!   same whatever the reason.
 //! - A self-signed certificate for `localhost` or the machine's own name: the fallback that is used
@@ -30,13 +37,17 @@
 //! # References
 //!
 //! - RFC 9846 section 6.2: internal_error (80), handshake_failure (40).
+//! - RFC 3207 section 4 (454), RFC 2228 section 5.1 (431), RFC 5530 section 3, RFC 3206 section 4, RFC 9051 section 6.2.1,
+//!   RFC 4642 section 2.2.2, RFC 4511 section 4.14.2, RFC 5804 section 2.2, RFC 6120 section 5.4.2.2: refusals in clear.
+//! - Postfix: smtpd says 454 where its TLS engine did not start. Dovecot: login processes close where it does not.
 //! - nginx: `ssl_certificate` (variables load per handshake, as the worker's user).
 //! - OpenSSL: `SSL_CTX_use_PrivateKey_file`, `SSL_R_NO_SHARED_CIPHER` without a certificate.
 //! - systemd.exec: `LoadCredential=`, a way to hand keys to services without wide permissions.
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
-use crate::base::Side;
-use crate::evidence::{Chain, Evidence, Stage};
+use crate::base::{Side, Span};
+use crate::evidence::upgrade::{Why, tells_trouble};
+use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::Version;
@@ -55,9 +66,9 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         word: "no_certificate_loaded",
-        remedy: "The server refuses every ordinary offer as one without a certificate does. Check that it has loaded a key and a chain for this name.",
+        remedy: "The server refuses TLS, or every ordinary offer, as one without a certificate does. Check that it has loaded a key and a chain for this name.",
         steps: &[
-            "Look for a load error at the server's last start.",
+            "Look for a load error at the server's last start, and (Postfix, Dovecot) at the time of the refusal.",
             "Check the configured paths, and that key and certificate belong together (compare openssl pkey -pubout with openssl x509 -pubkey).",
             "If a certificate is loaded, compare the server's suites and groups with the offer: then it is protocol_version.",
         ],
@@ -93,8 +104,16 @@ const INSTALLED: [&str; 7] = [
     "traefik",
 ];
 
+/// IMAP and POP3 over TLS (RFC 8314 section 3): most servers of these are Dovecot.
+const MAIL: [u16; 2] = [993, 995];
+/// A close later than this after the hello does not answer it.
+const PROMPT: Span = Span::from_secs(2);
+
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
+    if let Some(judgement) = in_clear(e) {
+        return judgement;
+    }
     if e.stage == Stage::Dns || e.client_key_exchange.is_some() {
         return Judgement::Absent;
     }
@@ -106,6 +125,9 @@ pub fn judge(e: &Evidence) -> Judgement {
     }
     if e.stage == Stage::Tcp {
         return gone(e).map_or(Judgement::Absent, Judgement::Found);
+    }
+    if let Some(judgement) = wordless(e) {
+        return judgement;
     }
     let Some((Side::Server, alert, at)) = e.fatal_alert() else { return Judgement::Absent };
     match alert.description.0 {
@@ -134,6 +156,65 @@ pub fn judge(e: &Evidence) -> Judgement {
         }
         _ => Judgement::Absent,
     }
+}
+
+/// The server refused TLS in clear, behind a request in clear or a hello.
+fn in_clear(e: &Evidence) -> Option<Judgement> {
+    const REASON: &str = "no_certificate_loaded";
+    if let Ending::PlainText { said } = &e.ending.value {
+        return tells_trouble(said).then(|| {
+            let says = format!("the server answers the ClientHello with \"{said}\"");
+            Judgement::Found(Finding::new(Certainty::Inferred, REASON, Party::Server, &e.ending.at, says))
+        });
+    }
+    let Ending::Refused { said } = &e.ending.value else { return None };
+    let upgrade = e.upgrade.as_deref()?;
+    let certainty = match upgrade.refused.as_ref()?.value.why {
+        Why::Trouble => Certainty::Inferred,
+        Why::Unable => Certainty::Suspected,
+        Why::Unsupported => return Some(Judgement::Absent),
+        Why::Unclear => return Some(Judgement::Blind("the server's words do not say why it refuses TLS")),
+    };
+    let says = format!("the server refuses TLS with \"{said}\"");
+    let finding = Finding::new(certainty, REASON, Party::Server, &e.ending.at, says)
+        .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol));
+    Some(Judgement::Found(match &upgrade.accepted {
+        Some(accepted) => finding.and(&accepted.at, "the server had agreed"),
+        None => finding,
+    }))
+}
+
+/// The server took the whole hello and closed without a word, as Dovecot does whose key cannot be loaded; so does what
+/// stands before a server that is down, or reads host names.
+fn wordless(e: &Evidence) -> Option<Judgement> {
+    let hello = e.hello.as_ref()?;
+    let by_server =
+        matches!(e.ending.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server });
+    let taken = e.tcp.acked.server.is_some_and(|acked| acked >= e.tcp.bytes.client);
+    let doubted = e.tcp.resets.iter().any(|reset| !reset.value.doubts.is_empty());
+    let proxied = matches!(e.prelude, Some("http_connect" | "socks"));
+    if !by_server
+        || !taken
+        || doubted
+        || proxied
+        || e.stage > Stage::ClientHello
+        || e.retry.is_some()
+        || e.tcp.syn.is_none()
+        || e.tcp.hole.server.is_some()
+        || e.around.server_completes.is_some()
+    {
+        return None;
+    }
+    let mail = e.prelude.is_none() && MAIL.contains(&e.server.port);
+    let prompt = e.ending.when - hello.when < PROMPT;
+    if !(mail && prompt && ordinary(e)) {
+        return Some(Judgement::Blind("a server that cannot load its key may close on a hello without a word"));
+    }
+    let says = "the server took the hello, closed without a word, and completes with nobody in this capture";
+    Some(Judgement::Found(
+        Finding::new(Certainty::Suspected, "no_certificate_loaded", Party::Server, &e.ending.at, says)
+            .and(&hello.at, "an ordinary modern offer"),
+    ))
 }
 
 /// 40 to an offer that every server can take.
@@ -246,13 +327,56 @@ fn installed(leaf: &Certificate, sni: &str) -> bool {
 mod tests {
     use super::*;
     use crate::evidence::Doubt;
-    use crate::evidence::fixture::{alert, answered, certificate, greeted, reset, seen, shown, syn};
+    use crate::evidence::fixture::{
+        alert, answered, certificate, ends, greeted, refused, reset, seen, shown, syn,
+    };
 
     fn found(e: &Evidence) -> (Certainty, &'static str) {
         match judge(e) {
             Judgement::Found(finding) => (finding.certainty, finding.reason),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_refusal_in_clear_that_tells_of_trouble() {
+        assert_eq!(found(&refused(Why::Trouble)), (Certainty::Inferred, "no_certificate_loaded"));
+        assert_eq!(found(&refused(Why::Unable)), (Certainty::Suspected, "no_certificate_loaded"));
+    }
+
+    #[test]
+    fn a_command_that_is_not_known_is_not_this_and_a_general_close_tells_nothing() {
+        assert_eq!(judge(&refused(Why::Unsupported)), Judgement::Absent);
+        assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
+    }
+
+    #[test]
+    fn trouble_told_in_clear_behind_a_hello() {
+        let mut e = greeted();
+        ends(&mut e, Ending::PlainText { said: "* BYE [UNAVAILABLE] TLS initialization f".to_owned() }, 5, 41);
+        assert_eq!(found(&e), (Certainty::Inferred, "no_certificate_loaded"));
+        ends(&mut e, Ending::PlainText { said: "HTTP/1.1 400 Bad Request".to_owned() }, 5, 41);
+        assert_eq!(judge(&e), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_mail_server_that_closes_on_a_hello_without_a_word() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.tcp.acked.server = Some(517);
+        assert!(matches!(judge(&e), Judgement::Blind(_)), "on other ports it is open");
+        e.server.port = 993;
+        assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
+        e.prelude = Some("http_connect");
+        assert_eq!(judge(&e), Judgement::Absent, "the proxy closed");
+        e.prelude = None;
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.around.server_completes = None;
+        e.tcp.acked.server = Some(0);
+        assert_eq!(judge(&e), Judgement::Absent, "the hello never arrived");
+        let mut e = reset(greeted(), Side::Server, &[Doubt::LinkAddress]);
+        (e.server.port, e.tcp.acked.server) = (993, Some(517));
+        assert_eq!(judge(&e), Judgement::Absent, "somebody else sent the reset");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{JSON_SCHEMA, Stats, fixture, handshake, stats};
 use crate::cause::Cause;
+use crate::evidence::Ending;
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -108,6 +109,8 @@ fn handshakes() -> Vec<Value> {
     client_refused.client_chain = client_refused.chain.clone();
     client_refused.lost.gap_bytes = 7;
     client_refused.prelude = Some("smtp");
+    let mut refused_in_clear = fixture::syn_dropped();
+    refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };
     let stories = [
         (fixture::completed(), None),
         (fixture::expired(), Some(fixture::expired_diagnosis())),
@@ -115,6 +118,7 @@ fn handshakes() -> Vec<Value> {
         (fixture::sealed_alert(), None),
         (fixture::nxdomain(), None),
         (client_refused, None),
+        (refused_in_clear, None),
     ];
     stories
         .iter()

@@ -172,6 +172,7 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
         Ending::WentOn => ("went_on", None),
         Ending::NoAddress => ("no_address", None),
         Ending::PlainText { .. } => ("plain_text", Some(Side::Server)),
+        Ending::Refused { .. } => ("refused", Some(Side::Server)),
     };
     o.object("ending", |o| {
         o.string("what", what);
@@ -179,7 +180,7 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
         packets(&evidence.ending.at, o);
         match &evidence.ending.value {
             Ending::Silence { lasted } => o.maybe_integer("silence_us", Some(lasted.micros())),
-            Ending::PlainText { said } => o.string("said", said),
+            Ending::PlainText { said } | Ending::Refused { said } => o.string("said", said),
             _ => {}
         }
     });

@@ -4,6 +4,7 @@ mod messages;
 
 use std::sync::Arc;
 
+use super::upgrade::Dialogue;
 use super::{Chain, Doubt, Evidence, Reset};
 use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
@@ -63,6 +64,7 @@ pub struct Attempt {
     /// First bytes in clear of each side, at most [`Attempt::FIRST`].
     first_bytes: PerSide<Vec<u8>>,
     clear_segments: u32,
+    dialogue: Dialogue,
     tls_port: bool,
     ended_by_sign: bool,
     last_of: PerSide<Option<Stamp>>,
@@ -91,6 +93,7 @@ impl Attempt {
             reading: PerSide::default(),
             first_bytes: PerSide::default(),
             clear_segments: 0,
+            dialogue: Dialogue::default(),
             tls_port,
             ended_by_sign: false,
             last_of: PerSide::default(),
@@ -226,6 +229,7 @@ impl Attempt {
                 }
             }
         }
+        self.evidence.upgrade = self.dialogue.take();
         self.name_prelude();
         let lookout = super::outcome::Lookout {
             now,
@@ -272,7 +276,7 @@ impl Attempt {
 
     fn step(&self) -> Step {
         let evidence = &self.evidence;
-        if super::outcome::carries_data(evidence) {
+        if super::outcome::carries_data(evidence) || self.dialogue.went_on() {
             return Step::Settled;
         }
         let tls =
@@ -450,6 +454,14 @@ impl Attempt {
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {
+                    if matches!(self.reading.of(from), Reading::Prelude) {
+                        match from {
+                            Side::Client => {
+                                self.dialogue.client(bytes, &self.first_bytes.server, no, now);
+                            }
+                            Side::Server => self.dialogue.server(bytes, no, now),
+                        }
+                    }
                     return;
                 }
                 if let Reading::Tls(inbound) = self.reading.of_mut(from) {
@@ -458,6 +470,7 @@ impl Attempt {
             }
             Piece::Gap(bytes, no, now) => {
                 self.evidence.lost.gap_bytes += bytes;
+                self.dialogue.gap();
                 *self.evidence.tcp.gap.of_mut(from) += bytes;
                 match self.reading.of_mut(from) {
                     Reading::Tls(inbound) => inbound.gap(bytes, no, now, &mut |read| units.push(read)),
@@ -514,6 +527,9 @@ impl Attempt {
         let clear = !self.first_bytes.client.is_empty() || !self.first_bytes.server.is_empty();
         if clear && self.evidence.hello.is_some() && matches!(self.reading.client, Reading::Tls(_)) {
             self.evidence.prelude = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
+        }
+        if let Some(upgrade) = &self.evidence.upgrade {
+            self.evidence.prelude = Some(upgrade.protocol);
         }
     }
 }

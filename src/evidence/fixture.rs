@@ -1,6 +1,7 @@
 //! Builds evidence for the causes' tests: an attempt of a TLS 1.2 and 1.3 client with a round trip
 //! of 20 ms, cut off wherever a test wants it.
 
+use super::upgrade::{Refusal, Upgrade, Why};
 use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
@@ -62,6 +63,22 @@ pub fn greeted() -> Evidence {
     e.tcp.bytes.client = 517;
     e.tcp.largest.client = 517;
     ends(&mut e, Ending::Silence { lasted: Span::from_secs(60) }, 4, 60_000);
+    e
+}
+
+/// TLS asked for in clear in packet 5, refused in packet 6.
+pub fn refused(why: Why) -> Evidence {
+    let mut e = connected();
+    let said = "454 no TLS".to_owned();
+    e.upgrade = Some(Box::new(Upgrade {
+        protocol: "smtp",
+        asked: seen((), 5, 60),
+        offered: None,
+        accepted: None,
+        refused: Some(seen(Refusal { why, said: said.clone() }, 6, 80)),
+        went_on: None,
+    }));
+    ends(&mut e, Ending::Refused { said }, 6, 80);
     e
 }
 

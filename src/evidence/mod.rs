@@ -12,6 +12,7 @@ pub mod fixture;
 pub mod outcome;
 mod prelude;
 pub mod rejection;
+pub mod upgrade;
 
 use crate::base::{Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
@@ -26,6 +27,7 @@ use crate::tls::signature::Verdict;
 use std::sync::Arc;
 
 pub use around::Around;
+pub use upgrade::Upgrade;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -249,6 +251,11 @@ pub enum Ending {
         /// Up to 40 characters.
         said: String,
     },
+    /// The client asked for TLS in clear, the server said no in clear.
+    Refused {
+        /// Up to 80 characters of it.
+        said: String,
+    },
 }
 
 /// An alert in clear and who sent it.
@@ -292,6 +299,8 @@ pub struct Evidence {
     /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
     /// prelude (`http_connect`, `socks`); `None` where TLS came first.
     pub prelude: Option<&'static str>,
+    /// The client's request for TLS in clear, and the answer.
+    pub upgrade: Option<Box<Upgrade>>,
     /// How it ended.
     pub outcome: Outcome,
     /// How far it got.
@@ -351,6 +360,7 @@ impl Evidence {
             started: now,
             ended: now,
             prelude: None,
+            upgrade: None,
             outcome: Outcome::Incomplete,
             stage: Stage::Tcp,
             ending: Seen::new(Ending::CaptureEnded, no, now),

@@ -67,6 +67,9 @@ pub fn settle(evidence: &mut Evidence, look: &Lookout<'_>) {
 }
 
 fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    if let Some(settled) = super::upgrade::settle(e, look) {
+        return settled;
+    }
     if !speaks_tls(e) {
         return if e.tcp.bytes.client == 0 && e.tcp.bytes.server == 0 {
             tcp_only(e, look)
@@ -163,7 +166,7 @@ pub(super) fn finished(e: &Evidence) -> bool {
 }
 
 /// The first FIN or reset, and who sent it.
-fn first_close(e: &Evidence) -> Option<Seen<Ending>> {
+pub(super) fn first_close(e: &Evidence) -> Option<Seen<Ending>> {
     let fins = [Side::Client, Side::Server].into_iter().filter_map(|from| {
         let fin = e.tcp.fin.of(from).as_ref()?;
         Some(fin.clone().map(|()| Ending::Fin { from }))

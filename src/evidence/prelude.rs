@@ -4,11 +4,11 @@
 pub fn may_upgrade(client: &[u8]) -> bool {
     matches!(
         client,
-        // HTTP CONNECT; SOCKS 4 and 5; PostgreSQL's SSLRequest; XMPP; LDAP; upgrades of mail and FTP
+        // HTTP CONNECT; SOCKS 4 and 5; PostgreSQL's SSLRequest, or the GSSENCRequest before it; XMPP; LDAP; upgrades of mail and FTP
         // begin with the server's greeting.
         [b'C', b'O', b'N', b'N', b'E', b'C', b'T', b' ', ..]
             | [4 | 5, _, ..]
-            | [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f, ..]
+            | [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f | 0x30, ..]
             | [b'<', b'?' | b's', ..]
             | [0x30, ..]
             | [b'P', b'R', b'O', b'X', b'Y', ..]

@@ -495,7 +495,8 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
         evidence.ending.value,
         Ending::Silence { .. } | Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
     );
-    let tcp_only = evidence.stage == Stage::Tcp;
+    // Who asked for TLS and was told no neither raced nor scanned.
+    let tcp_only = evidence.stage == Stage::Tcp && evidence.upgrade.is_none();
     if around.sibling.is_some() && rejection::completed_before_close(evidence) {
         return Some(Outcome::Completed);
     }

@@ -13,7 +13,7 @@ use crate::decode::{Datagram, IcmpError, Packet, Segment};
 use crate::evidence::around::OcspExchange;
 use crate::evidence::attempt::{Attempt, ParseCertificate, Step};
 use crate::evidence::exchange::Exchange;
-use crate::evidence::{Evidence, Outcome, outcome};
+use crate::evidence::{Evidence, Outcome, outcome, upgrade};
 use crate::flow::timer::Timers;
 use crate::tls::cert::{CertCache, Certificate};
 
@@ -377,11 +377,12 @@ impl Shard {
         let Some(open) = self.forget(key) else { return };
         let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
         let tls_port = self.ports.contains(evidence.server.port);
+        let tried = outcome::speaks_tls(&evidence) || upgrade::counts(&evidence);
         if !outcome::speaks_tls(&evidence) {
             // It may still turn to TLS: a hello on the same connection begins another attempt.
             self.table.remove(&key);
         }
-        if !tls_port && !outcome::speaks_tls(&evidence) {
+        if !tls_port && !tried {
             return;
         }
         // A lone SYN/ACK whose SYN went elsewhere is told as an aside.

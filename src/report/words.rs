@@ -62,6 +62,7 @@ pub fn ending(evidence: &Evidence) -> String {
         Ending::NoAddress => String::from("the name had no address"),
         Ending::WentOn => String::from("it went on to carry data"),
         Ending::PlainText { said } => format!("the server answered in plain text: “{}”", clean(said)),
+        Ending::Refused { said } => format!("the server refused TLS in clear: “{}”", clean(said)),
     }
 }
 
