@@ -11,8 +11,8 @@ run: build ## build, and analyse captures/
 test: needs ## every test; those that need root or a program that is absent say that they are skipped
 	cargo test --locked
 
-score: needs ## judge captures/ anew and write captures/SCORE.md
-	TLSWHY_WRITE_SCORE=1 cargo test --locked --test score
+score: needs ## judge captures/ anew and write captures/SCORE.md; OF=FOLDER: the same of other labelled captures
+	TLSWHY_WRITE_SCORE=1 $(if $(OF),TLSWHY_SCORE_OF=$(abspath $(OF))) cargo test --locked --test score
 
 bench: needs ## make a large capture, and compare the program with the floor
 	cargo bench --locked

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use support::judged::{failed, handshakes, judged, said, word};
+use support::judged::{failed, handshakes, judged_in, said, word};
 use support::pcap::Pcap;
-use support::{Attempt, Label, Scratch, root};
+use support::{Attempt, Label, Scratch, lab_roots, root};
 
 /// The ends of a connection, the client first.
 type Ends = (String, String);
@@ -50,7 +50,7 @@ impl Sample {
 fn samples() -> &'static [Sample] {
     static SAMPLES: OnceLock<Vec<Sample>> = OnceLock::new();
     SAMPLES.get_or_init(|| {
-        let captures = judged();
+        let captures = judged_in(Path::new("captures"), &lab_roots());
         let all = captures.len();
         let samples: Vec<_> = captures
             .into_iter()
@@ -90,7 +90,8 @@ fn read(
             }
         }
         if here > 0 {
-            for event in handshakes(&scratch.path(""), lab) {
+            let roots = if lab { lab_roots() } else { Vec::new() };
+            for event in handshakes(&scratch.path(""), &roots) {
                 let name = Path::new(word(&event, "capture").unwrap()).file_stem().unwrap().to_str().unwrap();
                 let (n, m) = name.split_once('-').unwrap();
                 events.push((m.parse().unwrap(), &samples()[n.parse::<usize>().unwrap()], event));

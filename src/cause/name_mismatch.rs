@@ -100,7 +100,7 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
     // curl checks the name itself behind the handshake, and all else within it (`ossl_verifyhost` in
     // lib/vtls/openssl.c).
     let (at, says) = match (signal::read(evidence), signal::bad_certificate_behind_tls13(evidence)) {
-        (Signal::Late(at), _) if curl => {
+        (Signal::Late(at), _) if curl && !rejection::wants_staple(evidence) => {
             (at, "curl finishes the handshake and leaves without a request, as it does where the name does not match")
         }
         // Of what OpenSSL says 42 of, names go wrong the most.

@@ -23,6 +23,7 @@ use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal}
 use crate::base::{Packets, Span};
 use crate::evidence::{Evidence, rejection};
 use crate::tls::ocsp::{Outcome, Response, Status};
+use crate::tls::stack::Stack;
 use signal::Signal;
 
 /// The reasons.
@@ -94,6 +95,21 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         _ => return Judgement::Absent,
     };
     let named = matches!(code, Some(44 | 113));
+    // curl asks for a stapled answer only where it demands one, and judges it behind the handshake (`verifystatus` in
+    // lib/vtls/openssl.c).
+    let demanded = signal::stack_of(evidence) == Some(Stack::Curl) && rejection::wants_staple(evidence);
+    if demanded
+        && evidence.staple.is_none()
+        && let Signal::Late(at) = signal::read(evidence)
+    {
+        let (certainty, says) = match evidence.chain.clear() {
+            Some(_) => (Certainty::Inferred, "the client demands a stapled OCSP answer, none came"),
+            None => (Certainty::Suspected, "the client demands a stapled OCSP answer, which TLS 1.3 seals"),
+        };
+        let asked = evidence.hello.as_ref().map_or(at, |hello| &hello.at);
+        let finding = Finding::new(certainty, "staple_missing", Party::Server, asked, says);
+        return Judgement::Found(finding.and(at, "curl finishes the handshake and leaves without a request"));
+    }
     if let Some((reason, shown, says)) = status(evidence) {
         // Behind a sealed chain nobody can tell whose status the exchange was about.
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
@@ -158,8 +174,9 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
         let waited = exchange.value.took_us.map_or(evidence.ending.when - exchange.when, Span);
         let found = match (&exchange.value.response, exchange.value.status) {
             (Some(response), _) if fault(response, evidence).is_some() => fault(response, evidence),
-            (_, Some(500..)) => Some(("responder_down", "is an HTTP error")),
-            (_, None) if waited > SLOW => Some(("responder_down", "does not come")),
+            (_, Some(400..)) => Some(("responder_down", "is an HTTP error")),
+            (None, Some(_)) => Some(("responder_down", "is no OCSP response")),
+            (_, None) => Some(("responder_down", "did not come")),
             _ if waited > SLOW => Some(("responder_slow", "takes over two seconds")),
             _ => None,
         };

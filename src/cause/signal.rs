@@ -172,7 +172,7 @@ pub fn by_defect(
             // Clients that verify chains during the handshake check the name behind it.
             let misnamed = blamed(&evidence.defects, None, Cause::NameMismatch).is_some();
             let name_only = match stack_of(evidence) {
-                Some(Stack::Curl) => true,
+                Some(Stack::Curl) => !rejection::wants_staple(evidence),
                 Some(stack) if stack.verifies_late() => false,
                 _ => misnamed,
             };

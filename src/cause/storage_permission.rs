@@ -51,6 +51,7 @@ use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::Version;
+use crate::tls::sealed::looks_like_alert;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -120,6 +121,9 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Chain::Clear(_) = e.chain {
         return snakeoil(e).map_or(Judgement::Absent, Judgement::Found);
     }
+    if let Some(finding) = no_flight(e) {
+        return Judgement::Found(finding);
+    }
     if e.stage > Stage::ServerHello {
         return Judgement::Absent;
     }
@@ -156,6 +160,30 @@ pub fn judge(e: &Evidence) -> Judgement {
         }
         _ => Judgement::Absent,
     }
+}
+
+/// Behind TLS 1.3 the server breaks off with a sealed alert where its certificate belongs, as JSSE does that has none to
+/// show (`CertificateMessage.T13CertificateProducer`).
+fn no_flight(e: &Evidence) -> Option<Finding> {
+    /// EncryptedExtensions are shorter, a Certificate is longer.
+    const EXTENSIONS: u16 = 200;
+    let hello = e.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13() && !hello.value.psk)?;
+    let by_server = matches!(
+        e.ending.value,
+        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server } | Ending::SealedAlert { from: Side::Server, .. }
+    );
+    let records = &e.sealing.records.server;
+    let alert = records.iter().find(|record| looks_like_alert(record.len, hello.value.cipher, hello.value.version))?;
+    let before = records.iter().take_while(|record| record.at <= alert.at);
+    if e.sealing.finished.client.is_some()
+        || !by_server || !ordinary(e) || before.clone().count() > 2 || before.clone().any(|record| record.len > EXTENSIONS) {
+        return None;
+    }
+    let says = "the server breaks off with a sealed alert where its certificate belongs";
+    Some(
+        Finding::new(Certainty::Suspected, "no_certificate_loaded", Party::Server, alert.at, says)
+            .and(&hello.at, "it had chosen a suite and a group from the offer"),
+    )
 }
 
 /// The server refused TLS in clear, behind a request in clear or a hello.

@@ -22,7 +22,9 @@
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, rejection};
+use crate::tls::stack::Stack;
+use signal::Signal;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -71,7 +73,31 @@ pub fn judge(evidence: &Evidence) -> Judgement {
             signal::from_code(evidence, Certainty::Suspected, "not_yet_valid", Party::Server, (42, at), meaning);
         return Judgement::Found(finding);
     }
+    if let Some(finding) = nothing_wrong(evidence) {
+        return Judgement::Found(finding);
+    }
     signal::by_defect(evidence, Cause::ValidityMisconfig, |code, at| alone(evidence, code, at))
+}
+
+/// A rejection without a readable code of a chain in which nothing is wrong at capture time: it is about what only the
+/// client has, and of that its clock goes wrong the most; else its roots and its revocation lists.
+fn nothing_wrong(evidence: &Evidence) -> Option<Finding> {
+    let (Signal::Late(at) | Signal::Sealed(at)) = signal::read(evidence) else { return None };
+    let wrong = evidence.defects.iter().any(|defect| !defect.fault.is_mild());
+    let shown = evidence.chain.clear().is_some_and(|chain| !chain.value.is_empty());
+    // curl checks dates within the handshake; a staple or an answer may be at fault.
+    let elsewhere = signal::stack_of(evidence) == Some(Stack::Curl)
+        || evidence.staple.is_some()
+        || rejection::staple_missing(evidence)
+        || !evidence.around.ocsp.is_empty();
+    if !shown || wrong || elsewhere || evidence.sni().is_none() {
+        return None;
+    }
+    let says = "nothing is wrong with the presented chain at capture time: it is about the client's clock, roots or lists";
+    Some(
+        Finding::new(Certainty::Suspected, "client_clock", Party::Client, signal::chain_at(evidence), says)
+            .and(at, "the client rejects it"),
+    )
 }
 
 /// A date alert to dates that are valid: somebody's clock.

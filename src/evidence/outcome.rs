@@ -27,8 +27,8 @@ const PATIENCE: Span = Span::from_secs(3);
 const WAITED: Span = Span::from_secs(5);
 /// A server that says nothing to a hello for this long will not answer.
 const UNANSWERED: Span = Span::from_secs(10);
-/// Bytes of session tickets that a server may send unasked: two or so, larger where they hold a client's certificate.
-const MOST_TICKETS: u64 = 8 << 10;
+/// Bytes that a server may send unasked: two tickets or so, larger where they hold a client's certificate.
+const MOST_UNASKED: u64 = 8 << 10;
 /// An alert that closes an idle connection comes later after Finished than one that rejects it.
 pub(super) const AT_ONCE: Span = Span::from_secs(1);
 
@@ -36,20 +36,17 @@ pub(super) const AT_ONCE: Span = Span::from_secs(1);
 pub fn carries_data(evidence: &Evidence) -> bool {
     let sealing = &evidence.sealing;
     let data = &sealing.application;
+    // What a server says to a client that is silent may all be session tickets of TLS 1.3, or HTTP/2's first frames.
+    let of_use = data.server > 0 && data.client > 0 || data.server > MOST_UNASKED;
+    let finished = &sealing.finished;
     match evidence.version() {
-        // A TLS 1.3 server answers the client's Finished with tickets or data, or rejects with an alert. What it
-        // sends to a client that is silent may all be tickets.
-        Some(version) if version.is_tls13() => {
-            sealing.finished.client.is_some()
-                && data.server > 0
-                && (data.client > 0 || data.server > MOST_TICKETS)
-        }
+        // A TLS 1.3 server answers the client's Finished with tickets or data, or rejects with an alert.
+        Some(version) if version.is_tls13() => finished.client.is_some() && of_use,
         _ => {
-            let finished = &sealing.finished;
             // A client may send data before the server's Finished (RFC 7918); a server sends none before its own,
             // which a capture may lack.
             data.client > 0 && finished.client.is_some() && finished.server.is_some()
-                || data.server > 0 && (finished.client.is_some() || data.client > 0)
+                || of_use && (finished.client.is_some() || data.client > 0)
         }
     }
 }
@@ -378,6 +375,7 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
         };
     }
     let sent = e.tcp.sent_before_leave.unwrap_or(e.tcp.bytes.server);
+    let sent = sent.saturating_sub(behind_flight(e, &close.at));
     let read_all = e.tcp.acked.client.is_some_and(|acked| acked >= sent);
     let before = |seen: &Packets| seen.last() < close.at.first();
     let flight_whole = match e.version() {
@@ -399,6 +397,18 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     (Outcome::Abandoned, close)
 }
 
+/// Bytes of the tickets that a TLS 1.3 server sent behind its Finished before `close`; a client that rejects need not
+/// have seen them.
+fn behind_flight(e: &Evidence, close: &Packets) -> u64 {
+    let Some(hello) = e.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13()) else {
+        return 0;
+    };
+    let is_finished =
+        |record: &&SealedRecord| looks_like_finished(record.len, hello.value.cipher, hello.value.version);
+    let before = e.sealing.records.server.iter().filter(|record| Some(record.at) < close.first());
+    before.skip_while(|record| !is_finished(record)).skip(1).map(|record| u64::from(record.len) + 5).sum()
+}
+
 /// Whether the server's flight of TLS 1.3 was there before `close`: it ends with Finished, in a record of its own
 /// where EncryptedExtensions has one.
 fn sealed_flight_whole(e: &Evidence, version: Version, close: &Packets) -> bool {
@@ -406,9 +416,9 @@ fn sealed_flight_whole(e: &Evidence, version: Version, close: &Packets) -> bool 
     const SEVERAL: u16 = 300;
     let Some(hello) = &e.server_hello else { return false };
     let mut before = e.sealing.records.server.iter().filter(|record| Some(record.at) < close.first());
-    let Some(first) = before.next() else { return false };
-    let last = before.next_back().unwrap_or(first);
-    first.len > SEVERAL || looks_like_finished(last.len, hello.value.cipher, version)
+    // GnuTLS and Go send tickets behind it without waiting for the client's.
+    let is_finished = |record: &SealedRecord| looks_like_finished(record.len, hello.value.cipher, version);
+    before.next().is_some_and(|first| first.len > SEVERAL || is_finished(first) || before.any(is_finished))
 }
 
 /// Nobody closed.

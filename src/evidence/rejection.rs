@@ -52,8 +52,9 @@ fn left_unused(e: &Evidence) -> bool {
         fin.at.last() < e.ending.at.last()
             || goodbye(e, Side::Client).is_some_and(|bye| fin.at.last() < Some(bye.at))
     };
-    // RFC 9846 section 4.6.1: session tickets may be all that a TLS 1.3 server sends.
-    let tickets = e.version().is_some_and(|version| version.is_tls13());
+    // Session tickets (RFC 9846 section 4.6.1) or HTTP/2's first frames (RFC 9113 section 3.4) may be all that the server
+    // sends.
+    let unasked = e.version().is_some_and(|version| version.is_tls13()) || offers_http(e);
     e.outcome == Outcome::Completed
         && closed_by_client(e)
         && sealing.finished.server.as_ref().is_some_and(saw)
@@ -61,7 +62,7 @@ fn left_unused(e: &Evidence) -> bool {
         && whole(e, Side::Client)
         && whole(e, Side::Server)
         && sealing.application.client == 0
-        && (tickets || sealing.application.server == 0)
+        && (unasked || sealing.application.server == 0)
 }
 
 /// The client wants a certain host: it asks for a name, or for HTTP at an address. Who asks for neither fetches a
@@ -87,7 +88,8 @@ fn stack(e: &Evidence) -> Option<Stack> {
 /// - the client offered HTTP and then sent no request (curl, where the name does not match). Browsers do that too with
 ///   connections that they opened ahead of need.
 ///
-/// Health checks that do not verify, and fetchers of certificates, do neither.
+/// Health checks that do not verify, and fetchers of certificates, do neither. Who went to the trouble of STARTTLS and
+/// then says nothing was shown a certificate with a glaring defect.
 pub fn late(e: &Evidence) -> bool {
     if !left_unused(e) || !asks_for_host(e) {
         return false;
@@ -101,9 +103,11 @@ pub fn late(e: &Evidence) -> bool {
                 || (no_request && misses_address(e))
                 || bad_staple(e)
                 || staple_missing(e)
+                || (stack == Some(Stack::Curl) && wants_staple(e) && e.staple.is_none())
                 // wget never leaves so without a reason: then it is the client's clock, its roots or its lists.
                 || stack == Some(Stack::GnuTls) && no_word
         }
+        Chain::Clear(_) => e.upgrade.is_some() && glaring(e),
         Chain::Sealed(_) => no_request || no_word,
         _ => false,
     }
@@ -150,9 +154,12 @@ fn bad_staple(e: &Evidence) -> bool {
 /// The leaf demands a stapled answer (RFC 7633), the client asked for one, none came.
 pub fn staple_missing(e: &Evidence) -> bool {
     let leaf = e.chain.clear().and_then(|chain| chain.value.first());
-    leaf.is_some_and(|leaf| leaf.must_staple)
-        && e.hello.as_ref().is_some_and(|hello| hello.value.status_request)
-        && e.staple.is_none()
+    leaf.is_some_and(|leaf| leaf.must_staple) && wants_staple(e) && e.staple.is_none()
+}
+
+/// The client asked for a stapled answer. curl does so only where it demands one (`--cert-status`).
+pub fn wants_staple(e: &Evidence) -> bool {
+    e.hello.as_ref().is_some_and(|hello| hello.value.status_request)
 }
 
 /// The client closed without a word behind the server's whole flight.

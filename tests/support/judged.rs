@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Attempt, Label, captures, lab_roots, label, run};
+use super::{Attempt, Label, captures_in, label, run};
 
 /// An attempt of a label and the event of it; one of them may be missing.
 #[derive(Clone, Debug)]
@@ -59,12 +59,10 @@ pub fn by_capture(events: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
     found
 }
 
-/// The handshakes of a folder, judged by the roots that its labels ask for.
-pub fn handshakes(folder: &Path, lab: bool) -> Vec<Value> {
+/// The handshakes of a folder, judged by these roots; none: the public ones.
+pub fn handshakes(folder: &Path, roots: &[String]) -> Vec<Value> {
     let mut args = ["read", "--json", "--workers", "1"].map(str::to_owned).to_vec();
-    if lab {
-        args.extend(lab_roots());
-    }
+    args.extend_from_slice(roots);
     args.push(folder.to_str().expect("a name in UTF-8").to_owned());
     let ran = run(&args);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -107,12 +105,11 @@ fn aligned(attempts: &[Attempt], events: &[Value]) -> Vec<Pair> {
     pairs
 }
 
-/// Every capture of the package.
-pub fn judged() -> Vec<Judged> {
-    let folder = Path::new("captures");
-    let by_lab = by_capture(handshakes(folder, true));
-    let by_mozilla = by_capture(handshakes(folder, false));
-    captures()
+/// Every capture of a folder; `roots` are the laboratory's.
+pub fn judged_in(folder: &Path, roots: &[String]) -> Vec<Judged> {
+    let by_lab = by_capture(handshakes(folder, roots));
+    let by_mozilla = by_capture(handshakes(folder, &[]));
+    captures_in(folder)
         .into_iter()
         .map(|path| {
             let label = label(&path);

@@ -99,8 +99,16 @@ pub fn lab_roots() -> Vec<String> {
     options
 }
 
-/// Every file under a folder, sorted, relative to the root.
-pub fn files(folder: &str) -> Vec<PathBuf> {
+/// The roots that lie in a folder of captures, as options beside the public ones.
+pub fn roots_in(folder: &Path) -> Vec<String> {
+    let pem = |path: &PathBuf| path.extension().is_some_and(|end| end == "pem");
+    let roots = files(folder).into_iter().filter(pem).map(|path| path.to_str().expect("UTF-8").to_owned());
+    let roots = ["mozilla".to_owned()].into_iter().chain(roots);
+    roots.flat_map(|root| ["--trust".to_owned(), root]).collect()
+}
+
+/// Every file under a folder, sorted, relative to the root where it is inside.
+pub fn files(folder: impl AsRef<Path>) -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         {
@@ -114,7 +122,7 @@ pub fn files(folder: &str) -> Vec<PathBuf> {
     }
     let mut found = BTreeSet::new();
     walk(&root().join(folder), &mut found);
-    found.into_iter().map(|path| path.strip_prefix(root()).expect("is inside").to_owned()).collect()
+    found.into_iter().map(|path| path.strip_prefix(root()).map(Path::to_owned).unwrap_or(path)).collect()
 }
 
 /// The name without `.pcap`, `.pcapng`, and `.gz` or `.zst` behind it; nothing where it is no capture.
@@ -126,7 +134,12 @@ pub fn stem(path: &Path) -> Option<PathBuf> {
 
 /// Every capture of the package, sorted, relative to its root.
 pub fn captures() -> Vec<PathBuf> {
-    files("captures").into_iter().filter(|path| stem(path).is_some()).collect()
+    captures_in(Path::new("captures"))
+}
+
+/// Every capture of a folder, sorted.
+pub fn captures_in(folder: &Path) -> Vec<PathBuf> {
+    files(folder).into_iter().filter(|path| stem(path).is_some()).collect()
 }
 
 /// The file of a path, as text.
