@@ -10,20 +10,28 @@
 //!
 //! # On the wire
 //!
-//! - A SYN that is sent again and again and never answered: `syn_dropped`.
-//! - A RST/ACK to the SYN: `port_closed`, or `syn_reset` where it contradicts the server it names.
+//! - A SYN that is sent again and again and never answered: `syn_dropped`; so are SYN/ACKs sent again and again to a
+//!   client that goes on asking.
+//! - A RST/ACK to the SYN: `port_closed`, or `syn_reset` where other connections show that the server is farther: its
+//!   packets have another TTL, and take far longer.
 //! - ICMP 3/9, 3/10 or 3/13 (ICMPv6 1/1, 1/5, 1/6) that quotes the connection: `icmp_prohibited`,
 //!   the only open word of a filter. Other unreachable codes name a router, not a policy.
 //! - A reset right after the ClientHello, from a nearer hop than the server (other TTL), sooner than
 //!   the round trip, or from another link address: `reset_after_hello`. Where the real server goes
-//!   on speaking behind the reset, it was forged: `injected_reset`.
+//!   on speaking behind the reset, it was forged: `injected_reset`. In the client's name it was forged where it answers
+//!   nothing and the client's own host is still there, with another TTL.
 //! - A ClientHello sent again without an acknowledgment although the connection was set up:
-//!   `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it says
-//!   that the hello never arrived.
-//! - Large segments missing while small ones pass, in either direction: `mtu_black_hole`.
+//!   `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it, later than one that
+//!   crossed it on the way, says that the hello never arrived.
+//! - Large segments missing while small ones pass, in either direction: `mtu_black_hole`. In front of the hole one
+//!   full segment is sent again and again while the receiver acknowledges what stands behind it; behind the hole the
+//!   tail alone arrives.
 //!
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
-//! From one capture point a drop by a firewall looks like loss and like a forgotten translation.
+//! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
+//! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
+//! filter on the server itself like the server's own. A capture on both sides of a router shows packets with two TTLs and
+//! link addresses; there neither counts.
 //!
 //! # Remedy
 //!

@@ -8,16 +8,20 @@
 //!
 //! # On the wire
 //!
-//! - The same TCP bytes under a private client address outside the gateway: `untranslated_leak`;
-//!   under another public one: `mapping_lost`.
-//! - A reset of the server in the client's name with another TTL, while the client goes on:
-//!   `mapping_lost`. Inside the gateway the same event is mere silence.
+//! - A ClientHello without a SYN, under a private client address, that continues a connection set up under a public
+//!   one: `untranslated_leak`; under another public one, or seen from the connection that was left: `mapping_lost`.
+//! - The server's acknowledgment answered in the client's name by a RST from nearer than the client: the translator has
+//!   no such connection, and resets it as every host does (`mapping_lost`). A filter forges resets unasked, and finds
+//!   nothing to refuse in an acknowledgment without data. Inside the gateway the same event is mere silence.
 //! - A SYN/ACK that fits the SYN and comes from another address than the SYN went to: `hairpin`.
-//! - Each SYN/ACK reset in the client's name, and the client sends its SYN again: `port_reuse`.
+//! - A SYN/ACK that fits the SYN and goes to another client, which resets it; outside, each SYN/ACK reset in the
+//!   client's name while the client asks again: `port_reuse`.
 //! - The server repeats its SYN/ACK although the client acknowledged: `asymmetric`.
 //! - A long pause between set-up and ClientHello, then silence or a reset: `idle_timeout`.
 //! - `port_exhausted` and `paws_drop` show no more than unanswered SYNs from one capture point.
 //!
+//! Inside, a connection whose packets leave under another address ends with a RST without ACK, one round trip after the
+//! hello: the server knows no such connection. A filter on the server resets alike.
 //! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
 //! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
 //!
@@ -28,6 +32,7 @@
 //!
 //! # References
 //!
+//! - RFC 9293 section 3.10.7.1: what a host sends that has no such connection.
 //! - RFC 5382: what a NAT owes TCP (idle time-outs of 2 h 4 min, no port overloading, hairpinning).
 //! - RFC 7857: updates to it. RFC 6888: carrier-grade NAT, port limits and logs.
 //! - RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.

@@ -1,5 +1,3 @@
-#![expect(clippy::indexing_slicing, reason = "tests")]
-
 use super::*;
 use crate::evidence::around::Path;
 use crate::evidence::fixture::{
