@@ -10,20 +10,28 @@
 //!
 //! # On the wire
 //!
-//! - A SYN that is sent again and again and never answered: `syn_dropped`.
-//! - A RST/ACK to the SYN: `port_closed`, or `syn_reset` where it contradicts the server it names.
+//! - A SYN that is sent again and again and never answered: `syn_dropped`; so are SYN/ACKs sent again and again to a
+//!   client that goes on asking.
+//! - A RST/ACK to the SYN: `port_closed`, or `syn_reset` where other connections show that the server is farther: its
+//!   packets have another TTL, and take far longer.
 //! - ICMP 3/9, 3/10 or 3/13 (ICMPv6 1/1, 1/5, 1/6) that quotes the connection: `icmp_prohibited`,
 //!   the only open word of a filter. Other unreachable codes name a router, not a policy.
 //! - A reset right after the ClientHello, from a nearer hop than the server (other TTL), sooner than
 //!   the round trip, or from another link address: `reset_after_hello`. Where the real server goes
-//!   on speaking behind the reset, it was forged: `injected_reset`.
+//!   on speaking behind the reset, it was forged: `injected_reset`. In the client's name it was forged where it answers
+//!   nothing and the client's own host is still there, with another TTL.
 //! - A ClientHello sent again without an acknowledgment although the connection was set up:
-//!   `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it says
-//!   that the hello never arrived.
-//! - Large segments missing while small ones pass, in either direction: `mtu_black_hole`.
+//!   `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it, later than one that
+//!   crossed it on the way, says that the hello never arrived.
+//! - Large segments missing while small ones pass, in either direction: `mtu_black_hole`. In front of the hole one
+//!   full segment is sent again and again while the receiver acknowledges what stands behind it; behind the hole the
+//!   tail alone arrives.
 //!
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
-//! From one capture point a drop by a firewall looks like loss and like a forgotten translation.
+//! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
+//! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
+//! filter on the server itself like the server's own. A capture on both sides of a router shows packets with two TTLs and
+//! link addresses; there neither counts.
 //!
 //! # Remedy
 //!
@@ -38,9 +46,11 @@
 //! - Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009.
 //! - Sundara Raman et al.: Global, Passive Detection of Connection Tampering, SIGCOMM 2023.
 
+mod black_hole;
+
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Cite, Packets, Seen, Side, Span};
-use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
+use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -128,8 +138,6 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
-/// Longer than this, a packet may not fit a tunnel's MTU: the least MTU of IPv6 less its headers.
-const LARGE: u32 = 1_200;
 /// A reset later than this after the ClientHello does not answer it.
 const PROMPT: Span = Span::from_secs(2);
 
@@ -147,15 +155,17 @@ pub fn judge(e: &Evidence) -> Judgement {
     if e.tcp.syn.is_some() && e.tcp.syn_ack.is_none() && e.hello.is_none() {
         return unconnected(e);
     }
-    if let Some(finding) = doubted_reset(e) {
+    if let Some(finding) = doubted_reset(e).or_else(|| black_hole::find(e)) {
         return Judgement::Found(finding);
     }
-    if let Some(finding) = black_hole(e) {
-        return Judgement::Found(finding);
-    }
-    let Some(hello) = &e.hello else { return Judgement::Absent };
+    let Some(hello) = &e.hello else { return half_open(e) };
     if e.stage > Stage::ClientHello || e.retry.is_some() || e.tcp.bytes.server > 0 {
         return match e.ending.value {
+            Ending::Reset { from: Side::Client }
+                if e.tcp.resets.iter().any(|reset| !reset.value.doubts.is_empty()) =>
+            {
+                Judgement::Blind("a filter and a translator that forgot the connection reset alike")
+            }
             Ending::Silence { .. } => {
                 Judgement::Blind("one capture point cannot tell a filter's drop from loss")
             }
@@ -167,8 +177,13 @@ pub fn judge(e: &Evidence) -> Judgement {
         Ending::Reset { from: Side::Server } if unacknowledged && repeats(e).is_some() => {
             Judgement::Found(never_arrived(e, hello.at.clone()))
         }
+        // A FIN that was under way already crosses the hello.
         Ending::Fin { from: Side::Server } if e.tcp.acked.server == Some(0) => {
-            Judgement::Found(never_arrived(e, hello.at.clone()))
+            if e.ending.when - hello.when > crossing(e) {
+                Judgement::Found(never_arrived(e, hello.at.clone()))
+            } else {
+                Judgement::Absent
+            }
         }
         Ending::Reset { from: Side::Server } if e.ending.when - hello.when < PROMPT => {
             match &e.around.server_completes {
@@ -182,8 +197,11 @@ pub fn judge(e: &Evidence) -> Judgement {
                     )
                     .and(&other.at, "the same server completes other handshakes"),
                 ),
-                None => Judgement::Absent,
+                None => Judgement::Blind("a filter can reset as the server itself would"),
             }
+        }
+        Ending::Silence { .. } if !unacknowledged => {
+            Judgement::Blind("the hello arrived: whether the answer was sent is seen at the server only")
         }
         Ending::Silence { lasted } if unacknowledged => {
             let after = repeats(e).map_or_else(|| hello.at.clone(), |again| hello.at.clone().and(&again.at));
@@ -203,6 +221,12 @@ pub fn judge(e: &Evidence) -> Judgement {
         }
         _ => Judgement::Absent,
     }
+}
+
+/// As long as a word of the server that does not yet know of the client's last may take to come.
+fn crossing(e: &Evidence) -> Span {
+    let rtt = e.tcp.rtt.unwrap_or(Span::from_secs(1));
+    Span(rtt.0.saturating_mul(2).saturating_add(Span::from_millis(100).0))
 }
 
 fn repeats(e: &Evidence) -> Option<&Seen<u32>> {
@@ -264,8 +288,19 @@ fn prohibited(e: &Evidence) -> Option<Finding> {
 /// SYNs without a SYN/ACK.
 fn unconnected(e: &Evidence) -> Judgement {
     let Some(syn) = &e.tcp.syn else { return Judgement::Absent };
-    if e.around.stray_syn_ack.is_some() {
-        return Judgement::Absent; // an answer did come, from elsewhere
+    if e.around.stray_syn_ack.is_some() || e.around.astray.is_some() {
+        return Judgement::Absent; // an answer did come, from elsewhere or to elsewhere
+    }
+    if let (Some(reset), Some(path)) = (e.refused_by_another(), &e.around.path) {
+        let took = reset.when - e.tcp.last_syn.unwrap_or(syn.when);
+        let (least, most) = path.value.ttl;
+        let usual = if least == most { least.to_string() } else { format!("{least} to {most}") };
+        let other = format!("other packets of the server come with TTL {usual} after {}", path.value.rtt);
+        let says = format!("the SYN was answered in {took} by a reset with TTL {}", reset.value.ttl);
+        // Where machines share an address, one of them may be nearer.
+        return Judgement::Found(
+            Finding::new(Certainty::Inferred, "syn_reset", Party::Path, &reset.at, says).and(&path.at, other),
+        );
     }
     if let Some(reset) = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server) {
         if let Some(doubt) = reset.value.doubts.first() {
@@ -301,6 +336,33 @@ fn unconnected(e: &Evidence) -> Judgement {
             format!("{} SYNs, and nothing answered in {lasted}", e.tcp.syns),
         )),
         _ => Judgement::Blind("one unanswered SYN may have been lost by chance"),
+    }
+}
+
+/// A SYN/ACK, and no byte behind it.
+fn half_open(e: &Evidence) -> Judgement {
+    if e.tcp.syn_acks < 2 || e.tcp.established.is_some() || e.around.other_address.is_some() {
+        return Judgement::Absent;
+    }
+    let (Some(syn), Some(syn_ack)) = (&e.tcp.syn, &e.tcp.syn_ack) else { return Judgement::Absent };
+    if e.tcp.resets.iter().any(|reset| reset.value.from == Side::Client) {
+        return Judgement::Blind("a filter can reset in the client's name");
+    }
+    match e.ending.value {
+        Ending::Silence { lasted } if e.tcp.syns >= 2 => Judgement::Found(
+            Finding::new(
+                Certainty::Suspected,
+                "syn_dropped",
+                Party::Path,
+                Cite::Silence { after: syn_ack.at.clone(), lasted },
+                format!("the server answered {} times, and the client does not hear it", e.tcp.syn_acks),
+            )
+            .and(&syn.at, format!("it asked {} times", e.tcp.syns)),
+        ),
+        Ending::Silence { .. } => {
+            Judgement::Blind("whether the client heard the SYN/ACK is seen on its own side only")
+        }
+        _ => Judgement::Absent,
     }
 }
 
@@ -340,20 +402,38 @@ fn doubted_reset(e: &Evidence) -> Option<Finding> {
         .max_by_key(|reset| doubts(&reset.value))?;
     let has = |test: fn(&Doubt) -> bool| reset.value.doubts.iter().any(|doubt| test(&doubt.value));
     let near = has(|doubt| matches!(doubt, Doubt::Ttl(..) | Doubt::LinkAddress));
-    let soon = has(|doubt| matches!(doubt, Doubt::TooSoon(..)));
+    let nearer = has(|doubt| matches!(doubt, Doubt::LinkAddress))
+        || e.tcp.ttl.of(reset.value.from).is_some_and(|ttl| reset.value.nearer_than(ttl));
+    // The first round trip may have taken longer than the path does: addresses were looked up (ARP), a queue was full.
+    let soon = has(|doubt| matches!(doubt, Doubt::TooSoon(took, rtt) if took.0.saturating_mul(4) < rtt.0));
     let went_on = has(|doubt| matches!(doubt, Doubt::SenderWentOn));
     let certainty = match doubts(&reset.value) {
         0 => return None,
+        // Another machine behind the server's address may have another TTL, as one behind a balancer does that answered
+        // the SYN itself; it is no nearer.
+        1 if near && !nearer && !soon => Certainty::Suspected,
         1 if near || soon => Certainty::Inferred,
         1 => Certainty::Suspected,
         // Reordering can put a packet behind a reset that carries a sequence number it passed.
-        _ if near || soon => Certainty::Proven,
+        _ if near && soon || went_on && (near || soon) => Certainty::Proven,
         _ => Certainty::Inferred,
     };
-    // A translator that forgot the connection resets the server in the client's name: nat_drop too.
-    let certainty =
-        if reset.value.from == Side::Client { certainty.min(Certainty::Suspected) } else { certainty };
-    let reason = if went_on { "injected_reset" } else { "reset_after_hello" };
+    // A translator that forgot the connection resets in the client's name what the server sends: nat_drop too. It does
+    // not speak unasked.
+    let unasked = reset.value.from == Side::Client && reset.value.answers.is_none();
+    // The client itself is still there: it goes on, or its own host answers the server.
+    let alive = went_on
+        || e.tcp.resets.iter().any(|other| {
+            other.value.from == Side::Client && other.value.answers.is_some() && other.value.doubts.is_empty()
+        });
+    let certainty = match reset.value.from {
+        Side::Server => certainty,
+        // Two machines speak in its name.
+        Side::Client if unasked && alive && near => Certainty::Inferred,
+        Side::Client if answers_readable(e, &reset.value) => return None,
+        Side::Client => certainty.min(Certainty::Suspected),
+    };
+    let reason = if went_on || unasked && alive { "injected_reset" } else { "reset_after_hello" };
     let says = format!("the connection was reset in the name of the {}", reset.value.from);
     let mut finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);
     for doubt in &reset.value.doubts {
@@ -362,172 +442,10 @@ fn doubted_reset(e: &Evidence) -> Option<Finding> {
     Some(finding)
 }
 
-/// Large segments vanish, small ones pass.
-fn black_hole(e: &Evidence) -> Option<Finding> {
-    if !matches!(e.ending.value, Ending::Silence { .. } | Ending::Fin { .. } | Ending::Reset { .. }) {
-        return None;
-    }
-    if e.stage > Stage::ServerHello {
-        return None;
-    }
-    // The tail of the server's flight came, its first bytes never did, and nobody acknowledged them.
-    if let Some(hole) = &e.tcp.hole.server
-        && e.tcp.unseen.server == 0
-        && hole.value == 0
-        && e.server_hello.is_none()
-    {
-        return Some(Finding::new(
-            Certainty::Inferred,
-            "mtu_black_hole",
-            Party::Path,
-            &hole.at,
-            "the tail of the server's flight arrived, its first full segments never did",
-        ));
-    }
-    let hello = e.hello.as_ref()?;
-    let again = repeats(e)?;
-    let large = e.tcp.largest.client >= LARGE && e.tcp.bytes.client > u64::from(e.tcp.largest.client);
-    if !large || e.tcp.bytes.server > 0 || e.tcp.acked.server.unwrap_or(0) > 0 || again.value < 2 {
-        return None;
-    }
-    let size = e.tcp.bytes.client;
-    let largest = e.tcp.largest.client;
-    let says = format!(
-        "the ClientHello takes {size} bytes in segments of up to {largest}; the first was never acknowledged"
-    );
-    let finding = Finding::new(Certainty::Suspected, "mtu_black_hole", Party::Path, &hello.at, says)
-        .and(&again.at, format!("sent again {} times", again.value));
-    Some(match &e.around.server_completes {
-        Some(other) => {
-            let mut finding = finding.and(&other.at, "the same server completes other handshakes");
-            finding.certainty = Certainty::Inferred;
-            finding
-        }
-        None => finding,
-    })
+/// It answers a flight in which a filter can read a certificate, as one that forgot the connection would.
+fn answers_readable(e: &Evidence, reset: &Reset) -> bool {
+    reset.answers.is_some_and(|payload| payload > 0) && matches!(e.chain, Chain::Clear(_) | Chain::Cut(_))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evidence::fixture::{alert, connected, ends, greeted, icmp, resent, reset, seen, syn};
-
-    fn found(e: &Evidence) -> (Certainty, &'static str) {
-        match judge(e) {
-            Judgement::Found(finding) => (finding.certainty, finding.reason),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_administrative_prohibition_is_proof() {
-        assert_eq!(found(&icmp(syn(2), false, 3, 13)), (Certainty::Proven, "icmp_prohibited"));
-        assert_eq!(found(&icmp(syn(1), true, 1, 1)), (Certainty::Proven, "icmp_prohibited"));
-    }
-
-    #[test]
-    fn another_unreachable_code_is_no_proof() {
-        assert_eq!(found(&icmp(syn(2), false, 3, 3)), (Certainty::Inferred, "icmp_prohibited"));
-        assert_eq!(found(&icmp(syn(2), false, 3, 1)), (Certainty::Suspected, "icmp_prohibited"));
-    }
-
-    #[test]
-    fn fragmentation_needed_is_no_prohibition() {
-        assert_eq!(found(&icmp(syn(3), false, 3, 4)), (Certainty::Suspected, "syn_dropped"));
-    }
-
-    #[test]
-    fn unanswered_syns_are_suspected_drops() {
-        assert_eq!(found(&syn(3)), (Certainty::Suspected, "syn_dropped"));
-        assert!(matches!(judge(&syn(1)), Judgement::Blind(_)));
-    }
-
-    #[test]
-    fn a_refused_syn_is_a_closed_port_unless_doubted() {
-        assert_eq!(found(&reset(syn(1), Side::Server, &[])), (Certainty::Suspected, "port_closed"));
-        let doubted = reset(syn(1), Side::Server, &[Doubt::LinkAddress]);
-        assert_eq!(found(&doubted), (Certainty::Inferred, "syn_reset"));
-    }
-
-    #[test]
-    fn two_independent_doubts_prove_an_injection() {
-        let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), Doubt::SenderWentOn]);
-        assert_eq!(found(&e), (Certainty::Proven, "injected_reset"));
-        let soon = Doubt::TooSoon(Span(71), Span::from_millis(20));
-        let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), soon]);
-        assert_eq!(found(&e), (Certainty::Proven, "reset_after_hello"));
-    }
-
-    #[test]
-    fn ttl_and_link_address_are_one_witness() {
-        let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), Doubt::LinkAddress]);
-        assert_eq!(found(&e), (Certainty::Inferred, "reset_after_hello"));
-    }
-
-    #[test]
-    fn a_reset_in_the_clients_name_is_only_suspected() {
-        let e = reset(greeted(), Side::Client, &[Doubt::Ttl(63, 64), Doubt::SenderWentOn]);
-        assert_eq!(found(&e), (Certainty::Suspected, "injected_reset"));
-    }
-
-    #[test]
-    fn a_plain_reset_by_the_server_is_no_firewall() {
-        assert_eq!(judge(&reset(greeted(), Side::Server, &[])), Judgement::Absent);
-    }
-
-    #[test]
-    fn a_plain_reset_is_suspected_where_the_server_serves_others() {
-        let mut e = reset(greeted(), Side::Server, &[]);
-        e.around.server_completes = Some(seen((), 1, 0));
-        assert_eq!(found(&e), (Certainty::Suspected, "reset_after_hello"));
-    }
-
-    #[test]
-    fn a_hello_resent_in_vain_was_dropped_as_far_as_seen() {
-        assert_eq!(found(&resent(greeted(), 4)), (Certainty::Suspected, "dropped_after_hello"));
-    }
-
-    #[test]
-    fn a_late_fin_that_acknowledges_nothing_shows_that_the_hello_never_arrived() {
-        let mut e = resent(greeted(), 4);
-        e.tcp.acked.server = Some(0);
-        ends(&mut e, Ending::Fin { from: Side::Server }, 20, 60_000);
-        assert_eq!(found(&e), (Certainty::Inferred, "dropped_after_hello"));
-    }
-
-    #[test]
-    fn a_fin_that_acknowledges_the_hello_is_the_servers_word() {
-        let mut e = greeted();
-        e.tcp.acked.server = Some(517);
-        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
-        assert_eq!(judge(&e), Judgement::Absent);
-    }
-
-    #[test]
-    fn a_large_hello_that_never_passes_is_a_black_hole() {
-        let mut e = resent(greeted(), 4);
-        e.tcp.bytes.client = 1_750;
-        e.tcp.largest.client = 1_448;
-        assert_eq!(found(&e), (Certainty::Suspected, "mtu_black_hole"));
-        e.around.server_completes = Some(seen((), 1, 0));
-        assert_eq!(found(&e), (Certainty::Inferred, "mtu_black_hole"));
-    }
-
-    #[test]
-    fn a_flight_without_its_head_is_a_black_hole() {
-        let mut e = greeted();
-        e.tcp.hole.server = Some(seen(0, 7, 60));
-        assert_eq!(found(&e), (Certainty::Inferred, "mtu_black_hole"));
-    }
-
-    #[test]
-    fn absent_where_an_alert_explains() {
-        assert_eq!(judge(&alert(greeted(), Side::Client, 45)), Judgement::Absent);
-        assert_eq!(judge(&alert(icmp(greeted(), false, 3, 13), Side::Server, 70)), Judgement::Absent);
-    }
-
-    #[test]
-    fn absent_where_the_connection_was_only_set_up() {
-        assert_eq!(judge(&connected()), Judgement::Absent);
-    }
-}
+mod tests;

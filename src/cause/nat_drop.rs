@@ -8,16 +8,20 @@
 //!
 //! # On the wire
 //!
-//! - The same TCP bytes under a private client address outside the gateway: `untranslated_leak`;
-//!   under another public one: `mapping_lost`.
-//! - A reset of the server in the client's name with another TTL, while the client goes on:
-//!   `mapping_lost`. Inside the gateway the same event is mere silence.
+//! - A ClientHello without a SYN, under a private client address, that continues a connection set up under a public
+//!   one: `untranslated_leak`; under another public one, or seen from the connection that was left: `mapping_lost`.
+//! - The server's acknowledgment answered in the client's name by a RST from nearer than the client: the translator has
+//!   no such connection, and resets it as every host does (`mapping_lost`). A filter forges resets unasked, and finds
+//!   nothing to refuse in an acknowledgment without data. Inside the gateway the same event is mere silence.
 //! - A SYN/ACK that fits the SYN and comes from another address than the SYN went to: `hairpin`.
-//! - Each SYN/ACK reset in the client's name, and the client sends its SYN again: `port_reuse`.
+//! - A SYN/ACK that fits the SYN and goes to another client, which resets it; outside, each SYN/ACK reset in the
+//!   client's name while the client asks again: `port_reuse`.
 //! - The server repeats its SYN/ACK although the client acknowledged: `asymmetric`.
 //! - A long pause between set-up and ClientHello, then silence or a reset: `idle_timeout`.
 //! - `port_exhausted` and `paws_drop` show no more than unanswered SYNs from one capture point.
 //!
+//! Inside, a connection whose packets leave under another address ends with a RST without ACK, one round trip after the
+//! hello: the server knows no such connection. A filter on the server resets alike.
 //! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
 //! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
 //!
@@ -28,6 +32,7 @@
 //!
 //! # References
 //!
+//! - RFC 9293 section 3.10.7.1: what a host sends that has no such connection.
 //! - RFC 5382: what a NAT owes TCP (idle time-outs of 2 h 4 min, no port overloading, hairpinning).
 //! - RFC 7857: updates to it. RFC 6888: carrier-grade NAT, port limits and logs.
 //! - RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.
@@ -35,7 +40,7 @@
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Cite, Seen, Side, Span};
-use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
+use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -132,8 +137,29 @@ pub fn judge(e: &Evidence) -> Judgement {
     // A word of TLS by the server shows that both directions worked.
     match e.ending.value {
         Ending::Silence { .. } if e.stage <= Stage::ClientHello => Judgement::Blind(ONE_POINT),
+        Ending::Reset { from: Side::Server } if unknown_to_the_server(e) => Judgement::Blind(
+            "the server knows no such connection: whether it came to it under another address is seen there only",
+        ),
+        Ending::Reset { from: Side::Client } if of_client(e).any(|reset| nearer(e, &reset.value)) => {
+            Judgement::Blind("a translator that forgot the connection and a filter reset alike")
+        }
         _ => Judgement::Absent,
     }
+}
+
+/// The hello was answered by a reset as a host sends it that has no such connection (RFC 9293 section 3.10.7.1); a
+/// program that closes sends its own with ACK.
+fn unknown_to_the_server(e: &Evidence) -> bool {
+    let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server);
+    e.stage == Stage::ClientHello
+        && e.tcp.bytes.server == 0
+        && e.tcp.syn_ack.is_some()
+        && reset.is_some_and(|reset| !reset.value.ack)
+}
+
+/// Resets in the client's name.
+fn of_client(e: &Evidence) -> impl Iterator<Item = &Seen<Reset>> {
+    e.tcp.resets.iter().filter(|reset| reset.value.from == Side::Client)
 }
 
 /// The same bytes under another client address.
@@ -154,7 +180,7 @@ fn elsewhere(e: &Evidence) -> Option<Finding> {
             "mapping_lost",
             Party::Path,
             &other.at,
-            format!("the same connection was seen from {}, and before from {}", other.value, e.client),
+            format!("the same connection was seen from {}, and from {}", other.value, e.client),
         )
     })
 }
@@ -173,55 +199,63 @@ fn hairpin(e: &Evidence) -> Option<Finding> {
     })
 }
 
-/// Each SYN/ACK is reset in the name of a client that asks again.
+/// The SYN/ACK went to another host, which reset it, and the client asks on.
 fn port_reuse(e: &Evidence) -> Option<Finding> {
-    if e.tcp.syns < 2 || e.tcp.syn_acks < 2 || e.hello.is_some() {
+    let syn = e.tcp.syn.as_ref()?;
+    let asked = format!("the client asked {} times", e.tcp.syns);
+    if let Some(astray) = &e.around.astray
+        && e.tcp.syn_ack.is_none()
+    {
+        let says = format!("the SYN/ACK that answers this SYN went to {}, which reset it", astray.value);
+        return Some(
+            Finding::new(Certainty::Inferred, "port_reuse", Party::Path, &astray.at, says).and(&syn.at, asked),
+        );
+    }
+    // Who sent a SYN does not reset its answer and ask again: another did, whose way here is as long or shorter.
+    let reset = of_client(e).find(|reset| e.tcp.last_syn.is_some_and(|last| last > reset.when))?;
+    if e.hello.is_some() || e.tcp.syns < 2 || e.tcp.syn_acks < 2 || !e.tcp.syn_rich {
         return None;
     }
-    let reset =
-        e.tcp.resets.iter().find(|reset| reset.value.from == Side::Client && elsewhere_sent(&reset.value))?;
-    let syn = e.tcp.syn.as_ref()?;
+    let says = "the SYN/ACK was reset in the name of the client, which asked again";
     Some(
-        Finding::new(
-            Certainty::Inferred,
-            "port_reuse",
-            Party::Path,
-            &reset.at,
-            "the SYN/ACK was reset in the client's name by another host",
-        )
-        .and(&syn.at, format!("the client asked {} times", e.tcp.syns)),
+        Finding::new(Certainty::Suspected, "port_reuse", Party::Path, &reset.at, says).and(&syn.at, asked),
     )
 }
 
-/// The reset came by another way than the sender's packets.
-fn elsewhere_sent(reset: &Reset) -> bool {
-    reset.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::Ttl(..) | Doubt::LinkAddress))
+/// It came from nearer than the client, as from a translator on the way to it.
+fn nearer(e: &Evidence, reset: &Reset) -> bool {
+    let other_ttl = reset.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::Ttl(..)));
+    other_ttl && e.tcp.ttl.client.is_some_and(|ttl| reset.nearer_than(ttl))
 }
 
-/// A reset of the server in the client's name, by the translator.
+/// The server was reset in the client's name by the translator.
+///
+/// A translator that forgot the connection has no socket for what the server sends, and resets it as every host does: it
+/// answers, with the sequence number that was asked for, from nearer than the client. It does so to a bare
+/// acknowledgment too, in which no filter finds anything to refuse.
 fn lost(e: &Evidence) -> Option<Finding> {
-    e.hello.as_ref()?;
-    let forged = |reset: &&Seen<Reset>| {
-        reset.value.from == Side::Client
-            && reset.value.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::Ttl(..)))
-            // A client that goes on behind it was reached: then somebody forged it.
-            && reset.value.doubts.iter().all(|doubt| doubt.value != Doubt::SenderWentOn)
-    };
-    let reset = e.tcp.resets.iter().find(forged)?;
-    // The server's flight found nobody: it was answered by the reset, or sent again.
-    let answered = e.client_key_exchange.is_some()
-        || e.sealing.finished.client.is_some()
-        || e.tcp.acked.client.is_some_and(|acked| acked > 0);
-    if answered || e.tcp.bytes.server == 0 {
+    let hello = e.hello.as_ref()?;
+    let behind = || of_client(e).filter(|reset| reset.at.first() > hello.at.first());
+    // Where the client's own host answers as well, it was reached: nothing was forgotten.
+    if behind().any(|reset| !nearer(e, &reset.value)) {
         return None;
     }
-    let mut finding = Finding::new(
-        Certainty::Inferred,
-        "mapping_lost",
-        Party::Path,
-        &reset.at,
-        "the server's flight was answered by a reset in the client's name with another TTL",
-    );
+    let reset = behind().next()?;
+    let payload = reset.value.answers?;
+    let heard = e.client_key_exchange.is_some()
+        || e.sealing.finished.client.is_some()
+        || e.tcp.acked.client.is_some_and(|acked| acked > 0);
+    // A certificate in clear is a thing to refuse.
+    if heard || payload > 0 && matches!(e.chain, Chain::Clear(_) | Chain::Cut(_)) {
+        return None;
+    }
+    let (certainty, what) = match payload {
+        0 if reset.value.ip_id.unwrap_or(0) == 0 => (Certainty::Inferred, "bare acknowledgment"),
+        0 => (Certainty::Suspected, "bare acknowledgment"),
+        _ => (Certainty::Suspected, "flight"),
+    };
+    let says = format!("the server's {what} was answered by a reset in the client's name from nearer than the client");
+    let mut finding = Finding::new(certainty, "mapping_lost", Party::Path, &reset.at, says);
     if let Some(again) = &e.tcp.repeats.server {
         finding = finding.and(&again.at, format!("the server sent its flight again {} times", again.value));
     }
@@ -278,7 +312,10 @@ fn idle(e: &Evidence) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::base::{Addr, Endpoint, PacketNo, Packets};
-    use crate::evidence::fixture::{CLIENT, alert, ends, greeted, resent, reset, seen, syn};
+    use crate::evidence::fixture::{
+        CLIENT, START, alert, answered, certificate, ends, greeted, resent, reset, seen, shown, syn,
+    };
+    use crate::tls::codes::Version;
 
     fn found(e: &Evidence) -> (Certainty, &'static str) {
         match judge(e) {
@@ -309,22 +346,64 @@ mod tests {
         assert_eq!(found(&e), (Certainty::Proven, "hairpin"));
     }
 
-    #[test]
-    fn a_flight_reset_by_the_gateway_means_a_lost_mapping() {
-        let mut e = reset(greeted(), Side::Client, &[Doubt::Ttl(63, 62)]);
-        assert_eq!(judge(&e), Judgement::Absent);
-        e.tcp.bytes.server = 1_400;
-        assert_eq!(found(&e), (Certainty::Inferred, "mapping_lost"));
+    /// The server's segment with this payload is answered by a reset in the client's name.
+    fn answers(e: Evidence, ttl: u8, payload: Option<u32>) -> Evidence {
+        let mut e = reset(e, Side::Client, &[Doubt::Ttl(ttl, 53)]);
+        e.tcp.ttl.client = Some((53, 53));
+        e.tcp.resets[0].value.answers = payload;
+        e
     }
 
     #[test]
-    fn syn_acks_reset_by_another_host_mean_a_reused_port() {
-        let mut e = reset(syn(3), Side::Client, &[Doubt::Ttl(63, 62)]);
+    fn an_acknowledgment_reset_by_the_gateway_means_a_lost_mapping() {
+        assert_eq!(found(&answers(greeted(), 54, Some(0))), (Certainty::Inferred, "mapping_lost"));
+        let windows = answers(greeted(), 118, Some(0));
+        assert_eq!(found(&windows), (Certainty::Inferred, "mapping_lost"), "one router fewer, whatever it began with");
+    }
+
+    #[test]
+    fn a_flight_reset_from_nearer_may_have_been_refused_for_what_it_says() {
+        assert_eq!(found(&answers(answered(Version::TLS13), 54, Some(1_400))), (Certainty::Suspected, "mapping_lost"));
+        let clear = shown(answered(Version::TLS12), certificate("a.test", &["a.test"]), &[]);
+        assert!(matches!(judge(&answers(clear, 54, Some(1_400))), Judgement::Blind(_)));
+    }
+
+    #[test]
+    fn a_translator_is_on_the_way_and_does_not_speak_unasked() {
+        let unasked = answers(greeted(), 54, None);
+        assert!(!matches!(judge(&unasked), Judgement::Found(_)), "it was forged");
+        let farther = answers(greeted(), 40, Some(0));
+        assert_eq!(judge(&farther), Judgement::Absent);
+        let mut both = answers(greeted(), 54, Some(0));
+        both.tcp.resets.extend(reset(greeted(), Side::Client, &[]).tcp.resets);
+        assert!(!matches!(judge(&both), Judgement::Found(_)), "the client's own host answers too");
+    }
+
+    #[test]
+    fn syn_acks_reset_while_the_client_asks_on_mean_a_reused_port() {
+        let mut e = reset(syn(3), Side::Client, &[]);
         e.tcp.syn_ack = Some(seen(5, 2, 1));
         e.tcp.syn_acks = 1;
         assert!(!matches!(judge(&e), Judgement::Found(_)), "the SYN may be a copy");
         e.tcp.syn_acks = 2;
+        assert_eq!(found(&e), (Certainty::Suspected, "port_reuse"));
+        e.tcp.last_syn = Some(START);
+        assert!(!matches!(judge(&e), Judgement::Found(_)), "it was killed while it waited");
+    }
+
+    #[test]
+    fn a_syn_ack_that_another_host_resets_went_to_a_reused_port() {
+        let mut e = syn(3);
+        e.around.astray = Some(seen(Endpoint { addr: Addr::v4([10, 0, 0, 8]), port: 50_000 }, 2, 1));
         assert_eq!(found(&e), (Certainty::Inferred, "port_reuse"));
+    }
+
+    #[test]
+    fn a_bare_reset_of_the_hello_is_of_a_server_that_knows_no_such_connection() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+        e.tcp.resets[0].value.ack = true;
+        assert_eq!(judge(&e), Judgement::Absent, "a program closed it");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What traffic beside an attempt tells about it.
 
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Endpoint, Seen};
+use crate::base::{Endpoint, Seen, Span};
 use crate::tls::cert::Certificate;
 use crate::tls::ocsp::Response as OcspResponse;
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub struct Around {
     pub ocsp: Vec<Seen<OcspExchange>>,
     /// A SYN/ACK that fits this attempt's SYN but came from another address.
     pub stray_syn_ack: Option<Seen<Endpoint>>,
+    /// A SYN/ACK of this server that fits this attempt's SYN went to another client, which reset it.
+    pub astray: Option<Seen<Endpoint>>,
+    /// How packets of the same server reached the same client in other connections.
+    pub path: Option<Seen<Path>>,
     /// The same TCP connection seen under another client address: this attempt's bytes left
     /// untranslated, or under another translation.
     pub other_address: Option<Seen<Endpoint>>,
@@ -40,6 +44,15 @@ pub struct Around {
     pub for_tls: Option<Seen<&'static str>>,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
+}
+
+/// A way through the network, as one connection showed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Least and greatest TTL of the server's packets.
+    pub ttl: (u8, u8),
+    /// SYN to SYN/ACK.
+    pub rtt: Span,
 }
 
 /// An OCSP exchange over HTTP.

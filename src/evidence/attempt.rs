@@ -1,11 +1,12 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
 mod messages;
+mod path;
 
 use std::sync::Arc;
 
 use super::upgrade::Dialogue;
-use super::{Chain, Doubt, Evidence, Reset};
+use super::{Chain, Evidence};
 use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
@@ -68,6 +69,10 @@ pub struct Attempt {
     tls_port: bool,
     ended_by_sign: bool,
     last_of: PerSide<Option<Stamp>>,
+    /// The latest segment that is no reset: who sent it, the byte it asks for, and its payload.
+    latest: Option<(Side, u32, u32)>,
+    /// The greatest offset at which each side's segments without payload stand.
+    stands_at: PerSide<u64>,
 }
 
 impl Attempt {
@@ -97,6 +102,8 @@ impl Attempt {
             tls_port,
             ended_by_sign: false,
             last_of: PerSide::default(),
+            latest: None,
+            stands_at: PerSide::default(),
         }
     }
 
@@ -147,7 +154,9 @@ impl Attempt {
             *self.evidence.tcp.acked.of_mut(from) = Some(acked);
         }
         if !segment.flags.rst() {
+            self.stuck(segment, from, no, now);
             self.payload(segment, from, no, now, limits, certs);
+            self.latest = Some((from, segment.ack, segment.payload_wire_len));
         }
         if segment.flags.fin() {
             let fin = self.evidence.tcp.fin.of_mut(from);
@@ -201,10 +210,16 @@ impl Attempt {
             let fin = u64::from(self.evidence.tcp.fin.of(side).is_some());
             *self.evidence.tcp.unseen.of_mut(side) = unseen.saturating_sub(fin);
             // A hole that the peer never acknowledged is the network's loss, not the capture's.
-            let captured = self.streams.of(side).acked() > self.streams.of(side).next();
-            if !captured && let Some(offset) = self.streams.of(side).hole() {
-                *self.evidence.tcp.hole.of_mut(side) =
-                    Some(Seen::new(offset, self.evidence.last, self.evidence.ended));
+            // Where no acknowledgment of the peer was seen, the capture may be at fault.
+            let captured = self.evidence.tcp.acked.of(side.other()).is_none()
+                || self.streams.of(side).acked() > self.streams.of(side).next();
+            let (stream, stands_at) = (self.streams.of(side), self.stands_at.of(side).saturating_sub(fin));
+            let behind = stream.held_at().or((stands_at > stream.next()).then_some(stands_at));
+            if !captured && let Some(behind) = behind {
+                let tcp = &mut self.evidence.tcp;
+                *tcp.hole.of_mut(side) =
+                    Some(Seen::new(stream.next(), self.evidence.last, self.evidence.ended));
+                *tcp.hole_bytes.of_mut(side) = behind - stream.next();
             }
             let before = (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of(side));
             let mut pieces = Vec::new();
@@ -330,72 +345,6 @@ impl Attempt {
                 }
             }
         }
-    }
-
-    fn note_sender(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
-        let tcp = &mut self.evidence.tcp;
-        let hop = &segment.hop;
-        let ttl = tcp.ttl.of_mut(from);
-        *ttl = Some(match *ttl {
-            None => (hop.ttl, hop.ttl),
-            Some((least, most)) => (least.min(hop.ttl), most.max(hop.ttl)),
-        });
-        if tcp.link.of(from).is_none() {
-            *tcp.link.of_mut(from) = hop.link_src;
-        }
-        let largest = tcp.largest.of_mut(from);
-        *largest = (*largest).max(segment.payload_wire_len);
-        // The same sender goes on behind a reset that bears its address.
-        let acks_more = segment.payload_wire_len > 0 || !segment.flags.fin();
-        if acks_more
-            && let Some(reset) = tcp.resets.iter_mut().find(|reset| reset.value.from == from)
-            && !segment.flags.syn()
-            && now - reset.when < Span::from_secs(2)
-            && reset.value.doubts.iter().all(|doubt| doubt.value != Doubt::SenderWentOn)
-        {
-            reset.value.doubts.push(Seen::new(Doubt::SenderWentOn, no, now));
-        }
-    }
-
-    fn reset(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
-        self.ended_by_sign = true;
-        let next = self.streams.of(from).offset(segment.seq);
-        let sent = self.streams.of(from).next();
-        let peer_spoke = *self.last_of.of(from.other());
-        let tcp = &mut self.evidence.tcp;
-        if tcp.resets.len() >= 8 {
-            return;
-        }
-        let mut doubts = Vec::new();
-        if let Some((least, most)) = *tcp.ttl.of(from)
-            && !(least..=most).contains(&segment.hop.ttl)
-        {
-            let usual = if segment.hop.ttl > most { most } else { least };
-            doubts.push(Seen::new(Doubt::Ttl(segment.hop.ttl, usual), no, now));
-        }
-        if let (Some(usual), Some(link)) = (*tcp.link.of(from), segment.hop.link_src)
-            && usual != link
-        {
-            doubts.push(Seen::new(Doubt::LinkAddress, no, now));
-        }
-        if from == Side::Server
-            && let (Some(rtt), Some(spoke)) = (tcp.rtt, peer_spoke)
-        {
-            let took = now - spoke;
-            let unanswered = self.last_of.server.is_some_and(|server| server < spoke);
-            if unanswered && rtt > Span::from_millis(1) && took.0 * 2 < rtt.0 {
-                doubts.push(Seen::new(Doubt::TooSoon(took, rtt), no, now));
-            }
-        }
-        if segment.flags.ack()
-            && next.is_some_and(|offset| offset >= 0 && offset.cast_unsigned() < sent)
-            && tcp.fin.of(from).is_none()
-        {
-            doubts.push(Seen::new(Doubt::BehindSequence, no, now));
-        }
-        let value =
-            Reset { from, ttl: segment.hop.ttl, ip_id: segment.hop.ip_id, ack: segment.flags.ack(), doubts };
-        tcp.resets.push(Seen::new(value, no, now));
     }
 
     fn payload(

@@ -128,8 +128,14 @@ pub fn alert(mut e: Evidence, from: Side, code: u8) -> Evidence {
 
 /// Ends it with a reset in packet 9 that has these doubts.
 pub fn reset(mut e: Evidence, from: Side, doubts: &[Doubt]) -> Evidence {
+    let ttl = doubts.iter().find_map(|doubt| match doubt {
+        Doubt::Ttl(ttl, _) => Some(*ttl),
+        _ => None,
+    });
+    let ttl = ttl.unwrap_or(e.tcp.ttl.of(from).map_or(55, |(least, _)| least));
     let doubts = doubts.iter().map(|&doubt| seen(doubt, 9, 62)).collect();
-    e.tcp.resets.push(seen(Reset { from, ttl: 55, ip_id: Some(0), ack: false, doubts }, 9, 62));
+    let reset = Reset { from, ttl, ip_id: Some(0), ack: false, seq: 0, answers: None, doubts };
+    e.tcp.resets.push(seen(reset, 9, 62));
     ends(&mut e, Ending::Reset { from }, 9, 62);
     e
 }

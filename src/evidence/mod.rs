@@ -155,6 +155,10 @@ pub struct TcpFacts {
     pub ttl: PerSide<Option<(u8, u8)>>,
     /// The link address each side's first packet came from.
     pub link: PerSide<Option<[u8; 6]>>,
+    /// Another link address that each side's packets came from: a capture on both sides of a router sees two.
+    pub other_link: PerSide<Option<[u8; 6]>>,
+    /// The greatest segment that each side's SYN says it takes (RFC 9293 section 3.7.1).
+    pub mss: PerSide<Option<u16>>,
     /// Segments each side sent again with bytes already seen, and when the last was.
     pub repeats: PerSide<Option<Seen<u32>>>,
     /// The greatest acknowledgment by each side, relative to the peer's first byte.
@@ -166,6 +170,13 @@ pub struct TcpFacts {
     /// The first byte of each side that never came although later ones did, and that the peer never acknowledged:
     /// the network lost it, not the capture.
     pub hole: PerSide<Option<Seen<u64>>>,
+    /// How many bytes that hole has.
+    pub hole_bytes: PerSide<u64>,
+    /// What each side says it has beyond what it acknowledges: the last selective acknowledgment (RFC 2018) while the
+    /// first byte it lacks stayed the same. Offsets of the peer's bytes.
+    pub sacked: PerSide<Option<Seen<(u64, u64)>>>,
+    /// Segments of each side sent again that begin at the first byte which the peer lacks.
+    pub head: PerSide<Option<Seen<Head>>>,
     /// FINs.
     pub fin: PerSide<Option<Seen<()>>>,
     /// Payload bytes that the server had sent when the client closed, by FIN or reset.
@@ -176,6 +187,17 @@ pub struct TcpFacts {
     pub largest: PerSide<u32>,
     /// ICMP errors that quote this connection, first eight.
     pub icmp: Vec<Seen<IcmpError>>,
+}
+
+/// The segment that a sender repeats because nothing behind it can be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its first byte.
+    pub offset: u64,
+    /// Its least payload.
+    pub size: u32,
+    /// How often it was sent again.
+    pub times: u32,
 }
 
 /// A RST.
@@ -189,8 +211,26 @@ pub struct Reset {
     pub ip_id: Option<u16>,
     /// ACK was set too.
     pub ack: bool,
+    /// Its sequence number.
+    pub seq: u32,
+    /// Payload of the peer's segment that it answers as a host does that has no such connection: nothing of this side
+    /// came since, ACK is not set, and the sequence number is the one which that segment asked for (RFC 9293 section
+    /// 3.10.7.1).
+    pub answers: Option<u32>,
     /// What contradicts that this side sent it; empty where nothing does.
     pub doubts: Vec<Seen<Doubt>>,
+}
+
+impl Reset {
+    /// It crossed fewer routers than packets with these TTLs, if each began with one that hosts begin with.
+    pub fn nearer_than(&self, (least, most): (u8, u8)) -> bool {
+        let hops = |ttl: u8| match ttl {
+            0..=64 => 64 - ttl,
+            65..=128 => 128 - ttl,
+            _ => 255 - ttl,
+        };
+        hops(self.ttl) < hops(least).min(hops(most))
+    }
 }
 
 /// Why a reset was not sent by the host whose address it bears (causes.md, rule 6).
@@ -395,6 +435,21 @@ impl Evidence {
     /// The host name asked for.
     pub fn sni(&self) -> Option<&str> {
         self.hello.as_ref().and_then(|hello| hello.value.sni.as_deref())
+    }
+
+    /// The reset of the SYN, where other connections show that it came from nearer than the server is: with a TTL that
+    /// the server's packets do not have, and well before its round trip.
+    pub fn refused_by_another(&self) -> Option<&Seen<Reset>> {
+        let (syn, path) = (self.tcp.syn.as_ref()?, self.around.path.as_ref()?);
+        if self.tcp.syn_ack.is_some() {
+            return None;
+        }
+        let reset = self.tcp.resets.iter().find(|reset| reset.value.from == Side::Server)?;
+        let took = reset.when - self.tcp.last_syn.unwrap_or(syn.when);
+        let (least, most) = path.value.ttl;
+        let rtt = path.value.rtt;
+        (!(least..=most).contains(&reset.value.ttl) && rtt > Span::from_millis(1) && took.0 * 4 < rtt.0)
+            .then_some(reset)
     }
 
     /// The fatal alert in clear that ended it, with who sent it.

@@ -25,6 +25,8 @@ pub struct Lookout<'a> {
 const PATIENCE: Span = Span::from_secs(3);
 /// A client that leaves this long after an unanswered hello waited for it; sooner, it changed its mind.
 const WAITED: Span = Span::from_secs(5);
+/// What was lost by chance on its way to the client has come again by then.
+const STUCK: Span = Span::from_secs(2);
 /// A server that says nothing to a hello for this long will not answer.
 const UNANSWERED: Span = Span::from_secs(10);
 /// Bytes that a server may send unasked: two tickets or so, larger where they hold a client's certificate.
@@ -70,13 +72,8 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     if !speaks_tls(e) {
         return if e.tcp.bytes.client == 0 && e.tcp.bytes.server == 0 {
             tcp_only(e, look)
-        } else if e.alerts.is_empty()
-            && look.tls_port
-            && !(look.client_said.is_empty() && look.server_said.is_empty())
-        {
-            (Outcome::NotTls, closing(e, look))
         } else {
-            (Outcome::Incomplete, closing(e, look))
+            no_hello(e, look)
         };
     }
     if carries_data(e) {
@@ -214,14 +211,71 @@ fn tcp_only(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
             (Outcome::Abandoned, silence(e, look))
         };
     }
-    let unheard = tcp.established.is_none() && tcp.syn_acks >= 2 && persistent;
-    if reset_by(Side::Client) && tcp.syns >= 2 || unheard {
+    // Either side repeats itself for long: what it says does not get through.
+    let kept_answering = tcp.syn_rich && tcp.syn_acks >= 3 && tried >= PATIENCE && tcp.fin.server.is_none();
+    let unheard = tcp.established.is_none()
+        && tcp.syn_acks >= 2
+        && (persistent || kept_answering)
+        && !reset_by(Side::Client);
+    // A FIN or an acknowledgment behind bytes that the server lacks as well.
+    if headless(e) && waited_for_the_head(e, look) {
+        return (Outcome::Failed, silence(e, look));
+    }
+    // Who is reset in its own name, and asks again, did not do it.
+    let asked_again = tcp.syn_rich
+        && tcp.resets.iter().any(|reset| {
+            reset.value.from == Side::Client && tcp.last_syn.is_some_and(|last| last > reset.when)
+        });
+    if asked_again || unheard {
         return (Outcome::Failed, if unheard { silence(e, look) } else { closing(e, look) });
     }
     if first_close(e).is_none() && look.capture_ended {
         return (Outcome::Incomplete, closing(e, look));
     }
     (Outcome::Abandoned, closing(e, look))
+}
+
+/// Bytes were sent, and no hello is among them.
+fn no_hello(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
+    let in_clear = !(look.client_said.is_empty() && look.server_said.is_empty());
+    // A server of TLS answers a request in clear with an alert.
+    let by_server = |seen: &Seen<super::AlertFrom>| seen.value.from == Side::Server;
+    let misplaced = !look.client_said.is_empty()
+        && !super::prelude::may_upgrade(look.client_said)
+        && e.tcp.hole.client.is_none()
+        && e.alerts.iter().all(by_server);
+    if look.tls_port && in_clear && (e.alerts.is_empty() || misplaced) {
+        return (Outcome::NotTls, closing(e, look));
+    }
+    let close = closing(e, look);
+    let client_left =
+        matches!(close.value, Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client });
+    // A part of a hello that the server acknowledged and the client never went on with.
+    let from_the_start =
+        e.tcp.syn.as_ref().is_some_and(|syn| e.tcp.first_seq == Some(syn.value.wrapping_add(1)));
+    if client_left && !in_clear && from_the_start && whole(e, Side::Client) && whole(e, Side::Server) {
+        return (Outcome::Abandoned, close);
+    }
+    if headless(e) && waited_for_the_head(e, look) {
+        return (Outcome::Failed, silence(e, look));
+    }
+    (Outcome::Incomplete, close)
+}
+
+/// The client's first bytes never came, the server says that it lacks them too, and has answered nothing.
+fn headless(e: &Evidence) -> bool {
+    e.tcp.hole.client.as_ref().is_some_and(|hole| hole.value == 0)
+        && e.tcp.acked.server == Some(0)
+        && e.tcp.bytes.server == 0
+        // Beside its SYN/ACKs it has acknowledged again.
+        && e.tcp.packets.server > e.tcp.syn_acks
+        && e.tcp.established.is_some()
+}
+
+/// The capture went on while the head of the client's bytes stayed away.
+fn waited_for_the_head(e: &Evidence, look: &Lookout<'_>) -> bool {
+    let since = e.tcp.established.as_ref().map_or(e.started, |established| established.when);
+    look.now - since >= PATIENCE
 }
 
 /// An alert in clear that ended it.
@@ -363,7 +417,7 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     }
     let resent = e.tcp.repeats.client.as_ref().map_or(0, |repeats| repeats.value);
     let waited = e.hello.as_ref().map_or(Span(0), |hello| close.when - hello.when);
-    if e.server_hello.is_none() && e.retry.is_none() {
+    if e.server_hello.is_none() && e.retry.is_none() && !flight_stuck(e, close.when) {
         let answered_late = e.tcp.bytes.server > 0;
         let gave_up = waited >= WAITED || (resent >= 2 && waited >= Span::from_millis(1_500));
         // Data that goes on being resent behind the client's own FIN never arrived.
@@ -385,9 +439,8 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     let silent = e.client_key_exchange.is_none() && e.sealing.records.client.is_empty();
     // Retransmissions that met no answer: the flight got stuck, the client gave up.
     let flight_resent = e.tcp.repeats.server.as_ref().map_or(0, |repeats| repeats.value) >= 2;
-    let stuck = resent >= 3
-        || (flight_resent && !read_all && waited >= WAITED)
-        || e.tcp.hole.server.is_some() && waited >= WAITED;
+    let stuck =
+        resent >= 3 || (flight_resent && !read_all && waited >= WAITED) || flight_stuck(e, close.when);
     if flight_whole && read_all && silent {
         return (Outcome::Failed, close);
     }
@@ -421,6 +474,20 @@ fn sealed_flight_whole(e: &Evidence, version: Version, close: &Packets) -> bool 
     before.next().is_some_and(|first| first.len > SEVERAL || is_finished(first) || before.any(is_finished))
 }
 
+/// A part of the server's flight never came while the client waited for it. What is lost by chance comes again
+/// before: the first resends follow within a few hundred milliseconds (RFC 6298).
+fn flight_stuck(e: &Evidence, until: Stamp) -> bool {
+    let head = e.tcp.head.server.as_ref().is_some_and(|head| {
+        let offset = head.value.offset;
+        // Sent again and again, and the last word is that the client has what stands behind it.
+        head.value.times >= 3
+            && e.tcp.sacked.client.as_ref().is_some_and(|sacked| sacked.value.0 > offset)
+            && e.tcp.acked.client.is_some_and(|acked| acked <= offset)
+    });
+    let since = e.hello.as_ref().map_or(e.started, |hello| hello.when);
+    (e.tcp.hole.server.is_some() || head) && until - since >= STUCK
+}
+
 /// Nobody closed.
 fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     let count = |side: Side| e.tcp.repeats.of(side).as_ref().map_or(0, |repeats| repeats.value);
@@ -429,6 +496,7 @@ fn unanswered(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     let resent = count(Side::Client).max(count(Side::Server));
     let answered = e.server_hello.is_some() || e.retry.is_some();
     let failed = (resent >= 2 && waited >= PATIENCE)
+        || flight_stuck(e, look.now)
         || (!answered && look.now - e.ended >= UNANSWERED)
         || (e.tcp.syn_acks >= 3 && !answered && waited >= PATIENCE);
     if failed { (Outcome::Failed, silence(e, look)) } else { (Outcome::Incomplete, closing(e, look)) }

@@ -83,11 +83,6 @@ impl Stream {
         self.held_bytes
     }
 
-    /// The first missing byte, where later ones have arrived.
-    pub fn hole(&self) -> Option<u64> {
-        (!self.held.is_empty()).then_some(self.next)
-    }
-
     /// The sequence number of the next byte to hand on.
     pub fn next_seq(&self) -> Option<u32> {
         #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
@@ -99,6 +94,11 @@ impl Stream {
         let next = self.next_seq()?;
         let ahead = seq.wrapping_sub(next).cast_signed();
         Some(i64::try_from(self.next).unwrap_or(i64::MAX).saturating_add(i64::from(ahead)))
+    }
+
+    /// Where the first bytes begin that wait behind a hole.
+    pub fn held_at(&self) -> Option<u64> {
+        self.held.first_key_value().map(|(&offset, _)| offset)
     }
 
     /// Takes a segment's payload. `wire` is its length on the wire. `holes` and `room` bound what
@@ -381,7 +381,7 @@ mod tests {
         assert!(bench.push(6, "ghi").ahead);
         bench.push(3, "def");
         assert_eq!(bench.text, "");
-        assert_eq!(bench.stream.hole(), Some(0));
+        assert_eq!(bench.stream.held_at(), Some(3));
         bench.push(0, "abc");
         assert_eq!(bench.text, "abcdefghi");
     }

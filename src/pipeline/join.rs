@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::memory::Recent;
 use super::order::Order;
@@ -13,7 +14,7 @@ use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
-use crate::evidence::around::OcspExchange;
+use crate::evidence::around::{OcspExchange, Path};
 use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
@@ -73,6 +74,14 @@ pub struct Join {
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
     strays: Recent<(Endpoint, u32), Seen<Endpoint>>,
+    /// SYN/ACKs that went to a client which reset them: by server and acknowledgment.
+    astray: Recent<(Endpoint, u32), Seen<Endpoint>>,
+    /// ClientHellos on connections without a SYN, by server and first sequence number.
+    moved: Recent<(Endpoint, u32), Seen<Endpoint>>,
+    /// How servers' packets reached clients.
+    paths: Recent<(Addr, Addr), Seen<Path>>,
+    /// Successes of hosts that have addresses of both families.
+    families: Families,
     /// Attempts without a byte, by client: for telling scans.
     touched: Recent<Addr, (Stamp, Endpoint)>,
     /// Failed attempts that wait for siblings, by when they are judged.
@@ -101,6 +110,10 @@ impl Join {
             ocsp: Recent::new(servers, 8),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
+            astray: Recent::new(asides, 2),
+            moved: Recent::new(asides, 2),
+            paths: Recent::new(servers, 1),
+            families: Families::new(servers),
             touched: Recent::new(servers, 16),
             parked: BTreeMap::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
@@ -118,6 +131,8 @@ impl Join {
             What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
+            What::Astray(server, ack, seen) => self.astray.put((server, ack), seen),
+            What::Moved(server, first_seq, seen) => self.moved.put((server, first_seq), seen),
             What::Closed(evidence) => self.closed(evidence, out.at, each),
             What::Mark(shard, no) => self.mark(shard, no, each),
         }
@@ -183,6 +198,7 @@ impl Join {
         let seen = Arc::new(lookup.answer);
         for &address in seen.value.addresses.iter().take(16) {
             self.by_address.put((client, address), Arc::clone(&seen));
+            self.families.told(client, address, &seen.value.name);
         }
         self.by_name.put(seen.value.name.clone(), (client, seen));
     }
@@ -205,6 +221,12 @@ impl Join {
             _ => {}
         }
         self.remember(&evidence);
+        let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
+        if ended && self.moved_on(&mut evidence) {
+            evidence.outcome = Outcome::Failed;
+        } else if evidence.outcome == Outcome::Incomplete && self.families.reached(&evidence).is_some() {
+            evidence.outcome = Outcome::Abandoned;
+        }
         if evidence.outcome == Outcome::Failed {
             self.parked.insert((at + self.limits.sibling, evidence.first), evidence);
             if self.parked.len() > self.limits.held_events
@@ -215,6 +237,17 @@ impl Join {
         } else {
             self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
         }
+    }
+
+    /// Whether the hello of this connection, on which no byte was seen, came from another address.
+    fn moved_on(&self, evidence: &mut Evidence) -> bool {
+        let silent = evidence.tcp.established.is_some() && evidence.tcp.bytes.client == 0;
+        if let (true, Some(syn)) = (silent, &evidence.tcp.syn) {
+            let from = (evidence.server, syn.value.wrapping_add(1));
+            evidence.around.other_address =
+                self.moved.get(&from).find(|seen| seen.value != evidence.client).cloned();
+        }
+        evidence.around.other_address.is_some()
     }
 
     fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(Judged)) {
@@ -231,6 +264,12 @@ impl Join {
     /// Files what later attempts may want to know of this one.
     fn remember(&mut self, evidence: &Evidence) {
         let (client, server) = (evidence.client, evidence.server);
+        if let (Some(ttl), Some(rtt), Some(syn_ack)) =
+            (*evidence.tcp.ttl.of(Side::Server), evidence.tcp.rtt, &evidence.tcp.syn_ack)
+        {
+            let path = Seen { value: Path { ttl, rtt }, at: syn_ack.at.clone(), when: syn_ack.when };
+            self.paths.put((client.addr, server.addr), path);
+        }
         if let Some(hello) = &evidence.hello
             && let Some(sni) = &hello.value.sni
         {
@@ -242,6 +281,7 @@ impl Join {
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
                 self.served.put(server, seen.clone().map(|_| ()));
+                self.families.won(evidence, &seen);
                 let leaf = leaf(evidence);
                 if let Some(sni) = evidence.sni() {
                     self.reached_names.put((client.addr, sni.to_owned()), (seen.clone(), leaf));
@@ -380,7 +420,7 @@ impl Join {
         let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
         evidence.around.sibling = match host {
             Some(_) => by_host,
-            None => by_address().or_else(by_name),
+            None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
         };
         evidence.around.server_completes = self.served.get(&server).next().cloned();
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
@@ -415,10 +455,15 @@ impl Join {
             evidence.around.stray_syn_ack =
                 self.strays.get(&(client, asked)).find(|seen| seen.value != server).cloned();
         }
-        if let Some(first_seq) = evidence.tcp.first_seq {
+        if let Some(syn) = &evidence.tcp.syn {
+            let from = (server, syn.value.wrapping_add(1));
+            evidence.around.astray = self.astray.get(&from).find(|seen| seen.value != client).cloned();
+        } else if let Some(first_seq) = evidence.tcp.first_seq {
+            // A capture on both sides of a translator shows each connection twice, each time with its own SYN.
             evidence.around.other_address =
                 self.syns.get(&(server, first_seq)).find(|seen| seen.value != client).cloned();
         }
+        evidence.around.path = self.paths.get(&(client.addr, server.addr)).next().cloned();
         let touched: Vec<_> = self
             .touched
             .get(&client.addr)
@@ -509,5 +554,13 @@ fn benign(evidence: &Evidence) -> Option<Outcome> {
     let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
     let not_wanted = rejection::silent_close(evidence) && !rejection::wanted(evidence);
     let scan = (tcp_only && around.scan) || (evidence.hello.is_some() && around.probes_versions);
+    // What shows a fault by itself is none of these, whatever else succeeds.
+    if tcp_only
+        && (around.other_address.is_some()
+            || around.astray.is_some()
+            || evidence.refused_by_another().is_some())
+    {
+        return None;
+    }
     (lost_race || scan || not_wanted).then_some(Outcome::Abandoned)
 }

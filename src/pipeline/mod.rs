@@ -10,6 +10,7 @@
 //! batches over channels. The events do not depend on the number of workers until a bound is hit.
 
 pub mod batch;
+mod families;
 pub mod join;
 mod lookups;
 mod memory;

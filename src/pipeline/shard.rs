@@ -41,6 +41,10 @@ pub enum What {
     Ocsp(Addr, Box<Seen<OcspExchange>>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
     StraySynAck(Seen<Endpoint>, Endpoint, u32),
+    /// A SYN/ACK went to a client that sent no SYN, and was reset: its server, the acknowledgment, who reset it.
+    Astray(Endpoint, u32, Seen<Endpoint>),
+    /// A ClientHello on a connection whose SYN was not seen: server, sequence number of the first byte, client.
+    Moved(Endpoint, u32, Seen<Endpoint>),
     /// No attempt that this shard has or will have ended before this packet.
     Mark(usize, PacketNo),
 }
@@ -296,6 +300,10 @@ impl Shard {
             let what = What::Syn(server, segment.seq.wrapping_add(1), Seen::new(client, no, stamp));
             self.out.push(Out { at: now, no, what });
         }
+        if from == Side::Client && !segment.flags.syn() {
+            let what = What::Moved(server, segment.seq, Seen::new(client, no, stamp));
+            self.out.push(Out { at: now, no, what });
+        }
         let attempt = Attempt::new(client, server, client_sends, tls_port, no, stamp);
         let armed = now + self.limits.after_end;
         self.timers.arm(armed, (no, key));
@@ -387,6 +395,14 @@ impl Shard {
         }
         // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
         if evidence.tcp.syn.is_none() && !outcome::speaks_tls(&evidence) {
+            let reset = evidence.tcp.resets.iter().find(|reset| reset.value.from == Side::Client);
+            if let (Some(syn_ack), Some(reset)) = (&evidence.tcp.syn_ack, reset) {
+                let cited = syn_ack.at.clone().and(&reset.at);
+                let seen = Seen { value: evidence.client, at: cited, when: reset.when };
+                // A reset of what was not asked for takes its sequence number from the acknowledgment.
+                let what = What::Astray(evidence.server, reset.value.seq, seen);
+                self.out.push(Out { at, no: evidence.first, what });
+            }
             return;
         }
         if evidence.outcome == Outcome::NotTls && !tls_port {

@@ -1,0 +1,176 @@
+use super::*;
+use crate::evidence::around::Path;
+use crate::evidence::fixture::{
+    alert, answered, certificate, connected, ends, greeted, icmp, resent, reset, seen, shown, syn,
+};
+use crate::tls::codes::Version;
+
+fn found(e: &Evidence) -> (Certainty, &'static str) {
+    match judge(e) {
+        Judgement::Found(finding) => (finding.certainty, finding.reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_administrative_prohibition_is_proof() {
+    assert_eq!(found(&icmp(syn(2), false, 3, 13)), (Certainty::Proven, "icmp_prohibited"));
+    assert_eq!(found(&icmp(syn(1), true, 1, 1)), (Certainty::Proven, "icmp_prohibited"));
+}
+
+#[test]
+fn another_unreachable_code_is_no_proof() {
+    assert_eq!(found(&icmp(syn(2), false, 3, 3)), (Certainty::Inferred, "icmp_prohibited"));
+    assert_eq!(found(&icmp(syn(2), false, 3, 1)), (Certainty::Suspected, "icmp_prohibited"));
+}
+
+#[test]
+fn fragmentation_needed_is_no_prohibition() {
+    assert_eq!(found(&icmp(syn(3), false, 3, 4)), (Certainty::Suspected, "syn_dropped"));
+}
+
+#[test]
+fn unanswered_syns_are_suspected_drops() {
+    assert_eq!(found(&syn(3)), (Certainty::Suspected, "syn_dropped"));
+    assert!(matches!(judge(&syn(1)), Judgement::Blind(_)));
+}
+
+#[test]
+fn a_refused_syn_is_a_closed_port_unless_doubted() {
+    assert_eq!(found(&reset(syn(1), Side::Server, &[])), (Certainty::Suspected, "port_closed"));
+    let doubted = reset(syn(1), Side::Server, &[Doubt::LinkAddress]);
+    assert_eq!(found(&doubted), (Certainty::Inferred, "syn_reset"));
+}
+
+#[test]
+fn two_independent_doubts_prove_an_injection() {
+    let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), Doubt::SenderWentOn]);
+    assert_eq!(found(&e), (Certainty::Proven, "injected_reset"));
+    let soon = Doubt::TooSoon(Span(71), Span::from_millis(20));
+    let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), soon]);
+    assert_eq!(found(&e), (Certainty::Proven, "reset_after_hello"));
+}
+
+#[test]
+fn ttl_and_link_address_are_one_witness() {
+    let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), Doubt::LinkAddress]);
+    assert_eq!(found(&e), (Certainty::Inferred, "reset_after_hello"));
+}
+
+#[test]
+fn an_unasked_reset_in_the_name_of_a_client_that_is_there_is_inferred() {
+    let went_on = reset(greeted(), Side::Client, &[Doubt::Ttl(63, 64), Doubt::SenderWentOn]);
+    assert_eq!(found(&went_on), (Certainty::Inferred, "injected_reset"));
+    let mut e = reset(greeted(), Side::Client, &[Doubt::Ttl(97, 64)]);
+    assert_eq!(found(&e), (Certainty::Suspected, "reset_after_hello"), "it may be the client's last word");
+    let mut own = reset(greeted(), Side::Client, &[]).tcp.resets.remove(0);
+    own.value.answers = Some(0);
+    e.tcp.resets.push(own);
+    assert_eq!(found(&e), (Certainty::Inferred, "injected_reset"));
+}
+
+#[test]
+fn a_reset_in_the_clients_name_that_answers_the_server_may_be_a_translators() {
+    let mut e = reset(greeted(), Side::Client, &[Doubt::Ttl(65, 64), Doubt::SenderWentOn]);
+    e.tcp.resets[0].value.answers = Some(0);
+    assert_eq!(found(&e), (Certainty::Suspected, "injected_reset"));
+}
+
+#[test]
+fn a_reset_in_the_clients_name_behind_a_certificate_in_clear_has_two_readings() {
+    let shown = shown(answered(Version::TLS12), certificate("a.test", &["a.test"]), &[]);
+    let mut e = reset(shown, Side::Client, &[Doubt::Ttl(65, 64)]);
+    e.tcp.resets[0].value.answers = Some(1_400);
+    assert!(matches!(judge(&e), Judgement::Blind(_)));
+}
+
+#[test]
+fn another_ttl_alone_that_is_no_nearer_may_be_another_machine() {
+    let nearer = reset(greeted(), Side::Server, &[Doubt::Ttl(56, 55)]);
+    assert_eq!(found(&nearer), (Certainty::Inferred, "reset_after_hello"));
+    let farther = reset(greeted(), Side::Server, &[Doubt::Ttl(54, 55)]);
+    assert_eq!(found(&farther), (Certainty::Suspected, "reset_after_hello"));
+}
+
+#[test]
+fn a_first_round_trip_that_took_longer_does_not_make_the_next_reset_too_soon() {
+    let soon = |took| reset(greeted(), Side::Server, &[Doubt::TooSoon(Span::from_millis(took), Span::from_millis(20))]);
+    assert_eq!(found(&soon(1)), (Certainty::Inferred, "reset_after_hello"));
+    assert_eq!(found(&soon(9)), (Certainty::Suspected, "reset_after_hello"));
+}
+
+#[test]
+fn a_refusal_from_nearer_than_the_server_is_a_filters() {
+    let mut e = syn(1);
+    let mut refusal = reset(syn(1), Side::Server, &[]).tcp.resets.remove(0);
+    refusal.when = e.started + Span(100);
+    e.tcp.resets.push(refusal);
+    let path = |ttl, millis| Some(seen(Path { ttl: (ttl, ttl), rtt: Span::from_millis(millis) }, 7, 900));
+    e.around.path = path(54, 20);
+    assert_eq!(found(&e), (Certainty::Inferred, "syn_reset"));
+    for (ttl, millis) in [(55, 20), (54, 0)] {
+        e.around.path = path(ttl, millis);
+        assert_eq!(found(&e), (Certainty::Suspected, "port_closed"), "{ttl} {millis}");
+    }
+}
+
+#[test]
+fn syn_acks_that_the_client_does_not_hear_are_dropped_somewhere() {
+    let mut e = syn(3);
+    e.tcp.syn_ack = Some(seen(5, 2, 1));
+    e.tcp.syn_acks = 3;
+    assert_eq!(found(&e), (Certainty::Suspected, "syn_dropped"));
+    e.tcp.syns = 1;
+    assert!(matches!(judge(&e), Judgement::Blind(_)), "the client may have heard it, and the server not the client");
+}
+
+#[test]
+fn a_fin_that_crosses_the_hello_says_nothing_of_it() {
+    let mut e = greeted();
+    e.tcp.acked.server = Some(0);
+    ends(&mut e, Ending::Fin { from: Side::Server }, 5, 35);
+    assert_eq!(judge(&e), Judgement::Absent);
+}
+#[test]
+fn a_plain_reset_by_the_server_is_no_firewall() {
+    assert!(matches!(judge(&reset(greeted(), Side::Server, &[])), Judgement::Blind(_)));
+}
+
+#[test]
+fn a_plain_reset_is_suspected_where_the_server_serves_others() {
+    let mut e = reset(greeted(), Side::Server, &[]);
+    e.around.server_completes = Some(seen((), 1, 0));
+    assert_eq!(found(&e), (Certainty::Suspected, "reset_after_hello"));
+}
+
+#[test]
+fn a_hello_resent_in_vain_was_dropped_as_far_as_seen() {
+    assert_eq!(found(&resent(greeted(), 4)), (Certainty::Suspected, "dropped_after_hello"));
+}
+
+#[test]
+fn a_late_fin_that_acknowledges_nothing_shows_that_the_hello_never_arrived() {
+    let mut e = resent(greeted(), 4);
+    e.tcp.acked.server = Some(0);
+    ends(&mut e, Ending::Fin { from: Side::Server }, 20, 60_000);
+    assert_eq!(found(&e), (Certainty::Inferred, "dropped_after_hello"));
+}
+
+#[test]
+fn a_fin_that_acknowledges_the_hello_is_the_servers_word() {
+    let mut e = greeted();
+    e.tcp.acked.server = Some(517);
+    ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
+    assert_eq!(judge(&e), Judgement::Absent);
+}
+
+#[test]
+fn absent_where_an_alert_explains() {
+    assert_eq!(judge(&alert(greeted(), Side::Client, 45)), Judgement::Absent);
+    assert_eq!(judge(&alert(icmp(greeted(), false, 3, 13), Side::Server, 70)), Judgement::Absent);
+}
+
+#[test]
+fn absent_where_the_connection_was_only_set_up() {
+    assert_eq!(judge(&connected()), Judgement::Absent);
+}

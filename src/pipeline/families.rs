@@ -1,0 +1,190 @@
+//! Hosts that have addresses of both families, and which of their connections are tries of one.
+//!
+//! A client that has an IPv6 and an IPv4 address of a server tries one and, where that is refused or says nothing, the
+//! other (RFC 8305 section 5, or one address after the next as `getaddrinfo` gives them). The two connections share no
+//! address. They are taken for one client where the second follows at once, on the same port, and
+//!
+//! - both clients' packets crossed no router (their TTL is one that hosts begin with) and come from one link address, or
+//! - one of the two clients was told both servers' addresses under the name that the second asks for.
+//!
+//! Time alone would join strangers: somebody connects to somewhere at every moment.
+
+use super::memory::Recent;
+use crate::base::{Addr, Endpoint, Seen, Side, Span, Stamp};
+use crate::evidence::{Evidence, Stage};
+
+/// A refusal is followed by the next try at once; it has yet to reach the client, and the try to come back.
+const AT_ONCE: Span = Span::from_millis(300);
+/// RFC 8305 section 8: a try that says nothing is followed by the next after at most two seconds.
+const DELAY: Span = Span::from_secs(2);
+
+/// A connection that carried data.
+#[derive(Debug)]
+struct Won {
+    client: Addr,
+    server: Endpoint,
+    started: Stamp,
+    seen: Seen<Endpoint>,
+}
+
+/// What is remembered to find the other try.
+#[derive(Debug)]
+pub struct Families {
+    /// By the client's link address.
+    by_link: Recent<[u8; 6], Won>,
+    /// By the name asked for.
+    by_name: Recent<String, Won>,
+    /// Who was told an address, and under which name.
+    told: Recent<Addr, (Addr, String)>,
+}
+
+impl Families {
+    /// Nothing yet; at most this many hosts and names.
+    pub fn new(most: usize) -> Self {
+        Self { by_link: Recent::new(most, 8), by_name: Recent::new(most, 4), told: Recent::new(most, 4) }
+    }
+
+    /// DNS told a client an address under this name.
+    pub fn told(&mut self, client: Addr, address: Addr, name: &str) {
+        self.told.put(address, (client, name.to_owned()));
+    }
+
+    /// A connection carried data.
+    pub fn won(&mut self, evidence: &Evidence, seen: &Seen<Endpoint>) {
+        let won = || Won {
+            client: evidence.client.addr,
+            server: evidence.server,
+            started: evidence.started,
+            seen: seen.clone(),
+        };
+        if let Some(link) = own_link(evidence) {
+            self.by_link.put(link, won());
+        }
+        if let Some(sni) = evidence.sni() {
+            self.by_name.put(sni.to_owned(), won());
+        }
+    }
+
+    /// The connection by which the client of this one, which was never set up, reached the server at an address of the
+    /// other family.
+    pub fn reached(&self, evidence: &Evidence) -> Option<Seen<Endpoint>> {
+        if evidence.stage != Stage::Tcp || evidence.tcp.syn_ack.is_some() || evidence.tcp.syn.is_none() {
+            return None;
+        }
+        let refused = !evidence.tcp.resets.is_empty() || !evidence.tcp.icmp.is_empty();
+        let next = |won: &&Won| {
+            let in_time = if refused {
+                (0..AT_ONCE.0).contains(&(won.started - evidence.ended).0)
+            } else {
+                (0..DELAY.0).contains(&(won.started - evidence.started).0)
+            };
+            in_time
+                && won.server.port == evidence.server.port
+                && won.server.addr.is_v4() != evidence.server.addr.is_v4()
+        };
+        let by_link = own_link(evidence).and_then(|link| self.by_link.get(&link).find(next));
+        let by_name = || {
+            self.told.get(&evidence.server.addr).find_map(|(client, name)| {
+                self.by_name.get(name).filter(next).find(|won| {
+                    (*client == evidence.client.addr || *client == won.client)
+                        && self.told.get(&won.server.addr).any(|told| told.0 == *client && told.1 == *name)
+                })
+            })
+        };
+        by_link.or_else(by_name).map(|won| won.seen.clone())
+    }
+}
+
+/// The link address of the client itself: its packets crossed no router.
+fn own_link(evidence: &Evidence) -> Option<[u8; 6]> {
+    let whole = |ttl: u8| matches!(ttl, 64 | 128 | 255);
+    let (least, most) = (*evidence.tcp.ttl.of(Side::Client))?;
+    (least == most && whole(least)).then_some(())?;
+    *evidence.tcp.link.of(Side::Client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{SERVER, START, greeted, reset, seen, syn};
+
+    const LINK: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const SIX: Endpoint = Endpoint { addr: Addr::v6([0x20; 16]), port: 443 };
+    const CLIENT_SIX: Endpoint = Endpoint { addr: Addr::v6([0x21; 16]), port: 50_001 };
+
+    /// A connection over IPv4 that begins so many milliseconds after [`refused`] ended, seen beside the client.
+    fn won(millis: i64) -> Evidence {
+        let mut e = greeted();
+        e.started = START + Span::from_millis(62 + millis);
+        e.tcp.link.client = Some(LINK);
+        e
+    }
+
+    /// A SYN over IPv6 that was refused, seen beside the client.
+    fn refused() -> Evidence {
+        let mut e = reset(syn(1), Side::Server, &[]);
+        (e.client, e.server) = (CLIENT_SIX, SIX);
+        e.ended = e.ending.when;
+        e.tcp.link.client = Some(LINK);
+        e.tcp.ttl.client = Some((64, 64));
+        e
+    }
+
+    fn families(winners: &[Evidence]) -> Families {
+        let mut families = Families::new(8);
+        for e in winners {
+            families.won(e, &seen(e.server, 9, 100));
+        }
+        families
+    }
+
+    #[test]
+    fn one_host_that_goes_on_at_once_with_its_other_family() {
+        assert_eq!(families(&[won(1)]).reached(&refused()).map(|seen| seen.value), Some(SERVER));
+    }
+
+    #[test]
+    fn absent_a_second_later_on_another_port_or_before() {
+        let mut other_port = won(1);
+        other_port.server.port = 8_443;
+        for (why, e) in [("later", won(1_000)), ("before", won(-30)), ("another port", other_port)] {
+            assert_eq!(families(&[e]).reached(&refused()), None, "{why}");
+        }
+    }
+
+    #[test]
+    fn absent_for_the_same_family() {
+        let mut e = refused();
+        (e.client, e.server) = (greeted().client, Endpoint { port: 443, ..greeted().client });
+        assert_eq!(families(&[won(1)]).reached(&e), None);
+    }
+
+    #[test]
+    fn blind_behind_a_router_without_dns() {
+        let (mut loser, mut winner) = (refused(), won(1));
+        loser.tcp.ttl.client = Some((63, 63));
+        winner.tcp.ttl.client = Some((63, 63));
+        let mut families = families(&[winner]);
+        assert_eq!(families.reached(&loser), None);
+        let told = greeted().client.addr;
+        families.told(told, SIX.addr, "www.example.com");
+        assert_eq!(families.reached(&loser), None, "the winner's address was not told under the name");
+        families.told(told, SERVER.addr, "www.example.com");
+        assert_eq!(families.reached(&loser).map(|seen| seen.value), Some(SERVER));
+    }
+
+    #[test]
+    fn a_syn_without_an_answer_is_followed_within_two_seconds() {
+        let mut e = refused();
+        e.tcp.resets.clear();
+        assert!(families(&[won(188)]).reached(&e).is_some());
+        assert!(families(&[won(2_100)]).reached(&e).is_none());
+    }
+
+    #[test]
+    fn absent_where_the_server_answered() {
+        let mut e = refused();
+        e.tcp.syn_ack = Some(seen(1, 2, 20));
+        assert_eq!(families(&[won(1)]).reached(&e), None);
+    }
+}
