@@ -20,7 +20,7 @@
 //! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
-use crate::base::{Packets, Span};
+use crate::base::{Packets, Span, Stamp};
 use crate::evidence::{Evidence, rejection};
 use crate::tls::ocsp::{Outcome, Response, Status};
 use crate::tls::stack::Stack;
@@ -142,13 +142,16 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     signal::by_defect(evidence, Cause::Revocation, |_, _| None)
 }
 
+/// When the server's whole flight was there.
+fn flight(evidence: &Evidence) -> Option<Stamp> {
+    let sealed = || evidence.sealing.finished.server.as_ref().map(|flight| flight.when);
+    evidence.server_hello_done.as_ref().map(|done| done.when).or_else(sealed)
+}
+
 /// How long the client took between the server's whole flight and its rejection, where that is longer than
 /// verification takes and the leaf, if it is in clear, says whom to ask.
 fn stalled(evidence: &Evidence) -> Option<Span> {
-    let flight = match &evidence.server_hello_done {
-        Some(done) => done.when,
-        None => evidence.sealing.finished.server.as_ref()?.when,
-    };
+    let flight = flight(evidence)?;
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
     let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty());
     // Who leaves without a word may have lost patience.
@@ -183,6 +186,14 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
         if let Some((reason, says)) = found {
             return Some((reason, exchange.at.clone(), format!("the OCSP answer of the responder {says}")));
         }
+    }
+    // Between the server's flight and the rejection, and the leaf says whom to ask.
+    if let Some(unreached) = &evidence.around.unreached
+        && flight(evidence).is_some_and(|flight| unreached.when >= flight)
+        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty())
+    {
+        let says = format!("the client could not connect to {} behind the certificate, which names a responder", unreached.value);
+        return Some(("responder_down", unreached.at.clone(), says));
     }
     if rejection::staple_missing(evidence) {
         let says = "the leaf demands a stapled OCSP answer (RFC 7633), the client asked for one, none came";

@@ -31,6 +31,8 @@ pub struct Around {
     pub shown_before: Option<Seen<Vec<Arc<Certificate>>>>,
     /// OCSP exchanges by this client that overlap the attempt, at most four.
     pub ocsp: Vec<Seen<OcspExchange>>,
+    /// An HTTP server (port 80) that this client could not connect to during the attempt; cites the SYN.
+    pub unreached: Option<Seen<Endpoint>>,
     /// A SYN/ACK that fits this attempt's SYN but came from another address.
     pub stray_syn_ack: Option<Seen<Endpoint>>,
     /// A SYN/ACK of this server that fits this attempt's SYN went to another client, which reset it.

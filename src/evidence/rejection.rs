@@ -187,6 +187,7 @@ pub fn wanted(e: &Evidence) -> bool {
         && (e.around.repeats >= 1
             || e.key_exchange_verdict.is_some_and(|verdict| verdict.fails())
             || !e.around.ocsp.is_empty()
+            || e.around.unreached.is_some()
             || glaring(e)
             || at_once && stack(e).is_some_and(Stack::rejects_silently))
 }
@@ -202,4 +203,129 @@ pub fn shows_certificate(e: &Evidence) -> bool {
     let records = &e.sealing.records.client;
     let mut sealed = records.iter().filter(|record| record.when >= hello.when);
     !early && sealed.next().is_some_and(|first| !is_finished(first)) && sealed.any(is_finished)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{answered, certificate, ends, seen, shown};
+    use super::*;
+    use crate::base::Span;
+    use crate::tls::codes::{CipherSuite, ExtensionType, Version};
+
+    const NODE: [u16; 8] = [0x1302, 0x1303, 0x1301, 0xc02f, 0xc02b, 0xc030, 0xc02c, 0x009e];
+    const OPENSSL: [u16; 7] = [0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9];
+    const GNUTLS: [u16; 5] = [0x1302, 0x1303, 0x1304, 0xc02c, 0xc0ad];
+    const IN_ORDER: [u16; 9] = [0, 11, 10, 22, 23, 13, 43, 45, 51];
+
+    /// The client's hello is of this stack.
+    fn by(mut e: Evidence, suites: &[u16], extensions: &[u16], alpn: &[&str]) -> Evidence {
+        let hello = &mut e.hello.as_mut().unwrap().value;
+        hello.ciphers = suites.iter().copied().map(CipherSuite).collect();
+        hello.extensions = extensions.iter().copied().map(ExtensionType).collect();
+        hello.alpn = alpn.iter().map(|&name| name.to_owned()).collect();
+        hello.status_request = extensions.contains(&5);
+        e
+    }
+
+    fn node(e: Evidence) -> Evidence {
+        by(e, &NODE, &IN_ORDER, &[])
+    }
+
+    fn wget(e: Evidence) -> Evidence {
+        by(e, &GNUTLS, &[5, 10, 11, 13, 22, 23, 35, 51, 43, 0, 45, 28], &[])
+    }
+
+    fn curl(e: Evidence) -> Evidence {
+        by(e, &OPENSSL, &[0, 11, 10, 16, 22, 23, 49, 13, 43, 45, 51], &["h2", "http/1.1"])
+    }
+
+    fn s_client(e: Evidence) -> Evidence {
+        by(e, &OPENSSL, &IN_ORDER, &[])
+    }
+
+    fn sealed(content_type: u8, len: u16, no: u64, millis: i64) -> SealedRecord {
+        SealedRecord {
+            content_type,
+            len,
+            at: seen((), no, millis).at.first().unwrap(),
+            when: seen((), no, millis).when,
+        }
+    }
+
+    /// Behind both Finished the client closes at once, with or without a goodbye.
+    fn left(version: Version, goodbye: bool) -> Evidence {
+        let mut e = answered(version);
+        e.outcome = Outcome::Completed;
+        if version.is_tls13() {
+            e.chain = Chain::Sealed(seen((), 6, 42).at);
+            e.sealing.records.server = vec![sealed(23, 900, 6, 42), sealed(23, 53, 6, 42)];
+        }
+        e.sealing.finished.server = Some(seen((), 6, 42));
+        e.sealing.finished.client = Some(seen((), 7, 43));
+        if goodbye {
+            let (kind, len) = if version.is_tls13() { (23, 19) } else { (21, 26) };
+            e.sealing.records.client.push(sealed(kind, len, 8, 44));
+        }
+        ends(&mut e, Ending::Fin { from: Side::Client }, 9, 45);
+        e
+    }
+
+    fn misnamed(e: Evidence) -> Evidence {
+        let mut e = shown(e, certificate("b.test", &["b.test"]), &[Fault::SanMismatch]);
+        ends(&mut e, Ending::Fin { from: Side::Client }, 9, 45);
+        e
+    }
+
+    #[test]
+    fn clients_that_verify_late_reject_behind_finished() {
+        for version in [Version::TLS12, Version::TLS13] {
+            let shown = |e| if version == Version::TLS12 { misnamed(e) } else { e };
+            assert!(late(&wget(shown(left(version, false)))), "wget says nothing");
+            assert!(late(&curl(shown(left(version, true)))), "curl asked for HTTP and sends no request");
+            assert!(!late(&s_client(shown(left(version, true)))), "a look at a certificate");
+            assert!(!late(&wget(shown(left(version, true)))), "gnutls-cli says goodbye");
+        }
+        assert!(late(&node(misnamed(left(Version::TLS12, false)))));
+    }
+
+    #[test]
+    fn who_sends_data_or_stays_or_asks_for_nothing_did_not_reject() {
+        let mut e = wget(left(Version::TLS13, false));
+        e.sealing.application.client = 100;
+        assert!(!late(&e), "a request");
+        let mut e = wget(left(Version::TLS13, false));
+        e.ending.when = e.ending.when + Span::from_secs(5);
+        assert!(!late(&e), "kept open");
+        let mut e = wget(left(Version::TLS13, false));
+        e.hello.as_mut().unwrap().value.sni = None;
+        assert!(!late(&e), "no host asked for");
+        let mut e = wget(left(Version::TLS13, false));
+        e.sealing.finished.server = Some(seen((), 10, 60));
+        assert!(!late(&e), "gone before the server finished");
+    }
+
+    #[test]
+    fn a_silent_close_is_wanted_by_stacks_that_reject_so_and_at_once() {
+        let mut e = answered(Version::TLS13);
+        e.chain = Chain::Sealed(seen((), 6, 42).at);
+        e.sealing.finished.server = Some(seen((), 6, 42));
+        ends(&mut e, Ending::Fin { from: Side::Client }, 7, 44);
+        assert!(silent_close(&e));
+        assert!(wanted(&node(e.clone())));
+        assert!(!wanted(&s_client(e.clone())), "it would have sent an alert");
+        e.around.repeats = 1;
+        assert!(wanted(&s_client(e.clone())), "tried again in vain");
+        e.around.repeats = 0;
+        e.ending.when = e.ending.when + Span::from_secs(5);
+        assert!(!wanted(&node(e)), "killed, or out of patience");
+    }
+
+    #[test]
+    fn a_client_certificate_shows_by_records_before_finished() {
+        let mut e = answered(Version::TLS13);
+        e.sealing.records.client = vec![sealed(23, 437, 8, 47), sealed(23, 97, 8, 47), sealed(23, 53, 8, 47)];
+        assert!(shows_certificate(&e));
+        e.sealing.records.client = vec![sealed(23, 53, 8, 47), sealed(23, 437, 8, 47)];
+        assert!(!shows_certificate(&e), "Finished, then a request");
+    }
 }

@@ -68,6 +68,8 @@ pub struct Join {
     failures: Recent<Addr, Seen<Failure>>,
     /// The highest versions that connections without data offered, by client and server: for telling scans.
     offered: Recent<(Addr, Endpoint), (Stamp, Version)>,
+    /// HTTP servers that did not answer, by client.
+    unreached: Recent<Addr, Seen<Endpoint>>,
     /// OCSP exchanges by client.
     ocsp: Recent<Addr, Seen<OcspExchange>>,
     /// SYNs by server and first sequence number.
@@ -107,6 +109,7 @@ impl Join {
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
             offered: Recent::new(servers, 6),
+            unreached: Recent::new(servers, 8),
             ocsp: Recent::new(servers, 8),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
@@ -131,6 +134,7 @@ impl Join {
             What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
+            What::Unreached(client, seen) => self.unreached.put(client, seen),
             What::Astray(server, ack, seen) => self.astray.put((server, ack), seen),
             What::Moved(server, first_seq, seen) => self.moved.put((server, first_seq), seen),
             What::Closed(evidence) => self.closed(evidence, out.at, each),
@@ -450,6 +454,8 @@ impl Join {
         let (started, ended) = (evidence.started, evidence.ended);
         let during = |seen: &&Seen<OcspExchange>| seen.when >= started && seen.when <= ended;
         evidence.around.ocsp = self.ocsp.get(&client.addr).filter(during).take(4).cloned().collect();
+        let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
+        evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
         if let Some(syn) = &evidence.tcp.syn {
             let asked = syn.value.wrapping_add(1);
             evidence.around.stray_syn_ack =

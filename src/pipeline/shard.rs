@@ -37,6 +37,8 @@ pub enum What {
     Dns(Box<Lookup>),
     /// A SYN to a TLS port: server, sequence number of the first byte, client.
     Syn(Endpoint, u32, Seen<Endpoint>),
+    /// An HTTP server that did not take a connection, and whose: the SYN.
+    Unreached(Addr, Seen<Endpoint>),
     /// An OCSP exchange over HTTP, and who asked.
     Ocsp(Addr, Box<Seen<OcspExchange>>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
@@ -76,9 +78,12 @@ impl ParseCertificate for CertCache {
 pub struct Ports(Box<[bool]>);
 
 impl Ports {
-    /// HTTPS, mail, LDAP, DNS, FTP, SIP, AMQP, syslog and MQTT over TLS.
-    pub const DEFAULT: [u16; 15] =
-        [443, 8443, 4430, 465, 587, 636, 853, 989, 990, 993, 995, 5061, 5671, 6514, 8883];
+    /// HTTPS and its usual alternatives, news, mail, LDAP, DNS, FTP, telnet, IRC, Docker, SIP, TURN, AMQP, WinRM,
+    /// Kubernetes, syslog and MQTT over TLS.
+    pub const DEFAULT: [u16; 29] = [
+        443, 465, 563, 587, 636, 853, 989, 990, 992, 993, 994, 995, 2376, 3269, 4430, 4433, 4443, 5061, 5349,
+        5671, 5986, 6443, 6514, 6697, 8243, 8443, 8883, 9443, 10443,
+    ];
 
     /// These ports.
     pub fn new(ports: &[u16]) -> Self {
@@ -391,6 +396,19 @@ impl Shard {
             self.table.remove(&key);
         }
         if !tls_port && !tried {
+            // Responders and lists of revocation are asked over HTTP.
+            let silent = evidence.tcp.syn_ack.is_none();
+            if evidence.server.port == 80
+                && silent
+                && let Some(syn) = &evidence.tcp.syn
+            {
+                let seen = syn.clone().map(|_| evidence.server);
+                self.out.push(Out {
+                    at,
+                    no: evidence.first,
+                    what: What::Unreached(evidence.client.addr, seen),
+                });
+            }
             return;
         }
         // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
