@@ -95,6 +95,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         _ => return Judgement::Absent,
     };
     let named = matches!(code, Some(44 | 113));
+    let silent = matches!(signal::read(evidence), Signal::Silent(_) | Signal::Late(_));
     // curl asks for a stapled answer only where it demands one, and judges it behind the handshake (`verifystatus` in
     // lib/vtls/openssl.c).
     let demanded = signal::stack_of(evidence) == Some(Stack::Curl) && rejection::wants_staple(evidence);
@@ -115,8 +116,10 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
             (true, _) => sure,
-            (false, false) => Certainty::Inferred,
+            // Who leaves without a word may have been in no mood to wait.
             (false, true) => Certainty::Suspected,
+            (false, false) if silent => Certainty::Suspected,
+            (false, false) => Certainty::Inferred,
         };
         let end = code.map_or("the client gives up".to_owned(), |code| signal::said("the client", code));
         return Judgement::Found(Finding::new(certainty, reason, Party::Server, &shown, says).and(at, end));

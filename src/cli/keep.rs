@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::Failure;
 use crate::aside::dns::{self, DnsMessage};
-use crate::base::{Addr, FlowKey, Limits, PacketNo, Side};
+use crate::base::{Addr, FlowKey, Limits, PacketNo, Packets, Side};
 use crate::capture::file::FileReader;
 use crate::capture::write::PcapngWriter;
 use crate::decode::{Datagram, Decoder, Packet};
@@ -17,6 +17,8 @@ use crate::evidence::{Evidence, Stage};
 #[derive(Debug, Default)]
 pub struct Wanted {
     stretches: HashMap<FlowKey, Vec<(PacketNo, PacketNo)>>,
+    /// Packets of other connections that explain an attempt.
+    asides: HashSet<PacketNo>,
     /// Client, name, first and last packet of lookups that failed.
     lookups: Vec<(Addr, String, PacketNo, PacketNo)>,
 }
@@ -29,6 +31,10 @@ impl Wanted {
             self.lookups.push((evidence.client.addr, name, evidence.first, evidence.last));
             return;
         }
+        let around = &evidence.around;
+        let asides =
+            around.ocsp.iter().map(|seen| &seen.at).chain(around.unreached.iter().map(|seen| &seen.at));
+        self.asides.extend(asides.flat_map(Packets::iter));
         let (key, _) = FlowKey::of(evidence.client, evidence.server);
         self.stretches.entry(key).or_default().push((evidence.first, evidence.last));
     }
@@ -66,7 +72,7 @@ impl Wanted {
                 Packet::Datagram(datagram) => self.has_lookup(&datagram, frame.no),
                 Packet::Other | Packet::Undecodable => false,
             };
-            if wanted {
+            if wanted || self.asides.contains(&frame.no) {
                 writer.write(&frame, None).map_err(|error| Failure::Says(error.to_string()))?;
             }
         }

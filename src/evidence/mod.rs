@@ -314,6 +314,9 @@ pub struct Sealing {
     pub ccs: PerSide<Option<Seen<()>>>,
     /// The first sealed records of each side, in order (bounded).
     pub records: PerSide<Vec<SealedRecord>>,
+    /// Of the server's bytes, how many the client had acknowledged, and how many had been captured, when it sent its first
+    /// sealed alert (TLS 1.2 and older).
+    pub alert_behind: Option<(u64, u64)>,
     /// Whether each side's Finished was sent, as far as sizes and order tell.
     pub finished: PerSide<Option<Seen<()>>>,
     /// Application data by each side behind the handshake (bytes of sealed records that are neither

@@ -103,7 +103,7 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     // A client that rejects behind its own Finished (NSS): its alert crosses the server's Finished.
     if let Some(server) = &e.sealing.finished.server
         && let Some(ending) = client_sealed_alert(e)
-        && (ending.at.last() < server.at.last() || crossed(e, server.when, ending.when))
+        && crossed(e, server, &ending)
         && e.version().is_some_and(|version| !version.is_tls13())
     {
         return (Outcome::Failed, ending);
@@ -130,12 +130,22 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     }
 }
 
-/// Whether the client sent what arrived at `came` before it can have seen what the server sent at `sent`: on the
-/// server's side of a path the one comes sooner behind the other than the way there and back takes.
-fn crossed(e: &Evidence, sent: Stamp, came: Stamp) -> bool {
-    let (Some(syn_ack), Some(established)) = (&e.tcp.syn_ack, &e.tcp.established) else { return false };
-    let beyond = established.when - syn_ack.when;
-    beyond > Span::from_millis(1) && (came - sent).0 * 2 < beyond.0
+/// Whether the client sent its sealed alert before it can have seen the server's Finished: it had not acknowledged it.
+/// On the client's side of a path the alert comes first, on the server's side behind it.
+fn crossed(e: &Evidence, finished: &Seen<()>, alert: &Seen<Ending>) -> bool {
+    let Some((read, captured)) = e.sealing.alert_behind else { return false };
+    let (at, from) = (alert.at.last(), finished.at.last());
+    if at < from {
+        return read <= captured;
+    }
+    let behind =
+        e.sealing.records.server.iter().filter(|record| Some(record.at) > from && Some(record.at) < at);
+    read < captured.saturating_sub(behind.map(wire_len).sum())
+}
+
+/// Bytes of a record with its header.
+fn wire_len(record: &SealedRecord) -> u64 {
+    u64::from(record.len) + 5
 }
 
 /// Completed, or resumed where no certificate was sent.
@@ -339,7 +349,9 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
         // Who has sent tickets or data has taken the client's certificate: what follows is a goodbye.
         let behind = |record: &&SealedRecord| record.at > client.at.last().unwrap_or_default();
         let rejected = e.sealing.records.server.iter().find(behind).filter(|record| {
-            record.when - client.when < AT_ONCE && looks_like_alert(record.len, hello.value.cipher, version)
+            record.when - client.when < AT_ONCE
+                && looks_like_alert(record.len, hello.value.cipher, version)
+                && behind_flight(e, &record.at.into()) == 0
         });
         if let Some(record) = rejected
             && goodbye(e, Side::Client).is_none_or(|goodbye| goodbye.at > record.at)
@@ -459,7 +471,7 @@ fn behind_flight(e: &Evidence, close: &Packets) -> u64 {
     let is_finished =
         |record: &&SealedRecord| looks_like_finished(record.len, hello.value.cipher, hello.value.version);
     let before = e.sealing.records.server.iter().filter(|record| Some(record.at) < close.first());
-    before.skip_while(|record| !is_finished(record)).skip(1).map(|record| u64::from(record.len) + 5).sum()
+    before.skip_while(|record| !is_finished(record)).skip(1).map(wire_len).sum()
 }
 
 /// Whether the server's flight of TLS 1.3 was there before `close`: it ends with Finished, in a record of its own

@@ -270,6 +270,10 @@ impl Shard {
                     match segment.payload {
                         [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
                         [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
+                        // A later request on a connection that is kept open.
+                        [b'G' | b'P', ..] if segment.dst_port == 80 => {
+                            return self.ask(key, segment, no, stamp, now);
+                        }
                         _ => return,
                     }
                 };
@@ -279,6 +283,19 @@ impl Shard {
                 }
                 self.open(key, direction, segment, from, no, stamp, now);
             }
+        }
+    }
+
+    /// Follows an HTTP connection whose client asks for a revocation status.
+    fn ask(&mut self, key: FlowKey, segment: &Segment<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
+        let sends = FlowKey::of(segment.src(), segment.dst()).1;
+        if let Some(mut http) = Exchange::begin(segment, sends, no, now) {
+            if self.table.len() >= self.limits.flows && !self.table.contains_key(&key) {
+                self.make_room(now);
+            }
+            http.segment(segment, sends, no, stamp, now, &self.limits);
+            self.timers.arm(http.deadline, (no, key));
+            self.table.insert(key, Slot::Http(Box::new(http)));
         }
     }
 
@@ -344,13 +361,8 @@ impl Shard {
             Step::Settled => self.close(key, now, false),
             Step::NotOurs => {
                 self.forget(key);
-                let sends = FlowKey::of(segment.src(), segment.dst()).1;
-                if from == Side::Client
-                    && let Some(mut http) = Exchange::begin(segment, sends, no, now)
-                {
-                    http.segment(segment, sends, no, stamp, now, &self.limits);
-                    self.timers.arm(http.deadline, (no, key));
-                    self.table.insert(key, Slot::Http(Box::new(http)));
+                if from == Side::Client {
+                    self.ask(key, segment, no, stamp, now);
                 }
             }
         }

@@ -156,6 +156,11 @@ impl Attempt {
             || (!tls13
                 && self.evidence.sealing.records.client.last().is_some_and(|last| last.content_type == 21));
         let heard = from == Side::Client || !left;
+        if from == Side::Client && content_type == 21 {
+            let tcp = &self.evidence.tcp;
+            let read = tcp.acked.client.unwrap_or(0);
+            self.evidence.sealing.alert_behind.get_or_insert((read, tcp.bytes.server));
+        }
         let sealing = &mut self.evidence.sealing;
         let records = sealing.records.of_mut(from);
         if records.len() < 16 {
