@@ -6,9 +6,10 @@
 //! # On the wire
 //!
 //! In TLS 1.2 the signature over ServerKeyExchange is checked with the leaf's key: where it fails and
-//! the client rejects, `proven`. Otherwise a certificate's signature does not verify by its issuer's
+//! the client rejects, `proven` (`inferred` where it sends another code, as Go's 10, or leaves). Otherwise a certificate's signature does not verify by its issuer's
 //! key and the client sends 51 (decrypt_error), or the key is weak (42). nginx and haproxy load a
-//! damaged private key and sign with it. bad_record_mac (20) is none of this.
+//! damaged private key and sign with it. bad_record_mac (20) is none of this. Behind TLS 1.3 the size of CertificateVerify
+//! shows an RSA key of 1024 bits or less: `inferred` with OpenSSL's 42 in clear, `suspected` with a sealed alert.
 //!
 //! # Remedy
 //!

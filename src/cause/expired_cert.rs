@@ -103,7 +103,7 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chains_fixture::{Then, attempt};
+    use super::super::chains_fixture::{Then, attempt, seen};
     use super::*;
     use crate::base::Side;
     use crate::evidence::Ending;
@@ -114,6 +114,23 @@ mod tests {
             Judgement::Found(finding) => Some((finding.reason, finding.certainty, finding.party)),
             _ => None,
         }
+    }
+
+    #[test]
+    fn a_certificate_shown_in_clear_before_tells_of_a_sealed_one() {
+        let sealed = Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().with(&[Fault::LeafExpired]).ends(sealed);
+        let record = crate::tls::sealed::SealedRecord {
+            content_type: 23,
+            len: 900,
+            at: crate::base::PacketNo(6),
+            when: evidence.started,
+        };
+        let chain = seen(Vec::new(), 2);
+        evidence.around.shown_before = Some(crate::evidence::around::ShownBefore { chain, record });
+        let Judgement::Found(finding) = judge(&evidence) else { panic!("not found") };
+        assert_eq!((finding.reason, finding.certainty), ("leaf_expired", Certainty::Inferred));
+        assert_eq!(finding.proofs.len(), 3, "the certificate then, its size now, the alert: {finding:?}");
     }
 
     #[test]

@@ -8,8 +8,13 @@
 //! The leaf's subjectAltName does not cover the SNI, and the client rejects with 42 (OpenSSL) or 46
 //! (Chromium, Java): `inferred`, as those codes serve other faults too. curl, wget and Node check the
 //! name behind the handshake and close without data: `suspected`. A server that knows no such name
-//! answers the ClientHello with a fatal 112 (unrecognized_name): `proven`. A client that sends no SNI and rejects a
+//! answers the ClientHello with a fatal 112 (unrecognized_name): `proven` where it serves others, else `inferred`, since
+//! Go says so without any certificate too. A client that sends no SNI and rejects a
 //! certificate without another defect was given an address that it does not name: `ip_not_in_san`, `suspected`.
+//!
+//! Behind TLS 1.3 the certificate is sealed. OpenSSL then says 42 in clear of a name, of a date to come and of a weak key;
+//! names go wrong the most: `suspected`, with the other two among the further findings. curl says nothing of a name:
+//! it finishes the handshake and leaves without a request, `suspected` too.
 //!
 //! # Remedy
 //!
@@ -93,7 +98,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 
 /// What a client's way of rejecting says of a certificate that TLS 1.3 seals.
 fn sealed(evidence: &Evidence) -> Option<Finding> {
-    if !matches!(evidence.chain, Chain::Sealed(_)) {
+    if !matches!(evidence.chain, Chain::Sealed(_)) || evidence.known_chain().is_some() {
         return None;
     }
     let curl = signal::stack_of(evidence) == Some(Stack::Curl);

@@ -8,7 +8,9 @@
 //!
 //! Alert 44 (certificate_revoked) or 113 (bad_certificate_status_response); a stapled answer or one
 //! over HTTP that says revoked, unknown or tryLater, or whose nextUpdate is past; a must-staple leaf
-//! without a staple; an OCSP request that takes over 2 s or stays unanswered until the client rejects.
+//! without a staple; an OCSP request that takes over 2 s, gets no OCSP response or none at all until the client rejects;
+//! a responder that cannot be reached behind the certificate; or nothing at all for over 2 s and then the rejection of a
+//! chain that is fine: `suspected`. curl asks for a staple only where it demands one.
 //!
 //! # Remedy
 //!

@@ -100,7 +100,9 @@ pub fn stack_of(evidence: &Evidence) -> Option<Stack> {
 pub fn bad_certificate_behind_tls13(evidence: &Evidence) -> Option<&Packets> {
     match read(evidence) {
         Signal::Alert(42, at)
-            if matches!(evidence.chain, Chain::Sealed(_)) && short_rsa(evidence).is_none() =>
+            if matches!(evidence.chain, Chain::Sealed(_))
+                && evidence.known_chain().is_none()
+                && short_rsa(evidence).is_none() =>
         {
             Some(at)
         }
@@ -230,11 +232,12 @@ fn without_code(
     }
 }
 
-/// The packets of the server's certificates, or of the end where there are none.
+/// The packets of the server's certificates, in this handshake or an earlier one, or of the end where there are none.
 pub fn chain_at(evidence: &Evidence) -> &Packets {
     match &evidence.chain {
         Chain::Clear(chain) => &chain.at,
-        Chain::Sealed(at) | Chain::Cut(at) => at,
+        Chain::Sealed(at) => evidence.known_chain().map_or(at, |chain| &chain.at),
+        Chain::Cut(at) => at,
         Chain::Unsent => &evidence.ending.at,
     }
 }
@@ -247,7 +250,18 @@ fn of_server(
     says: &str,
 ) -> Finding {
     let (_, reason) = placed(defect.fault);
-    Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone()).and(at, says)
+    let finding = Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone());
+    let finding = match &evidence.around.shown_before {
+        Some(before) => {
+            let size = format!(
+                "a sealed record of {} bytes, the size of the certificates shown then",
+                before.record.len
+            );
+            finding.and(before.record.at, size)
+        }
+        None => finding,
+    };
+    finding.and(at, says)
 }
 
 fn of_client(

@@ -8,7 +8,9 @@
 //!
 //! notBefore lies behind capture time, or notAfter before notBefore. NSS and rustls answer 45, OpenSSL
 //! and Java 42, Chromium 46. Alert 45 to a chain whose dates are valid at capture time means the
-//! client's clock: `suspected`, or `inferred` where the same client rejects other servers too.
+//! client's clock: `suspected`, or `inferred` where the same client rejects other servers too. So does a rejection
+//! without a readable code of a chain in which nothing is wrong: `suspected`. Behind TLS 1.3 a 42 in clear by curl is
+//! a date to come more often than a weak key (a name it checks elsewhere): `suspected`.
 //!
 //! # Remedy
 //!

@@ -4,6 +4,7 @@ use crate::aside::dns::DnsAnswer;
 use crate::base::{Endpoint, Seen, Span};
 use crate::tls::cert::Certificate;
 use crate::tls::ocsp::Response as OcspResponse;
+use crate::tls::sealed::SealedRecord;
 use std::sync::Arc;
 
 /// What other flows of the same capture tell about one attempt.
@@ -27,8 +28,9 @@ pub struct Around {
     pub repeats: u32,
     /// This client asks this server for one highest version after another: it probes what the server takes.
     pub probes_versions: bool,
-    /// Certificates the same server showed in clear for the same SNI in another handshake.
-    pub shown_before: Option<Seen<Vec<Arc<Certificate>>>>,
+    /// Of a sealed certificate: those that the same server showed in clear for the same SNI in an earlier handshake, where
+    /// a sealed record has just their size.
+    pub shown_before: Option<ShownBefore>,
     /// OCSP exchanges by this client that overlap the attempt, at most four.
     pub ocsp: Vec<Seen<OcspExchange>>,
     /// An HTTP server (port 80) that this client could not connect to during the attempt; cites the SYN.
@@ -55,6 +57,15 @@ pub struct Path {
     pub ttl: (u8, u8),
     /// SYN to SYN/ACK.
     pub rtt: Span,
+}
+
+/// Certificates known from an earlier handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownBefore {
+    /// Leaf first, as shown then.
+    pub chain: Seen<Vec<Arc<Certificate>>>,
+    /// The sealed record of this handshake that has their size.
+    pub record: SealedRecord,
 }
 
 /// An OCSP exchange over HTTP.

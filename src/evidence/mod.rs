@@ -317,6 +317,8 @@ pub struct Sealing {
     /// Of the server's bytes, how many the client had acknowledged, and how many had been captured, when it sent its first
     /// sealed alert (TLS 1.2 and older).
     pub alert_behind: Option<(u64, u64)>,
+    /// The server's bytes captured before the segment that completed its Finished (TLS 1.2 and older).
+    pub finished_behind: Option<u64>,
     /// Whether each side's Finished was sent, as far as sizes and order tell.
     pub finished: PerSide<Option<Seen<()>>>,
     /// Application data by each side behind the handshake (bytes of sealed records that are neither
@@ -428,6 +430,11 @@ impl Evidence {
             around: Around::default(),
             lost: Lost::default(),
         }
+    }
+
+    /// The server's certificates: in clear, or known from an earlier handshake.
+    pub fn known_chain(&self) -> Option<&Seen<Vec<Arc<Certificate>>>> {
+        self.chain.clear().or_else(|| self.around.shown_before.as_ref().map(|before| &before.chain))
     }
 
     /// The negotiated version, or what the client offered best.

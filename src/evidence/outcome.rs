@@ -133,14 +133,10 @@ fn read(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
 /// Whether the client sent its sealed alert before it can have seen the server's Finished: it had not acknowledged it.
 /// On the client's side of a path the alert comes first, on the server's side behind it.
 fn crossed(e: &Evidence, finished: &Seen<()>, alert: &Seen<Ending>) -> bool {
-    let Some((read, captured)) = e.sealing.alert_behind else { return false };
-    let (at, from) = (alert.at.last(), finished.at.last());
-    if at < from {
-        return read <= captured;
-    }
-    let behind =
-        e.sealing.records.server.iter().filter(|record| Some(record.at) > from && Some(record.at) < at);
-    read < captured.saturating_sub(behind.map(wire_len).sum())
+    let (Some((read, captured)), Some(before)) = (e.sealing.alert_behind, e.sealing.finished_behind) else {
+        return false;
+    };
+    if alert.at.last() < finished.at.last() { read <= captured } else { read <= before }
 }
 
 /// Bytes of a record with its header.

@@ -14,11 +14,12 @@ use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
-use crate::evidence::around::{OcspExchange, Path};
-use crate::evidence::{Ending, Evidence, Outcome, Stage, outcome, rejection};
+use crate::evidence::around::{OcspExchange, Path, ShownBefore};
+use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
 use crate::tls::codes::{Kx, Version, is_grease};
+use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
 use crate::tls::signature::verify_server_key_exchange;
 use crate::tls::trust::Trust;
 
@@ -331,7 +332,7 @@ impl Join {
             },
             None => KeyUse::Unknown,
         };
-        if let Some(chain) = evidence.chain.clear()
+        if let Some(chain) = evidence.known_chain()
             && !chain.value.is_empty()
         {
             let question = Question {
@@ -446,9 +447,12 @@ impl Join {
         }
         // This failure is remembered too.
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
-        if !matches!(evidence.chain, crate::evidence::Chain::Clear(_)) {
+        if matches!(evidence.chain, Chain::Sealed(_)) {
             let key = (server.addr, evidence.sni().map(str::to_owned));
-            evidence.around.shown_before = self.shown.get(&key).next().cloned();
+            let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
+            let shown = self.shown.get(&key).find_map(|chain| Some((chain, fits(chain)?)));
+            evidence.around.shown_before =
+                shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record });
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
@@ -525,6 +529,13 @@ fn highest(evidence: &Evidence) -> Option<Version> {
     let hello = &evidence.hello.as_ref()?.value;
     let listed = hello.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
     (!hello.fallback_scsv).then(|| listed.max().unwrap_or(hello.legacy_version))
+}
+
+/// The sealed record that has just the size of a TLS 1.3 Certificate with these, bare or as JSSE pads it.
+fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
+    let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
+    let bare = certificate_record_len(&lens);
+    records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
 }
 
 /// The leaf shown in clear.

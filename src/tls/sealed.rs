@@ -20,7 +20,7 @@ pub struct SealedRecord {
 /// Body of an alert.
 const ALERT: usize = 2;
 /// JSSE fills up each TLS 1.3 record with this many zeros (measured on Java 17).
-const JSSE_PADDING: usize = 16;
+pub const JSSE_PADDING: usize = 16;
 
 /// Body lengths that `plain` bytes of content have once sealed: one for AEAD and stream suites, two for CBC
 /// (MAC-then-encrypt, encrypt-then-MAC of RFC 7366) and for TLS 1.3 (bare, and as JSSE pads). Empty for unknown suites.

@@ -161,6 +161,9 @@ impl Attempt {
             let read = tcp.acked.client.unwrap_or(0);
             self.evidence.sealing.alert_behind.get_or_insert((read, tcp.bytes.server));
         }
+        if from == Side::Server && content_type == 22 {
+            self.evidence.sealing.finished_behind.get_or_insert(self.evidence.tcp.bytes.server);
+        }
         let sealing = &mut self.evidence.sealing;
         let records = sealing.records.of_mut(from);
         if records.len() < 16 {
