@@ -260,7 +260,7 @@ fn every_cause_has_labelled_captures() {
     let folders = Cause::ALL.map(|cause| (cause.word(), 3)).into_iter().chain([("none", 10), ("odd", 10)]);
     for (folder, least) in folders {
         let captures: Vec<_> =
-            files(&format!("captures/{folder}")).into_iter().filter(|path| stem(path).is_some()).collect();
+            files(format!("captures/{folder}")).into_iter().filter(|path| stem(path).is_some()).collect();
         assert!(
             captures.len() >= least,
             "captures/{folder} has {} captures, {least} are due",

@@ -56,9 +56,15 @@ class Lab:
 
     def __init__(self, delay=0.010, lose=0):
         self.name, self.procs = f"ct-{os.getpid()}", []
-        n = self.name
-        etc = {s: Path(f"/etc/netns/{n}{s}") for s in "cs"}
-        self.etc = etc
+        self.etc = {s: Path(f"/etc/netns/{self.name}{s}") for s in "cs"}
+        try:
+            self.build(delay, lose)
+        except Exception:
+            self.close()                                  # lest the next row find its namespaces there
+            raise
+
+    def build(self, delay, lose):
+        n, etc = self.name, self.etc
         for s in "cs":
             sh(f"ip netns add {n}{s}; ip -n {n}{s} link set lo up")
             etc[s].mkdir(parents=True, exist_ok=True)

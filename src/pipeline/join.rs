@@ -2,12 +2,12 @@
 //! judges and puts the events in order.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::memory::Recent;
+use super::offers::{Offers, offer};
 use super::order::Order;
 use super::shard::{Out, What};
 use crate::aside::dns::DnsAnswer;
@@ -18,7 +18,7 @@ use crate::evidence::around::{OcspExchange, Path, ShownBefore};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
-use crate::tls::codes::{Kx, Version, is_grease};
+use crate::tls::codes::{Kx, Version};
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
 use crate::tls::signature::verify_server_key_exchange;
 use crate::tls::trust::Trust;
@@ -67,8 +67,8 @@ pub struct Join {
     shown: Recent<(Addr, Option<String>), Shown>,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
-    /// The highest versions that connections without data offered, by client and server: for telling scans.
-    offered: Recent<(Addr, Endpoint), (Stamp, Version)>,
+    /// What connections without data offered: for telling scans.
+    offers: Offers,
     /// HTTP servers that did not answer, by client.
     unreached: Recent<Addr, Seen<Endpoint>>,
     /// OCSP exchanges by client.
@@ -109,7 +109,7 @@ impl Join {
             served: Recent::new(servers, 1),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
-            offered: Recent::new(servers, 6),
+            offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
             ocsp: Recent::new(servers, 8),
             syns: Recent::new(asides, 2),
@@ -300,16 +300,7 @@ impl Join {
             }
             _ => {}
         }
-        if let Some(version) = highest(evidence).filter(|_| !outcome::carries_data(evidence)) {
-            let key = (client.addr, server);
-            let known = self
-                .offered
-                .get(&key)
-                .any(|(when, known)| *known == version && (evidence.started - *when).0.abs() < PROBING.0 / 4);
-            if !known {
-                self.offered.put(key, (evidence.started, version));
-            }
-        }
+        self.offers.remember(evidence);
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }
@@ -483,13 +474,7 @@ impl Join {
         ends.sort_unstable();
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
-        let key = (client.addr, server);
-        let offered = self.offered.get(&key);
-        let near = offered.filter(|(when, _)| (*when - evidence.started).0.abs() < PROBING.0);
-        let mut versions: Vec<_> = near.map(|(_, version)| *version).collect();
-        versions.sort_unstable();
-        versions.dedup();
-        evidence.around.probes_versions = versions.len() >= 3;
+        evidence.around.probes_versions = self.offers.probed(evidence);
     }
 }
 
@@ -510,27 +495,6 @@ fn verify_key_exchange(evidence: &mut Evidence) {
     }
 }
 
-/// What a client offered, as far as it tells one program from another: GREASE varies.
-fn offer(evidence: &Evidence) -> Option<u64> {
-    let hello = &evidence.hello.as_ref()?.value;
-    let mut hasher = std::hash::DefaultHasher::new();
-    hello.ciphers.iter().filter(|suite| !is_grease(suite.0)).for_each(|suite| suite.hash(&mut hasher));
-    hello
-        .supported_versions
-        .iter()
-        .filter(|version| !is_grease(version.0))
-        .for_each(|version| version.hash(&mut hasher));
-    hello.legacy_version.hash(&mut hasher);
-    Some(hasher.finish())
-}
-
-/// The highest version that a client offered, unless it says that it fell back.
-fn highest(evidence: &Evidence) -> Option<Version> {
-    let hello = &evidence.hello.as_ref()?.value;
-    let listed = hello.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
-    (!hello.fallback_scsv).then(|| listed.max().unwrap_or(hello.legacy_version))
-}
-
 /// The sealed record that has just the size of a TLS 1.3 Certificate with these, bare or as JSSE pads it.
 fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
     let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
@@ -545,9 +509,6 @@ fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
 
 /// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
 const RACE: Span = Span::from_secs(5);
-
-/// Scanners try one version after another within this.
-const PROBING: Span = Span::from_secs(60);
 
 /// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
 /// a connection that was not needed.

@@ -14,6 +14,7 @@ mod families;
 pub mod join;
 mod lookups;
 mod memory;
+mod offers;
 mod order;
 pub mod run;
 pub mod shard;
