@@ -62,16 +62,18 @@ impl Stack {
         if !is_openssl(hello) {
             return None;
         }
-        let older: Vec<u16> =
-            hello.ciphers.iter().map(|suite| suite.0).filter(|&code| code >> 8 != 0x13).collect();
+        let begins_with = |suites: &[u16]| {
+            let older = hello.ciphers.iter().map(|suite| suite.0).filter(|code| code >> 8 != 0x13);
+            older.take(suites.len()).eq(suites.iter().copied())
+        };
         let asks_for = |name: &str| hello.alpn.iter().any(|protocol| protocol == name);
         let http = asks_for("h2")
             || asks_for("http/1.1") && hello.extensions.contains(&ExtensionType::POST_HANDSHAKE_AUTH);
-        Some(if older.starts_with(&NODE_SUITES) {
+        Some(if begins_with(&NODE_SUITES) {
             Self::Node
-        } else if older.starts_with(&PYTHON_SUITES) {
+        } else if begins_with(&PYTHON_SUITES) {
             Self::Python
-        } else if older.starts_with(&OPENSSL_SUITES) && http {
+        } else if begins_with(&OPENSSL_SUITES) && http {
             Self::Curl
         } else {
             Self::OpenSsl
