@@ -2,10 +2,11 @@
 //!
 //! A client that has an IPv6 and an IPv4 address of a server tries one and, where that is refused or says nothing, the
 //! other (RFC 8305 section 5, or one address after the next as `getaddrinfo` gives them). The two connections share no
-//! address. They are taken for one client where the second follows at once, on the same port, and
+//! address. They are taken for one client where the second follows on the same port, and
 //!
-//! - both clients' packets crossed no router (their TTL is one that hosts begin with) and come from one link address, or
-//! - one of the two clients was told both servers' addresses under the name that the second asks for.
+//! - at once, and both clients' packets crossed no router (their TTL is one that hosts begin with) and come from one link
+//!   address, or
+//! - within seconds, and one of the two clients was told both servers' addresses under the name that the second asks for.
 //!
 //! Time alone would join strangers: somebody connects to somewhere at every moment.
 
@@ -13,10 +14,13 @@ use super::memory::Recent;
 use crate::base::{Addr, Endpoint, Seen, Side, Span, Stamp};
 use crate::evidence::{Evidence, Stage};
 
-/// A refusal is followed by the next try at once; it has yet to reach the client, and the try to come back.
-const AT_ONCE: Span = Span::from_millis(300);
+/// A refusal is followed by the next try at once, or after the usual delay between tries: 250 ms (RFC 8305 section 5),
+/// 300 ms in Go (`fallbackDelay` in net/dial.go); it has yet to reach the client, and the try to come back.
+const AT_ONCE: Span = Span::from_millis(500);
 /// RFC 8305 section 8: a try that says nothing is followed by the next after at most two seconds.
 const DELAY: Span = Span::from_secs(2);
+/// One name's addresses are tried one after the other even by who is patient with each.
+const PATIENT: Span = Span::from_secs(5);
 
 /// A connection that carried data.
 #[derive(Debug)]
@@ -73,16 +77,19 @@ impl Families {
         }
         let refused = !evidence.tcp.resets.is_empty() || !evidence.tcp.icmp.is_empty();
         let next = |won: &&Won| {
-            let in_time = if refused {
-                (0..AT_ONCE.0).contains(&(won.started - evidence.ended).0)
-            } else {
-                (0..DELAY.0).contains(&(won.started - evidence.started).0)
-            };
-            in_time
-                && won.server.port == evidence.server.port
+            won.server.port == evidence.server.port
                 && won.server.addr.is_v4() != evidence.server.addr.is_v4()
+                && (0..PATIENT.0).contains(&(won.started - evidence.started).0)
         };
-        let by_link = own_link(evidence).and_then(|link| self.by_link.get(&link).find(next));
+        let at_once = |won: &&Won| {
+            next(won)
+                && if refused {
+                    (0..AT_ONCE.0).contains(&(won.started - evidence.ended).0)
+                } else {
+                    (0..DELAY.0).contains(&(won.started - evidence.started).0)
+                }
+        };
+        let by_link = own_link(evidence).and_then(|link| self.by_link.get(&link).find(at_once));
         let by_name = || {
             self.told.get(&evidence.server.addr).find_map(|(client, name)| {
                 self.by_name.get(name).filter(next).find(|won| {
@@ -179,6 +186,18 @@ mod tests {
         e.tcp.resets.clear();
         assert!(families(&[won(188)]).reached(&e).is_some());
         assert!(families(&[won(2_100)]).reached(&e).is_none());
+    }
+
+    #[test]
+    fn one_name_holds_tries_together_that_are_seconds_apart() {
+        for (millis, joined) in [(3_000, true), (6_000, false)] {
+            let mut families = families(&[won(millis)]);
+            assert_eq!(families.reached(&refused()), None, "the link alone does not");
+            for address in [SIX.addr, SERVER.addr] {
+                families.told(greeted().client.addr, address, "www.example.com");
+            }
+            assert_eq!(families.reached(&refused()).is_some(), joined, "{millis}");
+        }
     }
 
     #[test]
