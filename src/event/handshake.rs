@@ -6,7 +6,7 @@ use super::kept::Kept;
 use super::{Hygiene, SCHEMA};
 use crate::base::{Addr, Cite, Endpoint, Packets, Side, Stamp};
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
-use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage};
+use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, rejection};
 use crate::tls::codes::Version;
 use crate::tls::message::Alert;
 
@@ -182,6 +182,9 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
             Ending::Silence { lasted } => o.maybe_integer("silence_us", Some(lasted.micros())),
             Ending::PlainText { said } | Ending::Refused { said } => o.string("said", said),
             _ => {}
+        }
+        if let Some(quiet) = rejection::quiet(evidence) {
+            o.string("says", quiet);
         }
     });
 }

@@ -192,6 +192,30 @@ pub fn wanted(e: &Evidence) -> bool {
             || at_once && stack(e).is_some_and(Stack::rejects_silently))
 }
 
+/// Of a failure that ended without an alert or a word: what makes it one.
+pub fn quiet(e: &Evidence) -> Option<&'static str> {
+    let by_server =
+        matches!(e.ending.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server });
+    if e.outcome != Outcome::Failed || e.server_hello.is_none() {
+        None
+    } else if completed_before_close(e) {
+        Some(
+            "the client finished the handshake and left at once without any data, as programs do that verify late",
+        )
+    } else if silent_close(e) {
+        Some(
+            "the client closed without a word behind the server's whole flight, as programs do that reject so",
+        )
+    } else if by_server
+        && (shows_certificate(e) || e.client_chain != Chain::Unsent)
+        && e.sealing.finished.client.is_some()
+    {
+        Some("the server closed without a word behind the client's certificate")
+    } else {
+        None
+    }
+}
+
 /// Behind TLS 1.3 the client sent more than Finished, as it does with a Certificate, empty or not.
 pub fn shows_certificate(e: &Evidence) -> bool {
     let Some(hello) = e.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13()) else {
@@ -311,6 +335,7 @@ mod tests {
         e.sealing.finished.server = Some(seen((), 6, 42));
         ends(&mut e, Ending::Fin { from: Side::Client }, 7, 44);
         assert!(silent_close(&e));
+        assert!(quiet(&e).is_some_and(|says| says.contains("whole flight")));
         assert!(wanted(&node(e.clone())));
         assert!(!wanted(&s_client(e.clone())), "it would have sent an alert");
         e.around.repeats = 1;

@@ -3,7 +3,7 @@
 use super::style::clean;
 use crate::base::{Cite, Packets, Side};
 use crate::cause::{Cause, Diagnosis, Finding};
-use crate::evidence::{Ending, Evidence, Outcome, Stage};
+use crate::evidence::{Ending, Evidence, Outcome, Stage, rejection};
 
 /// `packet 6`, `packets 6, 8`, `packets 1–4, 9 …`.
 pub fn packets(packets: &Packets) -> String {
@@ -48,6 +48,9 @@ pub fn cite(cite: &Cite) -> String {
 /// What ended an attempt, and at which step.
 pub fn ending(evidence: &Evidence) -> String {
     let step = step(evidence.stage);
+    if let Some(quiet) = rejection::quiet(evidence) {
+        return quiet.to_owned();
+    }
     match &evidence.ending.value {
         Ending::Alert { from, alert } => {
             format!("the {from} sent {} alert {} {step}", alert.level.word(), alert.description)
