@@ -89,7 +89,7 @@ if DOVECOT:
             why = f"Dovecot offers STARTTLS although {why}, and says goodbye after it"
             if fault == "key-cut-off":       # a race: the client says one thing or another
                 case(f"storage_permission/{fault}-{protocol}-dovecot-curl", dovecot(good, key=key, port=port), mail_curl(url, extra=["-u", "bob:labpass"]),
-                     8, "Weird server reply", "S:raw", why, **N)
+                     (8, 35), "curl: (", "S:raw", why, **N)
             case(f"storage_permission/{fault}-{protocol}-dovecot-s-client", dovecot(good, key=key, port=port), upgrade(protocol), 1, "", "S:raw", why, **N)
     for port, protocol in ((993, "imaps"), (995, "pop3s")):
         case(f"storage_permission/key-cut-off-{protocol}-dovecot-curl", dovecot(good, key=broken, port=port), mail_curl(f"{protocol}://{MAIL}/", extra=["-u", "bob:labpass"]),
