@@ -108,6 +108,10 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
         (Signal::Late(at), _) if curl && !rejection::wants_staple(evidence) => {
             (at, "curl finishes the handshake and leaves without a request, as it does where the name does not match")
         }
+        // A program's own check in OpenSSL's callback, such as Perl's of the name, ends so.
+        (Signal::Alert(80, at), _) if !curl => {
+            (at, "OpenSSL rejects with internal_error (80), as it does where the program's own check, mostly of the name, fails")
+        }
         // Of what OpenSSL says 42 of, names go wrong the most.
         (_, Some(at)) if !curl => {
             (at, "OpenSSL rejects with bad_certificate (42), which it says of a wrong name, more rarely of a date or a weak key")
@@ -126,17 +130,19 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
     })
 }
 
-/// curl, given an address, leaves a certificate that does not name it behind the handshake.
+/// curl and wget, given an address, leave a certificate that does not name it behind the handshake.
 fn late_about_address(evidence: &Evidence) -> Option<Finding> {
     let Signal::Late(at) = signal::read(evidence) else { return None };
-    if signal::stack_of(evidence) != Some(Stack::Curl) || !rejection::misses_address(evidence) {
+    let late = signal::stack_of(evidence).is_some_and(|stack| stack == Stack::Curl || stack.verifies_late());
+    let other = evidence.defects.iter().any(|defect| !defect.fault.is_mild());
+    if !late || other || !rejection::misses_address(evidence) {
         return None;
     }
     let leaf = evidence.chain.clear()?.value.first()?;
     let says = format!("{} does not name the address {}, and the client sent no name", leaf.called(), evidence.server.addr.ip());
     let shown = signal::chain_at(evidence);
     let finding = Finding::new(Certainty::Suspected, "ip_not_in_san", Party::Server, shown, says);
-    Some(finding.and(at, "curl finishes the handshake and leaves without a request"))
+    Some(finding.and(at, "the client finishes the handshake and leaves without a request"))
 }
 
 /// A client that sends no name was given an address, which hardly any certificate names. Clients without SNI, and
@@ -184,6 +190,14 @@ mod tests {
     fn a_sole_mismatch_with_bad_certificate_is_likely() {
         let evidence = attempt().with(&[Fault::SanMismatch]).alert(Side::Client, 42);
         assert_eq!(found(&evidence), Some(("san_mismatch", Certainty::Inferred)));
+    }
+
+    #[test]
+    fn a_programs_own_check_rejects_with_internal_error() {
+        let evidence = attempt().with(&[Fault::SanMismatch]).alert(Side::Client, 80);
+        assert_eq!(found(&evidence), Some(("san_mismatch", Certainty::Inferred)));
+        assert_eq!(found(&attempt().sealed().alert(Side::Client, 80)), Some(("san_mismatch", Certainty::Suspected)));
+        assert_eq!(found(&attempt().with(&[Fault::LeafExpired]).alert(Side::Client, 80)), None);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub fn fits(fault: Fault, code: u8) -> Fit {
         | (DecodeError, 47 | 48 | 51 | 80)
         // JSSE: the certificate's algorithm is disabled (`getCertificateAlert` in CertificateMessage.java).
         | (WeakKey | WeakSignature, 43)
+        // OpenSSL where a callback of the program's own rejects, as Perl's for the name (X509_V_ERR_UNSPECIFIED).
+        | (SanMismatch | NoSan | IpNotInSan | WildcardDepth, 80)
         | (UnknownCritical, 43) => Fit::Generic,
         _ => Fit::No,
     }

@@ -91,12 +91,16 @@ fn stack(e: &Evidence) -> Option<Stack> {
 /// Health checks that do not verify, and fetchers of certificates, do neither. Who went to the trouble of STARTTLS and
 /// then says nothing was shown a certificate with a glaring defect.
 pub fn late(e: &Evidence) -> bool {
-    if !left_unused(e) || !asks_for_host(e) {
+    if !left_unused(e) {
         return false;
     }
     let stack = stack(e);
     let no_request = offers_http(e) && stack != Some(Stack::Chromium);
     let no_word = stack.is_some_and(Stack::verifies_late) && goodbye(e, Side::Client).is_none();
+    // wget asks for no name where it was given an address, and never leaves without a word but to reject.
+    if !asks_for_host(e) && !(no_word && stack == Some(Stack::GnuTls)) {
+        return false;
+    }
     match &e.chain {
         Chain::Clear(_) if no_request || no_word => {
             e.defects.iter().any(|defect| !defect.fault.is_mild())
@@ -320,7 +324,7 @@ mod tests {
         let mut e = wget(left(Version::TLS13, false));
         e.ending.when = e.ending.when + Span::from_secs(5);
         assert!(!late(&e), "kept open");
-        let mut e = wget(left(Version::TLS13, false));
+        let mut e = node(misnamed(left(Version::TLS12, false)));
         e.hello.as_mut().unwrap().value.sni = None;
         assert!(!late(&e), "no host asked for");
         let mut e = wget(left(Version::TLS13, false));
