@@ -101,7 +101,7 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
     if !matches!(evidence.chain, Chain::Sealed(_)) || evidence.known_chain().is_some() {
         return None;
     }
-    let curl = signal::stack_of(evidence) == Some(Stack::Curl);
+    let curl = evidence.stack() == Some(Stack::Curl);
     // curl checks the name itself behind the handshake, and all else within it (`ossl_verifyhost` in
     // lib/vtls/openssl.c).
     let (at, says) = match (signal::read(evidence), signal::bad_certificate_behind_tls13(evidence)) {
@@ -133,7 +133,7 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
 /// curl and wget, given an address, leave a certificate that does not name it behind the handshake.
 fn late_about_address(evidence: &Evidence) -> Option<Finding> {
     let Signal::Late(at) = signal::read(evidence) else { return None };
-    let late = signal::stack_of(evidence).is_some_and(|stack| stack == Stack::Curl || stack.verifies_late());
+    let late = evidence.stack().is_some_and(|stack| stack == Stack::Curl || stack.verifies_late());
     let other = evidence.defects.iter().any(|defect| !defect.fault.is_mild());
     if !late || other || !rejection::misses_address(evidence) {
         return None;

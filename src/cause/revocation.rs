@@ -22,7 +22,7 @@
 //! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
-use crate::base::{Packets, Span, Stamp};
+use crate::base::{Packets, Span};
 use crate::evidence::{Evidence, rejection};
 use crate::tls::ocsp::{Outcome, Response, Status};
 use crate::tls::stack::Stack;
@@ -100,7 +100,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     let silent = matches!(signal::read(evidence), Signal::Silent(_) | Signal::Late(_));
     // curl asks for a stapled answer only where it demands one, and judges it behind the handshake (`verifystatus` in
     // lib/vtls/openssl.c).
-    let demanded = signal::stack_of(evidence) == Some(Stack::Curl) && rejection::wants_staple(evidence);
+    let demanded = evidence.stack() == Some(Stack::Curl) && rejection::wants_staple(evidence);
     if demanded
         && evidence.staple.is_none()
         && let Signal::Late(at) = signal::read(evidence)
@@ -113,14 +113,17 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         let finding = Finding::new(certainty, "staple_missing", Party::Server, asked, says);
         return Judgement::Found(finding.and(at, "curl finishes the handshake and leaves without a request"));
     }
-    if let Some((reason, shown, says)) = status(evidence) {
+    // certificate_revoked is no word for a responder that says nothing.
+    let fits = |reason: &str| code != Some(44) || !reason.starts_with("responder_");
+    if let Some((reason, shown, says)) = status(evidence).filter(|(reason, ..)| fits(reason)) {
         // Behind a sealed chain nobody can tell whose status the exchange was about.
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
+        let unreached = evidence.around.unreached.as_ref().is_some_and(|unreached| unreached.at == shown);
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
+            // Which HTTP server it was is not known; who leaves without a word may have been in no mood to wait.
+            _ if unreached || (silent && !named) => Certainty::Suspected,
             (true, _) => sure,
-            // Who leaves without a word may have been in no mood to wait.
             (false, true) => Certainty::Suspected,
-            (false, false) if silent => Certainty::Suspected,
             (false, false) => Certainty::Inferred,
         };
         let end = code.map_or("the client gives up".to_owned(), |code| signal::said("the client", code));
@@ -147,16 +150,10 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     signal::by_defect(evidence, Cause::Revocation, |_, _| None)
 }
 
-/// When the server's whole flight was there.
-fn flight(evidence: &Evidence) -> Option<Stamp> {
-    let sealed = || evidence.sealing.finished.server.as_ref().map(|flight| flight.when);
-    evidence.server_hello_done.as_ref().map(|done| done.when).or_else(sealed)
-}
-
 /// How long the client took between the server's whole flight and its rejection, where that is longer than
 /// verification takes and the leaf, if it is in clear, says whom to ask.
 fn stalled(evidence: &Evidence) -> Option<Span> {
-    let flight = flight(evidence)?;
+    let flight = rejection::flight(evidence)?;
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
     let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty());
     // Who leaves without a word may have lost patience.
@@ -194,7 +191,7 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
     }
     // Between the server's flight and the rejection, and the leaf says whom to ask.
     if let Some(unreached) = &evidence.around.unreached
-        && flight(evidence).is_some_and(|flight| unreached.when >= flight)
+        && rejection::flight(evidence).is_some_and(|flight| unreached.when >= flight)
         && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty())
     {
         let says = format!("the client could not connect to {} behind the certificate, which names a responder", unreached.value);
@@ -255,6 +252,20 @@ mod tests {
         let later = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
         evidence.staple = Some(seen(later, 6));
         assert_eq!(found(&evidence), Some(("try_later", Certainty::Inferred)));
+    }
+
+    #[test]
+    fn a_responder_that_cannot_be_reached_is_a_suspicion_and_no_reading_of_revoked() {
+        let mut evidence = attempt().sealed().alert(Side::Client, 46);
+        evidence.sealing.finished.server = Some(seen((), 6));
+        let silent = judge(&evidence);
+        evidence.around.unreached = Some(seen(evidence.server, 7));
+        assert_eq!(found(&evidence), Some(("responder_down", Certainty::Suspected)));
+        assert_eq!(silent, Judgement::Blind(signal::SEALED), "without the attempt to reach one");
+        let mut evidence = evidence.alert(Side::Client, 44);
+        assert_eq!(found(&evidence), Some(("revoked", Certainty::Inferred)));
+        evidence.chain = crate::evidence::Chain::Clear(seen(Vec::new(), 6));
+        assert_eq!(found(&evidence), Some(("revoked", Certainty::Proven)));
     }
 
     #[test]

@@ -59,9 +59,7 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
             Signal::ServerSealed(at)
         }
         Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server }
-            if finished.client.is_some()
-                && (rejection::shows_certificate(evidence)
-                    || (evidence.client_chain != Chain::Unsent && finished.server.is_none())) =>
+            if rejection::left_at_certificate(evidence) =>
         {
             Signal::ServerSilent(at)
         }
@@ -87,11 +85,6 @@ pub fn read(evidence: &Evidence) -> Signal<'_> {
         }
         _ => Signal::None,
     }
-}
-
-/// The client's stack, where its hello tells.
-pub fn stack_of(evidence: &Evidence) -> Option<Stack> {
-    evidence.hello.as_ref().and_then(|hello| Stack::of(&hello.value))
 }
 
 /// bad_certificate in clear behind TLS 1.3: by OpenSSL, of the stacks in use the only one that does not seal it.
@@ -173,7 +166,7 @@ pub fn by_defect(
         Signal::Late(at) => {
             // Clients that verify chains during the handshake check the name behind it.
             let misnamed = blamed(&evidence.defects, None, Cause::NameMismatch).is_some();
-            let name_only = match stack_of(evidence) {
+            let name_only = match evidence.stack() {
                 Some(Stack::Curl) => !rejection::wants_staple(evidence),
                 Some(stack) if stack.verifies_late() => false,
                 _ => misnamed,

@@ -88,7 +88,7 @@ fn nothing_wrong(evidence: &Evidence) -> Option<Finding> {
     let wrong = evidence.defects.iter().any(|defect| !defect.fault.is_mild());
     let shown = evidence.chain.clear().is_some_and(|chain| !chain.value.is_empty());
     // curl checks dates within the handshake; a staple or an answer may be at fault.
-    let elsewhere = signal::stack_of(evidence) == Some(Stack::Curl)
+    let elsewhere = evidence.stack() == Some(Stack::Curl)
         || evidence.staple.is_some()
         || rejection::staple_missing(evidence)
         || !evidence.around.ocsp.is_empty();

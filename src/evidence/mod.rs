@@ -24,6 +24,7 @@ use crate::tls::message::{Alert, CertificateRequest, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
 use crate::tls::signature::Verdict;
+use crate::tls::stack::Stack;
 use std::sync::Arc;
 
 pub use around::Around;
@@ -440,6 +441,11 @@ impl Evidence {
     /// The negotiated version, or what the client offered best.
     pub fn version(&self) -> Option<Version> {
         self.server_hello.as_ref().map(|hello| hello.value.version)
+    }
+
+    /// The client's TLS stack, where its hello tells.
+    pub fn stack(&self) -> Option<Stack> {
+        self.hello.as_ref().and_then(|hello| Stack::of(&hello.value))
     }
 
     /// The host name asked for.

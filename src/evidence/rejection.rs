@@ -6,7 +6,7 @@
 
 use super::outcome::{AT_ONCE, finished, whole};
 use super::{Chain, Ending, Evidence, Outcome};
-use crate::base::{Seen, Side};
+use crate::base::{Seen, Side, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::ocsp::Status;
@@ -76,10 +76,6 @@ fn offers_http(e: &Evidence) -> bool {
     e.hello.as_ref().is_some_and(|hello| hello.value.alpn.iter().any(http))
 }
 
-fn stack(e: &Evidence) -> Option<Stack> {
-    e.hello.as_ref().and_then(|hello| Stack::of(&hello.value))
-}
-
 /// Some clients verify, wholly or in part, only behind both Finished, and then leave at once without a byte of data. It
 /// was a rejection where the client asked for a host, TLS 1.3 seals the certificate or it has a defect, and
 ///
@@ -94,7 +90,7 @@ pub fn late(e: &Evidence) -> bool {
     if !left_unused(e) {
         return false;
     }
-    let stack = stack(e);
+    let stack = e.stack();
     let no_request = offers_http(e) && stack != Some(Stack::Chromium);
     let no_word = stack.is_some_and(Stack::verifies_late) && goodbye(e, Side::Client).is_none();
     // wget asks for no name where it was given an address, and never leaves without a word but to reject.
@@ -182,24 +178,17 @@ pub fn silent_close(e: &Evidence) -> bool {
 /// - was shown a certificate or a signature that verifiers reject, or waited for its revocation status, or
 /// - its stack is one that rejects so, and it left at once (else it may have been killed).
 pub fn wanted(e: &Evidence) -> bool {
-    let flight = match e.version() {
-        Some(version) if version.is_tls13() => e.sealing.finished.server.as_ref().map(|flight| flight.when),
-        _ => e.server_hello_done.as_ref().map(|done| done.when),
-    };
-    let at_once = flight.is_some_and(|flight| e.ending.when - flight < AT_ONCE);
+    let at_once = flight(e).is_some_and(|flight| e.ending.when - flight < AT_ONCE);
     asks_for_host(e)
         && (e.around.repeats >= 1
             || e.key_exchange_verdict.is_some_and(|verdict| verdict.fails())
-            || !e.around.ocsp.is_empty()
-            || e.around.unreached.is_some()
+            || asked_for_status(e)
             || glaring(e)
-            || at_once && stack(e).is_some_and(Stack::rejects_silently))
+            || at_once && e.stack().is_some_and(Stack::rejects_silently))
 }
 
 /// Of a failure that ended without an alert or a word: what makes it one.
 pub fn quiet(e: &Evidence) -> Option<&'static str> {
-    let by_server =
-        matches!(e.ending.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server });
     if e.outcome != Outcome::Failed || e.server_hello.is_none() {
         None
     } else if completed_before_close(e) {
@@ -210,14 +199,35 @@ pub fn quiet(e: &Evidence) -> Option<&'static str> {
         Some(
             "the client closed without a word behind the server's whole flight, as programs do that reject so",
         )
-    } else if by_server
-        && (shows_certificate(e) || e.client_chain != Chain::Unsent)
-        && e.sealing.finished.client.is_some()
-    {
+    } else if left_at_certificate(e) {
         Some("the server closed without a word behind the client's certificate")
     } else {
         None
     }
+}
+
+/// When the server's whole flight was there.
+pub fn flight(e: &Evidence) -> Option<Stamp> {
+    match e.version() {
+        Some(version) if version.is_tls13() => e.sealing.finished.server.as_ref().map(|flight| flight.when),
+        _ => e.server_hello_done.as_ref().map(|done| done.when),
+    }
+}
+
+/// The client asked a responder behind the server's flight, or could not reach one.
+fn asked_for_status(e: &Evidence) -> bool {
+    let mut asked =
+        e.around.ocsp.iter().map(|seen| seen.when).chain(e.around.unreached.iter().map(|seen| seen.when));
+    flight(e).is_some_and(|flight| asked.any(|when| when >= flight))
+}
+
+/// The server left without a word behind the client's certificate and Finished.
+pub fn left_at_certificate(e: &Evidence) -> bool {
+    let finished = &e.sealing.finished;
+    let by_server =
+        matches!(e.ending.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server });
+    let shown = e.client_chain != Chain::Unsent && finished.server.is_none();
+    by_server && finished.client.is_some() && (shown || shows_certificate(e))
 }
 
 /// Behind TLS 1.3 the client sent more than Finished, as it does with a Certificate, empty or not.

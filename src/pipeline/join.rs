@@ -441,7 +441,8 @@ impl Join {
         if matches!(evidence.chain, Chain::Sealed(_)) {
             let key = (server.addr, evidence.sni().map(str::to_owned));
             let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
-            let shown = self.shown.get(&key).find_map(|chain| Some((chain, fits(chain)?)));
+            let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
+            let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
             evidence.around.shown_before =
                 shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record });
         }
@@ -478,12 +479,13 @@ impl Join {
     }
 }
 
-/// Verifies the signature over ServerKeyExchange (TLS 1.2), where there is one.
+/// Verifies the signature over ServerKeyExchange (TLS 1.2), where there is one, once.
 fn verify_key_exchange(evidence: &mut Evidence) {
     if let (Some(client), Some(server), Some(exchange), Some(chain)) =
         (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
         && let Some(leaf) = chain.value.first()
         && !exchange.value.signature.is_empty()
+        && evidence.key_exchange_verdict.is_none()
     {
         evidence.key_exchange_verdict = Some(verify_server_key_exchange(
             server.value.version,
@@ -509,6 +511,9 @@ fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
 
 /// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
 const RACE: Span = Span::from_secs(5);
+
+/// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
+const RENEWED: Span = Span::from_secs(3600);
 
 /// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
 /// a connection that was not needed.

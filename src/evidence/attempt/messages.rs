@@ -152,9 +152,8 @@ impl Attempt {
         let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
         // What a server says to a client that has left, or said goodbye, does not show that the connection was of use
         // (HAProxy sends 408).
-        let left = self.evidence.tcp.sent_before_leave.is_some()
-            || (!tls13
-                && self.evidence.sealing.records.client.last().is_some_and(|last| last.content_type == 21));
+        let left =
+            self.evidence.tcp.sent_before_leave.is_some() || self.evidence.sealing.alert_behind.is_some();
         let heard = from == Side::Client || !left;
         if from == Side::Client && content_type == 21 {
             let tcp = &self.evidence.tcp;
