@@ -1,9 +1,9 @@
 //! Frames of a network interface, as they pass.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pcap::{Active, Capture, Device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -78,6 +78,7 @@ pub struct LiveReader {
     ready: bool,
     /// Stamp of the last tick.
     ticked: Stamp,
+    filter: Option<String>,
     stats: LiveStats,
 }
 
@@ -157,6 +158,7 @@ impl LiveReader {
             stop,
             ready: true,
             ticked: Stamp::default(),
+            filter: options.filter.clone(),
             stats: LiveStats::default(),
         })
     }
@@ -225,6 +227,15 @@ impl LiveReader {
         }
     }
 
+    /// From now on gives what this filter matches. One that does not compile here leaves the old in force; who asks has
+    /// compiled it before.
+    pub fn refilter(&mut self, filter: Option<&str>) {
+        // To set a filter empties the ring, so it is not done in vain.
+        if filter != self.filter.as_deref() && self.capture.filter(filter.unwrap_or(""), true).is_ok() {
+            self.filter = filter.map(str::to_owned);
+        }
+    }
+
     /// Packets seen and lost since the interface was opened. Where the kernel does not tell, the
     /// last known counts.
     pub fn stats(&mut self) -> LiveStats {
@@ -255,11 +266,24 @@ impl LiveReader {
     }
 }
 
-/// The clock, less the margin by which packets may come late.
+/// The clock that packets are stamped by.
 #[expect(clippy::disallowed_methods, reason = "a silent link has no packet to take the time from")]
-fn now() -> Stamp {
+pub fn clock() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0)) - BEHIND
+    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0))
+}
+
+/// The time since the first call, by a clock that nobody sets: for intervals and patience.
+#[expect(clippy::disallowed_methods, reason = "what waits for a client or a second has no packet to go by")]
+pub fn elapsed() -> Span {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed();
+    Span(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The clock, less the margin by which packets may come late.
+fn now() -> Stamp {
+    clock() - BEHIND
 }
 
 fn activate(name: &str, options: &LiveOptions, promiscuous: bool) -> Result<Capture<Active>, pcap::Error> {
@@ -304,7 +328,7 @@ fn cannot_open(name: &str, error: &pcap::Error) -> LiveError {
 mod tests {
     use super::*;
     use std::net::UdpSocket;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// The loopback interface with a filter, where this user may open it.
     fn loopback(filter: &str) -> Option<(LiveReader, Arc<AtomicBool>)> {
