@@ -26,7 +26,7 @@ use crate::base::{FlowKey, Limits, Lost, Span};
 use crate::capture::filter::Filter;
 use crate::capture::live::{LiveOptions, LiveReader, elapsed};
 use crate::capture::recent::Recent;
-use crate::event::{self, Kept, Tally};
+use crate::event::{self, Kept};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Judged, LiveRing, Renewal, Renewed, Ring, Settings, Totals};
 use crate::report::{self, Style};
@@ -67,18 +67,20 @@ impl Signals {
     }
 }
 
+/// The rings of one interface.
+type Rings = Vec<Box<dyn Ring>>;
+
 /// Opens the rings of every interface.
 fn open_interfaces(
     args: &LiveArgs,
     rings: usize,
     stop: &Arc<AtomicBool>,
-) -> Result<(Vec<Watched>, Vec<Vec<Box<dyn Ring>>>), Failure> {
+) -> Result<(Vec<Watched>, Vec<Rings>), Failure> {
     let options = LiveOptions {
         promiscuous: !args.no_promiscuous,
         filter: args.shared.filter.clone(),
         ring: u32::try_from(args.ring).unwrap_or(u32::MAX),
         snap: u32::try_from(args.snaplen).unwrap_or(u32::MAX),
-        ..LiveOptions::default()
     };
     let mut watched = Vec::new();
     let mut all = Vec::new();
@@ -92,7 +94,7 @@ fn open_interfaces(
             }
             None => Vec::new(),
         };
-        let rings: Vec<Box<dyn Ring>> = readers
+        let rings: Rings = readers
             .into_iter()
             .enumerate()
             .map(|(n, reader)| Box::new(LiveRing::new(reader, recents.get(n).cloned())) as Box<dyn Ring>)
@@ -132,6 +134,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         signals: &signals,
         certificates: Kept::default(),
         lines: Lines::default(),
+        interval: interval(args),
         told: elapsed(),
         downs: vec![None; args.interfaces.len()],
     };
@@ -163,7 +166,8 @@ struct Loop<'a> {
     certificates: Kept,
     /// Lines that wait for others to be written with.
     lines: Lines,
-    /// When statistics were told.
+    /// How often statistics are told, and when they last were; no time: only at the end.
+    interval: Span,
     told: Span,
     /// What was last said of each interface.
     downs: Vec<Option<String>>,
@@ -173,7 +177,7 @@ impl Loop<'_> {
     fn run<'scope>(
         mut self,
         scope: &'scope std::thread::Scope<'scope, '_>,
-        rings: Vec<Vec<Box<dyn Ring>>>,
+        rings: Vec<Rings>,
         settings: &'scope Settings,
     ) -> Result<Done, Failure>
     where
@@ -218,9 +222,7 @@ impl Loop<'_> {
     fn take(&mut self, n: usize, judged: &Judged) {
         let Judged { evidence, diagnosis, hygiene, decided } = judged;
         let diagnosis = diagnosis.as_ref();
-        let mut tally = Tally::default();
-        tally.add(evidence, diagnosis);
-        self.board.account().judged(&tally);
+        self.board.account().judged(evidence, diagnosis);
         let Some(interface) = self.board.interfaces.get(n) else { return };
         let failed = evidence.outcome == Outcome::Failed;
         let before = self.lines.bytes.len();
@@ -273,8 +275,7 @@ impl Loop<'_> {
                 *said = down;
             }
         }
-        let interval = Span::from_secs(i64::try_from(self.args.stats_interval).unwrap_or(i64::MAX));
-        if interval.0 > 0 && elapsed().0 - self.told.0 >= interval.0 {
+        if self.interval.0 > 0 && elapsed().0 - self.told.0 >= self.interval.0 {
             self.told = elapsed();
             self.statistics();
         }
@@ -301,26 +302,37 @@ impl Loop<'_> {
         }
     }
 
-    /// Takes over what may change while it runs. What is wrong leaves all as it was.
+    /// SIGHUP: takes over what may change while it runs, and has the outputs opened anew. What is wrong leaves all as it
+    /// was.
     fn reload(&mut self) {
-        let renewed = renewed(self.args);
-        let mut account = self.board.account();
-        match renewed {
-            Ok(renewed) => {
-                account.reloads.0 += 1;
-                self.renewal.offer(renewed);
-                self.scribe.reopen();
+        match self.take_over(self.args) {
+            Ok(()) => {
+                self.board.account().reloads.0 += 1;
                 say("configuration taken over, outputs opened anew");
             }
             Err(why) => {
-                account.reloads.1 += 1;
+                self.board.account().reloads.1 += 1;
                 say(format_args!("the new configuration is refused and the old one stays in force: {why}"));
             }
         }
     }
 
+    /// Puts roots, ports, filter and interval in force, all of them checked before.
+    fn take_over(&mut self, args: &LiveArgs) -> Result<(), Failure> {
+        if let Some(filter) = &args.shared.filter {
+            Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
+        }
+        let Settings { trust, ports, .. } = output::settings(&args.shared, false)?;
+        self.renewal.offer(Renewed { trust, ports, filter: args.shared.filter.clone() });
+        self.interval = interval(args);
+        self.scribe.reopen();
+        Ok(())
+    }
+
     /// Tells the totals and closes the outputs.
     fn end(mut self, lost: Lost) -> Result<Done, Failure> {
+        self.hand_over();
+        self.scribe.settle();
         let snapshot = self.board.turn(Some(lost));
         if self.json {
             event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
@@ -343,11 +355,6 @@ impl Loop<'_> {
     }
 }
 
-/// What a reload takes over, all of it checked.
-fn renewed(args: &LiveArgs) -> Result<Renewed, Failure> {
-    if let Some(filter) = &args.shared.filter {
-        Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
-    }
-    let settings = output::settings(&args.shared, false)?;
-    Ok(Renewed { trust: settings.trust, ports: settings.ports, filter: args.shared.filter.clone() })
+fn interval(args: &LiveArgs) -> Span {
+    Span::from_secs(i64::try_from(args.stats_interval).unwrap_or(i64::MAX))
 }
