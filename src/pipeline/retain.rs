@@ -111,8 +111,19 @@ mod tests {
 
     #[test]
     fn a_connection_that_turns_out_to_be_none_of_ours_is_let_go() {
-        let (recent, retain, mut shard) = ring(22, &[(true, b""), (false, b"SSH-2.0-OpenSSH_10.0\r\n")]);
+        let (recent, retain, mut shard) =
+            ring(9_000, &[(true, b""), (false, b"\x00\x00\x00\x08of a database")]);
         assert_eq!(recent.held().connections, 1);
+        retain.let_go(&mut shard);
+        assert_eq!(recent.held().connections, 0);
+    }
+
+    #[test]
+    fn a_connection_that_ends_by_silence_without_a_report_is_let_go() {
+        let (recent, retain, mut shard) = ring(22, &[(true, b""), (false, b"SSH-2.0-OpenSSH_10.0\r\n")]);
+        retain.let_go(&mut shard);
+        assert_eq!(recent.held().connections, 1);
+        shard.tick(Stamp::from_secs(3_600));
         retain.let_go(&mut shard);
         assert_eq!(recent.held().connections, 0);
     }
