@@ -22,10 +22,10 @@ use super::{LATEST, PACKET_MOST};
 use crate::base::{PacketNo, Span, Stamp};
 use crate::decode::{Frame, LinkType};
 
-/// How long one wait for packets lasts. A stop is noticed within this.
+/// How long one wait for packets lasts on a silent link. A stop is noticed within this.
 const WAIT_MS: i64 = 100;
-/// The same for a ring beside others, whose events wait for its tick.
-const GROUP_WAIT_MS: i64 = 10;
+/// The same where packets came just before, and for a ring beside others, whose events wait for its tick.
+const SHORT_WAIT_MS: i64 = 10;
 /// How long one wait for an interface lasts.
 const DOWN_MS: u64 = 100;
 
@@ -92,6 +92,8 @@ pub struct LiveReader {
     stride: u64,
     stop: Arc<AtomicBool>,
     state: State,
+    /// The last wait gave nothing.
+    silent: bool,
     /// Stamp of the last tick.
     ticked: Stamp,
 }
@@ -204,6 +206,7 @@ impl LiveReader {
             stride,
             stop: Arc::clone(stop),
             state: State::Reading,
+            silent: false,
             ticked: Stamp::default(),
         };
         Ok(sources.into_iter().zip(1..).map(reader).collect())
@@ -274,14 +277,20 @@ impl LiveReader {
                 Err(why) => Live::Down(why),
             });
         }
-        let timeout = if self.stride > 1 { GROUP_WAIT_MS } else { WAIT_MS };
+        let timeout = if self.stride > 1 || !self.silent { SHORT_WAIT_MS } else { WAIT_MS };
         let waited = match &mut self.source {
             Backend::Ring(member) => member.wait(timeout),
             Backend::Pcap(reader) => reader.wait(timeout),
         };
         match waited {
-            Waited::Ready => self.state = State::Reading,
-            Waited::Nothing => return Some(self.tick()),
+            Waited::Ready => {
+                self.state = State::Reading;
+                self.silent = false;
+            }
+            Waited::Nothing => {
+                self.silent = true;
+                return Some(self.tick());
+            }
             Waited::Down(why) => {
                 self.state = State::Down;
                 return Some(Live::Down(why));
