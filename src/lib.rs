@@ -35,7 +35,7 @@
 //! | 3 | [`evidence`] | none |
 //! | 4 | [`cause`] | none |
 //! | 5 | [`event`] | none |
-//! | 6 | [`capture`], [`report`] (which only renders) | files, interfaces |
+//! | 6 | [`capture`], [`telemetry`], [`report`] (which only renders) | files, interfaces, one listening socket |
 //! | 7 | [`pipeline`] | threads |
 //! | 8 | [`cli`] | arguments, output, exit codes |
 //!
@@ -57,4 +57,5 @@ pub mod evidence;
 pub mod flow;
 pub mod pipeline;
 pub mod report;
+pub mod telemetry;
 pub mod tls;

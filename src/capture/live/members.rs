@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::pcap_reader::PcapReader;
 use super::ring::{Instruction, PacketRing};
 use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, program, readable, stamp};
-use crate::capture::{PACKET_MOST, plainly};
+use crate::capture::{PACKET_MOST, filter, plainly};
 use crate::decode::LinkType;
 
 /// Bytes of a block: room for the largest packets, and little enough to stay in cache from the kernel's writing to our
@@ -28,8 +28,10 @@ struct Interface {
     name: String,
     promiscuous: bool,
     blocks: u32,
-    /// The filter.
-    program: Vec<Instruction>,
+    snap: u32,
+    only_read: bool,
+    /// The filter in force.
+    program: Mutex<Vec<Instruction>>,
     /// Among how many rings packets are dealt.
     rings: usize,
     /// The number of the interface that the group is of, and the group's.
@@ -56,22 +58,19 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
         drop(probe);
         return Ok(Opened::Pcap(PcapReader::open(name, options)?, link));
     }
-    let snap = options.snap.clamp(64, PACKET_MOST as u32);
     let compiled = probe.program()?;
-    let program = match (options.only_read, compiled) {
-        (true, compiled) => program::read_further(snap, compiled.as_deref()),
-        (false, Some(compiled)) => compiled,
-        (false, None) => program::everything(snap),
-    };
     drop(probe);
     let shared = Arc::new(Interface {
         name: name.to_owned(),
         promiscuous: options.promiscuous,
         blocks: (options.ring / BLOCK).max(2),
-        program,
+        snap: options.snap.clamp(64, PACKET_MOST as u32),
+        only_read: options.only_read,
+        program: Mutex::default(),
         rings,
         group: Mutex::new((0, None)),
     });
+    shared.take_program(compiled);
     let open = || -> io::Result<Vec<MemberRing>> {
         let mut members = Vec::with_capacity(rings);
         for _ in 0..rings {
@@ -79,7 +78,7 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
             members.push(MemberRing::open(Arc::clone(&shared), &program::everything(0))?);
         }
         for member in &members {
-            member.ring.filter(&shared.program)?;
+            member.ring.filter(&shared.program())?;
         }
         Ok(members)
     };
@@ -91,6 +90,22 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
         first.missed = missed(name);
     }
     Ok(Opened::Rings(members, link))
+}
+
+impl Interface {
+    /// A filter expression, compiled, or none is what matters from now on.
+    fn take_program(&self, compiled: Option<Vec<Instruction>>) {
+        let program = match (self.only_read, compiled) {
+            (true, compiled) => program::read_further(self.snap, compiled.as_deref()),
+            (false, Some(compiled)) => compiled,
+            (false, None) => program::everything(self.snap),
+        };
+        *self.program.lock().unwrap_or_else(PoisonError::into_inner) = program;
+    }
+
+    fn program(&self) -> Vec<Instruction> {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl MemberRing {
@@ -179,11 +194,23 @@ impl MemberRing {
             return self.attach(index); // on the same socket: no privilege is needed for that
         }
         // A socket cannot leave its group.
-        let again = Self::open(Arc::clone(&self.shared), &self.shared.program)?;
+        let again = Self::open(Arc::clone(&self.shared), &self.shared.program())?;
         self.stats();
         self.ring = again.ring;
         self.index = again.index;
         Ok(())
+    }
+
+    /// Gives what this filter matches; false where it does not compile. It knows no VLAN tags: to compile for the
+    /// interface itself takes a privilege that may be gone.
+    pub fn refilter(&mut self, filter: Option<&str>, link: LinkType) -> bool {
+        let compiled = match filter.map(|expression| filter::compile(link, expression)) {
+            None => None,
+            Some(Ok(program)) => program::compiled(&program, self.shared.snap),
+            Some(Err(_)) => return false,
+        };
+        self.shared.take_program(compiled);
+        self.ring.filter(&self.shared.program()).is_ok()
     }
 
     /// Packets seen and lost.

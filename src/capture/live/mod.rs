@@ -9,9 +9,9 @@ mod ring;
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -96,6 +96,7 @@ pub struct LiveReader {
     silent: bool,
     /// Stamp of the last tick.
     ticked: Stamp,
+    filter: Option<String>,
 }
 
 enum Backend {
@@ -208,6 +209,7 @@ impl LiveReader {
             state: State::Reading,
             silent: false,
             ticked: Stamp::default(),
+            filter: options.filter.clone(),
         };
         Ok(sources.into_iter().zip(1..).map(reader).collect())
     }
@@ -299,6 +301,22 @@ impl LiveReader {
         None
     }
 
+    /// From now on gives what this filter matches. One that does not compile here leaves the old in force; who asks has
+    /// compiled it before.
+    pub fn refilter(&mut self, filter: Option<&str>) {
+        // libpcap empties its ring for it, so it is not done in vain.
+        if filter == self.filter.as_deref() {
+            return;
+        }
+        let taken = match &mut self.source {
+            Backend::Ring(member) => member.refilter(filter, self.link),
+            Backend::Pcap(reader) => reader.refilter(filter),
+        };
+        if taken {
+            self.filter = filter.map(str::to_owned);
+        }
+    }
+
     /// Packets seen and lost since the interface was opened. Where the kernel does not tell, the
     /// last known counts.
     pub fn stats(&mut self) -> LiveStats {
@@ -335,11 +353,24 @@ fn readable(fd: BorrowedFd<'_>, timeout_ms: i64) -> bool {
     poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)).is_ok_and(|count| count > 0)
 }
 
-/// The clock, less the margin by which packets may come late.
+/// The clock that packets are stamped by.
 #[expect(clippy::disallowed_methods, reason = "a silent link has no packet to take the time from")]
-fn now() -> Stamp {
+pub fn clock() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0)) - BEHIND
+    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0))
+}
+
+/// The time since the first call, by a clock that nobody sets: for intervals and patience.
+#[expect(clippy::disallowed_methods, reason = "what waits for a client or a second has no packet to go by")]
+pub fn elapsed() -> Span {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed();
+    Span(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The clock, less the margin by which packets may come late.
+fn now() -> Stamp {
+    clock() - BEHIND
 }
 
 #[cfg(test)]
@@ -347,7 +378,7 @@ fn now() -> Stamp {
 mod tests {
     use super::*;
     use std::net::UdpSocket;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// The loopback interface with a filter, where this user may open it.
     fn loopback(filter: &str) -> Option<(LiveReader, Arc<AtomicBool>)> {

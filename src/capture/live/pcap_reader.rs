@@ -70,7 +70,10 @@ impl PcapReader {
         let failed = |why| LiveError::Filter(FilterError { expression: expression.clone(), why });
         let compiled =
             self.capture.compile(expression, true).map_err(|error| failed(filter::said(&error)))?;
-        program::compiled(&compiled).map(Some).ok_or_else(|| failed("its program cannot be read".into()))
+        let snap = self.options.snap.clamp(64, PACKET_MOST as u32);
+        program::compiled(&compiled, snap)
+            .map(Some)
+            .ok_or_else(|| failed("its program cannot be read".into()))
     }
 
     /// The next packet that lies ready.
@@ -111,6 +114,15 @@ impl PcapReader {
             }
             Err(_) => false,
         }
+    }
+
+    /// Gives what this filter matches; false where it does not compile here.
+    pub fn refilter(&mut self, filter: Option<&str>) -> bool {
+        let taken = self.capture.filter(filter.unwrap_or(""), true).is_ok();
+        if taken {
+            self.options.filter = filter.map(str::to_owned);
+        }
+        taken
     }
 
     /// Packets seen and lost.

@@ -170,8 +170,8 @@ pub fn everything(snap: u32) -> Vec<Instruction> {
     vec![Instruction { code: op::RETURN, jt: 0, jf: 0, k: snap }]
 }
 
-/// A compiled filter expression.
-pub fn compiled(program: &BpfProgram) -> Option<Vec<Instruction>> {
+/// A compiled filter expression; what it matches is cut to `snap` bytes.
+pub fn compiled(program: &BpfProgram, snap: u32) -> Option<Vec<Instruction>> {
     // The crate shows an instruction's fields only as text: code, both jumps, operand.
     program
         .get_instructions()
@@ -179,12 +179,16 @@ pub fn compiled(program: &BpfProgram) -> Option<Vec<Instruction>> {
         .map(|step| {
             let text = step.to_string();
             let mut fields = text.split(' ');
-            Some(Instruction {
+            let mut step = Instruction {
                 code: fields.next()?.parse().ok()?,
                 jt: fields.next()?.parse().ok()?,
                 jf: fields.next()?.parse().ok()?,
                 k: fields.next()?.parse().ok()?,
-            })
+            };
+            if step.code == op::RETURN && step.k > 0 {
+                step.k = snap;
+            }
+            Some(step)
         })
         .collect()
 }
