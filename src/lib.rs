@@ -21,6 +21,8 @@
 //! ([`base::Lost`]) that the events it touched name. **A finding cites packets**: [`cause::Finding`] cannot be made
 //! without.
 //!
+//! `unsafe` is denied but in [`capture::live`]'s ring, whose memory the kernel shares.
+//!
 //! # Floors
 //!
 //! A module imports from the floors below its own only.
@@ -42,7 +44,7 @@
 //! To follow one handshake: [`pipeline::run`], then [`pipeline::shard`], then [`evidence::attempt`]. To see what a
 //! verdict rests on: any module of [`cause`], whose first lines are also the page that `tlswhy explain` prints, then
 //! [`cause::weigh`]. A thirteenth cause is one file, one line in the list of [`cause`], and a folder of captures.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod aside;
 pub mod base;

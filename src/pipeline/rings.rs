@@ -17,7 +17,8 @@ use crate::decode::Decoder;
 
 /// A source that runs in a thread of its own and tells how it is.
 ///
-/// A tick says that nothing more lies ready: what was decided so far is handed on before it waits.
+/// A tick says that nothing more lies ready: what was decided so far is handed on before it waits, unless that was done
+/// just before; so a source that gave packets ticks again soon.
 pub trait Ring: Source + Send {
     /// Where it tells.
     fn gauges(&self) -> Arc<Gauges>;
@@ -91,7 +92,9 @@ impl Ring for LiveRing {
 }
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
-const BATCH: u64 = 256;
+const BATCH: u64 = 4_096;
+/// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
+const HAND: Span = Span::from_millis(5);
 /// How often the kernel is asked for its counts.
 const ASK: Span = Span::from_millis(100);
 /// Batches in flight a ring.
@@ -150,7 +153,7 @@ fn follow(
         shard.tell_unreported();
     }
     let mut now = Stamp(i64::MIN);
-    let mut asked = now;
+    let (mut asked, mut handed) = (now, now);
     let mut since = 0;
     while let Some(arrival) = ring.next() {
         match arrival {
@@ -173,7 +176,11 @@ fn follow(
                 shard.tick(now);
             }
         }
+        if since > 0 && now - handed < HAND {
+            continue;
+        }
         since = 0;
+        handed = now;
         if to_join.send((id, shard.drain().collect(), now)).is_err() {
             break;
         }
