@@ -499,3 +499,25 @@ fn each_interface_is_named_in_its_events() {
         assert!(said.contains("listening on va, vb"), "{said}");
     });
 }
+
+#[test]
+fn an_interface_that_goes_down_is_said_and_taken_up_again() {
+    Lab::within("down", |lab| {
+        let out = lab.path("events.jsonl");
+        let mut live = lab.live(&["-o", out.to_str().unwrap()]);
+        lab.ip(&["link", "set", "va", "down"]);
+        live.wait_said("va: ");
+        live.wait("nothing is seen", |live| live.get("/readyz").0 == 503);
+        assert!(live.get("/readyz").1.starts_with("no interface is up (va: "), "{:?}", live.get("/readyz"));
+        assert_eq!(live.metric("tlswhy_interface_up{interface=\"va\"}"), 0.0);
+        lab.ip(&["link", "set", "va", "up"]);
+        live.wait_said("va is back");
+        assert_eq!(live.get("/readyz"), (200, "ready\n".into()));
+        lab.send(&mut live, GOOD);
+        let (code, said) = live.end();
+        assert_eq!(code, 0, "{said}");
+        let all = lines(&out);
+        assert_eq!(of_kind(&all, "handshake").len(), 1);
+        assert_eq!(all.last().unwrap()["interfaces"][0]["returned"], 1);
+    });
+}
