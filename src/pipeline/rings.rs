@@ -277,6 +277,9 @@ fn follow(
     shard.finish(now);
     // The join only stops after every ring has.
     drop(to_join.send((id, shard.drain().collect(), Stamp(i64::MAX))));
+    if let Some(retain) = &retain {
+        retain.let_go(&mut shard);
+    }
     decoder.finish();
     lost.add(&decoder.take_lost());
     lost.add(&shard.take_lost());
