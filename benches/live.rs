@@ -1,7 +1,7 @@
 //! What `tlswhy live` loses and costs beside a bare libpcap loop with a ring of the same size, on the same replays.
 //!
 //! `cargo bench --bench live` (as root) makes two network namespaces with a veth pair between them, replays
-//! `target/bench/mixed-*.pcap`, which `cargo bench --bench throughput` makes, at rising rates with tcpreplay, and prints loss
+//! `target/bench/mixed-200000000-1.pcap`, which `cargo bench --bench throughput` makes, at rising rates with tcpreplay, and prints loss
 //! and CPU time of each. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
 //! `-- --program PATH` (another build), `-- --workers N` say otherwise.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
@@ -18,6 +18,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tlswhy::capture::live::{Live, LiveOptions, LiveReader};
 
 /// The ring of both, in bytes.
 const RING: i32 = 64 << 20;
@@ -28,6 +29,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--bare") {
         bare(&arguments[at + 1]);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--ring") {
+        own_ring(&arguments[at + 1]);
         return ExitCode::SUCCESS;
     }
     if !arguments.iter().any(|argument| argument == "--bench") {
@@ -41,8 +46,12 @@ fn main() -> ExitCode {
         println!("skipped: {missing}");
         return ExitCode::SUCCESS;
     }
-    let network = Network::new();
     let file = after("--file").map_or_else(mixed, PathBuf::from);
+    if !file.exists() {
+        println!("skipped: {} is not there (cargo bench --bench throughput makes it)", file.display());
+        return ExitCode::SUCCESS;
+    }
+    let network = Network::new();
     let rates = after("--pps").unwrap_or("20000,50000,100000,200000,400000,0");
     let loops = after("--loops").unwrap_or("2");
     let runs: usize = after("--runs").and_then(|runs| runs.parse().ok()).unwrap_or(3);
@@ -55,10 +64,11 @@ fn main() -> ExitCode {
     println!("|---|---|---|---|---|---|");
     for rate in rates.split(',') {
         let rate: u64 = rate.parse().expect("a rate is a number");
-        let mut best: [Option<Run>; 2] = [None, None];
+        let mut best: [Option<Run>; 3] = [None, None, None];
         for _ in 0..runs {
             let commands = [
                 vec![own.as_str(), "--bare", RECEIVER.1],
+                vec![own.as_str(), "--ring", RECEIVER.1],
                 vec![program, "live", "-i", RECEIVER.1, "--json", "--workers", workers],
             ];
             for (best, command) in best.iter_mut().zip(commands) {
@@ -73,8 +83,10 @@ fn main() -> ExitCode {
                 }
             }
         }
-        let [Some(bare), Some(ours)] = &best else { continue };
-        for (name, run) in [("bare libpcap loop", bare), ("tlswhy live", ours)] {
+        let [Some(bare), Some(ring), Some(ours)] = &best else { continue };
+        for (name, run) in
+            [("bare libpcap loop", bare), ("bare loop on our ring", ring), ("tlswhy live", ours)]
+        {
             println!(
                 "| {} | {:.0} | {name} | {} | {:.3} | {:.2} |",
                 if rate == 0 { "all".to_owned() } else { rate.to_string() },
@@ -115,7 +127,30 @@ fn bare(interface: &str) {
             }
         }
     }
-    let dropped = capture.stats().map_or(0, |stats| stats.dropped);
+    tell(packets, bytes, capture.stats().map_or(0, |stats| stats.dropped.into()));
+}
+
+/// The same on the program's own ring.
+fn own_ring(interface: &str) {
+    let stop = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).expect("a signal handler");
+    let mut reader = LiveReader::open(interface, &LiveOptions::default(), stop).expect("an interface");
+    eprintln!("listening");
+    let (mut packets, mut bytes) = (0_u64, 0_u64);
+    loop {
+        match reader.next() {
+            Live::Frame(frame) => {
+                packets += 1;
+                bytes += frame.data.len() as u64;
+            }
+            Live::Stopped => break,
+            _ => {}
+        }
+    }
+    tell(packets, bytes, reader.stats().kernel_dropped);
+}
+
+fn tell(packets: u64, bytes: u64, dropped: u64) {
     println!(
         "{{\"kind\":\"stats\",\"packets\":{packets},\"bytes\":{bytes},\"lost\":{{\"kernel_dropped\":{dropped}}}}}"
     );
@@ -235,16 +270,9 @@ fn cpu(of: &Child) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// The largest mixed capture of the other benchmark.
+/// The mixed capture of the other benchmark.
 fn mixed() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-    let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mixed = files.filter(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("mixed-") && !name.contains("half") && name.ends_with(".pcap")
-    });
-    let smallest = mixed.min_by_key(|path| fs::metadata(path).map_or(u64::MAX, |data| data.len()));
-    smallest.expect("a capture: run `cargo bench --bench throughput` first")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/mixed-200000000-1.pcap")
 }
 
 fn missing() -> Option<String> {

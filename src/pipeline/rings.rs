@@ -116,8 +116,8 @@ type Told = (IcmpError, PacketNo, Stamp);
 /// A batch of one ring: its number, what left its shard, and the stamp before which nothing more will.
 type Handed = (usize, Vec<Out>, Stamp);
 
-/// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges,
-/// as soon as it is decided. What `renewal` offers is taken over meanwhile. One [`Totals`] a ring, in their order.
+/// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges
+/// (the calling one where there is one ring), as soon as it is decided. What `renewal` offers is taken over meanwhile. One [`Totals`] a ring, in their order.
 pub fn analyse_rings(
     rings: Vec<Box<dyn Ring>>,
     settings: &Settings,
@@ -125,6 +125,12 @@ pub fn analyse_rings(
     each: &mut (dyn FnMut(Judged) + Send),
 ) -> Vec<Totals> {
     let count = rings.len();
+    let mut rings = rings;
+    if count == 1
+        && let Some(mut ring) = rings.pop()
+    {
+        return vec![alone(&mut *ring, settings, renewal, each)];
+    }
     std::thread::scope(|scope| {
         let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count.max(1));
         let handles: Vec<_> = rings
@@ -133,7 +139,11 @@ pub fn analyse_rings(
             .enumerate()
             .map(|(id, (mut ring, errors))| {
                 let to_join = to_join.clone();
-                scope.spawn(move || follow(id, &mut *ring, settings, renewal, errors, &to_join))
+                scope.spawn(move || {
+                    follow(id, &mut *ring, settings, renewal, errors, &mut |shard, mark| {
+                        to_join.send((id, shard.drain().collect(), mark)).is_ok()
+                    })
+                })
             })
             .collect();
         drop(to_join);
@@ -145,6 +155,25 @@ pub fn analyse_rings(
         }
         totals
     })
+}
+
+/// A single ring: judged in its own thread, which costs no waking of another, and frees what it made itself. The kernel's
+/// ring has room for what comes while a signature is verified.
+fn alone(
+    ring: &mut dyn Ring,
+    settings: &Settings,
+    renewal: &Renewal,
+    each: &mut dyn FnMut(Judged),
+) -> Totals {
+    let errors =
+        Errors { others: Vec::new(), inbox: crossbeam_channel::never(), early: VecDeque::new(), lost: 0 };
+    let mut judge = Judge::new(1, settings);
+    let mut totals = follow(0, ring, settings, renewal, errors, &mut |shard, mark| {
+        judge.take(0, shard.drain(), mark, renewal, each);
+        true
+    });
+    totals.lost.add(&judge.finish(each));
+    totals
 }
 
 /// A ring's end of the exchange of ICMP errors. An error comes from a router, so the kernel deals it to any ring, while
@@ -202,7 +231,7 @@ fn follow(
     settings: &Settings,
     renewal: &Renewal,
     mut errors: Errors,
-    to_join: &Sender<Handed>,
+    hand_on: &mut dyn FnMut(&mut Shard, Stamp) -> bool,
 ) -> Totals {
     let gauges = ring.gauges();
     let mut retain = ring.recent().map(Retain::new);
@@ -253,7 +282,7 @@ fn follow(
         }
         since = 0;
         handed = now;
-        if to_join.send((id, shard.drain().collect(), now)).is_err() {
+        if !hand_on(&mut shard, now) {
             break;
         }
         lost.add(&decoder.take_lost());
@@ -275,8 +304,8 @@ fn follow(
     }
     errors.take(&mut shard, now);
     shard.finish(now);
-    // The join only stops after every ring has.
-    drop(to_join.send((id, shard.drain().collect(), Stamp(i64::MAX))));
+    // Whether anybody takes it no longer matters.
+    hand_on(&mut shard, Stamp(i64::MAX));
     if let Some(retain) = &retain {
         retain.let_go(&mut shard);
     }
@@ -303,7 +332,7 @@ fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
     reading.lost.kernel_dropped = reading.kernel.dropped;
 }
 
-/// The join's thread: waits for every ring's capture time to pass before it judges.
+/// The join's thread.
 fn judge(
     from_rings: &Receiver<Handed>,
     rings: usize,
@@ -311,30 +340,149 @@ fn judge(
     renewal: &Renewal,
     each: &mut dyn FnMut(Judged),
 ) -> Lost {
-    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), false, rings);
-    let mut merge = Merge::default();
-    let mut marks = vec![Stamp(i64::MIN); rings];
-    let mut newest = 0;
-    for (id, outs, watermark) in from_rings {
-        if let Some(newer) = renewal.newer(&mut newest) {
-            join.renew(newer.trust);
-        }
-        for out in outs {
-            merge.push(out);
-        }
-        if let Some(mark) = marks.get_mut(id) {
-            *mark = watermark;
-        }
-        // A ring that has ended holds nobody back; what is left when all have is released below.
-        let mut least = marks.iter().copied().min().unwrap_or_default();
-        if least < Stamp(i64::MAX) {
-            if rings == 1 {
-                least = least + JUST_BEHIND; // nobody else can still give something of this moment
-            }
-            merge.release(least, &mut join, each);
-            join.advance(least, each);
+    let mut judge = Judge::new(rings, settings);
+    for (id, outs, mark) in from_rings {
+        judge.take(id, outs, mark, renewal, each);
+    }
+    judge.finish(each)
+}
+
+/// The join of an interface: waits for every ring's capture time to pass before it judges.
+struct Judge {
+    join: Join,
+    merge: Merge,
+    /// How far each ring is.
+    marks: Vec<Stamp>,
+    newest: u64,
+}
+
+impl Judge {
+    fn new(rings: usize, settings: &Settings) -> Self {
+        Self {
+            join: Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), false, rings),
+            merge: Merge::default(),
+            marks: vec![Stamp(i64::MIN); rings],
+            newest: 0,
         }
     }
-    merge.finish(&mut join, each);
-    join.lost()
+
+    fn take(
+        &mut self,
+        id: usize,
+        outs: impl IntoIterator<Item = Out>,
+        mark: Stamp,
+        renewal: &Renewal,
+        each: &mut dyn FnMut(Judged),
+    ) {
+        if let Some(newer) = renewal.newer(&mut self.newest) {
+            self.join.renew(newer.trust);
+        }
+        for out in outs {
+            self.merge.push(out);
+        }
+        if let Some(of_ring) = self.marks.get_mut(id) {
+            *of_ring = mark;
+        }
+        // A ring that has ended holds nobody back; what is left when all have is released in `finish`.
+        let mut least = self.marks.iter().copied().min().unwrap_or_default();
+        if least < Stamp(i64::MAX) {
+            if self.marks.len() == 1 {
+                least = least + JUST_BEHIND; // nobody else can still give something of this moment
+            }
+            self.merge.release(least, &mut self.join, each);
+            self.join.advance(least, each);
+        }
+    }
+
+    fn finish(mut self, each: &mut dyn FnMut(Judged)) -> Lost {
+        self.merge.finish(&mut self.join, each);
+        self.join.lost()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+    use crate::decode::Frame;
+    use crate::decode::LinkType;
+    use crate::evidence::Outcome;
+    use crate::pipeline::shard::Ports;
+    use crate::tls::trust::Trust;
+    use etherparse::PacketBuilder;
+
+    /// A ring with these packets, a tick behind each; then ticks a second apart.
+    struct Scripted {
+        frames: Vec<(i64, Vec<u8>)>,
+        number: u64,
+        rings: u64,
+        at: usize,
+        seconds: i64,
+    }
+
+    impl Source for Scripted {
+        fn next(&mut self) -> Option<Arrival<'_>> {
+            let Some((millis, data)) = self.frames.get(self.at) else {
+                self.seconds += 1;
+                // The others have a moment to say what they saw.
+                std::thread::yield_now();
+                return (self.seconds < 60).then_some(Arrival::Tick(Stamp::from_secs(self.seconds)));
+            };
+            self.at += 1;
+            self.number += self.rings;
+            Some(Arrival::Frame(Frame {
+                no: PacketNo(self.number),
+                stamp: Stamp(millis * 1_000),
+                link: LinkType::RAW,
+                data,
+                wire_len: u32::try_from(data.len()).unwrap(),
+            }))
+        }
+    }
+
+    impl Ring for Scripted {
+        fn gauges(&self) -> Arc<Gauges> {
+            Gauges::new()
+        }
+        fn kernel(&mut self) -> Kernel {
+            Kernel::default()
+        }
+        fn refilter(&mut self, _: Option<&str>) {}
+    }
+
+    #[test]
+    fn an_icmp_error_reaches_the_ring_that_follows_what_it_quotes() {
+        let (client, server, router) = ([192, 0, 2, 1], [198, 51, 100, 2], [203, 0, 113, 9]);
+        let built = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = Vec::new();
+            write(&mut bytes);
+            bytes
+        };
+        let syn = built(&|to| {
+            let syn = PacketBuilder::ipv4(client, server, 64).tcp(40_000, 443, 7, 64_240).syn();
+            syn.write(to, &[]).unwrap();
+        });
+        // Administratively prohibited, with the SYN quoted.
+        let error = built(&|to| {
+            let error = PacketBuilder::ipv4(router, client, 64).icmpv4_raw(3, 13, [0; 4]);
+            error.write(to, &syn).unwrap();
+        });
+        let settings = Settings {
+            workers: 2,
+            limits: Arc::new(Limits::default()),
+            ports: Arc::new(Ports::new(&[443])),
+            trust: Arc::new(Trust::empty("none")),
+            in_order: false,
+        };
+        // The error lies in a ring that has come to it long before the SYN's ring has come to the SYN.
+        let ring = |frames, number| Scripted { frames, number, rings: 2, at: 0, seconds: 0 };
+        let rings: Vec<Box<dyn Ring>> =
+            vec![Box::new(ring(vec![(100, syn)], 0)), Box::new(ring(vec![(101, error)], 1))];
+        let mut judged = Vec::new();
+        let totals = analyse_rings(rings, &settings, &Renewal::default(), &mut |event| judged.push(event));
+        assert_eq!(totals.iter().map(|totals| totals.packets).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(judged.len(), 1);
+        assert_eq!(judged[0].evidence.outcome, Outcome::Failed);
+        assert_eq!(judged[0].evidence.tcp.icmp.len(), 1);
+    }
 }

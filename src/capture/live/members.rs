@@ -29,7 +29,6 @@ struct Interface {
     promiscuous: bool,
     blocks: u32,
     snap: u32,
-    only_read: bool,
     /// The filter in force.
     program: Mutex<Vec<Instruction>>,
     /// Among how many rings packets are dealt.
@@ -65,7 +64,6 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
         promiscuous: options.promiscuous,
         blocks: (options.ring / BLOCK).max(2),
         snap: options.snap.clamp(64, PACKET_MOST as u32),
-        only_read: options.only_read,
         program: Mutex::default(),
         rings,
         group: Mutex::new((0, None)),
@@ -95,11 +93,7 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
 impl Interface {
     /// A filter expression, compiled, or none is what matters from now on.
     fn take_program(&self, compiled: Option<Vec<Instruction>>) {
-        let program = match (self.only_read, compiled) {
-            (true, compiled) => program::read_further(self.snap, compiled.as_deref()),
-            (false, Some(compiled)) => compiled,
-            (false, None) => program::everything(self.snap),
-        };
+        let program = compiled.unwrap_or_else(|| program::everything(self.snap));
         *self.program.lock().unwrap_or_else(PoisonError::into_inner) = program;
     }
 

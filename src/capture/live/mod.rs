@@ -45,14 +45,11 @@ pub struct LiveOptions {
     pub ring: u32,
     /// BPF expression, applied by the kernel.
     pub filter: Option<String>,
-    /// Have the kernel keep back what no part of the program reads (UDP but for DNS and tunnels). It is not counted
-    /// anywhere then.
-    pub only_read: bool,
 }
 
 impl Default for LiveOptions {
     fn default() -> Self {
-        Self { snap: PACKET_MOST as u32, promiscuous: true, ring: 64 << 20, filter: None, only_read: false }
+        Self { snap: PACKET_MOST as u32, promiscuous: true, ring: 64 << 20, filter: None }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Programs of classic BPF that the kernel runs for us: which ring a packet goes to, and which packets nobody reads.
+//! Programs of classic BPF that the kernel runs for us: which ring a packet goes to, and which packets pass.
 
 use pcap::BpfProgram;
 
@@ -36,14 +36,9 @@ const NETWORK: u32 = (-0x10_0000_i32).cast_unsigned();
 const ETHER_TYPE: u32 = (-0x1000_i32).cast_unsigned();
 
 const TCP: u32 = 6;
-const UDP: u32 = 17;
 /// More fragments, or an offset.
 const FRAGMENT: u32 = 0x3fff;
 const V6_HEADER: u32 = 40;
-
-/// UDP ports whose datagrams are read: DNS, and the tunnels of [`crate::decode`]. Whatever else is to be read over UDP
-/// is added here.
-const UDP_PORTS: [u32; 9] = [53, 2152, 3544, 4789, 4790, 5247, 6081, 6635, 8472];
 
 /// Memory cells.
 const IP: u32 = 0;
@@ -239,45 +234,6 @@ pub fn dealer() -> Vec<Instruction> {
     asm.here(Label::Other);
     asm.step(op::RETURN, 0);
     asm.finish()
-}
-
-/// Lets through, cut to `snap` bytes, what [`crate::decode`] finds something in that is read further on, and whatever it
-/// might: all but whole UDP datagrams of other ports. `then` goes on with what is let through.
-pub fn read_further(snap: u32, then: Option<&[Instruction]>) -> Vec<Instruction> {
-    let mut asm = Assembler::default();
-    asm.find_ip();
-
-    asm.here(Label::V4);
-    asm.step(op::X_FROM_MEMORY, IP);
-    asm.step(op::LOAD_BYTE_AT_X, NETWORK.wrapping_add(9));
-    asm.when(op::JUMP_EQUAL, UDP, Label::Next, Label::Other);
-    asm.step(op::LOAD_HALF_AT_X, NETWORK.wrapping_add(6));
-    asm.when(op::JUMP_BITS, FRAGMENT, Label::Other, Label::Next);
-    asm.behind_v4();
-    asm.jump(Label::Ports);
-
-    asm.here(Label::V6);
-    asm.step(op::X_FROM_MEMORY, IP);
-    asm.step(op::LOAD_BYTE_AT_X, NETWORK.wrapping_add(6));
-    asm.when(op::JUMP_EQUAL, UDP, Label::Next, Label::Other);
-    asm.behind_v6();
-
-    asm.here(Label::Ports);
-    for end in [2, 0] {
-        asm.step(op::LOAD_HALF_AT_X, NETWORK.wrapping_add(end));
-        for port in UDP_PORTS {
-            asm.when(op::JUMP_EQUAL, port, Label::Other, Label::Next);
-        }
-    }
-    asm.step(op::RETURN, 0);
-
-    asm.here(Label::Other);
-    let mut program = asm.finish();
-    match then {
-        Some(then) => program.extend_from_slice(then),
-        None => program.extend(everything(snap)),
-    }
-    program
 }
 
 #[cfg(test)]
