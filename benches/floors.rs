@@ -6,7 +6,7 @@
 //!   70 bytes, no payload.
 //! * [`flows`] does the same, finds the connection in a hash table by addresses, ports and protocol, counts packets and bytes
 //!   there (one cache line an entry), and looks at the first five bytes of each TCP payload: whether they are a TLS
-//!   record's header. Connections stay in the table until they are reset or closed by both sides.
+//!   record's header. Nothing leaves the table but for a new connection (SYN) of the same addresses and ports.
 //!
 //! A packet is looked at where it was read; nothing is copied but what a piece cuts in two.
 
@@ -47,7 +47,12 @@ pub fn flows(path: &Path) -> io::Result<(u64, u64)> {
     walk(path, |frame| {
         let Some(seen) = look(frame) else { return };
         let key = [seen.ends[0], seen.ends[1] | u64::from(seen.protocol) << 56];
+        const SYN: u8 = 2;
+        const ACK: u8 = 16;
         let entry = table.entry(key);
+        if seen.flags & (SYN | ACK) == SYN {
+            *entry = Entry { key, ..Entry::default() };
+        }
         let side = usize::from(seen.from_lower);
         entry.packets[side] += 1;
         entry.bytes[side] += seen.payload.len() as u64;
@@ -58,13 +63,6 @@ pub fn flows(path: &Path) -> io::Result<(u64, u64)> {
             {
                 entry.records += 1;
                 records += 1;
-            }
-            entry.flags[side] |= seen.flags;
-            const FIN: u8 = 1;
-            const RST: u8 = 4;
-            let over = entry.flags[0] & entry.flags[1] & FIN != 0 || seen.flags & RST != 0;
-            if over {
-                table.forget(key);
             }
         }
     })?;
@@ -81,8 +79,7 @@ fn walk(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     loop {
         buffer.copy_within(start..end, 0);
         (start, end) = (0, end - start);
-        let room = &mut buffer[end..];
-        let room = room.len().min(PIECE);
+        let room = (buffer.len() - end).min(PIECE);
         let count = file.read(&mut buffer[end..end + room])?;
         if count == 0 {
             return Ok(());
@@ -148,7 +145,6 @@ struct Entry {
     bytes: [u64; 2],
     packets: [u32; 2],
     records: u32,
-    flags: [u8; 2],
 }
 
 /// Open addressing: an entry lies at its hash or behind it, with no gap between. Grows at seven eighths.
@@ -164,8 +160,12 @@ impl Table {
     }
 
     fn hash(key: [u64; 2]) -> usize {
-        let wide = u128::from(key[0] ^ 0x9e37_79b9_7f4a_7c15) * u128::from(key[1] ^ 0xbf58_476d_1ce4_e5b9);
-        (wide ^ (wide >> 64)) as usize
+        let folded = |a: u64, b: u64| {
+            let wide = u128::from(a) * u128::from(b);
+            wide as u64 ^ (wide >> 64) as u64
+        };
+        let first = folded(key[0] ^ 0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9);
+        folded(first ^ key[1], 0x94d0_49bb_1331_11eb) as usize
     }
 
     /// Where the key is, or the free place where it would be.
@@ -201,31 +201,6 @@ impl Table {
             if entry.key != [0; 2] {
                 let at = self.place(entry.key);
                 self.entries[at] = entry;
-            }
-        }
-    }
-
-    /// Takes an entry out, and moves back those that it had pushed on.
-    fn forget(&mut self, key: [u64; 2]) {
-        let mask = self.entries.len() - 1;
-        let mut free = self.place(key);
-        let mut at = free;
-        self.used -= 1;
-        loop {
-            self.entries[free].key = [0; 2];
-            loop {
-                at = (at + 1) & mask;
-                let entry = self.entries[at];
-                if entry.key == [0; 2] {
-                    return;
-                }
-                // It may move where its own place does not lie between the gap and it.
-                let own = Self::hash(entry.key) & mask;
-                if at.wrapping_sub(own) & mask >= at.wrapping_sub(free) & mask {
-                    self.entries[free] = entry;
-                    free = at;
-                    break;
-                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Runs a program and tells what it cost: the kernel's own account of that one child, by wait4(2).
 #![allow(unsafe_code, reason = "no safe crate gives one child's usage")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 
 use std::io;
 use std::process::{Child, Command};

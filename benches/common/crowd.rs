@@ -100,7 +100,7 @@ fn between(n: u64) -> Talk {
     let server = Random(n).next() >> 32;
     let port = match kind(n) {
         Kind::Plain => 80,
-        Kind::Silent if n % 2 == 0 => 8_080,
+        Kind::Silent if n.is_multiple_of(2) => 8_080,
         _ => 443,
     };
     Talk {
@@ -235,7 +235,7 @@ fn stranger(seed: &mut u64, at: i64) -> (Talk, Emit) {
         let servers = Random(*seed).next();
         let talk = Talk {
             addresses: [address, [198, 18, 7, servers as u8]],
-            ports: [port, if *seed % 2 == 0 { 443 } else { 80 }],
+            ports: [port, if seed.is_multiple_of(2) { 443 } else { 80 }],
             udp: false,
             emits: std::collections::VecDeque::new(),
         };
