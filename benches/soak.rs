@@ -4,8 +4,8 @@
 //! `cargo bench --bench soak -- --minutes 60` (root, iproute2, tcpreplay, curl, openssl) writes a row every five seconds to
 //! `target/bench/soak.csv` and says at the end whether memory, descriptors and threads stayed as they were, whether
 //! every packet was counted and whether every real handshake was judged rightly. Options: `--mixed-pps 20000`,
-//! `--handshakes-pps 10000`, `--program PATH`, `--with "ARGUMENTS"` for the program, `--metrics URL` to read along,
-//! `--csv FILE`, `--mb 200` for the captures.
+//! `--handshakes-pps 10000`, `--program PATH`, `--with "ARGUMENTS"` for the program, `--csv FILE`, `--mb 200` for the
+//! captures. Counters of losses at /metrics are read along where the program has that.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
 
@@ -29,6 +29,8 @@ const SEND_IF: &str = "soak-va";
 const LISTEN_IF: &str = "soak-vb";
 const CLIENT: &str = "10.99.0.1";
 const SERVER: &str = "10.99.0.2";
+/// Where the program is asked to answer /metrics, in its own namespace.
+const METRICS: &str = "127.0.0.1:9187";
 /// Between two samples.
 const EVERY: Duration = Duration::from_secs(5);
 /// Between two real handshakes. Of three, the last one's client refuses the certificate.
@@ -124,6 +126,11 @@ fn soak(arguments: &[String]) -> io::Result<bool> {
     let mut program = Command::new("ip");
     program.args(["netns", "exec", LISTENER, &common::program(arguments)]);
     program.args(["live", "--json", "-i", LISTEN_IF]).args(common::with(arguments));
+    let help = Command::new(common::program(arguments)).args(["live", "--help"]).output()?.stdout;
+    let metrics = String::from_utf8_lossy(&help).contains("--metrics");
+    if metrics {
+        program.args(["--metrics", METRICS]);
+    }
     let mut program = program.stdout(Stdio::piped()).spawn()?;
     let id = program.id();
     let reader = {
@@ -157,7 +164,7 @@ fn soak(arguments: &[String]) -> io::Result<bool> {
         || Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench").join("soak.csv"),
         PathBuf::from,
     );
-    let samples = watch(id, lasts, before, &printed, &csv, option(arguments, "--metrics").as_deref(), &stop)?;
+    let samples = watch(id, lasts, before, &printed, &csv, metrics, &stop)?;
     let [completed, failed] = real.join().expect("no panic");
     // What was sent last is on its way; tcpreplay ends by itself.
     std::thread::sleep(Duration::from_secs(3));
@@ -285,7 +292,7 @@ fn watch(
     before: u64,
     printed: &Printed,
     csv: &Path,
-    metrics: Option<&str>,
+    metrics: bool,
     stop: &AtomicBool,
 ) -> io::Result<Vec<Sample>> {
     let mut out = File::create(csv)?;
@@ -310,7 +317,7 @@ fn watch(
             cpu: cpu(id)?,
             packets: at_interface()? - before,
             handshakes: printed.handshakes.load(Relaxed),
-            lost: metrics.and_then(lost),
+            lost: if metrics { lost() } else { None },
         };
         let Sample { seconds, descriptors, cpu, packets, handshakes, lost, .. } = sample;
         let lost = lost.map_or(String::new(), |lost| lost.to_string());
@@ -342,20 +349,18 @@ fn status(id: u32) -> Option<(u64, u64)> {
 fn cpu(id: u32) -> io::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = behind_name.split_whitespace().skip(12).take(2).filter_map(|word| word.parse::<u64>().ok());
+    let ticks = behind_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok());
     Ok(ticks.sum::<u64>() as f64 / 100.0)
 }
 
-/// The sum of all counters of losses.
-fn lost(url: &str) -> Option<u64> {
-    let said = Command::new("ip")
-        .args(["netns", "exec", LISTENER, "curl", "-s", "--max-time", "3", url])
-        .output()
-        .ok()?;
-    let text = String::from_utf8(said.stdout).ok()?;
+/// The sum of all counters of losses at /metrics; lookups that give place to newer ones are none.
+fn lost() -> Option<u64> {
+    let url = format!("http://{METRICS}/metrics");
+    let curl = ["netns", "exec", LISTENER, "curl", "-s", "--max-time", "3", &url];
+    let text = String::from_utf8(Command::new("ip").args(curl).output().ok()?.stdout).ok()?;
     let counters = text.lines().filter(|line| {
         let name = line.split(['{', ' ']).next().unwrap_or_default();
-        !line.starts_with('#') && ["drop", "lost", "overflow"].iter().any(|word| name.contains(word))
+        ["drop", "lost"].iter().any(|word| name.contains(word)) && !line.contains("asides_dropped")
     });
     let values = counters.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     (!text.is_empty()).then(|| values.sum::<f64>() as u64)
@@ -403,7 +408,10 @@ fn judge(samples: &[Sample], sent: u64, printed: &Printed, [completed, failed]: 
         counted.abs_diff(sent) <= 64,
         format!("packets at the interface {}, counted {}", grouped(sent), grouped(counted)),
     );
-    say(last.lost.unwrap_or(0) == 0, format!("losses at /metrics: {:?}", last.lost));
+    match last.lost {
+        Some(lost) => say(lost == 0, format!("losses at /metrics: {lost}")),
+        None => println!("     no /metrics to read"),
+    }
     // Lookups that are remembered give place to newer ones: a bound that is kept, no loss.
     let mut lost = stats["lost"].as_object().cloned().unwrap_or_default();
     let forgotten = lost.remove("asides_dropped").and_then(|count| count.as_u64()).unwrap_or_default();
