@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::common::child;
 use super::common::frame::Made;
-use super::common::store::{self, Capture};
+use super::common::store::{self, Capture, Scene};
+use super::common::traffic::Plan;
 
 /// A program that reads.
 #[derive(Clone)]
@@ -113,12 +114,16 @@ impl Way {
                 )
             },
         ];
+        let trial = Scene::Traffic(Plan { bytes: 1_000_000, mixed: true, unique: true }).capture()?;
         let mut there = Vec::new();
         for way in all {
             let program = &way.words[0];
-            match found(program) {
-                Some(_) => there.push(way),
-                None => println!("{program}: not installed, skipped"),
+            if !installed(program) {
+                println!("{program}: not installed, skipped");
+            } else if let Err(error) = way.run(&trial, &mut Figures::default()) {
+                println!("{program}: skipped ({error})");
+            } else {
+                there.push(way);
             }
         }
         Ok(there)
@@ -208,10 +213,9 @@ impl Figures {
     }
 }
 
-fn found(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Ways in turn, again and again, so that what else the machine does meets all alike.
