@@ -306,6 +306,9 @@ fn follow(
     shard.finish(now);
     // Whether anybody takes it no longer matters.
     hand_on(&mut shard, Stamp(i64::MAX));
+    if let Some(retain) = &retain {
+        retain.let_go(&mut shard);
+    }
     decoder.finish();
     lost.add(&decoder.take_lost());
     lost.add(&shard.take_lost());

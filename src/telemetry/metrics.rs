@@ -205,11 +205,11 @@ impl Collector for Families {
         }
         let spreads = stages.iter().flat_map(|(name, stage)| {
             let spread = stage.spread();
-            [("0.5", spread.p50), ("0.99", spread.p99), ("1", spread.max)]
-                .map(|(quantile, span)| ([("stage", *name), ("quantile", quantile)], seconds(span)))
+            [("median", spread.p50), ("p99", spread.p99), ("max", spread.max)]
+                .map(|(of, span)| ([("stage", *name), ("of", of)], seconds(span)))
         });
         page.gauges(
-            "stage_quantile_seconds",
+            "stage_spread_seconds",
             "The same since the start as median, 99th percentile and maximum",
             spreads,
         )

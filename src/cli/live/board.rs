@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::base::{Lost, Span, Stamp};
 use crate::capture::live::{clock, elapsed};
 use crate::capture::recent::Recent;
+use crate::cause::Diagnosis;
 use crate::event::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Stats, Tally};
+use crate::evidence::Evidence;
 use crate::pipeline::Gauges;
 use crate::pipeline::gauges::{Link, Reading};
 use crate::telemetry::Snapshot;
@@ -65,9 +67,9 @@ pub struct Account {
 
 impl Account {
     /// Counts an attempt.
-    pub fn judged(&mut self, of: &Tally) {
-        self.tally.merge(of);
-        self.tally_since.merge(of);
+    pub fn judged(&mut self, evidence: &Evidence, diagnosis: Option<&Diagnosis>) {
+        self.tally.add(evidence, diagnosis);
+        self.tally_since.add(evidence, diagnosis);
     }
 
     /// Counts an event that has been written: how long after it was decided, and how long after the attempt's last packet

@@ -26,10 +26,11 @@ use crate::base::{FlowKey, Limits, Lost, Span};
 use crate::capture::filter::Filter;
 use crate::capture::live::{LiveOptions, LiveReader, elapsed};
 use crate::capture::recent::Recent;
-use crate::event::{self, Kept, Tally};
+use crate::event::{self, Kept, Since};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Judged, LiveRing, Renewal, Renewed, Ring, Settings, Totals};
 use crate::report::{self, Style};
+use crate::telemetry::Snapshot;
 use crate::telemetry::http::Server;
 
 use board::{Board, Watched};
@@ -67,12 +68,15 @@ impl Signals {
     }
 }
 
+/// The rings of one interface.
+type Rings = Vec<Box<dyn Ring>>;
+
 /// Opens the rings of every interface.
 fn open_interfaces(
     args: &LiveArgs,
     rings: usize,
     stop: &Arc<AtomicBool>,
-) -> Result<(Vec<Watched>, Vec<Vec<Box<dyn Ring>>>), Failure> {
+) -> Result<(Vec<Watched>, Vec<Rings>), Failure> {
     let options = LiveOptions {
         promiscuous: !args.no_promiscuous,
         filter: args.shared.filter.clone(),
@@ -92,7 +96,7 @@ fn open_interfaces(
             }
             None => Vec::new(),
         };
-        let rings: Vec<Box<dyn Ring>> = readers
+        let rings: Rings = readers
             .into_iter()
             .enumerate()
             .map(|(n, reader)| Box::new(LiveRing::new(reader, recents.get(n).cloned())) as Box<dyn Ring>)
@@ -132,8 +136,10 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         signals: &signals,
         certificates: Kept::default(),
         lines: Lines::default(),
+        interval: interval(args),
         told: elapsed(),
         downs: vec![None; args.interfaces.len()],
+        cut: 0,
     };
     std::thread::scope(|scope| {
         if let Some(server) = &server {
@@ -163,17 +169,20 @@ struct Loop<'a> {
     certificates: Kept,
     /// Lines that wait for others to be written with.
     lines: Lines,
-    /// When statistics were told.
+    /// How often statistics are told, and when they last were; no time: only at the end.
+    interval: Span,
     told: Span,
     /// What was last said of each interface.
     downs: Vec<Option<String>>,
+    /// Failures whose packets had left memory, as last said.
+    cut: u64,
 }
 
 impl Loop<'_> {
     fn run<'scope>(
         mut self,
         scope: &'scope std::thread::Scope<'scope, '_>,
-        rings: Vec<Vec<Box<dyn Ring>>>,
+        rings: Vec<Rings>,
         settings: &'scope Settings,
     ) -> Result<Done, Failure>
     where
@@ -218,9 +227,7 @@ impl Loop<'_> {
     fn take(&mut self, n: usize, judged: &Judged) {
         let Judged { evidence, diagnosis, hygiene, decided } = judged;
         let diagnosis = diagnosis.as_ref();
-        let mut tally = Tally::default();
-        tally.add(evidence, diagnosis);
-        self.board.account().judged(&tally);
+        self.board.account().judged(evidence, diagnosis);
         let Some(interface) = self.board.interfaces.get(n) else { return };
         let failed = evidence.outcome == Outcome::Failed;
         let before = self.lines.bytes.len();
@@ -273,8 +280,7 @@ impl Loop<'_> {
                 *said = down;
             }
         }
-        let interval = Span::from_secs(i64::try_from(self.args.stats_interval).unwrap_or(i64::MAX));
-        if interval.0 > 0 && elapsed().0 - self.told.0 >= interval.0 {
+        if self.interval.0 > 0 && elapsed().0 - self.told.0 >= self.interval.0 {
             self.told = elapsed();
             self.statistics();
         }
@@ -283,6 +289,7 @@ impl Loop<'_> {
     /// Tells how it goes.
     fn statistics(&mut self) {
         let snapshot = self.board.turn(None);
+        self.say_losses(&snapshot);
         if self.json {
             event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
             self.hand_over();
@@ -301,26 +308,55 @@ impl Loop<'_> {
         }
     }
 
-    /// Takes over what may change while it runs. What is wrong leaves all as it was.
+    /// Says what has been lost since the last time, and what helps.
+    fn say_losses(&mut self, snapshot: &Snapshot) {
+        let Since { kernel_dropped, time, .. } = snapshot.now.since_last;
+        if kernel_dropped > 0 {
+            say(format_args!(
+                "the kernel lost {kernel_dropped} packets in the last {time} (more --workers or a larger --ring help)"
+            ));
+        }
+        let cut = snapshot.now.kept.map_or(0, |kept| kept.cut);
+        if cut > self.cut {
+            let more = cut - self.cut;
+            say(format_args!(
+                "of {more} failed handshakes packets had left memory before the verdict (--recent gives more room)"
+            ));
+            self.cut = cut;
+        }
+    }
+
+    /// SIGHUP: takes over what may change while it runs, and has the outputs opened anew. What is wrong leaves all as it
+    /// was.
     fn reload(&mut self) {
-        let renewed = renewed(self.args);
-        let mut account = self.board.account();
-        match renewed {
-            Ok(renewed) => {
-                account.reloads.0 += 1;
-                self.renewal.offer(renewed);
-                self.scribe.reopen();
+        match self.take_over(self.args) {
+            Ok(()) => {
+                self.board.account().reloads.0 += 1;
                 say("configuration taken over, outputs opened anew");
             }
             Err(why) => {
-                account.reloads.1 += 1;
+                self.board.account().reloads.1 += 1;
                 say(format_args!("the new configuration is refused and the old one stays in force: {why}"));
             }
         }
     }
 
+    /// Puts roots, ports, filter and interval in force, all of them checked before.
+    fn take_over(&mut self, args: &LiveArgs) -> Result<(), Failure> {
+        if let Some(filter) = &args.shared.filter {
+            Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
+        }
+        let Settings { trust, ports, .. } = output::settings(&args.shared, false)?;
+        self.renewal.offer(Renewed { trust, ports, filter: args.shared.filter.clone() });
+        self.interval = interval(args);
+        self.scribe.reopen();
+        Ok(())
+    }
+
     /// Tells the totals and closes the outputs.
     fn end(mut self, lost: Lost) -> Result<Done, Failure> {
+        self.hand_over();
+        self.scribe.settle();
         let snapshot = self.board.turn(Some(lost));
         if self.json {
             event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
@@ -329,12 +365,7 @@ impl Loop<'_> {
             self.lines.bytes.extend_from_slice(text.as_bytes());
         }
         self.hand_over();
-        let cut = snapshot.now.kept.map_or(0, |kept| kept.cut);
-        if cut > 0 {
-            say(format_args!(
-                "of {cut} failed handshakes packets had left memory before the verdict (--recent gives more room)"
-            ));
-        }
+        self.say_losses(&snapshot);
         if self.scribe.finish() {
             return Err(Failure::ClosedPipe);
         }
@@ -343,11 +374,6 @@ impl Loop<'_> {
     }
 }
 
-/// What a reload takes over, all of it checked.
-fn renewed(args: &LiveArgs) -> Result<Renewed, Failure> {
-    if let Some(filter) = &args.shared.filter {
-        Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
-    }
-    let settings = output::settings(&args.shared, false)?;
-    Ok(Renewed { trust: settings.trust, ports: settings.ports, filter: args.shared.filter.clone() })
+fn interval(args: &LiveArgs) -> Span {
+    Span::from_secs(i64::try_from(args.stats_interval).unwrap_or(i64::MAX))
 }

@@ -37,6 +37,8 @@ enum Job {
     /// Packets of one failed handshake.
     Packets(Vec<KeptFrame>),
     Reopen,
+    /// Says when all before it has been done.
+    Tell(Sender<()>),
 }
 
 /// How the thread ended.
@@ -59,8 +61,8 @@ impl Outputs {
     /// One cannot be opened, in words.
     pub fn open(events: Option<&Path>, packets: Option<&Path>) -> Result<Self, String> {
         let sink = match events {
-            Some(path) => Sink::file(path)?,
-            None => Sink::stdout().map_err(|error| format!("cannot write to standard output: {error}"))?,
+            Some(path) if path != Path::new("-") => Sink::file(path)?,
+            _ => Sink::stdout().map_err(|error| format!("cannot write to standard output: {error}"))?,
         };
         Ok(Self { sink, keeper: packets.map(Keeper::open).transpose()? })
     }
@@ -117,6 +119,14 @@ impl Scribe {
         self.put(Job::Reopen, 0);
     }
 
+    /// Waits until what waits has been written, but not for an output that takes nothing.
+    pub fn settle(&self) {
+        let (tell, told) = crossbeam_channel::bounded(1);
+        if self.put(Job::Tell(tell), 0) {
+            let _ = told.recv_timeout(PATIENCE);
+        }
+    }
+
     fn put(&self, job: Job, cost: u64) -> bool {
         let fits = self.board.queued.load(Ordering::Relaxed) + cost <= QUEUE;
         if fits {
@@ -128,12 +138,20 @@ impl Scribe {
     /// Has all that waits written, and ends. Says whether standard output was closed by its reader.
     pub fn finish(self) -> bool {
         drop(self.jobs);
-        match self.ended.recv_timeout(PATIENCE) {
-            Ok(ended) => matches!(ended, Ended::Closed),
-            Err(_) => {
-                let waiting = self.board.queued.load(Ordering::Relaxed);
-                say(format_args!("the output takes nothing; {waiting} bytes of events are left behind"));
-                false
+        let waiting = || self.board.queued.load(Ordering::Relaxed);
+        let mut before = waiting();
+        loop {
+            match self.ended.recv_timeout(PATIENCE) {
+                Ok(ended) => return matches!(ended, Ended::Closed),
+                // A slow output is waited for as long as it takes anything.
+                Err(_) if waiting() < before => before = waiting(),
+                Err(_) => {
+                    say(format_args!(
+                        "the output takes nothing; {} bytes of events are left behind",
+                        waiting()
+                    ));
+                    return false;
+                }
             }
         }
     }
@@ -160,6 +178,7 @@ impl Desk {
                     }
                 }
                 Job::Reopen => self.reopen(),
+                Job::Tell(tell) => drop(tell.send(())),
             }
             self.board.queued.fetch_sub(cost, Ordering::Relaxed);
         }
@@ -189,7 +208,7 @@ impl Desk {
         drop(account);
         let name = self.outputs.sink.name();
         match (error, self.failing) {
-            (Some(error), _) if error.kind() == ErrorKind::BrokenPipe => {
+            (Some(error), _) if error.kind() == ErrorKind::BrokenPipe && self.outputs.sink.is_stdout() => {
                 self.ended = Ended::Closed;
                 self.stop.store(true, Ordering::Relaxed);
             }

@@ -36,6 +36,11 @@ impl Sink {
         Ok(Self { file, path: Some(path.to_owned()), rest: Vec::new() })
     }
 
+    /// Whether it is standard output.
+    pub fn is_stdout(&self) -> bool {
+        self.path.is_none()
+    }
+
     /// Its name, for people.
     pub fn name(&self) -> String {
         self.path.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string())
