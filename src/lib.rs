@@ -49,6 +49,7 @@ pub mod base;
 pub mod capture;
 pub mod cause;
 pub mod cli;
+pub mod confine;
 pub mod decode;
 pub mod event;
 pub mod evidence;
