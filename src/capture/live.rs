@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pcap::{Active, Capture, Device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::filter::{self, FilterError};
 use super::{LATEST, PACKET_MOST, lower};
@@ -49,6 +48,10 @@ pub enum Live<'a> {
     Frame(Frame<'a>),
     /// Nothing came for a while, and nothing stamped before this will come. Never goes back.
     Tick(Stamp),
+    /// It went down or away, and why. The reader waits for it, ticking meanwhile.
+    Down(String),
+    /// It is back.
+    Up,
     /// The stop flag was set.
     Stopped,
 }
@@ -102,15 +105,6 @@ pub enum LiveError {
         /// The reason.
         why: String,
     },
-    /// It could be read until now.
-    Read {
-        /// The interface, as given.
-        name: String,
-        /// The reason.
-        why: String,
-        /// Packets read before.
-        packets: u64,
-    },
 }
 
 impl fmt::Display for LiveError {
@@ -128,9 +122,6 @@ impl fmt::Display for LiveError {
             }
             Self::Filter(error) => error.fmt(f),
             Self::Open { name, why } => write!(f, "cannot open {name}: {why}"),
-            Self::Read { name, why, packets } => {
-                write!(f, "cannot read {name}: {why}; stopped after {}", super::Packets(*packets))
-            }
         }
     }
 }
@@ -170,6 +161,21 @@ impl LiveReader {
         })
     }
 
+    /// Opens an interface as several rings, among which the kernel deals its packets: both directions of a connection
+    /// go to the same.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_group(
+        name: &str,
+        options: &LiveOptions,
+        rings: usize,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Vec<Self>, LiveError> {
+        let rings = rings.min(1);
+        (0..rings).map(|_| Self::open(name, options, Arc::clone(stop))).collect()
+    }
+
     /// The interface, as given.
     pub fn name(&self) -> &str {
         &self.name
@@ -180,46 +186,42 @@ impl LiveReader {
         self.link
     }
 
-    /// The next frame, or a tick when there is none for a while. Never waits longer than about
-    /// 100 ms. Packets are numbered from 1.
-    ///
-    /// # Errors
-    /// The interface went away or down.
+    /// The next frame, or a tick when there is none just now. Never waits longer than about 100 ms. Packets are
+    /// numbered from 1. An interface that goes down or away is waited for.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
-    pub fn next(&mut self) -> Result<Live<'_>, LiveError> {
+    pub fn next(&mut self) -> Live<'_> {
         if self.stop.load(Ordering::Relaxed) {
-            return Ok(Live::Stopped);
+            return Live::Stopped;
         }
         if !self.ready {
-            self.ready = self.wait()?;
+            self.ready = self.wait();
             if !self.ready {
-                return Ok(if self.stop.load(Ordering::Relaxed) { Live::Stopped } else { self.tick() });
+                return if self.stop.load(Ordering::Relaxed) { Live::Stopped } else { self.tick() };
             }
         }
         match self.capture.next_packet() {
             Ok(packet) => {
                 self.number += 1;
                 let micros = packet.header.ts.tv_sec.saturating_mul(1_000_000);
-                Ok(Live::Frame(Frame {
+                Live::Frame(Frame {
                     no: PacketNo(self.number),
                     stamp: Stamp(micros.saturating_add(packet.header.ts.tv_usec).clamp(0, LATEST.0)),
                     link: self.link,
                     data: packet.data.get(..PACKET_MOST).unwrap_or(packet.data),
                     wire_len: packet.header.len.max(packet.header.caplen),
-                }))
+                })
             }
             Err(pcap::Error::TimeoutExpired) => {
                 self.ready = false;
                 self.ticked = now().max(self.ticked);
-                Ok(Live::Tick(self.ticked))
+                Live::Tick(self.ticked)
             }
             // Somebody else's request to leave the loop; the flag decides.
-            Err(pcap::Error::NoMorePackets) => Ok(Live::Stopped),
-            Err(error) => Err(LiveError::Read {
-                name: self.name.clone(),
-                why: lower(&filter::said(&error)),
-                packets: self.number,
-            }),
+            Err(pcap::Error::NoMorePackets) => Live::Stopped,
+            Err(error) => {
+                self.ready = false;
+                Live::Down(lower(&filter::said(&error)))
+            }
         }
     }
 
@@ -241,17 +243,10 @@ impl LiveReader {
 
     /// Whether packets came within the wait. A blocking read would not do: on a silent link it
     /// does not come back in spite of its timeout (libpcap issues 550, 899, 903).
-    fn wait(&self) -> Result<bool, LiveError> {
+    fn wait(&self) -> bool {
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(WAIT_MS) * 1_000_000 };
-        match poll(&mut [PollFd::new(&self.capture, PollFlags::IN)], Some(&timeout)) {
-            Ok(count) => Ok(count > 0), // errors too: taking the next packet tells which
-            Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(LiveError::Read {
-                name: self.name.clone(),
-                why: super::plainly(&error.into()),
-                packets: self.number,
-            }),
-        }
+        // Errors too: taking the next packet tells which.
+        poll(&mut [PollFd::new(&self.capture, PollFlags::IN)], Some(&timeout)).is_ok_and(|count| count > 0)
     }
 
     fn tick(&mut self) -> Live<'static> {
@@ -338,7 +333,7 @@ mod tests {
         let began = Instant::now();
         let mut numbers = Vec::new();
         while numbers.len() < 3 && began.elapsed() < Duration::from_secs(5) {
-            if let Live::Frame(frame) = reader.next().unwrap() {
+            if let Live::Frame(frame) = reader.next() {
                 numbers.push((frame.no.0, frame.data.last().copied()));
                 assert!(frame.stamp >= before && frame.wire_len == 14 + 20 + 8 + 40);
             }
@@ -354,7 +349,7 @@ mod tests {
         let began = Instant::now();
         let mut last = Stamp::default();
         for _ in 0..4 {
-            let Live::Tick(stamp) = reader.next().unwrap() else { panic!("something came") };
+            let Live::Tick(stamp) = reader.next() else { panic!("something came") };
             assert!(stamp >= last);
             last = stamp;
         }
@@ -364,7 +359,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             stop.store(true, Ordering::Relaxed);
         });
-        while !matches!(reader.next().unwrap(), Live::Stopped) {}
+        while !matches!(reader.next(), Live::Stopped) {}
         assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
         setter.join().unwrap();
     }

@@ -73,7 +73,7 @@ pub fn analyse(
 
 /// Puts what shards give into one order: by the time of the decision, then by packet.
 #[derive(Default)]
-struct Merge {
+pub(super) struct Merge {
     heap: BinaryHeap<Reverse<Ordered>>,
 }
 
@@ -111,12 +111,12 @@ impl Ord for Ordered {
 }
 
 impl Merge {
-    fn push(&mut self, out: Out) {
+    pub(super) fn push(&mut self, out: Out) {
         self.heap.push(Reverse(Ordered(out)));
     }
 
     /// Hands on what was decided before `watermark`.
-    fn release(&mut self, watermark: Stamp, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+    pub(super) fn release(&mut self, watermark: Stamp, join: &mut Join, each: &mut dyn FnMut(Judged)) {
         while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
@@ -124,7 +124,7 @@ impl Merge {
         }
     }
 
-    fn finish(mut self, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+    pub(super) fn finish(mut self, join: &mut Join, each: &mut dyn FnMut(Judged)) {
         while let Some(Reverse(first)) = self.heap.pop() {
             join.take(first.0, each);
         }
@@ -133,7 +133,20 @@ impl Merge {
 }
 
 impl Totals {
-    fn count(&mut self, frame: &Frame<'_>) {
+    /// Several as one.
+    pub fn sum(all: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for one in all {
+            sum.packets += one.packets;
+            sum.bytes += one.bytes;
+            sum.first = [sum.first, one.first].into_iter().flatten().min();
+            sum.last = sum.last.max(one.last);
+            sum.lost.add(&one.lost);
+        }
+        sum
+    }
+
+    pub(super) fn count(&mut self, frame: &Frame<'_>) {
         self.packets += 1;
         self.bytes += frame.data.len() as u64;
         self.first = Some(self.first.map_or(frame.stamp, |first| first.min(frame.stamp)));

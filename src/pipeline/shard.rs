@@ -102,6 +102,17 @@ impl Ports {
     }
 }
 
+/// What a shard holds just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections followed.
+    pub open: u64,
+    /// Finished connections remembered.
+    pub finished: u64,
+    /// Bytes of streams held.
+    pub bytes_held: u64,
+}
+
 /// A shard's state.
 #[derive(Debug)]
 pub struct Shard {
@@ -227,6 +238,16 @@ impl Shard {
     /// Whether anything waits to be drained.
     pub fn has_out(&self) -> bool {
         !self.out.is_empty()
+    }
+
+    /// What it holds; cheap enough for every batch.
+    pub fn census(&self) -> Census {
+        let finished = self.done.len().min(self.table.len());
+        Census {
+            open: (self.table.len() - finished) as u64,
+            finished: finished as u64,
+            bytes_held: self.held as u64,
+        }
     }
 
     /// What was lost by bounds since the last call.

@@ -1,0 +1,210 @@
+//! Wiring of interfaces: one thread a ring, each with its own decoder and shard, and one join for all.
+//!
+//! The kernel deals packets to the rings, so nothing is handed from thread to thread but what leaves a shard.
+
+use std::sync::Arc;
+
+use super::gauges::{Gauges, Kernel, Link, Reading};
+use super::join::{Join, Judged};
+use super::run::{Arrival, Merge, Settings, Source, Totals};
+use super::shard::{Out, Shard};
+use crate::base::{Lost, Span, Stamp};
+use crate::capture::live::{Live, LiveReader};
+use crate::decode::Decoder;
+
+/// A source that runs in a thread of its own and tells how it is.
+///
+/// A tick says that nothing more lies ready: what was decided so far is handed on before it waits.
+pub trait Ring: Source + Send {
+    /// Where it tells.
+    fn gauges(&self) -> Arc<Gauges>;
+
+    /// What the kernel says of it now.
+    fn kernel(&mut self) -> Kernel;
+}
+
+/// A ring of an interface.
+pub struct LiveRing {
+    reader: LiveReader,
+    gauges: Arc<Gauges>,
+    link: Link,
+    now: Stamp,
+}
+
+impl LiveRing {
+    /// Reads from here.
+    pub fn new(reader: LiveReader) -> Self {
+        Self { reader, gauges: Gauges::new(), link: Link::default(), now: Stamp::default() }
+    }
+}
+
+impl Source for LiveRing {
+    fn next(&mut self) -> Option<Arrival<'_>> {
+        match self.reader.next() {
+            Live::Frame(frame) => return Some(Arrival::Frame(frame)),
+            Live::Tick(stamp) => self.now = stamp,
+            Live::Down(why) => self.link.down = Some(why),
+            Live::Up => {
+                self.link.down = None;
+                self.link.returned += 1;
+            }
+            Live::Stopped => return None,
+        }
+        Some(Arrival::Tick(self.now))
+    }
+}
+
+impl Ring for LiveRing {
+    fn gauges(&self) -> Arc<Gauges> {
+        Arc::clone(&self.gauges)
+    }
+
+    fn kernel(&mut self) -> Kernel {
+        let stats = self.reader.stats();
+        Kernel {
+            received: stats.received,
+            dropped: stats.kernel_dropped,
+            interface_dropped: stats.interface_dropped,
+            link: self.link.clone(),
+        }
+    }
+}
+
+/// Packets after which what was decided is handed on, on a link that never falls silent.
+const BATCH: u64 = 256;
+/// How often the kernel is asked for its counts.
+const ASK: Span = Span::from_millis(100);
+/// Batches in flight a ring.
+const IN_FLIGHT: usize = 64;
+
+/// A batch of one ring: its number, what left its shard, and the stamp before which nothing more will.
+type Handed = (usize, Vec<Out>, Stamp);
+
+/// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges,
+/// as soon as it is decided. One [`Totals`] a ring, in their order.
+pub fn analyse_rings(
+    rings: Vec<Box<dyn Ring>>,
+    settings: &Settings,
+    each: &mut (dyn FnMut(Judged) + Send),
+) -> Vec<Totals> {
+    let count = rings.len();
+    std::thread::scope(|scope| {
+        let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count.max(1));
+        let handles: Vec<_> = rings
+            .into_iter()
+            .enumerate()
+            .map(|(id, mut ring)| {
+                let to_join = to_join.clone();
+                scope.spawn(move || follow(id, &mut *ring, settings, &to_join))
+            })
+            .collect();
+        drop(to_join);
+        let join = scope.spawn(move || judge(&from_rings, count, settings, each));
+        let mut totals: Vec<Totals> =
+            handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect();
+        if let (Ok(lost), Some(first)) = (join.join(), totals.first_mut()) {
+            first.lost.add(&lost);
+        }
+        totals
+    })
+}
+
+/// One ring to its end.
+fn follow(
+    id: usize,
+    ring: &mut dyn Ring,
+    settings: &Settings,
+    to_join: &crossbeam_channel::Sender<Handed>,
+) -> Totals {
+    let gauges = ring.gauges();
+    let mut totals = Totals::default();
+    let mut reading = Reading::default();
+    let mut lost = Lost::default();
+    let mut decoder = Decoder::new(&settings.limits);
+    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id);
+    let mut now = Stamp(i64::MIN);
+    let mut asked = now;
+    let mut since = 0;
+    while let Some(arrival) = ring.next() {
+        match arrival {
+            Arrival::Frame(frame) => {
+                totals.count(&frame);
+                now = now.max(frame.stamp);
+                let packet = decoder.decode(&frame);
+                shard.packet(&packet, frame.no, frame.stamp, now);
+                since += 1;
+                if since < BATCH {
+                    continue;
+                }
+            }
+            Arrival::Tick(stamp) => {
+                now = now.max(stamp);
+                decoder.expire(now);
+                shard.tick(now);
+            }
+        }
+        since = 0;
+        if to_join.send((id, shard.drain().collect(), now)).is_err() {
+            break;
+        }
+        lost.add(&decoder.take_lost());
+        lost.add(&shard.take_lost());
+        if now - asked >= ASK {
+            asked = now;
+            reading.kernel = ring.kernel();
+        }
+        look(&mut reading, &totals, &lost, &shard);
+        gauges.tell(&reading);
+    }
+    shard.finish(now);
+    // The join only stops after every ring has.
+    drop(to_join.send((id, shard.drain().collect(), Stamp(i64::MAX))));
+    decoder.finish();
+    lost.add(&decoder.take_lost());
+    lost.add(&shard.take_lost());
+    reading.kernel = ring.kernel();
+    look(&mut reading, &totals, &lost, &shard);
+    totals.lost.clone_from(&reading.lost);
+    gauges.settle(reading);
+    totals
+}
+
+fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
+    let census = shard.census();
+    reading.packets = totals.packets;
+    reading.bytes = totals.bytes;
+    reading.last = totals.last;
+    reading.flows_open = census.open;
+    reading.flows_finished = census.finished;
+    reading.bytes_held = census.bytes_held;
+    reading.lost.clone_from(lost);
+    reading.lost.kernel_dropped = reading.kernel.dropped;
+}
+
+/// The join's thread: waits for every ring's capture time to pass before it judges.
+fn judge(
+    from_rings: &crossbeam_channel::Receiver<Handed>,
+    rings: usize,
+    settings: &Settings,
+    each: &mut dyn FnMut(Judged),
+) -> Lost {
+    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), false, rings);
+    let mut merge = Merge::default();
+    let mut marks = vec![Stamp(i64::MIN); rings];
+    for (id, outs, watermark) in from_rings {
+        for out in outs {
+            merge.push(out);
+        }
+        if let Some(mark) = marks.get_mut(id) {
+            *mark = watermark;
+        }
+        // A ring that has ended holds nobody back; what is left when all have is released below.
+        let least = marks.iter().copied().min().unwrap_or_default();
+        if least < Stamp(i64::MAX) {
+            merge.release(least, &mut join, each);
+            join.advance(least, each);
+        }
+    }
+    merge.finish(&mut join, each);
+    join.lost()
+}
