@@ -39,7 +39,8 @@ pub enum Command {
     Read(ReadArgs),
     /// The same on interfaces, until interrupted
     #[command(
-        after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n\n\
+        after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n  \
+        tlswhy live --config /etc/tlswhy/tlswhy.toml --check\n\n\
         Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root."
     )]
     Live(LiveArgs),
@@ -123,10 +124,10 @@ pub struct ReadArgs {
 }
 
 /// `tlswhy live`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct LiveArgs {
     /// Interface to listen on; may be repeated
-    #[arg(short = 'i', long = "interface", value_name = "IF", required = true)]
+    #[arg(short = 'i', long = "interface", value_name = "IF", required_unless_present = "config")]
     pub interfaces: Vec<String>,
     /// One JSON event a line on standard output (the default where that is no terminal)
     #[arg(long)]
@@ -137,6 +138,9 @@ pub struct LiveArgs {
     /// Do not ask the interface for packets that are not addressed to it
     #[arg(long)]
     pub no_promiscuous: bool,
+    /// What makes a service of it.
+    #[command(flatten)]
+    pub service: super::config::ServiceArgs,
     /// What all analyses share.
     #[command(flatten)]
     pub shared: Shared,

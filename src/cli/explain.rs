@@ -72,7 +72,7 @@ fn nearest(typed: &str) -> Option<&'static str> {
 }
 
 /// The distance, where it is small for a word of that length.
-fn near_to(typed: &str, word: &str) -> Option<usize> {
+pub(super) fn near_to(typed: &str, word: &str) -> Option<usize> {
     Some(distance(typed, word)).filter(|&far| far <= word.len() / 3)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::LiveArgs;
-use super::{Done, Failure, output};
+use super::{Done, Failure, config, output};
 use crate::capture::live::{LiveOptions, LiveReader};
 use crate::event::{self, FileRead, Kept, Stats};
 use crate::evidence::Outcome;
@@ -14,7 +14,7 @@ use crate::report;
 
 /// Runs `live`.
 pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
-    let settings = output::settings(&args.shared, false)?;
+    let settings = config::usable(args)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // A second signal ends the program the hard way.
