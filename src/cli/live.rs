@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::LiveArgs;
-use super::{Done, Failure, config, output};
+use super::notify::Notifier;
+use super::{Done, Failure, config, output, privileges};
 use crate::capture::live::{LiveOptions, LiveReader};
 use crate::event::{self, FileRead, Kept, Stats};
 use crate::evidence::Outcome;
@@ -15,7 +16,12 @@ use crate::report;
 /// Runs `live`.
 pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
     let settings = config::usable(args)?;
+    let mut notifier = Notifier::from_environment()
+        .map_err(|error| Failure::Says(format!("cannot reach the service manager: {error}")))?;
     let stop = Arc::new(AtomicBool::new(false));
+    let reload = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reload))
+        .map_err(|error| Failure::Says(format!("cannot watch for signals: {error}")))?;
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // A second signal ends the program the hard way.
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
@@ -35,7 +41,11 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
             readers.into_iter().map(|reader| Box::new(LiveRing::new(reader)) as Box<dyn Ring>).collect();
         interfaces.push(rings);
     }
-    eprintln!("tlswhy: listening on {} (interrupt to stop)", args.interfaces.join(", "));
+    let gauges: Vec<_> = interfaces.iter().flatten().map(|ring| ring.gauges()).collect();
+    privileges::give_up(args, &[])?;
+    let listening = format!("listening on {}", args.interfaces.join(", "));
+    eprintln!("tlswhy: {listening} (interrupt to stop)");
+    notifier.ready(&listening);
     let json = args.json || !std::io::stdout().is_terminal();
     let style = output::style(args.shared.color);
     let (send, receive) = crossbeam_channel::bounded::<(usize, Judged)>(4096);
@@ -53,6 +63,31 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
             })
             .collect();
         drop(send);
+        // Provisional: the loop of intervals will do this.
+        let stopped = &stop;
+        scope.spawn(move || {
+            let step = std::time::Duration::from_millis(100);
+            let mut slept = std::time::Duration::ZERO;
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(step);
+                slept += step;
+                if reload.swap(false, Ordering::Relaxed) {
+                    notifier.reloading();
+                    match config::reload(args) {
+                        Ok(new) => eprintln!("tlswhy: {}", new.says),
+                        Err(why) => eprintln!("tlswhy: {why}"),
+                    }
+                    notifier.ready(&listening);
+                }
+                if notifier.due().is_some_and(|due| slept >= due) {
+                    slept = std::time::Duration::ZERO;
+                    notifier.alive(gauges.iter().map(|gauges| gauges.read().turns));
+                    let packets: u64 = gauges.iter().map(|gauges| gauges.read().packets).sum();
+                    notifier.status(&format!("{listening}, {packets} packets"));
+                }
+            }
+            notifier.stopping();
+        });
         let mut out = std::io::stdout().lock();
         let mut certificates = Kept::default();
         let mut line = Vec::new();

@@ -6,7 +6,9 @@ pub mod config;
 mod explain;
 mod keep;
 mod live;
+mod notify;
 mod output;
+mod privileges;
 mod read;
 mod show;
 

@@ -21,7 +21,7 @@ mod user;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use user::{DEFAULT_USER, User};
+pub use user::{DEFAULT_USER, User, is_root};
 
 /// What is to be left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,10 +127,11 @@ pub fn confine(plan: &Plan) -> Result<Confined, ConfineError> {
     let mut lacks = Vec::new();
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads > 1 {
-        lacks.push(format!("{} threads that were started before", threads - 1));
+        lacks.push(format!("threads that were started before ({})", threads - 1));
     }
     // Paths are opened while every folder on the way to them may still be passed.
     let rules = files::Rules::open(plan);
+    let user = plan.user.as_ref().map_or_else(user::current, |user| user.name.clone());
     capabilities::prepare(plan)?;
     if let Some(user) = &plan.user {
         user::become_user(user)?;
@@ -155,7 +156,7 @@ pub fn confine(plan: &Plan) -> Result<Confined, ConfineError> {
             None
         }
     };
-    Ok(Confined { user: user::current(), capabilities: left, files, calls, lacks })
+    Ok(Confined { user, capabilities: left, files, calls, lacks })
 }
 
 #[cfg(test)]
