@@ -63,8 +63,13 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// The manual page, in roff
-    #[command(after_long_help = "Example:\n  tlswhy man > /usr/local/share/man/man1/tlswhy.1")]
-    Man,
+    #[command(after_long_help = "Examples:\n  tlswhy man > /usr/local/share/man/man1/tlswhy.1\n  \
+        tlswhy man live > /usr/local/share/man/man1/tlswhy-live.1")]
+    Man {
+        /// The command whose page it is; without one, that of the program.
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
 }
 
 /// When to use colours.

@@ -16,8 +16,7 @@ use crate::report;
 /// Runs `live`.
 pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
     let settings = config::usable(args)?;
-    let mut notifier = Notifier::from_environment()
-        .map_err(|error| Failure::Says(format!("cannot reach the service manager: {error}")))?;
+    let mut notifier = Notifier::from_environment();
     let stop = Arc::new(AtomicBool::new(false));
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reload))

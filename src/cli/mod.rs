@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Schema => explain::schema(),
         Command::Completions { shell } => explain::completions(shell),
-        Command::Man => explain::man(),
+        Command::Man { command } => explain::man(command.as_deref()),
     };
     match done {
         Ok(Done::Well) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,

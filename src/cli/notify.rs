@@ -19,17 +19,20 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// As the environment says.
-    ///
-    /// # Errors
-    /// There is a manager, and it cannot be reached.
-    pub fn from_environment() -> io::Result<Self> {
-        let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(Self::default()) };
+    /// As the environment says. A manager that cannot be reached is told on standard error, and done without.
+    pub fn from_environment() -> Self {
+        let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return Self::default() };
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let mine = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let watchdog =
             number("WATCHDOG_USEC").filter(|&micros| mine && micros > 0).map(Duration::from_micros);
-        Ok(Self { socket: Some(connect(&address)?), watchdog, turns: Vec::new() })
+        match connect(&address) {
+            Ok(socket) => Self { socket: Some(socket), watchdog, turns: Vec::new() },
+            Err(error) => {
+                eprintln!("tlswhy: cannot reach the service manager at {}: {error}", address.display());
+                Self::default()
+            }
+        }
     }
 
     /// Packets are being read.

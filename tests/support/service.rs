@@ -1,8 +1,10 @@
 //! `tlswhy live` in a network of its own, with the test as its service manager.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -73,7 +75,6 @@ impl Drop for Namespace {
 pub struct Live {
     child: Child,
     manager: UnixDatagram,
-    told: Vec<String>,
     scratch: Scratch,
 }
 
@@ -89,31 +90,39 @@ pub struct Ended {
 impl Live {
     /// `tlswhy live` with these arguments.
     pub fn start(namespace: &Namespace, args: &[&str]) -> Self {
-        Self::run(Path::new(env!("CARGO_BIN_EXE_tlswhy")), namespace, args, None)
+        let live = [env!("CARGO_BIN_EXE_tlswhy"), "live"];
+        Self::run(namespace, live.iter().chain(args), None)
     }
 
     /// The same, with a manager that wants to hear of it.
     pub fn watched(namespace: &Namespace, args: &[&str]) -> Self {
-        Self::run(Path::new(env!("CARGO_BIN_EXE_tlswhy")), namespace, args, Some(Duration::from_secs(1)))
+        let live = [env!("CARGO_BIN_EXE_tlswhy"), "live"];
+        Self::run(namespace, live.iter().chain(args), Some(Duration::from_secs(1)))
     }
 
-    /// Another program as `tlswhy`.
-    pub fn run(program: &Path, namespace: &Namespace, args: &[&str], watchdog: Option<Duration>) -> Self {
+    /// A command that becomes the program.
+    pub fn run<S: AsRef<OsStr>>(
+        namespace: &Namespace,
+        words: impl IntoIterator<Item = S>,
+        watchdog: Option<Duration>,
+    ) -> Self {
         let scratch = Scratch::new(&format!("live-{}", namespace.0));
         let socket = scratch.path("notify");
         let manager = UnixDatagram::bind(&socket).expect("a socket");
-        manager.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        manager.set_read_timeout(Some(STEP)).expect("a time-out");
+        // As systemd's: the program may be anybody.
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).expect("a mode");
         let file = |name: &str| File::create(scratch.path(name)).expect("a file");
         let mut command = Command::new("ip");
         // This becomes the program: its process is the child's.
-        command.args(["netns", "exec", &namespace.0]).arg(program).arg("live").args(args);
+        command.args(["netns", "exec", &namespace.0]).args(words);
         command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
         command.env("NOTIFY_SOCKET", socket).env_remove("WATCHDOG_PID").env_remove("WATCHDOG_USEC");
         if let Some(watchdog) = watchdog {
             command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
         }
         let child = command.spawn().expect("the program starts");
-        Self { child, manager, told: Vec::new(), scratch }
+        Self { child, manager, scratch }
     }
 
     fn text(&self, name: &str) -> String {
@@ -132,9 +141,14 @@ impl Live {
 
     /// Waits until the manager is told this; what exactly.
     pub fn wait_for(&mut self, word: &str) -> String {
+        let mut waited = Duration::ZERO;
         loop {
-            let heard = self.hear().unwrap_or_else(|| panic!("no {word}; it said {}", self.text("stderr")));
-            self.told.push(heard.clone());
+            let Some(heard) = self.hear() else {
+                let ended = self.child.try_wait().expect("a child").is_some();
+                assert!(!ended && waited < PATIENCE, "no {word}; it said {}", self.text("stderr"));
+                waited += STEP;
+                continue;
+            };
             if heard.lines().any(|line| line == word) {
                 return heard;
             }
