@@ -34,7 +34,7 @@ install: build
 deb: build $(CARGO_DEB) ## the Debian package, in target/debian/
 	$(MAKE) package
 
-# Of the program in $(TARGET)/release as it lies there: nothing is built.
+# Of the program in $(TARGET)/release as it lies there: nothing is built. DEB: further options of cargo-deb.
 package:
 	mkdir -p $(TARGET)/release/pages
 	$(TARGET)/release/tlswhy man | gzip -9n > $(TARGET)/release/pages/tlswhy.1.gz
@@ -44,7 +44,7 @@ package:
 	for shell in bash zsh fish; do \
 		$(TARGET)/release/tlswhy completions $$shell > $(TARGET)/release/pages/tlswhy.$$shell || exit; \
 	done
-	CARGO_TARGET_DIR=$(TARGET) cargo deb --no-build --strip --output $(TARGET)/debian/
+	CARGO_TARGET_DIR=$(TARGET) cargo deb --no-build --strip $(DEB) --output $(TARGET)/debian/
 
 $(CARGO_DEB):
 	cargo install --locked cargo-deb --version 3.8.0

@@ -33,7 +33,7 @@
 //! | 3 | [`evidence`] | none |
 //! | 4 | [`cause`] | none |
 //! | 5 | [`event`] | none |
-//! | 6 | [`capture`], [`report`] (which only renders) | files, interfaces |
+//! | 6 | [`capture`], [`report`] (which only renders), [`confine`] | files, interfaces, the program's own rights |
 //! | 7 | [`pipeline`] | threads |
 //! | 8 | [`cli`] | arguments, output, exit codes |
 //!

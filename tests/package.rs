@@ -66,7 +66,7 @@ fn build(place: &Place) -> PathBuf {
     fs::create_dir_all(target.join("release")).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tlswhy"), target.join("release/tlswhy")).unwrap();
     let output = Command::new("make")
-        .args(["--no-print-directory", "package", &format!("TARGET={}", target.display())])
+        .args(["--no-print-directory", "package", "DEB=--fast", &format!("TARGET={}", target.display())])
         .current_dir(root())
         .output()
         .unwrap();

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::args::LiveArgs;
 use super::config::Confine;
+use crate::capture::filter::Filter;
 use crate::confine::{self, Plan, User};
 use crate::tls::trust::Trust;
+
+/// Where the names of ports and protocols in a filter are looked up.
+const NAMES: [&str; 4] = ["/etc/hosts", "/etc/nsswitch.conf", "/etc/protocols", "/etc/services"];
 
 /// Gives up what is not needed any more. Call it when rings, outputs and sockets are open, before the first thread is
 /// started; `outputs` are the files that may be opened again.
@@ -22,7 +26,7 @@ pub fn give_up(args: &LiveArgs, outputs: &[PathBuf]) -> Result<(), Failure> {
         eprintln!("tlswhy: not confined, as asked");
         return Ok(());
     }
-    let plan = plan(args, outputs).map_err(|error| Failure::Says(error.to_string()))?;
+    let plan = plan(args, outputs)?;
     let confined = confine::confine(&plan).map_err(|error| Failure::Says(error.to_string()))?;
     if service.confine == Confine::Require && !confined.lacks.is_empty() {
         return Err(Failure::Says(format!(
@@ -40,11 +44,17 @@ pub fn give_up(args: &LiveArgs, outputs: &[PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plan(args: &LiveArgs, outputs: &[PathBuf]) -> Result<Plan, confine::ConfineError> {
+fn plan(args: &LiveArgs, outputs: &[PathBuf]) -> Result<Plan, Failure> {
     let user = match &args.service.user {
-        Some(name) => Some(User::find(name)?),
+        Some(name) => {
+            let user = User::find(name).map_err(|error| Failure::Says(error.to_string()))?;
+            if !user.can_be_become() {
+                return Err(Failure::Says(format!("cannot become user {name}: only root can")));
+            }
+            Some(user)
+        }
         // Who may capture without being root was given that right and nothing else, and stays who they are.
-        None if confine::is_root() => Some(User::find(confine::DEFAULT_USER)?),
+        None if confine::is_root() => Some(User::nobody()),
         None => None,
     };
     let mut plan = Plan { user, reopen: !args.service.no_reopen, ..Plan::default() };
@@ -61,6 +71,10 @@ fn plan(args: &LiveArgs, outputs: &[PathBuf]) -> Result<Plan, confine::ConfineEr
         plan.read.extend(device.ok().and_then(|device| device.parent().map(Path::to_owned)));
     }
     plan.read.push("/proc/self".into());
+    // A filter is compiled again when an interface comes back.
+    if args.shared.filter.is_some() {
+        plan.read.extend(NAMES.iter().map(PathBuf::from).filter(|path| path.exists()));
+    }
     Ok(plan)
 }
 
@@ -91,5 +105,9 @@ fn troubles(args: &LiveArgs, outputs: &[PathBuf]) -> Vec<String> {
             path.display()
         )
     });
-    unread.chain(unwritten).collect()
+    let filter = args.shared.filter.as_deref().and_then(|filter| Filter::new(filter).err());
+    let filter = filter.map(|error| {
+        format!("an interface that comes back will not be opened: {error}; write numbers for names of hosts")
+    });
+    unread.chain(unwritten).chain(filter).collect()
 }

@@ -134,6 +134,7 @@ const OLDER: &[c_long] = &[libc::SYS_renameat];
 const OLDER: &[c_long] = &[];
 
 /// The requests that terminals, descriptors and interfaces take.
+#[allow(clippy::unnecessary_cast, reason = "C libraries differ in the type of these numbers")]
 const REQUESTS: &[u64] = &[
     libc::TCGETS as u64,
     libc::TIOCGWINSZ as u64,

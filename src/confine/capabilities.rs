@@ -2,21 +2,21 @@
 
 use caps::{CapSet, Capability, CapsHashSet};
 
-use super::{ConfineError, Plan};
+use super::ConfineError;
 
 fn cannot(error: impl std::fmt::Display) -> ConfineError {
     ConfineError::new("cannot drop capabilities", error)
 }
 
 /// What must be done while still privileged.
-pub(super) fn prepare(plan: &Plan) -> Result<(), ConfineError> {
+pub(super) fn prepare(keep_over_the_change_of_user: bool) -> Result<(), ConfineError> {
     // The bounding set can be emptied by who holds CAP_SETPCAP only. For others it means nothing: without new
     // privileges no program started later gains what it names.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(cannot)? {
         caps::clear(None, CapSet::Bounding).map_err(cannot)?;
     }
     // Leaving root would take all of them.
-    if plan.user.is_some() && plan.reopen {
+    if keep_over_the_change_of_user {
         caps::securebits::set_keepcaps(true).map_err(cannot)?;
     }
     Ok(())

@@ -21,7 +21,7 @@ mod user;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use user::{DEFAULT_USER, User, is_root};
+pub use user::{User, is_root};
 
 /// What is to be left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,9 +131,13 @@ pub fn confine(plan: &Plan) -> Result<Confined, ConfineError> {
     }
     // Paths are opened while every folder on the way to them may still be passed.
     let rules = files::Rules::open(plan);
-    let user = plan.user.as_ref().map_or_else(user::current, |user| user.name.clone());
-    capabilities::prepare(plan)?;
-    if let Some(user) = &plan.user {
+    let become_user = plan.user.as_ref().filter(|user| user.can_be_become());
+    if become_user.is_none() && plan.user.is_some() {
+        lacks.push("the user (CAP_SETUID and CAP_SETGID are missing)".into());
+    }
+    let user = become_user.map_or_else(user::current, |user| user.name.clone());
+    capabilities::prepare(become_user.is_some() && plan.reopen)?;
+    if let Some(user) = become_user {
         user::become_user(user)?;
     }
     let left = capabilities::drop_others(plan.reopen)?;

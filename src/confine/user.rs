@@ -1,11 +1,9 @@
 //! Who the program is, and who it becomes.
 
+use caps::{CapSet, Capability};
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
 use super::ConfineError;
-
-/// Whom root becomes where nobody else is named. Every Linux has it, and it owns nothing.
-pub const DEFAULT_USER: &str = "nobody";
 
 /// A user of this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +33,21 @@ impl User {
         }
     }
 
-    /// Whether that is the user that the program runs as.
-    pub fn is_current(&self) -> bool {
-        self.uid == geteuid()
+    /// Whom root becomes where nobody else is named: the user that owns nothing. A system without a list of users, as
+    /// a container may be, still has the number that Linux sets aside for it.
+    pub fn nobody() -> Self {
+        let reserved = 65_534;
+        Self::find("nobody").unwrap_or_else(|_| Self {
+            name: "nobody".into(),
+            uid: Uid::from_raw(reserved),
+            gid: Gid::from_raw(reserved),
+        })
+    }
+
+    /// Whether the program may become that user: root may, unless a container took the right from it.
+    pub fn can_be_become(&self) -> bool {
+        let has = |cap| caps::has_cap(None, CapSet::Effective, cap).unwrap_or(false);
+        self.uid == geteuid() || has(Capability::CAP_SETUID) && has(Capability::CAP_SETGID)
     }
 }
 
@@ -57,11 +67,9 @@ pub(super) fn current() -> String {
 
 /// Real, effective and saved: there is no way back.
 pub(super) fn become_user(user: &User) -> Result<(), ConfineError> {
-    let cannot = |error: nix::Error| {
-        let why = if error == nix::Error::EPERM { "only root can" } else { error.desc() };
-        ConfineError::new(format!("cannot become user {}", user.name), why)
-    };
-    if user.is_current() && !is_root() {
+    let cannot =
+        |error: nix::Error| ConfineError::new(format!("cannot become user {}", user.name), error.desc());
+    if user.uid == geteuid() && !is_root() {
         return Ok(());
     }
     // Groups first: they take the privilege that the user gives up.
