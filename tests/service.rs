@@ -12,6 +12,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use support::service::{Live, Namespace, commands};
@@ -222,4 +223,63 @@ fn a_bad_configuration_leaves_the_old_one_running() {
         "{}",
         ended.stderr
     );
+}
+
+/// The program as root without the right to become anybody, as in a container.
+fn cannot_leave_root(namespace: &Namespace, how: &str) -> Live {
+    let only = "-all,+net_raw";
+    let container = ["setpriv".to_owned(), format!("--bounding-set={only}"), format!("--inh-caps={only}")];
+    let live = [env!("CARGO_BIN_EXE_tlswhy"), "live", "-i", "lo", "--confine", how].map(str::to_owned);
+    Live::run(namespace, container.into_iter().chain(live), None)
+}
+
+#[test]
+fn what_cannot_be_confined_is_told_or_ends_the_program_as_asked() {
+    if !commands(&["setpriv"]) {
+        return;
+    }
+    let Some(namespace) = Namespace::new("container") else { return };
+    let mut live = cannot_leave_root(&namespace, "auto");
+    live.wait_for("READY=1");
+    let ended = live.end();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("confined: user root, capabilities net_raw, "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not confined: the user (CAP_SETUID and CAP_SETGID"), "{}", ended.stderr);
+    let ended = cannot_leave_root(&namespace, "require").ended();
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("cannot confine the user (CAP_SETUID"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_user_is_taken_at_the_word() {
+    let Some(namespace) = Namespace::new("user") else { return };
+    let ended = Live::start(&namespace, &["-i", "lo", "--user", "no-such-user"]).ended();
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.stderr.contains("cannot become user no-such-user: this system has none"),
+        "{}",
+        ended.stderr
+    );
+    let ended = Live::start(&namespace, &["-i", "lo", "--user", "daemon", "--confine", "off"]).ended();
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    let mut live = Live::start(&namespace, &["-i", "lo", "--user", "daemon", "--no-reopen"]);
+    live.wait_for("READY=1");
+    assert!(live.end().stderr.contains("confined: user daemon, capabilities none, "));
+}
+
+#[test]
+fn a_configuration_that_the_new_user_cannot_read_is_told_at_once() {
+    let Some(namespace) = Namespace::new("unread") else { return };
+    let scratch = Scratch::new("unread");
+    let config = scratch.write("t.toml", b"interface = 'lo'\n");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut live = Live::start(&namespace, &["--config", config.to_str().unwrap()]);
+    live.wait_for("READY=1");
+    live.reload();
+    live.wait_for("RELOADING=1");
+    live.wait_for("READY=1");
+    let ended = live.end();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("t.toml cannot be read any more: a reload will leave"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the configuration stays as it was: cannot read "), "{}", ended.stderr);
 }

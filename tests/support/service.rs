@@ -196,8 +196,13 @@ impl Live {
     }
 
     /// Asks it to end, as `systemctl stop` does.
-    pub fn end(mut self) -> Ended {
+    pub fn end(self) -> Ended {
         kill(self.pid(), Signal::SIGTERM).expect("it runs");
+        self.ended()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn ended(mut self) -> Ended {
         let status = self.child.wait().expect("it ends");
         self.manager.set_nonblocking(true).expect("no more waiting");
         let told = std::iter::from_fn(|| self.hear()).collect();
