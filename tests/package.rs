@@ -11,6 +11,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -140,6 +141,11 @@ fn the_package_installs_runs_as_a_service_and_leaves_nothing() {
     let config = root.join("etc/tlswhy/tlswhy.toml");
     let text = fs::read_to_string(&config).unwrap().replace("\"eth0\"", "\"lo\"");
     let text = text.replace("#sibling = \"10 s\"", "sibling = \"100 ms\"");
+    // The folder that systemd makes for the service.
+    let logs = root.join("var/log/tlswhy");
+    fs::create_dir_all(&logs).unwrap();
+    fs::set_permissions(&logs, fs::Permissions::from_mode(0o777)).unwrap();
+    let text = text.replace("/var/log/tlswhy", logs.to_str().unwrap());
     fs::write(&config, &text).unwrap();
     let mut live = Live::run(&namespace, as_the_unit(&root), Some(Duration::from_secs(1)));
     live.wait_for("READY=1");
@@ -155,7 +161,15 @@ fn the_package_installs_runs_as_a_service_and_leaves_nothing() {
         live.wait_for_word(says);
     }
     namespace.refused_connection();
-    live.wait_for_event("handshake");
+    let events = logs.join("events.jsonl");
+    let has_event = || fs::read_to_string(&events).unwrap().contains("\"kind\":\"handshake\"");
+    live.wait_until("an event", has_event);
+    // As logrotate does: the file is moved away, and the service told.
+    fs::rename(&events, logs.join("events.jsonl.1")).unwrap();
+    live.reload();
+    live.wait_for("READY=1");
+    namespace.refused_connection();
+    live.wait_until("an event in the new file", || events.exists() && has_event());
     for status in live.threads() {
         assert_eq!((status["CapEff"].as_str(), status["Seccomp"].as_str()), ("0000000000002000", "2"));
         assert_eq!(status["CapAmb"], "0000000000000000");

@@ -204,7 +204,7 @@ fn a_bad_configuration_leaves_the_old_one_running() {
     let mut live = Live::start(&namespace, &["--config", config.to_str().unwrap()]);
     live.wait_for("READY=1");
     for (text, says) in [
-        ("worker = 2\n", "the configuration stays as it was: "),
+        ("worker = 2\n", "the old one stays in force: "),
         ("workers = 2\n", "a restart is needed to change workers"),
     ] {
         // As an editor does: a new file in the place of the old.
@@ -281,5 +281,5 @@ fn a_configuration_that_the_new_user_cannot_read_is_told_at_once() {
     let ended = live.end();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("t.toml cannot be read any more: a reload will leave"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the configuration stays as it was: cannot read "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the old one stays in force: cannot read "), "{}", ended.stderr);
 }

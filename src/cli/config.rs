@@ -99,7 +99,7 @@ pub enum Unusable {
 }
 
 /// Settings that a reload puts in force at once. Others are named as waiting for a restart.
-const AT_ONCE: &[&str] = &["exit_code"];
+const AT_ONCE: &[&str] = &["trust", "ports", "filter", "stats_interval", "exit_code"];
 
 /// Options that a file cannot hold.
 const ONLY_COMMAND_LINE: [&str; 4] = ["config", "check", "help", "version"];
@@ -139,12 +139,12 @@ pub fn parse(argv: &[OsString]) -> Result<Args, Unusable> {
         return Args::from_arg_matches(&matches).map_err(Unusable::Use);
     };
     let live = match live.service.config.clone() {
-        None => LiveArgs { service: in_force(live.service, &File::default(), given, given), ..live },
+        None => LiveArgs { service: in_force(live.service, &File::default(), given, given), ..*live },
         Some(path) => {
             File::read(&path).and_then(|file| file.apply(&path, argv, given)).map_err(Unusable::File)?
         }
     };
-    Ok(Args { command: Command::Live(live) })
+    Ok(Args { command: Command::Live(Box::new(live)) })
 }
 
 /// What a file says: options as on a command line, each with its key and line, and bounds.
@@ -283,7 +283,7 @@ impl File {
                 path.display()
             ));
         }
-        Ok(LiveArgs { service: in_force(live.service, &self, given, both), ..live })
+        Ok(LiveArgs { service: in_force(live.service, &self, given, both), ..*live })
     }
 }
 
@@ -456,12 +456,12 @@ pub struct Reloaded {
 /// The new configuration cannot be used, in which case the old one goes on.
 pub fn reload(old: &LiveArgs) -> Result<Reloaded, String> {
     let argv: Vec<_> = std::env::args_os().collect();
-    reload_with(&argv, old).map_err(|why| format!("the configuration stays as it was: {why}"))
+    reload_with(&argv, old)
 }
 
 fn reload_with(argv: &[OsString], old: &LiveArgs) -> Result<Reloaded, String> {
     let args = match parse(argv) {
-        Ok(Args { command: Command::Live(args) }) => args,
+        Ok(Args { command: Command::Live(args) }) => *args,
         Ok(_) => return Err("not a command line of live".into()),
         Err(Unusable::File(why)) => return Err(why),
         Err(Unusable::Use(error)) => return Err(plain(&error)),
@@ -476,7 +476,7 @@ fn reload_with(argv: &[OsString], old: &LiveArgs) -> Result<Reloaded, String> {
             format!("changed: {}; a restart is needed to change {}", now.join(", "), later.join(", "))
         }
     };
-    Ok(Reloaded { args, settings, says: format!("configuration read: {says}") })
+    Ok(Reloaded { args, settings, says: format!("configuration taken over: {says}") })
 }
 
 /// The keys whose values differ: those that a reload changes, and those that wait.

@@ -21,7 +21,7 @@ impl Case {
 
     fn live(&self, more: &[&str]) -> LiveArgs {
         match parse(&self.argv(more)) {
-            Ok(Args { command: Command::Live(args) }) => args,
+            Ok(Args { command: Command::Live(args) }) => *args,
             Ok(_) => panic!("another command"),
             Err(Unusable::Use(error)) => panic!("{error}"),
             Err(Unusable::File(why)) => panic!("{why}"),
@@ -137,7 +137,10 @@ fn a_reload_names_what_changed_and_what_waits() {
     assert!(reload_with(&case.argv(&[]), &old).unwrap().says.ends_with("nothing changed"));
     std::fs::write(&case.path, "interface = 'eth1'\nexit_code = true\n").unwrap();
     let new = reload_with(&case.argv(&[]), &old).unwrap();
-    assert_eq!(new.says, "configuration read: changed: exit_code; a restart is needed to change interface");
+    assert_eq!(
+        new.says,
+        "configuration taken over: changed: exit_code; a restart is needed to change interface"
+    );
     assert!(new.args.exit_code);
 }
 

@@ -7,13 +7,14 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
+
+use crate::base::Span;
 
 /// The line to the service manager.
 #[derive(Debug, Default)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
-    watchdog: Option<Duration>,
+    watchdog: Option<Span>,
     /// The turns that were seen last.
     turns: Vec<u64>,
 }
@@ -24,8 +25,8 @@ impl Notifier {
         let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return Self::default() };
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let mine = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-        let watchdog =
-            number("WATCHDOG_USEC").filter(|&micros| mine && micros > 0).map(Duration::from_micros);
+        let watchdog = number("WATCHDOG_USEC").filter(|&micros| mine && micros > 0);
+        let watchdog = watchdog.and_then(|micros| i64::try_from(micros).ok()).map(Span);
         match connect(&address) {
             Ok(socket) => Self { socket: Some(socket), watchdog, turns: Vec::new() },
             Err(error) => {
@@ -45,23 +46,18 @@ impl Notifier {
         self.say("RELOADING=1");
     }
 
-    /// One line for people, which `systemctl status` shows.
-    pub fn status(&self, status: &str) {
-        self.say(&format!("STATUS={}", one_line(status)));
-    }
-
     /// What is open is finished, then the program ends.
     pub fn stopping(&self) {
         self.say("STOPPING=1");
     }
 
     /// How often [`Self::alive`] is due: twice in the time that the manager waits. None where it does not watch.
-    pub fn due(&self) -> Option<Duration> {
-        self.watchdog.map(|patience| patience / 2)
+    pub fn due(&self) -> Option<Span> {
+        self.watchdog.map(|patience| Span(patience.0 / 2))
     }
 
-    /// Says that all is alive, if every ring has turned since the last time: one that hangs, or waits for an output
-    /// that is stuck, must not be covered by a thread that is not.
+    /// Says that all is alive, if every ring has turned since the last time: one that hangs must not be
+    /// covered by a loop that does not.
     pub fn alive(&mut self, turns: impl IntoIterator<Item = u64>) {
         let now: Vec<u64> = turns.into_iter().collect();
         let stuck =
@@ -102,7 +98,7 @@ mod tests {
     use super::*;
 
     /// A line to a manager, and what the manager hears.
-    fn line(watchdog: Option<Duration>) -> (Notifier, UnixDatagram) {
+    fn line(watchdog: Option<Span>) -> (Notifier, UnixDatagram) {
         let (here, there) = UnixDatagram::pair().unwrap();
         there.set_nonblocking(true).unwrap();
         (Notifier { socket: Some(here), watchdog, turns: Vec::new() }, there)
@@ -120,18 +116,14 @@ mod tests {
         notifier.ready("on eth0\nand lo");
         assert_eq!(heard(&manager).unwrap(), "READY=1\nSTATUS=on eth0; and lo");
         notifier.reloading();
-        notifier.status("well");
         notifier.stopping();
-        assert_eq!(
-            [heard(&manager), heard(&manager), heard(&manager)].map(Option::unwrap),
-            ["RELOADING=1", "STATUS=well", "STOPPING=1"]
-        );
+        assert_eq!([heard(&manager), heard(&manager)].map(Option::unwrap), ["RELOADING=1", "STOPPING=1"]);
     }
 
     #[test]
     fn the_watchdog_hears_nothing_while_one_ring_stands_still() {
-        let (mut notifier, manager) = line(Some(Duration::from_secs(30)));
-        assert_eq!(notifier.due(), Some(Duration::from_secs(15)));
+        let (mut notifier, manager) = line(Some(Span::from_secs(30)));
+        assert_eq!(notifier.due(), Some(Span::from_secs(15)));
         for (turns, alive) in [([1, 1], true), ([2, 2], true), ([3, 2], false), ([4, 3], true)] {
             notifier.alive(turns);
             assert_eq!(heard(&manager).is_some(), alive, "{turns:?}");

@@ -35,7 +35,9 @@ pub struct Reading {
     pub packets: u64,
     /// Their captured bytes.
     pub bytes: u64,
-    /// The latest packet's stamp; `None` before the first.
+    /// The earliest packet's stamp; `None` before the first.
+    pub first: Option<Stamp>,
+    /// The latest packet's stamp.
     pub last: Option<Stamp>,
     /// Connections followed.
     pub flows_open: u64,
@@ -55,6 +57,7 @@ impl Reading {
         self.turns += other.turns;
         self.packets += other.packets;
         self.bytes += other.bytes;
+        self.first = [self.first, other.first].into_iter().flatten().min();
         self.last = self.last.max(other.last);
         self.flows_open += other.flows_open;
         self.flows_finished += other.flows_finished;

@@ -32,6 +32,8 @@ pub struct Judged {
     pub diagnosis: Option<Diagnosis>,
     /// Defects that did not cause a failure.
     pub hygiene: Vec<(Cause, &'static str, String)>,
+    /// When it was decided, on capture time: where it had to wait for siblings, when that wait was over.
+    pub decided: Stamp,
 }
 
 /// Certificates shown in clear.
@@ -153,8 +155,9 @@ impl Join {
             if entry.key().0 >= now {
                 break;
             }
+            let decided = entry.key().0;
             let evidence = entry.remove();
-            self.judge(evidence, each);
+            self.judge(evidence, decided, each);
         }
         while let Some(evidence) = self.lookups.next_before(now) {
             self.judge_lookup(evidence, each);
@@ -175,7 +178,7 @@ impl Join {
     /// The capture ended: judges and lets go everything.
     pub fn finish(&mut self, each: &mut dyn FnMut(Judged)) {
         while let Some((_, evidence)) = self.parked.pop_first() {
-            self.judge(evidence, each);
+            self.judge(evidence, self.now, each);
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
@@ -183,6 +186,12 @@ impl Join {
         while let Some(judged) = self.order.as_mut().and_then(Order::pop) {
             each(judged);
         }
+    }
+
+    /// From now on judges by other roots.
+    pub fn renew(&mut self, trust: Arc<Trust>) {
+        self.trust = trust;
+        self.chains = ChainCache::new(self.limits.servers);
     }
 
     /// What left full tables, and events out of order because too many waited.
@@ -237,10 +246,11 @@ impl Join {
             if self.parked.len() > self.limits.held_events
                 && let Some((_, oldest)) = self.parked.pop_first()
             {
-                self.judge(oldest, each);
+                self.judge(oldest, at, each);
             }
         } else {
-            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
+            let hygiene = hygiene(&evidence);
+            self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
     }
 
@@ -353,23 +363,24 @@ impl Join {
         }
     }
 
-    fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
+    fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(Judged)) {
         self.look_around(&mut evidence);
         self.assess(&mut evidence);
         verify_key_exchange(&mut evidence);
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
-            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
+            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None, decided }, each);
             return;
         }
         let diagnosis = weigh(&evidence);
-        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new() }, each);
+        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new(), decided }, each);
     }
 
     /// A lookup that failed has no traffic of its own to look at.
     fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
         let diagnosis = Some(weigh(&evidence));
-        self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new() }, each);
+        let decided = self.now.min(evidence.ended + self.limits.sibling);
+        self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new(), decided }, each);
     }
 
     fn look_around(&mut self, evidence: &mut Evidence) {

@@ -6,35 +6,48 @@ use std::sync::Arc;
 
 use super::gauges::{Gauges, Kernel, Link, Reading};
 use super::join::{Join, Judged};
+use super::renewal::Renewal;
+use super::retain::Retain;
 use super::run::{Arrival, Merge, Settings, Source, Totals};
 use super::shard::{Out, Shard};
 use crate::base::{Lost, Span, Stamp};
 use crate::capture::live::{Live, LiveReader};
+use crate::capture::recent::Recent;
 use crate::decode::Decoder;
 
 /// A source that runs in a thread of its own and tells how it is.
 ///
-/// A tick says that nothing more lies ready: what was decided so far is handed on before it waits.
+/// A tick says that nothing more lies ready: what was decided so far is handed on before it waits, unless that was done
+/// just before; so a source that gave packets ticks again soon.
 pub trait Ring: Source + Send {
     /// Where it tells.
     fn gauges(&self) -> Arc<Gauges>;
 
     /// What the kernel says of it now.
     fn kernel(&mut self) -> Kernel;
+
+    /// Where packets wait until it is known whether they are wanted; `None` where none are.
+    fn recent(&self) -> Option<Arc<Recent>> {
+        None
+    }
+
+    /// From now on gives what this filter matches; it is known to compile.
+    fn refilter(&mut self, filter: Option<&str>);
 }
 
 /// A ring of an interface.
 pub struct LiveRing {
     reader: LiveReader,
     gauges: Arc<Gauges>,
+    recent: Option<Arc<Recent>>,
     link: Link,
     now: Stamp,
 }
 
 impl LiveRing {
-    /// Reads from here.
-    pub fn new(reader: LiveReader) -> Self {
-        Self { reader, gauges: Gauges::new(), link: Link::default(), now: Stamp::default() }
+    /// Reads from here, and keeps in `recent` what may be wanted later.
+    pub fn new(reader: LiveReader, recent: Option<Arc<Recent>>) -> Self {
+        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), now: Stamp::default() }
     }
 }
 
@@ -68,10 +81,20 @@ impl Ring for LiveRing {
             link: self.link.clone(),
         }
     }
+
+    fn recent(&self) -> Option<Arc<Recent>> {
+        self.recent.clone()
+    }
+
+    fn refilter(&mut self, filter: Option<&str>) {
+        self.reader.refilter(filter);
+    }
 }
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
-const BATCH: u64 = 256;
+const BATCH: u64 = 4_096;
+/// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
+const HAND: Span = Span::from_millis(5);
 /// How often the kernel is asked for its counts.
 const ASK: Span = Span::from_millis(100);
 /// Batches in flight a ring.
@@ -81,10 +104,11 @@ const IN_FLIGHT: usize = 64;
 type Handed = (usize, Vec<Out>, Stamp);
 
 /// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges,
-/// as soon as it is decided. One [`Totals`] a ring, in their order.
+/// as soon as it is decided. What `renewal` offers is taken over meanwhile. One [`Totals`] a ring, in their order.
 pub fn analyse_rings(
     rings: Vec<Box<dyn Ring>>,
     settings: &Settings,
+    renewal: &Renewal,
     each: &mut (dyn FnMut(Judged) + Send),
 ) -> Vec<Totals> {
     let count = rings.len();
@@ -95,11 +119,11 @@ pub fn analyse_rings(
             .enumerate()
             .map(|(id, mut ring)| {
                 let to_join = to_join.clone();
-                scope.spawn(move || follow(id, &mut *ring, settings, &to_join))
+                scope.spawn(move || follow(id, &mut *ring, settings, renewal, &to_join))
             })
             .collect();
         drop(to_join);
-        let join = scope.spawn(move || judge(&from_rings, count, settings, each));
+        let join = scope.spawn(move || judge(&from_rings, count, settings, renewal, each));
         let mut totals: Vec<Totals> =
             handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect();
         if let (Ok(lost), Some(first)) = (join.join(), totals.first_mut()) {
@@ -114,16 +138,22 @@ fn follow(
     id: usize,
     ring: &mut dyn Ring,
     settings: &Settings,
+    renewal: &Renewal,
     to_join: &crossbeam_channel::Sender<Handed>,
 ) -> Totals {
     let gauges = ring.gauges();
+    let mut retain = ring.recent().map(Retain::new);
+    let mut newest = 0;
     let mut totals = Totals::default();
     let mut reading = Reading::default();
     let mut lost = Lost::default();
     let mut decoder = Decoder::new(&settings.limits);
     let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id);
+    if retain.is_some() {
+        shard.tell_unreported();
+    }
     let mut now = Stamp(i64::MIN);
-    let mut asked = now;
+    let (mut asked, mut handed) = (now, now);
     let mut since = 0;
     while let Some(arrival) = ring.next() {
         match arrival {
@@ -131,7 +161,10 @@ fn follow(
                 totals.count(&frame);
                 now = now.max(frame.stamp);
                 let packet = decoder.decode(&frame);
-                shard.packet(&packet, frame.no, frame.stamp, now);
+                match &mut retain {
+                    None => shard.packet(&packet, frame.no, frame.stamp, now),
+                    Some(retain) => retain.packet(&mut shard, &packet, &frame, now),
+                }
                 since += 1;
                 if since < BATCH {
                     continue;
@@ -143,15 +176,26 @@ fn follow(
                 shard.tick(now);
             }
         }
+        if since > 0 && now - handed < HAND {
+            continue;
+        }
         since = 0;
+        handed = now;
         if to_join.send((id, shard.drain().collect(), now)).is_err() {
             break;
         }
         lost.add(&decoder.take_lost());
         lost.add(&shard.take_lost());
+        if let Some(retain) = &retain {
+            retain.let_go(&mut shard);
+        }
         if now - asked >= ASK {
             asked = now;
             reading.kernel = ring.kernel();
+            if let Some(newer) = renewal.newer(&mut newest) {
+                shard.renew(newer.ports);
+                ring.refilter(newer.filter.as_deref());
+            }
         }
         look(&mut reading, &totals, &lost, &shard);
         gauges.tell(&reading);
@@ -174,6 +218,7 @@ fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
     reading.turns += 1;
     reading.packets = totals.packets;
     reading.bytes = totals.bytes;
+    reading.first = totals.first;
     reading.last = totals.last;
     reading.flows_open = census.open;
     reading.flows_finished = census.finished;
@@ -187,12 +232,17 @@ fn judge(
     from_rings: &crossbeam_channel::Receiver<Handed>,
     rings: usize,
     settings: &Settings,
+    renewal: &Renewal,
     each: &mut dyn FnMut(Judged),
 ) -> Lost {
     let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), false, rings);
     let mut merge = Merge::default();
     let mut marks = vec![Stamp(i64::MIN); rings];
+    let mut newest = 0;
     for (id, outs, watermark) in from_rings {
+        if let Some(newer) = renewal.newer(&mut newest) {
+            join.renew(newer.trust);
+        }
         for out in outs {
             merge.push(out);
         }

@@ -420,9 +420,14 @@ mod tests {
         };
         let frames = vec![built(syn), built(reset)];
         let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
-        analyse_here(&mut source, &settings, &mut |_| {
+        let mut decided = None;
+        analyse_here(&mut source, &settings, &mut |told| {
             judged.fetch_add(1, Ordering::SeqCst);
+            decided = Some(told.decided - told.evidence.ended);
         });
         assert_eq!(source.before_the_end, 1);
+        // What could still have come late, and a sibling, were waited for, and not longer.
+        let Limits { after_end, sibling, .. } = *settings.limits;
+        assert_eq!(decided, Some(Span(after_end.0 + sibling.0)));
     }
 }

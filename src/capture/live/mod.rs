@@ -1,25 +1,37 @@
 //! Frames of a network interface, as they pass.
+//!
+//! Ethernet and raw IP come from a [`ring`] of our own; other links, and "any", through libpcap.
+
+mod members;
+mod pcap_reader;
+mod program;
+mod ring;
 
 use std::fmt;
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pcap::{Active, Capture, Device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::filter::{self, FilterError};
-use super::{LATEST, PACKET_MOST, lower};
+use self::members::{MemberRing, Opened};
+use self::pcap_reader::PcapReader;
+use super::filter::FilterError;
+use super::{LATEST, PACKET_MOST};
 use crate::base::{PacketNo, Span, Stamp};
 use crate::decode::{Frame, LinkType};
 
-/// How long the kernel may hold packets back to give them in one piece, and how long one wait for
-/// them lasts. A stop is noticed within this.
-const WAIT_MS: i32 = 100;
+/// How long one wait for packets lasts on a silent link. A stop is noticed within this.
+const WAIT_MS: i64 = 100;
+/// The same where packets came just before, and for a ring beside others, whose events wait for its tick.
+const SHORT_WAIT_MS: i64 = 10;
+/// How long one wait for an interface lasts.
+const DOWN_MS: u64 = 100;
 
-/// A tick is this much behind the clock. A packet is handed over up to [`WAIT_MS`] after its
-/// stamp; with this margin none comes after a later tick.
-const BEHIND: Span = Span::from_millis(250);
+/// A tick is this much behind the clock: the kernel holds a packet back for up to [`ring::RETIRE_MS`] after its stamp,
+/// and may itself be late. With this margin hardly one comes after a later tick, and what does is read all the same.
+const BEHIND: Span = Span::from_millis(30);
 
 /// How an interface is opened.
 #[derive(Clone, Debug)]
@@ -29,15 +41,18 @@ pub struct LiveOptions {
     pub snap: u32,
     /// See packets for other stations.
     pub promiscuous: bool,
-    /// The kernel's ring in bytes.
+    /// The kernel's ring in bytes; each ring of a group has as many.
     pub ring: u32,
     /// BPF expression, applied by the kernel.
     pub filter: Option<String>,
+    /// Have the kernel keep back what no part of the program reads (UDP but for DNS and tunnels). It is not counted
+    /// anywhere then.
+    pub only_read: bool,
 }
 
 impl Default for LiveOptions {
     fn default() -> Self {
-        Self { snap: PACKET_MOST as u32, promiscuous: true, ring: 64 << 20, filter: None }
+        Self { snap: PACKET_MOST as u32, promiscuous: true, ring: 64 << 20, filter: None, only_read: false }
     }
 }
 
@@ -67,21 +82,47 @@ pub struct LiveStats {
     pub interface_dropped: u64,
 }
 
-/// Reads one interface.
+/// Reads one interface, or one of the rings among which the kernel deals its packets.
 pub struct LiveReader {
-    capture: Capture<Active>,
+    source: Backend,
     name: String,
     link: LinkType,
+    /// Number of the next packet, and how far the one behind it is.
     number: u64,
+    stride: u64,
     stop: Arc<AtomicBool>,
-    /// There may be packets to take without waiting.
-    ready: bool,
+    state: State,
+    /// The last wait gave nothing.
+    silent: bool,
     /// Stamp of the last tick.
     ticked: Stamp,
-    stats: LiveStats,
+    filter: Option<String>,
 }
 
-/// An interface could not be opened or read.
+enum Backend {
+    Ring(MemberRing),
+    Pcap(PcapReader),
+}
+
+/// What the next call does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Takes packets.
+    Reading,
+    /// Waits for packets.
+    Idle,
+    /// Waits for the interface.
+    Down,
+}
+
+/// What a wait for packets ended with.
+enum Waited {
+    Ready,
+    Nothing,
+    Down(String),
+}
+
+/// An interface could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveError {
     /// The user may not capture.
@@ -134,35 +175,15 @@ impl LiveReader {
     /// # Errors
     /// There is none of this name, it may not be opened, or the filter does not compile.
     pub fn open(name: &str, options: &LiveOptions, stop: Arc<AtomicBool>) -> Result<Self, LiveError> {
-        let mut opened = activate(name, options, options.promiscuous);
-        // Some interfaces ("any", tunnels) know no promiscuous mode, which the crate takes for an error.
-        if options.promiscuous && matches!(&opened, Err(error) if !is_permission(&filter::said(error))) {
-            opened = activate(name, options, false);
-        }
-        let mut capture = opened.map_err(|error| cannot_open(name, &error))?;
-        let link = filter::link_type(capture.get_datalink()).ok_or_else(|| LiveError::Open {
-            name: name.to_owned(),
-            why: "its link type has no number in capture files".into(),
-        })?;
-        if let Some(expression) = &options.filter {
-            capture.filter(expression, true).map_err(|error| {
-                LiveError::Filter(FilterError { expression: expression.clone(), why: filter::said(&error) })
-            })?;
-        }
-        Ok(Self {
-            capture,
-            name: name.to_owned(),
-            link,
-            number: 0,
-            stop,
-            ready: true,
-            ticked: Stamp::default(),
-            stats: LiveStats::default(),
-        })
+        let mut opened = Self::open_group(name, options, 1, &stop)?;
+        opened.pop().ok_or_else(|| LiveError::Open { name: name.to_owned(), why: "it has no ring".into() })
     }
 
     /// Opens an interface as several rings, among which the kernel deals its packets: both directions of a connection
-    /// go to the same.
+    /// go to the same, and so do those of a tunnel between two ends. An ICMP error goes to any. Links that need libpcap
+    /// ("any", tunnels without Ethernet) have one ring only, however many are asked for.
+    ///
+    /// The n-th ring numbers its packets n, n + `rings`, n + 2 `rings`, ...: each number occurs once.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -172,8 +193,25 @@ impl LiveReader {
         rings: usize,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<Self>, LiveError> {
-        let rings = rings.min(1);
-        (0..rings).map(|_| Self::open(name, options, Arc::clone(stop))).collect()
+        let rings = rings.max(1);
+        let (sources, link): (Vec<Backend>, _) = match members::open(name, options, rings)? {
+            Opened::Rings(rings, link) => (rings.into_iter().map(Backend::Ring).collect(), link),
+            Opened::Pcap(reader, link) => (vec![Backend::Pcap(reader)], link),
+        };
+        let stride = sources.len() as u64;
+        let reader = |(source, number)| Self {
+            source,
+            name: name.to_owned(),
+            link,
+            number,
+            stride,
+            stop: Arc::clone(stop),
+            state: State::Reading,
+            silent: false,
+            ticked: Stamp::default(),
+            filter: options.filter.clone(),
+        };
+        Ok(sources.into_iter().zip(1..).map(reader).collect())
     }
 
     /// The interface, as given.
@@ -186,117 +224,153 @@ impl LiveReader {
         self.link
     }
 
-    /// The next frame, or a tick when there is none just now. Never waits longer than about 100 ms. Packets are
-    /// numbered from 1. An interface that goes down or away is waited for.
+    /// The next frame, or a tick when there is none just now. Waits no longer than [`WAIT_MS`]. An interface that goes
+    /// down or away is waited for.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
+    #[inline]
     pub fn next(&mut self) -> Live<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Live::Stopped;
         }
-        if !self.ready {
-            self.ready = self.wait();
-            if !self.ready {
-                return if self.stop.load(Ordering::Relaxed) { Live::Stopped } else { self.tick() };
-            }
+        if self.state != State::Reading
+            && let Some(said) = self.wait()
+        {
+            return said;
         }
-        match self.capture.next_packet() {
-            Ok(packet) => {
-                self.number += 1;
-                let micros = packet.header.ts.tv_sec.saturating_mul(1_000_000);
+        let packet = match &mut self.source {
+            Backend::Ring(member) => member.next(),
+            Backend::Pcap(reader) => reader.next(),
+        };
+        match packet {
+            Some(packet) => {
+                let no = PacketNo(self.number);
+                self.number += self.stride;
                 Live::Frame(Frame {
-                    no: PacketNo(self.number),
-                    stamp: Stamp(micros.saturating_add(packet.header.ts.tv_usec).clamp(0, LATEST.0)),
+                    no,
+                    stamp: packet.stamp,
                     link: self.link,
                     data: packet.data.get(..PACKET_MOST).unwrap_or(packet.data),
-                    wire_len: packet.header.len.max(packet.header.caplen),
+                    wire_len: packet.wire_len,
                 })
             }
-            Err(pcap::Error::TimeoutExpired) => {
-                self.ready = false;
+            None => {
+                self.state = State::Idle;
                 self.ticked = now().max(self.ticked);
                 Live::Tick(self.ticked)
             }
-            // Somebody else's request to leave the loop; the flag decides.
-            Err(pcap::Error::NoMorePackets) => Live::Stopped,
-            Err(error) => {
-                self.ready = false;
-                Live::Down(lower(&filter::said(&error)))
+        }
+    }
+
+    /// Waits for packets, or for the interface; `None` where there are packets to take.
+    #[inline(never)]
+    fn wait(&mut self) -> Option<Live<'static>> {
+        if self.state == State::Down {
+            std::thread::sleep(Duration::from_millis(DOWN_MS));
+            let back = match &mut self.source {
+                Backend::Ring(member) => member.is_back(),
+                Backend::Pcap(reader) => Ok(reader.is_back()),
+            };
+            return Some(match back {
+                Ok(true) => {
+                    self.state = State::Reading;
+                    Live::Up
+                }
+                Ok(false) => self.tick(),
+                Err(why) => Live::Down(why),
+            });
+        }
+        let timeout = if self.stride > 1 || !self.silent { SHORT_WAIT_MS } else { WAIT_MS };
+        let waited = match &mut self.source {
+            Backend::Ring(member) => member.wait(timeout),
+            Backend::Pcap(reader) => reader.wait(timeout),
+        };
+        match waited {
+            Waited::Ready => {
+                self.state = State::Reading;
+                self.silent = false;
             }
+            Waited::Nothing => {
+                self.silent = true;
+                return Some(self.tick());
+            }
+            Waited::Down(why) => {
+                self.state = State::Down;
+                return Some(Live::Down(why));
+            }
+        }
+        None
+    }
+
+    /// From now on gives what this filter matches. One that does not compile here leaves the old in force; who asks has
+    /// compiled it before.
+    pub fn refilter(&mut self, filter: Option<&str>) {
+        // libpcap empties its ring for it, so it is not done in vain.
+        if filter == self.filter.as_deref() {
+            return;
+        }
+        let taken = match &mut self.source {
+            Backend::Ring(member) => member.refilter(filter, self.link),
+            Backend::Pcap(reader) => reader.refilter(filter),
+        };
+        if taken {
+            self.filter = filter.map(str::to_owned);
         }
     }
 
     /// Packets seen and lost since the interface was opened. Where the kernel does not tell, the
     /// last known counts.
     pub fn stats(&mut self) -> LiveStats {
-        if let Ok(stat) = self.capture.stats() {
-            // libpcap's counters have 32 bits and start again; ours have 64 and do not.
-            let add = |so_far: &mut u64, low: u32| {
-                let grown = low.wrapping_sub(*so_far as u32);
-                *so_far += u64::from(grown);
-            };
-            add(&mut self.stats.received, stat.received);
-            add(&mut self.stats.kernel_dropped, stat.dropped);
-            add(&mut self.stats.interface_dropped, stat.if_dropped);
+        match &mut self.source {
+            Backend::Ring(member) => member.stats(),
+            Backend::Pcap(reader) => reader.stats(),
         }
-        self.stats
-    }
-
-    /// Whether packets came within the wait. A blocking read would not do: on a silent link it
-    /// does not come back in spite of its timeout (libpcap issues 550, 899, 903).
-    fn wait(&self) -> bool {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(WAIT_MS) * 1_000_000 };
-        // Errors too: taking the next packet tells which.
-        poll(&mut [PollFd::new(&self.capture, PollFlags::IN)], Some(&timeout)).is_ok_and(|count| count > 0)
     }
 
     fn tick(&mut self) -> Live<'static> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Live::Stopped;
+        }
         self.ticked = now().max(self.ticked);
         Live::Tick(self.ticked)
     }
 }
 
-/// The clock, less the margin by which packets may come late.
+/// A packet as either source gives it.
+struct Taken<'a> {
+    data: &'a [u8],
+    wire_len: u32,
+    stamp: Stamp,
+}
+
+/// A stamp of the kernel's.
+fn stamp(secs: i64, micros: i64) -> Stamp {
+    Stamp(secs.saturating_mul(1_000_000).saturating_add(micros).clamp(0, LATEST.0))
+}
+
+/// Waits until a descriptor can be read, or has an error.
+fn readable(fd: BorrowedFd<'_>, timeout_ms: i64) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: timeout_ms * 1_000_000 };
+    poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)).is_ok_and(|count| count > 0)
+}
+
+/// The clock that packets are stamped by.
 #[expect(clippy::disallowed_methods, reason = "a silent link has no packet to take the time from")]
-fn now() -> Stamp {
+pub fn clock() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0)) - BEHIND
+    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0))
 }
 
-fn activate(name: &str, options: &LiveOptions, promiscuous: bool) -> Result<Capture<Active>, pcap::Error> {
-    Capture::from_device(name)?
-        .promisc(promiscuous)
-        .snaplen(i32::try_from(options.snap).unwrap_or(i32::MAX).clamp(64, PACKET_MOST as i32))
-        .timeout(WAIT_MS)
-        .immediate_mode(false)
-        .buffer_size(i32::try_from(options.ring).unwrap_or(i32::MAX))
-        .open()?
-        .setnonblock()
+/// The time since the first call, by a clock that nobody sets: for intervals and patience.
+#[expect(clippy::disallowed_methods, reason = "what waits for a client or a second has no packet to go by")]
+pub fn elapsed() -> Span {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed();
+    Span(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// What libpcap lists beside network interfaces.
-const NO_NETWORK: [&str; 5] = ["bluetooth", "dbus-", "nflog", "nfqueue", "usbmon"];
-
-fn is_permission(said: &str) -> bool {
-    let said = said.to_ascii_lowercase();
-    said.contains("permission") || said.contains("not permitted")
-}
-
-fn cannot_open(name: &str, error: &pcap::Error) -> LiveError {
-    let why = filter::said(error);
-    let name = name.to_owned();
-    if is_permission(&why) {
-        return LiveError::Permission { name };
-    }
-    if why.contains("No such device") {
-        let mut others: Vec<_> = Device::list().unwrap_or_default().into_iter().map(|d| d.name).collect();
-        others.retain(|other| !NO_NETWORK.iter().any(|start| other.starts_with(start)));
-        return LiveError::NoSuchInterface { name, others };
-    }
-    if why.contains("not up") {
-        let why = format!("it is down (bring it up with ip link set {name} up)");
-        return LiveError::Open { name, why };
-    }
-    LiveError::Open { name, why: lower(&why) }
+/// The clock, less the margin by which packets may come late.
+fn now() -> Stamp {
+    clock() - BEHIND
 }
 
 #[cfg(test)]
@@ -304,7 +378,7 @@ fn cannot_open(name: &str, error: &pcap::Error) -> LiveError {
 mod tests {
     use super::*;
     use std::net::UdpSocket;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// The loopback interface with a filter, where this user may open it.
     fn loopback(filter: &str) -> Option<(LiveReader, Arc<AtomicBool>)> {
@@ -386,15 +460,5 @@ mod tests {
             }
             error => eprintln!("skipped: {error}"),
         }
-    }
-
-    #[test]
-    fn the_refusal_says_what_to_do() {
-        let error =
-            pcap::Error::PcapError("eth0: You don't have permission to capture on that device".into());
-        assert_eq!(
-            cannot_open("eth0", &error).to_string(),
-            "cannot open eth0: permission denied (give the binary cap_net_raw, or run as root)"
-        );
     }
 }
