@@ -86,7 +86,9 @@ struct Connection {
 #[derive(Debug, Default)]
 struct Held {
     connections: HashMap<FlowKey, Connection, foldhash::fast::FixedState>,
-    /// Connections by age; those that were let go are passed over.
+    /// Connections by age: those with one packet, which a flood of SYNs makes, and those with more. What was let go, or has
+    /// more than one by now, is passed over.
+    singles: VecDeque<(u64, FlowKey)>,
     ages: VecDeque<(u64, FlowKey)>,
     asides: VecDeque<KeptFrame>,
     aside_bytes: usize,
@@ -175,10 +177,10 @@ impl Recent {
     /// Holds a packet of a connection.
     pub fn keep(&self, key: FlowKey, frame: &Frame<'_>) {
         let mut held = self.lock();
-        let Held { connections, ages, bytes, births, spare, .. } = &mut *held;
+        let Held { connections, singles, ages, bytes, births, spare, .. } = &mut *held;
         let connection = connections.entry(key).or_insert_with(|| {
             *births += 1;
-            ages.push_back((*births, key));
+            singles.push_back((*births, key));
             let frames = spare.pop().unwrap_or_default();
             *bytes += frames.size();
             Connection { birth: *births, frames, overfull: false }
@@ -189,6 +191,9 @@ impl Recent {
         }
         let before = connection.frames.size();
         connection.frames.push(frame);
+        if connection.frames.metas.len() == 2 {
+            ages.push_back((connection.birth, key));
+        }
         *bytes += connection.frames.size() - before;
         held.shrink_to(self.bound - self.bound / ASIDES);
     }
@@ -262,9 +267,11 @@ impl Held {
             self.remove(key);
         }
         // What was let go leaves its place among the ages behind.
-        if self.ages.len() > 2 * self.connections.len() + 1_024 {
-            let connections = &self.connections;
-            self.ages.retain(|(birth, key)| connections.get(key).is_some_and(|one| one.birth == *birth));
+        for ages in [&mut self.singles, &mut self.ages] {
+            if ages.len() > 2 * self.connections.len() + 1_024 {
+                let connections = &self.connections;
+                ages.retain(|(birth, key)| connections.get(key).is_some_and(|one| one.birth == *birth));
+            }
         }
     }
 
@@ -278,11 +285,14 @@ impl Held {
         }
     }
 
-    /// The oldest connections leave.
+    /// Connections leave: first those with one packet, each time the oldest.
     fn shrink_to(&mut self, bound: usize) {
         while self.bytes > bound {
-            let Some((birth, key)) = self.ages.pop_front() else { break };
-            if self.connections.get(&key).is_some_and(|one| one.birth == birth) {
+            let single = self.singles.pop_front();
+            let Some((birth, key)) = single.or_else(|| self.ages.pop_front()) else { break };
+            let has_grown = |one: &Connection| single.is_some() && one.frames.metas.len() > 1;
+            let leaves = |one: &Connection| one.birth == birth && !has_grown(one);
+            if self.connections.get(&key).is_some_and(leaves) {
                 self.remove(&key);
                 self.pushed_out += 1;
             }
@@ -361,7 +371,21 @@ mod tests {
         }
         assert_eq!(numbers(&recent.take(&key(9), PacketNo(1), PacketNo(1)).unwrap().frames), [1]);
         assert_eq!(recent.held(), RecentHeld::default());
-        assert!(recent.lock().ages.len() <= 1_100, "{}", recent.lock().ages.len());
+        let held = recent.lock();
+        assert!(held.ages.len() <= 1_100 && held.singles.len() <= 1_100);
+    }
+
+    #[test]
+    fn a_flood_of_single_packets_does_not_push_out_a_conversation() {
+        let recent = Recent::new(64 << 10);
+        for no in 1..=2 {
+            recent.keep(key(1), &frame(no, &[1; 1_000]));
+        }
+        for no in 3..=20_000 {
+            recent.keep(key(no as u16), &frame(no, &[2; 60]));
+        }
+        assert!(recent.held().bytes <= 64 << 10 && recent.held().pushed_out > 19_000);
+        assert_eq!(numbers(&recent.take(&key(1), PacketNo(1), PacketNo(2)).unwrap().frames), [1, 2]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub struct LiveArgs {
     /// One JSON event a line on standard output (the default where that is no terminal)
     #[arg(long)]
     pub json: bool,
-    /// Append the events, as JSON, to this file instead; SIGHUP opens it anew
+    /// Append the events, as JSON, to this file instead; SIGHUP opens it anew; `-` is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Append the packets of failed handshakes, and only those, to this pcapng file; SIGHUP opens it anew

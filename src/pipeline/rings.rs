@@ -2,7 +2,10 @@
 //!
 //! The kernel deals packets to the rings, so nothing is handed from thread to thread but what leaves a shard.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
 
 use super::gauges::{Gauges, Kernel, Link, Reading};
 use super::join::{Join, Judged};
@@ -10,10 +13,10 @@ use super::renewal::Renewal;
 use super::retain::Retain;
 use super::run::{Arrival, Merge, Settings, Source, Totals};
 use super::shard::{Out, Shard};
-use crate::base::{Lost, Span, Stamp};
+use crate::base::{Lost, PacketNo, Span, Stamp};
 use crate::capture::live::{Live, LiveReader};
 use crate::capture::recent::Recent;
-use crate::decode::Decoder;
+use crate::decode::{Decoder, IcmpError, Packet};
 
 /// A source that runs in a thread of its own and tells how it is.
 ///
@@ -100,6 +103,16 @@ const ASK: Span = Span::from_millis(100);
 /// Batches in flight a ring.
 const IN_FLIGHT: usize = 64;
 
+/// A lone ring's own last moment is over too.
+const JUST_BEHIND: Span = Span(1);
+/// ICMP errors on their way to other rings. They come one by one; a flood of them may be cut short.
+const ERRORS: usize = 1_024;
+/// Packets after which errors that other rings saw are looked for.
+const LOOK: u64 = 64;
+
+/// An ICMP error that another ring saw, the packet's number and when it was captured.
+type Told = (IcmpError, PacketNo, Stamp);
+
 /// A batch of one ring: its number, what left its shard, and the stamp before which nothing more will.
 type Handed = (usize, Vec<Out>, Stamp);
 
@@ -116,10 +129,11 @@ pub fn analyse_rings(
         let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count.max(1));
         let handles: Vec<_> = rings
             .into_iter()
+            .zip(Errors::between(count))
             .enumerate()
-            .map(|(id, mut ring)| {
+            .map(|(id, (mut ring, errors))| {
                 let to_join = to_join.clone();
-                scope.spawn(move || follow(id, &mut *ring, settings, renewal, &to_join))
+                scope.spawn(move || follow(id, &mut *ring, settings, renewal, errors, &to_join))
             })
             .collect();
         drop(to_join);
@@ -133,13 +147,62 @@ pub fn analyse_rings(
     })
 }
 
+/// A ring's end of the exchange of ICMP errors. An error comes from a router, so the kernel deals it to any ring, while
+/// the connection that it quotes is followed by one: every ring gets to see it.
+struct Errors {
+    others: Vec<Sender<Told>>,
+    inbox: Receiver<Told>,
+    /// Those taken from the inbox whose time has not come here.
+    early: VecDeque<Told>,
+    lost: u64,
+}
+
+impl Errors {
+    fn between(rings: usize) -> Vec<Self> {
+        let ends: Vec<_> = (0..rings).map(|_| crossbeam_channel::bounded(ERRORS)).collect();
+        let to = |own: usize| {
+            ends.iter()
+                .enumerate()
+                .filter(|(id, _)| *id != own)
+                .map(|(_, (sender, _))| sender.clone())
+                .collect()
+        };
+        let end = |(id, (_, inbox)): (usize, &(_, Receiver<Told>))| Self {
+            others: to(id),
+            inbox: inbox.clone(),
+            early: VecDeque::new(),
+            lost: 0,
+        };
+        ends.iter().enumerate().map(end).collect()
+    }
+
+    fn tell(&mut self, error: IcmpError, no: PacketNo, stamp: Stamp) {
+        for other in &self.others {
+            self.lost += u64::from(other.try_send((error, no, stamp)).is_err());
+        }
+    }
+
+    /// Hands to the shard what others saw before `now`: not earlier, since a quoted packet may still lie in the ring.
+    fn take(&mut self, shard: &mut Shard, now: Stamp) {
+        let room = ERRORS.saturating_sub(self.early.len());
+        self.early.extend(self.inbox.try_iter().take(room));
+        while let Some(&(error, no, stamp)) = self.early.front()
+            && stamp <= now
+        {
+            self.early.pop_front();
+            shard.packet(&Packet::IcmpError(error), no, stamp, now);
+        }
+    }
+}
+
 /// One ring to its end.
 fn follow(
     id: usize,
     ring: &mut dyn Ring,
     settings: &Settings,
     renewal: &Renewal,
-    to_join: &crossbeam_channel::Sender<Handed>,
+    mut errors: Errors,
+    to_join: &Sender<Handed>,
 ) -> Totals {
     let gauges = ring.gauges();
     let mut retain = ring.recent().map(Retain::new);
@@ -155,6 +218,7 @@ fn follow(
     let mut now = Stamp(i64::MIN);
     let (mut asked, mut handed) = (now, now);
     let mut since = 0;
+    let mut came = false;
     while let Some(arrival) = ring.next() {
         match arrival {
             Arrival::Frame(frame) => {
@@ -165,7 +229,14 @@ fn follow(
                     None => shard.packet(&packet, frame.no, frame.stamp, now),
                     Some(retain) => retain.packet(&mut shard, &packet, &frame, now),
                 }
+                if let Packet::IcmpError(error) = packet {
+                    errors.tell(error, frame.no, frame.stamp);
+                }
                 since += 1;
+                came = true;
+                if since % LOOK == 0 {
+                    errors.take(&mut shard, now);
+                }
                 if since < BATCH {
                     continue;
                 }
@@ -173,10 +244,11 @@ fn follow(
             Arrival::Tick(stamp) => {
                 now = now.max(stamp);
                 decoder.expire(now);
+                errors.take(&mut shard, now);
                 shard.tick(now);
             }
         }
-        if since > 0 && now - handed < HAND {
+        if std::mem::take(&mut came) && now - handed < HAND {
             continue;
         }
         since = 0;
@@ -186,6 +258,7 @@ fn follow(
         }
         lost.add(&decoder.take_lost());
         lost.add(&shard.take_lost());
+        lost.asides_dropped += std::mem::take(&mut errors.lost);
         if let Some(retain) = &retain {
             retain.let_go(&mut shard);
         }
@@ -200,9 +273,13 @@ fn follow(
         look(&mut reading, &totals, &lost, &shard);
         gauges.tell(&reading);
     }
+    errors.take(&mut shard, now);
     shard.finish(now);
     // The join only stops after every ring has.
     drop(to_join.send((id, shard.drain().collect(), Stamp(i64::MAX))));
+    if let Some(retain) = &retain {
+        retain.let_go(&mut shard);
+    }
     decoder.finish();
     lost.add(&decoder.take_lost());
     lost.add(&shard.take_lost());
@@ -229,7 +306,7 @@ fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
 
 /// The join's thread: waits for every ring's capture time to pass before it judges.
 fn judge(
-    from_rings: &crossbeam_channel::Receiver<Handed>,
+    from_rings: &Receiver<Handed>,
     rings: usize,
     settings: &Settings,
     renewal: &Renewal,
@@ -250,8 +327,11 @@ fn judge(
             *mark = watermark;
         }
         // A ring that has ended holds nobody back; what is left when all have is released below.
-        let least = marks.iter().copied().min().unwrap_or_default();
+        let mut least = marks.iter().copied().min().unwrap_or_default();
         if least < Stamp(i64::MAX) {
+            if rings == 1 {
+                least = least + JUST_BEHIND; // nobody else can still give something of this moment
+            }
             merge.release(least, &mut join, each);
             join.advance(least, each);
         }

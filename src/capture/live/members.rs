@@ -166,8 +166,8 @@ impl MemberRing {
         match self.ring.error() {
             None => Waited::Ready,
             Some(_) => Waited::Down(match self.ring.interface(&self.shared.name) {
-                Some((index, _)) if index == self.index => format!("{} went down", self.shared.name),
-                _ => format!("{} went away", self.shared.name),
+                Some((index, _)) if index == self.index => "it went down".into(),
+                _ => "it went away".into(),
             }),
         }
     }
@@ -181,9 +181,7 @@ impl MemberRing {
             Some((index, true)) if index == self.index => Ok(true), // the kernel has taken up where it left
             Some((index, true)) => match self.move_to(index) {
                 Ok(()) => Ok(true),
-                Err(error) => {
-                    Err(format!("{} is back and cannot be opened: {}", self.shared.name, plainly(&error)))
-                }
+                Err(error) => Err(format!("it is back and cannot be opened: {}", plainly(&error))),
             },
             _ => Ok(false),
         }

@@ -29,9 +29,9 @@ const SHORT_WAIT_MS: i64 = 10;
 /// How long one wait for an interface lasts.
 const DOWN_MS: u64 = 100;
 
-/// A tick is this much behind the clock: the kernel holds a packet back for up to [`ring::RETIRE_MS`] after its stamp,
-/// and may itself be late. With this margin hardly one comes after a later tick, and what does is read all the same.
-const BEHIND: Span = Span::from_millis(30);
+/// A tick is this much behind the clock: the kernel holds a packet back for up to [`ring::RETIRE_MS`] after its stamp (and
+/// older ones for a timer's tick longer). What comes later than that all the same is read, only not in its place.
+const BEHIND: Span = Span::from_millis(20);
 
 /// How an interface is opened.
 #[derive(Clone, Debug)]

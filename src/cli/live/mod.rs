@@ -27,10 +27,11 @@ use super::{Done, Failure, config, output, privileges};
 use crate::base::{FlowKey, Limits, Lost, Span};
 use crate::capture::live::{LiveOptions, LiveReader, elapsed};
 use crate::capture::recent::Recent;
-use crate::event::{self, Kept};
+use crate::event::{self, Kept, Since};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Judged, LiveRing, Renewal, Renewed, Ring, Settings, Totals};
 use crate::report::{self, Style};
+use crate::telemetry::Snapshot;
 use crate::telemetry::http::Server;
 
 use board::{Board, Watched};
@@ -146,6 +147,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         interval: interval(args),
         told: elapsed(),
         downs: vec![None; args.interfaces.len()],
+        cut: 0,
     };
     std::thread::scope(|scope| {
         if let Some(server) = &server {
@@ -184,6 +186,8 @@ struct Loop<'a> {
     told: Span,
     /// What was last said of each interface.
     downs: Vec<Option<String>>,
+    /// Failures whose packets had left memory, as last said.
+    cut: u64,
 }
 
 impl Loop<'_> {
@@ -303,6 +307,7 @@ impl Loop<'_> {
     /// Tells how it goes.
     fn statistics(&mut self) {
         let snapshot = self.board.turn(None);
+        self.say_losses(&snapshot);
         if self.json {
             event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
             self.hand_over();
@@ -318,6 +323,24 @@ impl Loop<'_> {
                 since.tally.outcome(Outcome::Failed),
                 now.flows_open
             ));
+        }
+    }
+
+    /// Says what has been lost since the last time, and what helps.
+    fn say_losses(&mut self, snapshot: &Snapshot) {
+        let Since { kernel_dropped, time, .. } = snapshot.now.since_last;
+        if kernel_dropped > 0 {
+            say(format_args!(
+                "the kernel lost {kernel_dropped} packets in the last {time} (more --workers or a larger --ring help)"
+            ));
+        }
+        let cut = snapshot.now.kept.map_or(0, |kept| kept.cut);
+        if cut > self.cut {
+            let more = cut - self.cut;
+            say(format_args!(
+                "of {more} failed handshakes packets had left memory before the verdict (--recent gives more room)"
+            ));
+            self.cut = cut;
         }
     }
 
@@ -355,12 +378,7 @@ impl Loop<'_> {
             self.lines.bytes.extend_from_slice(text.as_bytes());
         }
         self.hand_over();
-        let cut = snapshot.now.kept.map_or(0, |kept| kept.cut);
-        if cut > 0 {
-            say(format_args!(
-                "of {cut} failed handshakes packets had left memory before the verdict (--recent gives more room)"
-            ));
-        }
+        self.say_losses(&snapshot);
         if self.scribe.finish() {
             return Err(Failure::ClosedPipe);
         }

@@ -61,8 +61,8 @@ impl Outputs {
     /// One cannot be opened, in words.
     pub fn open(events: Option<&Path>, packets: Option<&Path>) -> Result<Self, String> {
         let sink = match events {
-            Some(path) => Sink::file(path)?,
-            None => Sink::stdout().map_err(|error| format!("cannot write to standard output: {error}"))?,
+            Some(path) if path != Path::new("-") => Sink::file(path)?,
+            _ => Sink::stdout().map_err(|error| format!("cannot write to standard output: {error}"))?,
         };
         Ok(Self { sink, keeper: packets.map(Keeper::open).transpose()? })
     }
