@@ -119,7 +119,8 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
     let server = args.metrics.as_deref().map(Server::bind).transpose();
     let server = server.map_err(|error| Failure::Says(format!("{error}; see --metrics")))?;
     // Everything is open, and no thread has been started: from here on the program needs no privileges.
-    let files: Vec<_> = args.output.iter().chain(&args.write).cloned().collect();
+    let files = args.output.iter().chain(&args.write).filter(|path| path.as_os_str() != "-");
+    let files: Vec<_> = files.cloned().collect();
     privileges::give_up(args, &files)?;
     let board = Arc::new(Board::new(watched, args.write.is_some()));
     let scribe = Scribe::start(outputs, &board, &signals.stop)
