@@ -268,18 +268,21 @@ fn a_user_is_taken_at_the_word() {
 }
 
 #[test]
-fn a_configuration_that_the_new_user_cannot_read_is_told_at_once() {
+fn files_that_the_new_user_cannot_open_are_told_at_once() {
     let Some(namespace) = Namespace::new("unread") else { return };
     let scratch = Scratch::new("unread");
     let config = scratch.write("t.toml", b"interface = 'lo'\n");
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
-    let mut live = Live::start(&namespace, &["--config", config.to_str().unwrap()]);
+    let output = scratch.path("events.jsonl");
+    let args = ["--config", config.to_str().unwrap(), "-o", output.to_str().unwrap()];
+    let mut live = Live::start(&namespace, &args);
     live.wait_for("READY=1");
     live.reload();
     live.wait_for("RELOADING=1");
     live.wait_for("READY=1");
     let ended = live.end();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("events.jsonl cannot be made again by this user"), "{}", ended.stderr);
     assert!(ended.stderr.contains("t.toml cannot be read any more: a reload will leave"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the old one stays in force: cannot read "), "{}", ended.stderr);
 }

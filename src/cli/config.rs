@@ -4,8 +4,8 @@
 //! `promiscuous = false`. The bounds of [`Limits`], which are no options, stand in the table `[limits]`. What the command
 //! line says counts more than the file, and the file more than the defaults.
 //!
-//! The file's options are put before those of the command line and read by the same parser: what one accepts the other
-//! does, with the same words.
+//! The file's options that the command line leaves open are put before it, and all are read by the one parser: what one
+//! accepts the other does, with the same words.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -48,7 +48,7 @@ pub struct ServiceArgs {
     /// Say whether the configuration can be used and what is in force, and end
     #[arg(long)]
     pub check: bool,
-    /// Become this user once everything is open (default: nobody where started as root, else nobody else)
+    /// Become this user once everything is open; root becomes `nobody` where none is named
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Give up privileges, files and system calls that are not needed: as far as the kernel can, all or end, or not

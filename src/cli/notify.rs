@@ -8,6 +8,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use super::output::say;
 use crate::base::Span;
 
 /// The line to the service manager.
@@ -30,7 +31,7 @@ impl Notifier {
         match connect(&address) {
             Ok(socket) => Self { socket: Some(socket), watchdog, turns: Vec::new() },
             Err(error) => {
-                eprintln!("tlswhy: cannot reach the service manager at {}: {error}", address.display());
+                say(format_args!("cannot reach the service manager at {}: {error}", address.display()));
                 Self::default()
             }
         }

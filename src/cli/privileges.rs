@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::args::LiveArgs;
 use super::config::Confine;
+use super::output::say;
 use crate::capture::filter::Filter;
 use crate::confine::{self, Plan, User};
 use crate::tls::trust::Trust;
@@ -23,7 +24,7 @@ pub fn give_up(args: &LiveArgs, outputs: &[PathBuf]) -> Result<(), Failure> {
         if service.user.is_some() {
             return Err(Failure::Says("--user and --confine off contradict each other".into()));
         }
-        eprintln!("tlswhy: not confined, as asked");
+        say("not confined, as asked");
         return Ok(());
     }
     let plan = plan(args, outputs)?;
@@ -34,12 +35,12 @@ pub fn give_up(args: &LiveArgs, outputs: &[PathBuf]) -> Result<(), Failure> {
             confined.lacks.join(", ")
         )));
     }
-    eprintln!("tlswhy: confined: {confined}");
+    say(format_args!("confined: {confined}"));
     for lack in &confined.lacks {
-        eprintln!("tlswhy: not confined: {lack}");
+        say(format_args!("not confined: {lack}"));
     }
     for trouble in troubles(args, outputs) {
-        eprintln!("tlswhy: {trouble}");
+        say(format_args!("{trouble}"));
     }
     Ok(())
 }
