@@ -321,6 +321,7 @@ fn follow(
 
 fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
     let census = shard.census();
+    reading.turns += 1;
     reading.packets = totals.packets;
     reading.bytes = totals.bytes;
     reading.first = totals.first;
