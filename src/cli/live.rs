@@ -9,7 +9,7 @@ use super::{Done, Failure, output};
 use crate::capture::live::{Live, LiveOptions, LiveReader};
 use crate::event::{self, FileRead, Kept, Stats};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Arrival, Judged, Source, Totals};
+use crate::pipeline::{self, Arrival, AsJudged, Judged, Source, Totals};
 use crate::report;
 
 struct Interface {
@@ -66,7 +66,8 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
                 let send = send.clone();
                 let settings = &settings;
                 scope.spawn(move || {
-                    pipeline::analyse(interface, settings, &mut |judged| drop(send.send((n, judged))))
+                    let each = &mut |judged| drop(send.send((n, judged)));
+                    pipeline::analyse(interface, settings, &mut AsJudged, each)
                 })
             })
             .collect();

@@ -34,6 +34,36 @@ pub struct Judged {
     pub hygiene: Vec<(Cause, &'static str, String)>,
 }
 
+/// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
+/// the order of ends: a line of text waits in a third of the memory that the facts take.
+pub trait Make {
+    /// What it becomes.
+    type Made;
+
+    /// Makes it.
+    fn make(&mut self, judged: Judged) -> Self::Made;
+}
+
+impl<M: Make> Make for &mut M {
+    type Made = M::Made;
+
+    fn make(&mut self, judged: Judged) -> Self::Made {
+        (**self).make(judged)
+    }
+}
+
+/// It stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct AsJudged;
+
+impl Make for AsJudged {
+    type Made = Judged;
+
+    fn make(&mut self, judged: Judged) -> Judged {
+        judged
+    }
+}
+
 /// Certificates shown in clear.
 type Shown = Seen<Vec<Arc<Certificate>>>;
 
@@ -47,7 +77,8 @@ type Success = (Seen<Endpoint>, Option<[u8; 32]>);
 type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
 
 /// Memory of one capture and the attempts that wait in it.
-pub struct Join {
+pub struct Join<M: Make = AsJudged> {
+    make: M,
     limits: Arc<Limits>,
     trust: Arc<Trust>,
     chains: ChainCache,
@@ -89,17 +120,25 @@ pub struct Join {
     touched: Recent<Addr, (Stamp, Endpoint)>,
     /// Failed attempts that wait for siblings, by when they are judged.
     parked: BTreeMap<(Stamp, PacketNo), Box<Evidence>>,
-    /// Judged attempts that wait for earlier ends; `None` lets them go as decided.
-    order: Option<Order<Judged>>,
+    /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
+    order: Option<Order<M::Made>>,
     now: Stamp,
 }
 
 impl Join {
-    /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
+    /// As [`Join::making`], of attempts as they were judged.
     pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
+        Self::making(AsJudged, limits, trust, in_order, shards)
+    }
+}
+
+impl<M: Make> Join<M> {
+    /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
+    pub fn making(make: M, limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
         let asides = limits.asides;
         let servers = limits.servers;
         Self {
+            make,
             chains: ChainCache::new(servers),
             lookups: Lookups::new(limits.sibling, limits.servers),
             by_name: Recent::new(asides, 8),
@@ -128,7 +167,7 @@ impl Join {
     }
 
     /// Takes what a shard gave; calls come in order of `at`, then `no`.
-    pub fn take(&mut self, out: Out, each: &mut dyn FnMut(Judged)) {
+    pub fn take(&mut self, out: Out, each: &mut dyn FnMut(M::Made)) {
         self.advance(out.at, each);
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
@@ -144,7 +183,7 @@ impl Join {
     }
 
     /// Capture time has come to `now`: judges what has waited long enough.
-    pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(Judged)) {
+    pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(M::Made)) {
         if now <= self.now {
             return;
         }
@@ -162,26 +201,26 @@ impl Join {
     }
 
     /// A shard is past `no`: lets go what has its place in the order for certain.
-    fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(Judged)) {
+    fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(M::Made)) {
         let Some(order) = &mut self.order else { return };
         order.mark(shard, no);
         let parked = self.parked.values().map(|evidence| evidence.last).min().unwrap_or(no);
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
-        while let Some(judged) = order.settled(open) {
-            each(judged);
+        while let Some(made) = order.settled(open) {
+            each(made);
         }
     }
 
     /// The capture ended: judges and lets go everything.
-    pub fn finish(&mut self, each: &mut dyn FnMut(Judged)) {
+    pub fn finish(&mut self, each: &mut dyn FnMut(M::Made)) {
         while let Some((_, evidence)) = self.parked.pop_first() {
             self.judge(evidence, each);
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
         }
-        while let Some(judged) = self.order.as_mut().and_then(Order::pop) {
-            each(judged);
+        while let Some(made) = self.order.as_mut().and_then(Order::pop) {
+            each(made);
         }
     }
 
@@ -208,7 +247,7 @@ impl Join {
         self.by_name.put(seen.value.name.clone(), (client, seen));
     }
 
-    fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(Judged)) {
+    fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
@@ -255,14 +294,15 @@ impl Join {
         evidence.around.other_address.is_some()
     }
 
-    fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(Judged)) {
+    fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(M::Made)) {
         let place = (judged.evidence.last, judged.evidence.first);
+        let made = self.make.make(judged);
         let leaves = match &mut self.order {
-            Some(order) => order.hold(place, judged),
-            None => Some(judged),
+            Some(order) => order.hold(place, made),
+            None => Some(made),
         };
-        if let Some(judged) = leaves {
-            each(judged);
+        if let Some(made) = leaves {
+            each(made);
         }
     }
 
@@ -353,7 +393,7 @@ impl Join {
         }
     }
 
-    fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
+    fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
         self.assess(&mut evidence);
         verify_key_exchange(&mut evidence);
@@ -367,7 +407,7 @@ impl Join {
     }
 
     /// A lookup that failed has no traffic of its own to look at.
-    fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
+    fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
         let diagnosis = Some(weigh(&evidence));
         self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new() }, each);
     }

@@ -19,5 +19,5 @@ mod order;
 pub mod run;
 pub mod shard;
 
-pub use join::Judged;
+pub use join::{AsJudged, Judged, Make};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::join::{Join, Judged};
+use super::join::{Join, Make};
 use super::shard::{Out, Ports, Shard, What};
 use crate::aside::dns;
 use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};
@@ -58,16 +58,17 @@ pub enum Arrival<'a> {
     Tick(Stamp),
 }
 
-/// Analyses a source to its end; hands every judged attempt to `each`.
-pub fn analyse(
+/// Analyses a source to its end; hands what `make` makes of every judged attempt to `each`, in the thread that judges.
+pub fn analyse<M: Make + Send>(
     source: &mut dyn Source,
     settings: &Settings,
-    each: &mut (dyn FnMut(Judged) + Send),
+    make: &mut M,
+    each: &mut (dyn FnMut(M::Made) + Send),
 ) -> Totals {
     if settings.workers <= 1 {
-        analyse_here(source, settings, each)
+        analyse_here(source, settings, make, each)
     } else {
-        in_threads(source, settings, each)
+        in_threads(source, settings, make, each)
     }
 }
 
@@ -116,7 +117,7 @@ impl Merge {
     }
 
     /// Hands on what was decided before `watermark`.
-    fn release(&mut self, watermark: Stamp, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+    fn release<M: Make>(&mut self, watermark: Stamp, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
         while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
@@ -124,7 +125,7 @@ impl Merge {
         }
     }
 
-    fn finish(mut self, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+    fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
         while let Some(Reverse(first)) = self.heap.pop() {
             join.take(first.0, each);
         }
@@ -142,11 +143,17 @@ impl Totals {
 }
 
 /// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
-pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
+pub fn analyse_here<M: Make>(
+    source: &mut dyn Source,
+    settings: &Settings,
+    make: &mut M,
+    each: &mut dyn FnMut(M::Made),
+) -> Totals {
     let mut totals = Totals::default();
     let mut decoder = Decoder::new(&settings.limits);
     let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0);
-    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order, 1);
+    let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
+    let mut join = Join::making(make, limits, trust, settings.in_order, 1);
     let mut merge = Merge::default();
     let mut now = Stamp(i64::MIN);
     while let Some(arrival) = source.next() {
@@ -199,7 +206,12 @@ const TICK: Span = Span::from_millis(50);
 /// Batches in flight a shard.
 const IN_FLIGHT: usize = 16;
 
-fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMut(Judged) + Send)) -> Totals {
+fn in_threads<M: Make + Send>(
+    source: &mut dyn Source,
+    settings: &Settings,
+    make: &mut M,
+    each: &mut (dyn FnMut(M::Made) + Send),
+) -> Totals {
     let workers = settings.workers;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
@@ -234,12 +246,8 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
         }
         drop(to_join);
         let join = scope.spawn(move || {
-            let mut join = Join::new(
-                Arc::clone(&settings.limits),
-                Arc::clone(&settings.trust),
-                settings.in_order,
-                workers,
-            );
+            let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
+            let mut join = Join::making(make, limits, trust, settings.in_order, workers);
             let mut merge = Merge::default();
             let mut marks = vec![Stamp(i64::MIN); workers];
             for (id, out, watermark) in from_shards {
@@ -346,6 +354,7 @@ fn deal(
 mod tests {
     use super::*;
     use crate::decode::LinkType;
+    use crate::pipeline::AsJudged;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A refused SYN, then a silent link: only ticks, a second apart. Counts what was judged before the end.
@@ -407,7 +416,7 @@ mod tests {
         };
         let frames = vec![built(syn), built(reset)];
         let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
-        analyse_here(&mut source, &settings, &mut |_| {
+        analyse_here(&mut source, &settings, &mut AsJudged, &mut |_| {
             judged.fetch_add(1, Ordering::SeqCst);
         });
         assert_eq!(source.before_the_end, 1);
