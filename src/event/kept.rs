@@ -3,6 +3,7 @@
 use super::json::{self, Object, display, string};
 use crate::base::Stamp;
 use crate::tls::cert::Certificate;
+use crate::tls::codes::{Group, SignatureScheme};
 use crate::tls::hello::{ClientHello, ServerHello};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -51,14 +52,31 @@ impl Kept {
         });
     }
 
-    /// JA3S as a string.
-    pub(super) fn ja3s(&mut self, answer: &ServerHello, out: &mut Vec<u8>) {
+    /// `version` to `ja3s`.
+    pub(super) fn choice(&mut self, choice: &Choice<'_>, o: &mut Object<'_>) {
         let key = &mut self.key;
         key.clear();
-        key.extend_from_slice(&answer.legacy_version.0.to_be_bytes());
-        key.extend_from_slice(&answer.cipher.0.to_be_bytes());
-        numbers(key, answer.extensions.iter().map(|extension| extension.0));
-        self.answers.write(&self.key, out, |out| string(&answer.ja3s(), out));
+        let known = |present: bool, bit: u8| u8::from(present) << bit;
+        key.push(
+            known(choice.answer.is_some(), 0)
+                | known(choice.group.is_some(), 1)
+                | known(choice.scheme.is_some(), 2)
+                | known(choice.answer.is_some_and(|answer| answer.alpn.is_some()), 3)
+                | known(choice.resumed, 4)
+                | known(choice.hello_retry, 5),
+        );
+        key.extend_from_slice(&choice.group.map_or(0, |group| group.0).to_be_bytes());
+        key.extend_from_slice(&choice.scheme.map_or(0, |scheme| scheme.0).to_be_bytes());
+        if let Some(answer) = choice.answer {
+            for number in [answer.version.0, answer.legacy_version.0, answer.cipher.0] {
+                key.extend_from_slice(&number.to_be_bytes());
+            }
+            numbers(key, answer.extensions.iter().map(|extension| extension.0));
+            key.extend_from_slice(answer.alpn.as_deref().unwrap_or_default().as_bytes());
+        }
+        o.members(|out| {
+            self.answers.write(&self.key, out, |out| json::members(out, |o| chosen(choice, o)));
+        });
     }
 
     /// A stamp as a string. Events come in the order of time, so most share a second with the one before.
@@ -88,6 +106,32 @@ impl Kept {
 fn numbers(key: &mut Vec<u8>, list: impl ExactSizeIterator<Item = u16>) {
     key.extend_from_slice(&(list.len() as u32).to_be_bytes());
     key.extend(list.flat_map(u16::to_be_bytes));
+}
+
+/// What was agreed on.
+pub(super) struct Choice<'a> {
+    /// The ServerHello.
+    pub answer: Option<&'a ServerHello>,
+    /// The group of the key exchange.
+    pub group: Option<Group>,
+    /// The scheme of the server's signature.
+    pub scheme: Option<SignatureScheme>,
+    /// From a session or PSK.
+    pub resumed: bool,
+    /// A HelloRetryRequest came first.
+    pub hello_retry: bool,
+}
+
+fn chosen(choice: &Choice<'_>, o: &mut Object<'_>) {
+    let answer = choice.answer;
+    o.maybe("version", answer.map(|answer| answer.version), |version, out| display(&version, out));
+    o.maybe("cipher", answer.map(|answer| answer.cipher), |cipher, out| display(&cipher, out));
+    o.maybe("group", choice.group, |group, out| display(&group, out));
+    o.maybe("signature_algorithm", choice.scheme, |scheme, out| display(&scheme, out));
+    o.maybe_string("alpn", answer.and_then(|answer| answer.alpn.as_deref()));
+    o.boolean("resumed", choice.resumed);
+    o.boolean("hello_retry", choice.hello_retry);
+    o.maybe("ja3s", answer, |answer, out| string(&answer.ja3s(), out));
 }
 
 fn offered(hello: &ClientHello, o: &mut Object<'_>) {
