@@ -67,6 +67,9 @@ impl Make for AsJudged {
 /// Certificates shown in clear.
 type Shown = Seen<Vec<Arc<Certificate>>>;
 
+/// A host name, shared with the hellos that ask for it.
+type Name = Arc<str>;
+
 /// A DNS answer and who got it.
 type Told = (Addr, Arc<Seen<DnsAnswer>>);
 
@@ -89,13 +92,13 @@ pub struct Join<M: Make = AsJudged> {
     /// DNS answers by client and the address given.
     by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
     /// Successes by client and server name.
-    reached_names: Recent<(Addr, String), Success>,
+    reached_names: Recent<(Addr, Name), Success>,
     /// Successes by client and server address.
     reached_addresses: Recent<(Addr, Addr), Success>,
     /// Successes by server.
     served: Recent<Endpoint, Seen<()>>,
     /// Certificates shown in clear, by server and SNI.
-    shown: Recent<(Addr, Option<String>), Shown>,
+    shown: Recent<(Addr, Option<Name>), Shown>,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
     /// What connections without data offered: for telling scans.
@@ -242,7 +245,7 @@ impl<M: Make> Join<M> {
         let seen = Arc::new(lookup.answer);
         for &address in seen.value.addresses.iter().take(16) {
             self.by_address.put((client, address), Arc::clone(&seen));
-            self.families.told(client, address, &seen.value.name);
+            self.families.told(client, address, Arc::clone(&seen));
         }
         self.by_name.put(seen.value.name.clone(), (client, seen));
     }
@@ -318,7 +321,7 @@ impl<M: Make> Join<M> {
         if let Some(hello) = &evidence.hello
             && let Some(sni) = &hello.value.sni
         {
-            self.lookups.spoken(sni, Seen { value: (), at: hello.at.clone(), when: hello.when });
+            self.lookups.spoken(Arc::clone(sni), Seen { value: (), at: hello.at.clone(), when: hello.when });
         }
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
@@ -328,8 +331,8 @@ impl<M: Make> Join<M> {
                 self.served.put(server, seen.clone().map(|_| ()));
                 self.families.won(evidence, &seen);
                 let leaf = leaf(evidence);
-                if let Some(sni) = evidence.sni() {
-                    self.reached_names.put((client.addr, sni.to_owned()), (seen.clone(), leaf));
+                if let Some(sni) = name(evidence) {
+                    self.reached_names.put((client.addr, Arc::clone(sni)), (seen.clone(), leaf));
                 }
                 self.reached_addresses.put((client.addr, server.addr), (seen, leaf));
             }
@@ -347,13 +350,12 @@ impl<M: Make> Join<M> {
         if let Some(chain) = evidence.chain.clear()
             && !chain.value.is_empty()
         {
-            self.shown.put((server.addr, evidence.sni().map(str::to_owned)), chain.clone());
+            self.shown.put((server.addr, name(evidence).cloned()), chain.clone());
         }
     }
 
     /// Everything that is wrong with the chains, judged at capture time.
     fn assess(&mut self, evidence: &mut Evidence) {
-        let host = evidence.sni().map(str::to_owned);
         let uses = match &evidence.server_hello {
             Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
             Some(hello) => match hello.value.cipher.kx() {
@@ -370,7 +372,7 @@ impl<M: Make> Join<M> {
                 presented: &chain.value,
                 known: &[],
                 at: evidence.started,
-                host: host.as_deref(),
+                host: evidence.sni(),
                 server_ip: Some(evidence.server.addr.ip()),
                 client: false,
                 uses,
@@ -416,9 +418,9 @@ impl<M: Make> Join<M> {
         let (client, server) = (evidence.client, evidence.server);
         let started = evidence.started;
         let before = |seen: &&Seen<DnsAnswer>| seen.when <= started;
-        let host = evidence.sni().map(str::to_owned);
+        let host = name(evidence).cloned();
         if let Some(sni) = &host {
-            for (asker, seen) in self.by_name.get(sni) {
+            for (asker, seen) in self.by_name.get(sni.as_ref()) {
                 let list = if *asker == client.addr {
                     &mut evidence.around.answers
                 } else {
@@ -450,7 +452,7 @@ impl<M: Make> Join<M> {
         // Without a name, the names under which the client knew this address stand for it.
         let by_name = || {
             evidence.around.names_of_server.iter().find_map(|seen| {
-                self.reached_names.get(&(client.addr, seen.value.name.clone())).find_map(near)
+                self.reached_names.get(&(client.addr, seen.value.name.as_str().into())).find_map(near)
             })
         };
         let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
@@ -479,7 +481,7 @@ impl<M: Make> Join<M> {
         // This failure is remembered too.
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
         if matches!(evidence.chain, Chain::Sealed(_)) {
-            let key = (server.addr, evidence.sni().map(str::to_owned));
+            let key = (server.addr, host.clone());
             let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
             let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
             let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
@@ -542,6 +544,11 @@ fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option
     let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
     let bare = certificate_record_len(&lens);
     records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
+}
+
+/// The host name asked for.
+fn name(evidence: &Evidence) -> Option<&Name> {
+    evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref())
 }
 
 /// The leaf shown in clear.
