@@ -178,9 +178,9 @@ impl Direction {
                 limits.holes_per_side,
                 limits.bytes_per_side,
                 &mut |piece| match piece {
-                    Piece::Bytes(bytes, no, when) => {
-                        inbound.feed(bytes, no, when, &mut |read| units.push(read.unit))
-                    }
+                    Piece::Bytes(bytes, no, when) => inbound.feed(bytes, no, when, &mut |read| {
+                        units.push(read.unit.into_owned());
+                    }),
                     Piece::Gap(bytes, no, when) => {
                         inbound.gap(bytes, no, when, &mut |read| units.push(read.unit))
                     }

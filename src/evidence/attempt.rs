@@ -403,7 +403,7 @@ impl Attempt {
 
     /// Reads the next bytes in order of one side.
     fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, certs: &mut impl ParseCertificate) {
-        let mut units: smallvec::SmallVec<[Read; 4]> = smallvec::SmallVec::new();
+        let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {

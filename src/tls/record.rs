@@ -12,18 +12,19 @@ pub use self::joiner::Partial;
 use super::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
 use super::message::Alert;
 use crate::base::{PacketNo, Packets, Stamp};
+use std::borrow::Cow;
 
 /// One thing read from one direction of a connection, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum Unit<'a> {
     /// A whole handshake message in clear.
     Handshake {
         /// Its type.
         kind: HandshakeType,
         /// Version of the record its first byte came in.
         record_version: Version,
-        /// Its body, without the four-byte header.
-        body: Vec<u8>,
+        /// Its body, without the four-byte header; borrowed from the bytes fed where it lay whole in them.
+        body: Cow<'a, [u8]>,
     },
     /// A ClientHello in SSL 2.0 framing; the body starts at `msg_type`.
     Sslv2ClientHello {
@@ -54,13 +55,31 @@ pub enum Unit {
 
 /// A unit with the packets it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read {
+pub struct Read<'a> {
     /// What was read.
-    pub unit: Unit,
+    pub unit: Unit<'a>,
     /// The packets that carried it.
     pub at: Packets,
     /// Stamp of the packet that completed it.
     pub when: Stamp,
+}
+
+impl Unit<'_> {
+    /// The same without what it borrows.
+    pub fn into_owned(self) -> Unit<'static> {
+        match self {
+            Self::Handshake { kind, record_version, body } => {
+                Unit::Handshake { kind, record_version, body: Cow::Owned(body.into_owned()) }
+            }
+            Self::Sslv2ClientHello { body } => Unit::Sslv2ClientHello { body },
+            Self::Alert(alert) => Unit::Alert(alert),
+            Self::ChangeCipherSpec => Unit::ChangeCipherSpec,
+            Self::Sealed { content_type, len } => Unit::Sealed { content_type, len },
+            Self::Malformed(why) => Unit::Malformed(why),
+            Self::NotTls => Unit::NotTls,
+            Self::Gap { bytes } => Unit::Gap { bytes },
+        }
+    }
 }
 
 /// After a gap, this many bytes may pass before a record must have started: two whole records.
@@ -187,7 +206,13 @@ impl Inbound {
     }
 
     /// Feeds the next bytes of the stream, with the packet that carried them. Calls `out` for every unit read.
-    pub fn feed(&mut self, mut bytes: &[u8], at: PacketNo, when: Stamp, out: &mut impl FnMut(Read)) {
+    pub fn feed<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        at: PacketNo,
+        when: Stamp,
+        out: &mut impl FnMut(Read<'a>),
+    ) {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::Header => self.header(bytes, at, when, out),
@@ -201,7 +226,7 @@ impl Inbound {
     /// `bytes` of the stream are missing here. A gap inside a body that need not be read is passed over; one
     /// inside a clear message gives [`Unit::Gap`], and reading goes on at the next known boundary; behind one
     /// that hides a boundary, a plausible record header is searched.
-    pub fn gap(&mut self, bytes: u64, at: PacketNo, when: Stamp, out: &mut impl FnMut(Read)) {
+    pub fn gap<'a>(&mut self, bytes: u64, at: PacketNo, when: Stamp, out: &mut impl FnMut(Read<'a>)) {
         if bytes == 0 {
             return;
         }
@@ -289,7 +314,7 @@ impl Inbound {
         bytes: &'a [u8],
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> &'a [u8] {
         // Nearly always the header lies whole in one packet.
         if self.buf.len == 0
@@ -331,14 +356,14 @@ impl Inbound {
     }
 
     /// A record's header is complete.
-    fn begin(
+    fn begin<'a>(
         &mut self,
         content_type: u8,
         version: Version,
         len: u16,
         at: Packets,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) {
         self.fresh = false;
         self.version = Some(version);
@@ -392,7 +417,7 @@ impl Inbound {
         bytes: &'a [u8],
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> &'a [u8] {
         let State::Body(body) = &mut self.state else { return bytes };
         let (mine, rest) = bytes.split_at_checked(body.left).unwrap_or((bytes, &[]));
@@ -420,7 +445,9 @@ impl Inbound {
                         body.lead = body.at.clone();
                         let first = self.buf;
                         self.buf.clear();
-                        Self::clear(&mut self.joiner, body, first.as_slice(), at, when, out);
+                        Self::clear(&mut self.joiner, body, first.as_slice(), at, when, &mut |read| {
+                            out(Read { unit: read.unit.into_owned(), at: read.at, when: read.when });
+                        });
                         Self::clear(&mut self.joiner, body, unread, at, when, out);
                     } else {
                         body.how = How::Sealed;
@@ -436,13 +463,13 @@ impl Inbound {
     }
 
     /// Passes clear handshake bytes on; a message that makes no sense turns the rest of the record into junk.
-    fn clear(
+    fn clear<'a>(
         joiner: &mut Joiner,
         body: &mut Body,
-        bytes: &[u8],
+        bytes: &'a [u8],
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) {
         let lead = std::mem::take(&mut body.lead);
         if body.how == How::Clear && !joiner.feed(bytes, body.version, lead, at, when, out) {
@@ -451,7 +478,7 @@ impl Inbound {
     }
 
     /// A record's last byte has been read.
-    fn end_body(&mut self, when: Stamp, out: &mut impl FnMut(Read)) {
+    fn end_body<'a>(&mut self, when: Stamp, out: &mut impl FnMut(Read<'a>)) {
         let State::Body(Body { content_type, len, at, how, .. }) =
             std::mem::replace(&mut self.state, State::Header)
         else {
@@ -499,7 +526,7 @@ impl Inbound {
         mut passed: usize,
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> &'a [u8] {
         let mut rest = bytes;
         while let Some((byte, behind)) = rest.split_at_checked(1) {

@@ -21,7 +21,7 @@ impl Attempt {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
-    pub(super) fn unit(&mut self, from: Side, read: Read, certs: &mut impl ParseCertificate) {
+    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, certs: &mut impl ParseCertificate) {
         let Read { unit, at, when } = read;
         match unit {
             Unit::Handshake { kind, record_version, body } => {
