@@ -58,7 +58,7 @@ fn defects(faults: &[Fault]) -> Vec<Defect> {
 
 impl Then for Evidence {
     fn with(mut self, faults: &[Fault]) -> Self {
-        self.defects = defects(faults);
+        self.defects = defects(faults).into();
         self
     }
 
@@ -86,7 +86,7 @@ impl Then for Evidence {
         let shown = (0..certificates).map(|_| Arc::new(Certificate::parse(&[]))).collect();
         self.client_chain = Chain::Clear(seen(shown, 7));
         self.client_key_exchange = Some(seen((), 7));
-        self.client_defects = defects(faults);
+        self.client_defects = defects(faults).into();
         self
     }
 }

@@ -91,7 +91,7 @@ pub struct Question<'a> {
 }
 
 /// What the handshake asks of the leaf's key (RFC 5246 section 7.4.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KeyUse {
     /// Not known: only a key that could do neither is reported.
     #[default]
@@ -109,10 +109,11 @@ pub fn assess(question: &Question<'_>, trust: &Trust) -> Vec<Defect> {
     judge(question, &paths)
 }
 
-/// As [`assess`], but chains seen before cost no signature checks. A cache serves one `trust`.
-pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Vec<Defect> {
+/// As [`assess`], but chains seen before cost no signature checks, and questions asked before no look at the rules. A
+/// cache serves one `trust`.
+pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Arc<[Defect]> {
     let paths = cache.paths(question.presented, question.known, trust);
-    judge(question, &paths)
+    cache.verdict(question, &paths)
 }
 
 /// The defects along the path that has the mildest.
@@ -152,6 +153,11 @@ impl Fault {
             Self::WrongOrder | Self::UnrelatedExtra => 0,
             _ => 50,
         }
+    }
+
+    /// What is said of it names the moment at which it was judged.
+    fn is_of_the_moment(self) -> bool {
+        matches!(self, Self::LeafExpired | Self::IntermediateExpired | Self::RootExpired | Self::NotYetValid)
     }
 
     /// Certificates break this rule and all but strict verifiers do not mind (Python since 3.13 is strict).

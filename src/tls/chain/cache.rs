@@ -1,12 +1,16 @@
 //! Chains seen before need no signature checks.
 
 use super::path::{Budget, End, Path, Verifier, find_with};
+use super::rules::same_throughout;
+use super::{Defect, KeyUse, Question, judge};
 use crate::tls::cert::Certificate;
 use crate::tls::generations::Generations;
 use crate::tls::signature::Verdict;
 use crate::tls::trust::Trust;
 use foldhash::fast::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Paths of presented chains, and signatures between two certificates, both bounded: a full
@@ -15,7 +19,22 @@ use std::sync::Arc;
 pub struct ChainCache {
     chains: Generations<Entry>,
     edges: Generations<(Edge, Verdict)>,
+    verdicts: Generations<Arc<Judged>>,
     hasher: RandomState,
+}
+
+/// A question and what was found, without what names the moment.
+#[derive(Debug)]
+struct Judged {
+    /// These very paths.
+    paths: Arc<[Path]>,
+    host: Option<Box<str>>,
+    server_ip: Option<IpAddr>,
+    client: bool,
+    uses: KeyUse,
+    /// Seconds of capture time in which the answer is the same.
+    throughout: Range<i64>,
+    defects: Arc<[Defect]>,
 }
 
 /// A certificate and its issuer, by their SHA-256.
@@ -38,6 +57,7 @@ impl ChainCache {
         Self {
             chains: Generations::new(chains, usize::MAX),
             edges: Generations::new(chains.saturating_mul(4), usize::MAX),
+            verdicts: Generations::new(chains, usize::MAX),
             hasher: RandomState::default(),
         }
     }
@@ -79,6 +99,48 @@ impl ChainCache {
             self.chains.put(hash, 1, Entry { chain, known, paths: Arc::clone(&paths) });
         }
         paths
+    }
+}
+
+impl ChainCache {
+    /// The defects of a chain whose paths these are.
+    pub(super) fn verdict(&mut self, question: &Question<'_>, paths: &Arc<[Path]>) -> Arc<[Defect]> {
+        let mut hasher = self.hasher.build_hasher();
+        Arc::as_ptr(paths).hash(&mut hasher);
+        (question.host, question.server_ip, question.client, question.uses).hash(&mut hasher);
+        let hash = hasher.finish();
+        let second = question.at.secs();
+        let same = |judged: &Arc<Judged>| {
+            Arc::ptr_eq(&judged.paths, paths)
+                && judged.host.as_deref() == question.host
+                && judged.server_ip == question.server_ip
+                && judged.client == question.client
+                && judged.uses == question.uses
+        };
+        let known = self.verdicts.get(hash, 1, same);
+        if let Some(judged) = known.as_ref().filter(|judged| judged.throughout.contains(&second)) {
+            return Arc::clone(&judged.defects);
+        }
+        let defects: Arc<[Defect]> = judge(question, paths).into();
+        if let Some(leaf) = question.presented.first()
+            && question.presented.len() <= Self::LONGEST
+            && !defects.iter().any(|defect| defect.fault.is_of_the_moment())
+        {
+            if known.is_some() {
+                self.verdicts.remove(hash, same);
+            }
+            let judged = Judged {
+                paths: Arc::clone(paths),
+                host: question.host.map(Box::from),
+                server_ip: question.server_ip,
+                client: question.client,
+                uses: question.uses,
+                throughout: same_throughout(leaf, paths, second),
+                defects: Arc::clone(&defects),
+            };
+            self.verdicts.put(hash, 1, Arc::new(judged));
+        }
+        defects
     }
 }
 
