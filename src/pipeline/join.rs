@@ -121,8 +121,9 @@ pub struct Join<M: Make = AsJudged> {
     families: Families,
     /// Attempts without a byte, by client: for telling scans.
     touched: Recent<Addr, (Stamp, Endpoint)>,
-    /// Failed attempts that wait for siblings, by when they are judged.
-    parked: BTreeMap<(Stamp, PacketNo), Box<Evidence>>,
+    /// Failed attempts that wait for siblings, by when they are judged; and the last packet of each, which every mark asks
+    /// for.
+    parked: BTreeMap<(Stamp, PacketNo), (PacketNo, Box<Evidence>)>,
     /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
     order: Option<Order<M::Made>>,
     now: Stamp,
@@ -195,7 +196,7 @@ impl<M: Make> Join<M> {
             if entry.key().0 >= now {
                 break;
             }
-            let evidence = entry.remove();
+            let (_, evidence) = entry.remove();
             self.judge(evidence, each);
         }
         while let Some(evidence) = self.lookups.next_before(now) {
@@ -207,7 +208,7 @@ impl<M: Make> Join<M> {
     fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(M::Made)) {
         let Some(order) = &mut self.order else { return };
         order.mark(shard, no);
-        let parked = self.parked.values().map(|evidence| evidence.last).min().unwrap_or(no);
+        let parked = self.parked.values().map(|(last, _)| *last).min().unwrap_or(no);
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
         while let Some(made) = order.settled(open) {
             each(made);
@@ -216,7 +217,7 @@ impl<M: Make> Join<M> {
 
     /// The capture ended: judges and lets go everything.
     pub fn finish(&mut self, each: &mut dyn FnMut(M::Made)) {
-        while let Some((_, evidence)) = self.parked.pop_first() {
+        while let Some((_, (_, evidence))) = self.parked.pop_first() {
             self.judge(evidence, each);
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
@@ -275,9 +276,9 @@ impl<M: Make> Join<M> {
             evidence.outcome = Outcome::Abandoned;
         }
         if evidence.outcome == Outcome::Failed {
-            self.parked.insert((at + self.limits.sibling, evidence.first), evidence);
+            self.parked.insert((at + self.limits.sibling, evidence.first), (evidence.last, evidence));
             if self.parked.len() > self.limits.held_events
-                && let Some((_, oldest)) = self.parked.pop_first()
+                && let Some((_, (_, oldest))) = self.parked.pop_first()
             {
                 self.judge(oldest, each);
             }
