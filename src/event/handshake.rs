@@ -99,13 +99,12 @@ fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
 fn address(addr: Addr, out: &mut Vec<u8>) {
     let bytes = addr.0.to_be_bytes();
     match bytes.last_chunk::<4>() {
-        Some(v4) if addr.is_v4() => {
+        Some(&[a, b, c, d]) if addr.is_v4() => {
             out.push(b'"');
-            for (n, &byte) in v4.iter().enumerate() {
-                if n > 0 {
-                    out.push(b'.');
-                }
-                unsigned(u64::from(byte), out);
+            unsigned(a.into(), out);
+            for byte in [b, c, d] {
+                out.push(b'.');
+                unsigned(byte.into(), out);
             }
             out.push(b'"');
         }

@@ -3,7 +3,6 @@
 use crate::base::{Addr, Endpoint};
 use crate::evidence::{Evidence, Stage};
 use aws_lc_rs::digest;
-use smallvec::SmallVec;
 use std::fmt;
 
 /// Name of one attempt, sixteen hexadecimal digits. The same packets give the same name, whatever the file's name, the
@@ -94,14 +93,19 @@ impl Fnv {
 pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> [u8; 30] {
     // Mapped IPv4 addresses order as IPv4 ones do; the ports decide where the addresses are the same.
     let (low, high) = if (a.addr, a.port) <= (b.addr, b.port) { (a, b) } else { (b, a) };
-    let mut input: SmallVec<[u8; 64]> = SmallVec::new();
-    input.extend_from_slice(&[0, 0]);
-    add_addr(low.addr, &mut input);
-    add_addr(high.addr, &mut input);
-    input.extend_from_slice(&[protocol, 0]);
-    input.extend_from_slice(&low.port.to_be_bytes());
-    input.extend_from_slice(&high.port.to_be_bytes());
-    let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &input);
+    const MOST: usize = 2 + 16 + 16 + 6;
+    let mut input = [0; MOST];
+    let used = {
+        let mut room = &mut input[..];
+        add(&[0, 0], &mut room);
+        add_addr(low.addr, &mut room);
+        add_addr(high.addr, &mut room);
+        add(&[protocol, 0], &mut room);
+        add(&low.port.to_be_bytes(), &mut room);
+        add(&high.port.to_be_bytes(), &mut room);
+        MOST - room.len()
+    };
+    let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, input.get(..used).unwrap_or_default());
     let mut text = *b"1:                            ";
     for (room, chunk) in text.split_at_mut(2).1.chunks_exact_mut(4).zip(sum.as_ref().chunks(3)) {
         room.copy_from_slice(&base64(chunk));
@@ -109,11 +113,19 @@ pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> [u8; 30] {
     text
 }
 
-fn add_addr(addr: Addr, input: &mut SmallVec<[u8; 64]>) {
+/// Copies bytes to the beginning of the room, which they leave.
+fn add(bytes: &[u8], room: &mut &mut [u8]) {
+    if let Some((head, rest)) = std::mem::take(room).split_at_mut_checked(bytes.len()) {
+        head.copy_from_slice(bytes);
+        *room = rest;
+    }
+}
+
+fn add_addr(addr: Addr, room: &mut &mut [u8]) {
     let bytes = addr.0.to_be_bytes();
     match bytes.last_chunk::<4>() {
-        Some(v4) if addr.is_v4() => input.extend_from_slice(v4),
-        _ => input.extend_from_slice(&bytes),
+        Some(v4) if addr.is_v4() => add(v4, room),
+        _ => add(&bytes, room),
     }
 }
 

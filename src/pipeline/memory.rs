@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 pub struct Recent<K, V> {
     /// Places of the keys in `slots`.
     index: HashTable<u32>,
-    slots: Vec<Slot<K, V>>,
+    slots: Slots<K, V>,
     /// The key written last.
     newest: u32,
     /// The key written longest ago.
@@ -34,6 +34,37 @@ struct Slot<K, V> {
     older: u32,
 }
 
+/// Slots in boxes of [`Slots::BOX`]: they grow without being moved, and without twice the memory meanwhile.
+#[derive(Debug)]
+struct Slots<K, V> {
+    boxes: Vec<Vec<Slot<K, V>>>,
+    len: usize,
+}
+
+impl<K, V> Slots<K, V> {
+    const BOX: usize = 64;
+
+    fn get(&self, place: u32) -> Option<&Slot<K, V>> {
+        let place = place as usize;
+        self.boxes.get(place / Self::BOX)?.get(place % Self::BOX)
+    }
+
+    fn get_mut(&mut self, place: u32) -> Option<&mut Slot<K, V>> {
+        let place = place as usize;
+        self.boxes.get_mut(place / Self::BOX)?.get_mut(place % Self::BOX)
+    }
+
+    fn push(&mut self, slot: Slot<K, V>) {
+        if self.len.is_multiple_of(Self::BOX) {
+            self.boxes.push(Vec::with_capacity(Self::BOX));
+        }
+        self.len += 1;
+        if let Some(last) = self.boxes.last_mut() {
+            last.push(slot);
+        }
+    }
+}
+
 /// No place.
 const NONE: u32 = u32::MAX;
 
@@ -42,7 +73,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     pub fn new(keys: usize, each: usize) -> Self {
         Self {
             index: HashTable::new(),
-            slots: Vec::new(),
+            slots: Slots { boxes: Vec::new(), len: 0 },
             newest: NONE,
             oldest: NONE,
             hasher: RandomState::default(),
@@ -55,8 +86,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     /// Remembers a value, the newest of its key.
     pub fn put(&mut self, key: K, value: V) {
         let hash = self.hasher.hash_one(&key);
-        let known =
-            self.index.find(hash, |&place| slot(&self.slots, place).is_some_and(|slot| slot.key == key));
+        let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
         let place = match known {
             Some(&place) => {
                 self.unlink(place);
@@ -66,7 +96,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         };
         self.link(place);
         let each = self.each;
-        let Some(slot) = self.slot_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
         if slot.values.len() >= each {
             slot.values.remove(0);
         }
@@ -80,22 +110,22 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let same = |place: &u32| slot(&self.slots, *place).is_some_and(|slot| slot.key.borrow() == key);
-        let found = self.index.find(hash, same).and_then(|&place| slot(&self.slots, place));
+        let same = |place: &u32| self.slots.get(*place).is_some_and(|slot| slot.key.borrow() == key);
+        let found = self.index.find(hash, same).and_then(|&place| self.slots.get(place));
         found.into_iter().flat_map(|slot| slot.values.iter().rev())
     }
 
     /// A place for a new key: another one, or that of the oldest.
     fn place_for(&mut self, hash: u64, key: K) -> u32 {
-        let place = if self.slots.len() < self.keys {
-            let place = u32::try_from(self.slots.len()).unwrap_or(NONE);
+        let place = if self.slots.len < self.keys {
+            let place = u32::try_from(self.slots.len).unwrap_or(NONE);
             self.slots.push(Slot { hash, key, values: SmallVec::new(), newer: NONE, older: NONE });
             place
         } else {
             let place = self.oldest;
             self.unlink(place);
             self.dropped += 1;
-            if let Some(slot) = self.slots.get_mut(place as usize) {
+            if let Some(slot) = self.slots.get_mut(place) {
                 if let Ok(entry) = self.index.find_entry(slot.hash, |&other| other == place) {
                     entry.remove();
                 }
@@ -105,21 +135,17 @@ impl<K: Hash + Eq, V> Recent<K, V> {
             place
         };
         let slots = &self.slots;
-        self.index.insert_unique(hash, place, |&place| slot(slots, place).map_or(0, |slot| slot.hash));
+        self.index.insert_unique(hash, place, |&place| slots.get(place).map_or(0, |slot| slot.hash));
         place
-    }
-
-    fn slot_mut(&mut self, place: u32) -> Option<&mut Slot<K, V>> {
-        self.slots.get_mut(place as usize)
     }
 
     /// Makes it the newest.
     fn link(&mut self, place: u32) {
         let before = self.newest;
-        if let Some(slot) = self.slot_mut(place) {
+        if let Some(slot) = self.slots.get_mut(place) {
             (slot.older, slot.newer) = (before, NONE);
         }
-        match self.slot_mut(before) {
+        match self.slots.get_mut(before) {
             Some(slot) => slot.newer = place,
             None => self.oldest = place,
         }
@@ -127,21 +153,17 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     }
 
     fn unlink(&mut self, place: u32) {
-        let Some(slot) = self.slot_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
         let (older, newer) = (slot.older, slot.newer);
-        match self.slot_mut(older) {
+        match self.slots.get_mut(older) {
             Some(slot) => slot.newer = newer,
             None => self.oldest = newer,
         }
-        match self.slot_mut(newer) {
+        match self.slots.get_mut(newer) {
             Some(slot) => slot.older = older,
             None => self.newest = older,
         }
     }
-}
-
-fn slot<K, V>(slots: &[Slot<K, V>], place: u32) -> Option<&Slot<K, V>> {
-    slots.get(place as usize)
 }
 
 #[cfg(test)]
