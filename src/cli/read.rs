@@ -56,7 +56,7 @@ struct Line {
     /// Its event.
     event: Box<[u8]>,
     /// Itself, where the table shows it.
-    failed: Option<Judged>,
+    failed: Option<Box<Judged>>,
 }
 
 impl Make for Scribe {
@@ -81,7 +81,10 @@ impl Make for Scribe {
                 &mut self.line,
             );
         }
-        Line { event: Box::from(self.line.as_slice()), failed: (failed && !self.json).then_some(judged) }
+        Line {
+            event: Box::from(self.line.as_slice()),
+            failed: (failed && !self.json).then(|| Box::new(judged)),
+        }
     }
 }
 
@@ -101,7 +104,7 @@ impl Page {
     /// Adds a line. Whether it is full.
     fn add(&mut self, line: Line) -> bool {
         self.events.extend_from_slice(&line.event);
-        self.failed.extend(line.failed);
+        self.failed.extend(line.failed.map(|failed| *failed));
         self.events.len() >= Self::FULL || self.failed.len() >= Self::MOST
     }
 }

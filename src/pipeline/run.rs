@@ -220,18 +220,22 @@ fn in_threads<M: Make + Send>(
         let mut handles = Vec::with_capacity(workers);
         for id in 0..workers {
             let (to_shard, batches) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
-            shards.push(to_shard);
+            let (give_back, spare) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
+            shards.push(Lane { to_shard, spare });
             let to_join = to_join.clone();
             let limits = Arc::clone(&settings.limits);
             let ports = Arc::clone(&settings.ports);
             handles.push(scope.spawn(move || {
                 let mut shard = Shard::new(limits, ports, id);
                 let mut now = Stamp(i64::MIN);
-                for batch in batches {
+                for mut batch in batches {
                     batch.each(|packet, no, stamp, now| shard.packet(&packet, no, stamp, now));
                     now = batch.watermark;
                     shard.tick(now);
                     shard.mark(batch.last, now);
+                    batch.clear();
+                    // One too many goes.
+                    drop(give_back.try_send(batch));
                     let out: Vec<Out> = shard.drain().collect();
                     if to_join.send((id, out, now)).is_err() {
                         break;
@@ -283,23 +287,24 @@ fn in_threads<M: Make + Send>(
     totals
 }
 
+/// The way to a shard and back: batches return empty, since making them anew would take as long as filling them.
+struct Lane {
+    to_shard: crossbeam_channel::Sender<Batch>,
+    spare: crossbeam_channel::Receiver<Batch>,
+}
+
 /// Decodes, and deals packets to the shards by their addresses.
-fn deal(
-    source: &mut dyn Source,
-    settings: &Settings,
-    shards: &[crossbeam_channel::Sender<Batch>],
-    totals: &mut Totals,
-) {
+fn deal(source: &mut dyn Source, settings: &Settings, shards: &[Lane], totals: &mut Totals) {
     let mut decoder = Decoder::new(&settings.limits);
     let mut batches: Vec<Batch> = shards.iter().map(|_| Batch::default()).collect();
     let mut now = Stamp(i64::MIN);
     let hasher = foldhash::fast::FixedState::default();
     let flush = |batches: &mut Vec<Batch>, now: Stamp, last: PacketNo| {
-        for (batch, shard) in batches.iter_mut().zip(shards) {
-            let mut full = std::mem::take(batch);
+        for (batch, lane) in batches.iter_mut().zip(shards) {
+            let mut full = std::mem::replace(batch, lane.spare.try_recv().unwrap_or_default());
             full.watermark = now;
             full.last = last;
-            if shard.send(full).is_err() {
+            if lane.to_shard.send(full).is_err() {
                 return;
             }
         }
