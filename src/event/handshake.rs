@@ -101,14 +101,23 @@ fn address(addr: Addr, out: &mut Vec<u8>) {
     match bytes.last_chunk::<4>() {
         Some(&[a, b, c, d]) if addr.is_v4() => {
             out.push(b'"');
-            unsigned(a.into(), out);
+            octet(a, out);
             for byte in [b, c, d] {
                 out.push(b'.');
-                unsigned(byte.into(), out);
+                octet(byte, out);
             }
             out.push(b'"');
         }
         _ => display(&addr, out),
+    }
+}
+
+fn octet(byte: u8, out: &mut Vec<u8>) {
+    let digit = |n: u8| b'0' + n % 10;
+    match byte {
+        0..10 => out.push(digit(byte)),
+        10..100 => out.extend_from_slice(&[digit(byte / 10), digit(byte)]),
+        _ => out.extend_from_slice(&[digit(byte / 100), digit(byte / 10), digit(byte)]),
     }
 }
 

@@ -140,13 +140,8 @@ fn base64(bytes: &[u8]) -> [u8; 4] {
 }
 
 fn base64_digit(value: u32) -> u8 {
-    match value as u8 {
-        v @ 0..26 => b'A' + v,
-        v @ 26..52 => b'a' + v - 26,
-        v @ 52..62 => b'0' + v - 52,
-        62 => b'+',
-        _ => b'/',
-    }
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    DIGITS.get(value as usize).copied().unwrap_or(b'=')
 }
 
 #[cfg(test)]

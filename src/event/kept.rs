@@ -88,13 +88,16 @@ impl Kept {
         }
         out.push(b'"');
         out.extend_from_slice(self.second.as_ref().map_or(&[][..], |(_, text)| text.as_bytes()));
-        let mut micros = stamp.0.rem_euclid(1_000_000);
-        let mut unit = 100_000;
-        while unit > 0 {
-            out.push(b'0' + (micros / unit) as u8);
-            micros %= unit;
-            unit /= 10;
-        }
+        let micros = stamp.0.rem_euclid(1_000_000) as u32;
+        let digit = |unit: u32| b'0' + (micros / unit % 10) as u8;
+        out.extend_from_slice(&[
+            digit(100_000),
+            digit(10_000),
+            digit(1_000),
+            digit(100),
+            digit(10),
+            digit(1),
+        ]);
         out.extend_from_slice(b"Z\"");
     }
 }
