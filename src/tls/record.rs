@@ -2,6 +2,7 @@
 
 mod header;
 mod joiner;
+mod unit;
 
 use self::header::{
     ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Header, PROBE, header, is_clear_hello, is_clear_message,
@@ -9,78 +10,10 @@ use self::header::{
 pub use self::header::{MOST_BODY, starts_tls};
 use self::joiner::Joiner;
 pub use self::joiner::Partial;
+pub use self::unit::{Read, Unit};
 use super::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
 use super::message::Alert;
 use crate::base::{PacketNo, Packets, Stamp};
-use std::borrow::Cow;
-
-/// One thing read from one direction of a connection, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unit<'a> {
-    /// A whole handshake message in clear.
-    Handshake {
-        /// Its type.
-        kind: HandshakeType,
-        /// Version of the record its first byte came in.
-        record_version: Version,
-        /// Its body, without the four-byte header; borrowed from the bytes fed where it lay whole in them.
-        body: Cow<'a, [u8]>,
-    },
-    /// A ClientHello in SSL 2.0 framing; the body starts at `msg_type`.
-    Sslv2ClientHello {
-        /// The message without its two-byte length.
-        body: Vec<u8>,
-    },
-    /// An alert in clear (two-byte body).
-    Alert(Alert),
-    /// ChangeCipherSpec.
-    ChangeCipherSpec,
-    /// A record whose content is encrypted or is application data: its outer type and body length.
-    Sealed {
-        /// Outer content type: 20 to 24.
-        content_type: u8,
-        /// Length of the body in bytes.
-        len: u16,
-    },
-    /// A record or message that contradicts itself; reading goes on at the next record where possible.
-    Malformed(&'static str),
-    /// Bytes that are no TLS record where one had to start; nothing more is read from this direction.
-    NotTls,
-    /// Bytes were missing from the capture in the middle of a message; reading went on behind them or stopped.
-    Gap {
-        /// How many bytes.
-        bytes: u64,
-    },
-}
-
-/// A unit with the packets it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read<'a> {
-    /// What was read.
-    pub unit: Unit<'a>,
-    /// The packets that carried it.
-    pub at: Packets,
-    /// Stamp of the packet that completed it.
-    pub when: Stamp,
-}
-
-impl Unit<'_> {
-    /// The same without what it borrows.
-    pub fn into_owned(self) -> Unit<'static> {
-        match self {
-            Self::Handshake { kind, record_version, body } => {
-                Unit::Handshake { kind, record_version, body: Cow::Owned(body.into_owned()) }
-            }
-            Self::Sslv2ClientHello { body } => Unit::Sslv2ClientHello { body },
-            Self::Alert(alert) => Unit::Alert(alert),
-            Self::ChangeCipherSpec => Unit::ChangeCipherSpec,
-            Self::Sealed { content_type, len } => Unit::Sealed { content_type, len },
-            Self::Malformed(why) => Unit::Malformed(why),
-            Self::NotTls => Unit::NotTls,
-            Self::Gap { bytes } => Unit::Gap { bytes },
-        }
-    }
-}
 
 /// After a gap, this many bytes may pass before a record must have started: two whole records.
 const MOST_SEARCH: usize = 2 * (HEADER + MOST_BODY);
@@ -321,7 +254,19 @@ impl Inbound {
             && let Some((head, rest)) = bytes.split_at_checked(HEADER)
             && let Header::Record { content_type, version, len } = header(head, self.fresh)
         {
-            self.begin(content_type, version, len, Packets::one(at), when, out);
+            let how = self.enter(content_type, version, len, when, out);
+            // And so does its body.
+            if let How::Sealed | How::Clear = how
+                && let Some((body, behind)) = rest.split_at_checked(len.into())
+            {
+                if how == How::Clear {
+                    self.joiner.feed(body, version, Packets::one(at), at, when, out);
+                } else {
+                    out(Read { unit: Unit::Sealed { content_type, len }, at: at.into(), when });
+                }
+                return behind;
+            }
+            self.begin(content_type, version, len, at.into(), how, when, out);
             return rest;
         }
         let mut rest = bytes;
@@ -335,7 +280,8 @@ impl Inbound {
                 Header::Record { content_type, version, len } => {
                     self.buf.clear();
                     let packets = std::mem::take(&mut self.header_at);
-                    self.begin(content_type, version, len, packets, when, out);
+                    let how = self.enter(content_type, version, len, when, out);
+                    self.begin(content_type, version, len, packets, how, when, out);
                     return rest;
                 }
                 Header::Sslv2(len) => {
@@ -355,16 +301,15 @@ impl Inbound {
         &[]
     }
 
-    /// A record's header is complete.
-    fn begin<'a>(
+    /// A record's header is complete: how its body is to be read.
+    fn enter<'a>(
         &mut self,
         content_type: u8,
         version: Version,
         len: u16,
-        at: Packets,
         when: Stamp,
         out: &mut impl FnMut(Read<'a>),
-    ) {
+    ) -> How {
         self.fresh = false;
         self.version = Some(version);
         self.buf.clear();
@@ -387,6 +332,21 @@ impl Inbound {
                 when,
             });
         }
+        how
+    }
+
+    /// Begins to read a record's body.
+    #[expect(clippy::too_many_arguments, reason = "a header with its place")]
+    fn begin<'a>(
+        &mut self,
+        content_type: u8,
+        version: Version,
+        len: u16,
+        at: Packets,
+        how: How,
+        when: Stamp,
+        out: &mut impl FnMut(Read<'a>),
+    ) {
         let lead = if how == How::Clear { at.clone() } else { Packets::none() };
         self.state = State::Body(Body { content_type, version, len, left: len.into(), at, lead, how });
         if len == 0 {
@@ -538,7 +498,8 @@ impl Inbound {
                     Header::Want(_) => break,
                     Header::Record { content_type, version, len } if self.is_plausible(version, len) => {
                         let packets = std::mem::take(&mut self.header_at);
-                        self.begin(content_type, version, len, packets, when, out);
+                        let how = self.enter(content_type, version, len, when, out);
+                        self.begin(content_type, version, len, packets, how, when, out);
                         return rest;
                     }
                     _ => {
