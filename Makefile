@@ -3,7 +3,7 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROOTS := --trust mozilla --trust captures/lab-root.pem --trust captures/lab-root-net.pem
 
-.PHONY: run test score lab bench needs build install clean
+.PHONY: run test score lab bench soak instructions needs build install clean
 
 run: build ## build, and analyse captures/
 	./target/release/tlswhy read $(ROOTS) captures
@@ -14,8 +14,16 @@ test: needs ## every test; those that need root or a program that is absent say 
 score: needs ## judge captures/ anew and write captures/SCORE.md; OF=FOLDER: the same of other labelled captures
 	TLSWHY_WRITE_SCORE=1 $(if $(OF),TLSWHY_SCORE_OF=$(abspath $(OF))) cargo test --locked --test score
 
-bench: needs ## make a large capture, and compare the program with the floor
-	cargo bench --locked
+bench: needs ## make large captures, and compare the program with floors and others; BENCH="files --mb 200": a part of it
+	cargo bench --locked --bench throughput -- $(BENCH)
+
+soak: needs ## MINUTES of replayed traffic, and whether anything grew (root, tcpreplay, curl, openssl)
+	cargo bench --locked --bench soak -- --minutes $(or $(MINUTES),60)
+
+instructions: needs ## count instructions for a packet and a handshake; fails where they have become more
+	@command -v valgrind >/dev/null || { echo "installing valgrind"; \
+		$(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends valgrind; }
+	cargo bench --locked --bench instructions
 
 lab: ## make the captures anew with real software, into a scratch folder (root, Debian); see captures/README.md
 	$(SUDO) python3 captures/make/all.py $(LAB)

@@ -1,35 +1,61 @@
-//! How fast the program reads captures, beside the floor: reading the file in large pieces and walking its
-//! record, Ethernet, IP and TCP headers, with no analysis at all.
+//! How fast the program reads captures, beside floors (`floors.rs`) and beside other programs on the same files in the
+//! same run, and how its time and memory grow.
 //!
-//! `cargo bench` makes the captures under `target/bench/` once; `cargo bench -- --mb 1200` makes larger ones.
-//! `cargo test` runs this on small captures, where only the number of handshakes counts.
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
+//! `make bench`, or `cargo bench --bench throughput -- [WHAT…] [OPTIONS]`, where WHAT is any of
+//!
+//! * `files`: mixed and handshake-heavy captures of 200 MB and 1,200 MB, every handshake unique, and again with the
+//!   certificates of 256 servers; floors, this program with one and two workers, other programs;
+//! * `growth`: time and memory over the size of the file, 200 to 1,200 MB;
+//! * `flows`: time a packet and memory with 10,000, 100,000 and 1,000,000 connections open at once;
+//! * `flood`: five million SYNs of distinct clients amid 400 handshakes of known outcome.
+//!
+//! Options: `--mb N` for captures of another size in `files`, `--runs N`, `--program PATH` for another build,
+//! `--against PATH` for a second one in the same turns, `--with "ARGUMENTS"` for both, `--no-peers`, `--plots` to write
+//! `benches/plots/`. The captures, 13 GB for all, are made once under `target/bench/`. Times are CPU seconds (user and
+//! system) of the whole child; runs are interleaved, the least counts, the median shows how quiet the machine was.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
 
-mod traffic;
+mod common;
+mod floors;
+mod plot;
+mod ways;
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
 
-use traffic::{Made, Plan};
+use common::crowd::{Crowd, Flood};
+use common::store::{self, Capture, Scene};
+use common::traffic::Plan;
+use common::{grouped, median, number, option};
+use plot::Chart;
+use ways::{Figures, Way, interleaved};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tlswhy");
-/// Raised when `traffic` writes something else for the same plan, so that old captures are made anew.
-const EDITION: u32 = 1;
+const SIZES: [u64; 2] = [200, 1_200];
+const GROWING: [u64; 4] = [200, 400, 800, 1_200];
+const CROWDS: [u64; 3] = [10_000, 100_000, 1_000_000];
+/// Packets that follow once a crowd's connections are open.
+const FOLLOWING: u64 = 2_000_000;
 
-/// What one way of reading costs: medians.
-struct Figures {
-    name: String,
-    wall: Duration,
-    cpu: Option<Duration>,
-    memory_kb: Option<u64>,
+struct Asked {
+    arguments: Vec<String>,
+    program: String,
+    with: Vec<String>,
+    runs: usize,
 }
 
 fn main() -> ExitCode {
-    match run() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let done = if let Some(made) = store::made_for_another(&arguments) {
+        made.map(|()| true)
+    } else if let (Some(which), Some(path)) = (option(&arguments, "--floor"), arguments.get(3)) {
+        floor(&which, Path::new(path)).map(|()| true)
+    } else {
+        bench(arguments)
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -39,224 +65,296 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> io::Result<bool> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let measuring = arguments.iter().any(|argument| argument == "--bench");
-    let asked = arguments.iter().position(|argument| argument == "--mb").and_then(|at| arguments.get(at + 1));
-    let megabytes = asked.and_then(|mb| mb.parse().ok()).unwrap_or(if measuring { 200 } else { 2 });
-    let runs = if measuring { 7 } else { 1 };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cores = std::thread::available_parallelism()?.get();
-    let plans = [
-        Plan { name: "mixed", bytes: megabytes * 1_000_000, mixed: true },
-        Plan { name: "mixed-half", bytes: megabytes * 500_000, mixed: true },
-        Plan { name: "handshakes", bytes: megabytes * 500_000, mixed: false },
-        Plan { name: "handshakes-half", bytes: megabytes * 250_000, mixed: false },
-    ];
-    let mut well = true;
-    for pair in plans.chunks(2) {
-        let (path, made) = capture(&pair[0], root)?;
-        let (half_path, half) = capture(&pair[1], root)?;
-        for workers in [1, cores] {
-            well &= counts_agree(&path, made, workers)?;
-        }
-        well &= counts_agree(&half_path, half, 1)?;
-        if measuring {
-            report(pair[0].name, made, &measure(&path, cores, runs)?);
-            let [small, large] = [peak_memory(&half_path, 1)?, peak_memory(&path, 1)?];
-            println!("  peak memory, 1 worker: {small} kB for {}, {large} kB for {}\n", mb(half), mb(made));
-        }
+/// What a child of this process does: one of the floors.
+fn floor(which: &str, path: &Path) -> io::Result<()> {
+    if which == "flows" {
+        let (flows, records) = floors::flows(path)?;
+        println!("{flows} flows, {records} records");
+    } else {
+        println!("{}", floors::headers(path)?);
     }
-    Ok(well)
+    Ok(())
 }
 
-fn mb(made: Made) -> String {
-    format!("{:.1} MB", made.bytes as f64 / 1e6)
-}
-
-/// The capture of a plan, made where it is not there yet.
-fn capture(plan: &Plan, root: &Path) -> io::Result<(PathBuf, Made)> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
-    fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("{}-{}-{EDITION}.pcap", plan.name, plan.bytes));
-    let told = path.with_extension("made");
-    if let Ok(text) = fs::read_to_string(&told)
-        && let [packets, bytes, handshakes, completed] = text.split_whitespace().collect::<Vec<_>>()[..]
-        && fs::metadata(&path).is_ok_and(|meta| meta.len().to_string() == bytes)
-    {
-        let number = |word: &str| word.parse().map_err(io::Error::other);
-        let (packets, bytes) = (number(packets)?, number(bytes)?);
-        return Ok((
-            path,
-            Made { packets, bytes, handshakes: number(handshakes)?, completed: number(completed)? },
-        ));
-    }
-    let made = traffic::make(&path, plan, root)?;
-    fs::write(told, format!("{} {} {} {}\n", made.packets, made.bytes, made.handshakes, made.completed))?;
-    Ok((path, made))
-}
-
-/// Whether the program finds every packet and handshake that was written.
-fn counts_agree(path: &Path, made: Made, workers: usize) -> io::Result<bool> {
-    let mut child = program(path, workers).stdout(Stdio::piped()).spawn()?;
-    let mut found = Made { bytes: made.bytes, ..Made::default() };
-    for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
-        let event: serde_json::Value = serde_json::from_str(&line?)?;
-        if event["kind"] == "stats" {
-            found.packets = event["packets"].as_u64().unwrap_or_default();
-        } else {
-            found.handshakes += 1;
-            found.completed += u64::from(event["outcome"] == "completed");
-        }
-    }
-    let well = child.wait()?.success() && found == made;
-    if !well {
-        eprintln!(
-            "{}, {workers} workers: {} packets, {} handshakes, {} completed, where {}, {} and {} were written",
-            path.display(),
-            found.packets,
-            found.handshakes,
-            found.completed,
-            made.packets,
-            made.handshakes,
-            made.completed
-        );
-    }
-    Ok(well)
-}
-
-fn program(path: &Path, workers: usize) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(["read", "--json", "--no-progress", "--workers", &workers.to_string()]).arg(path);
-    command.stdout(Stdio::null());
-    command
-}
-
-/// All ways of reading in turn, several times.
-fn measure(path: &Path, cores: usize, runs: usize) -> io::Result<Vec<Figures>> {
-    let mut floors = Vec::new();
-    let mut ways: Vec<(usize, Vec<Duration>, Vec<Duration>)> = vec![(1, Vec::new(), Vec::new())];
-    if cores > 1 {
-        ways.push((cores, Vec::new(), Vec::new()));
-    }
-    for _ in 0..runs {
-        let begin = Instant::now();
-        std::hint::black_box(floor(path)?);
-        floors.push(begin.elapsed());
-        for (workers, walls, cpus) in &mut ways {
-            let (begin, used) = (Instant::now(), cpu_of_children()?);
-            program(path, *workers).status()?;
-            walls.push(begin.elapsed());
-            cpus.push(cpu_of_children()?.saturating_sub(used));
-        }
-    }
-    let wall = median(floors);
-    let mut figures = vec![Figures { name: "floor".into(), wall, cpu: Some(wall), memory_kb: None }];
-    for (workers, walls, cpus) in ways {
-        let plural = if workers == 1 { "" } else { "s" };
-        figures.push(Figures {
-            name: format!("{workers} worker{plural}"),
-            wall: median(walls),
-            cpu: Some(median(cpus)),
-            memory_kb: Some(peak_memory(path, workers)?),
-        });
-    }
-    Ok(figures)
-}
-
-fn median(mut of: Vec<Duration>) -> Duration {
-    of.sort_unstable();
-    of[of.len() / 2]
-}
-
-fn report(name: &str, made: Made, figures: &[Figures]) {
-    println!("{name}: {}, {} packets, {} handshakes", mb(made), made.packets, made.handshakes);
-    println!(
-        "                 wall      CPU     MB/s   packets/s  handshakes/s  peak memory  times the floor"
-    );
-    let floor = figures[0].wall.as_secs_f64();
-    for one in figures {
-        let seconds = one.wall.as_secs_f64();
-        println!(
-            "  {:10} {:7.3} s {:>7} {:8.0} {:11.0} {:>13} {:>12} {:>16.2}",
-            one.name,
-            seconds,
-            one.cpu.map_or(String::new(), |cpu| format!("{:.2} s", cpu.as_secs_f64())),
-            made.bytes as f64 / 1e6 / seconds,
-            made.packets as f64 / seconds,
-            if one.memory_kb.is_some() {
-                format!("{:.0}", made.handshakes as f64 / seconds)
-            } else {
-                String::new()
-            },
-            one.memory_kb.map_or(String::new(), |kb| format!("{:.1} MB", kb as f64 / 1024.0)),
-            seconds / floor,
-        );
-    }
-}
-
-/// Reads in pieces of 1 MiB and looks at the headers of every packet.
-fn floor(path: &Path) -> io::Result<u64> {
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 2 << 20];
-    let (mut start, mut end, mut sum) = (0, 0, 0_u64);
-    let mut skip = 24;
-    loop {
-        buffer.copy_within(start..end, 0);
-        (start, end) = (0, end - start);
-        let count = file.read(&mut buffer[end..end + (1 << 20)])?;
-        if count == 0 {
-            return Ok(sum);
-        }
-        end += count;
-        start += std::mem::take(&mut skip);
-        while let Some((header, rest)) = buffer[start..end].split_first_chunk::<16>() {
-            let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
-            let Some(frame) = rest.get(..length) else { break };
-            sum = sum.wrapping_add(headers(frame));
-            start += 16 + length;
-        }
-    }
-}
-
-fn headers(frame: &[u8]) -> u64 {
-    let [_, _, _, _, _, _, _, _, _, _, _, _, 8, 0, ip @ ..] = frame else { return 0 };
-    let [begin, _, _, _, _, _, _, _, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3, ..] = ip else {
-        return 0;
+fn bench(arguments: Vec<String>) -> io::Result<bool> {
+    let asked = Asked {
+        program: common::program(&arguments),
+        with: common::with(&arguments),
+        runs: number(&arguments, "--runs").unwrap_or(5) as usize,
+        arguments,
     };
-    let addresses = u64::from_le_bytes([*s0, *s1, *s2, *s3, *d0, *d1, *d2, *d3]);
-    let Some(transport) = ip.get(usize::from(begin & 15) * 4..) else { return addresses };
-    match (protocol, transport) {
-        (6, [p0, p1, p2, p3, s0, s1, s2, s3, _, _, _, _, offset, flags, ..]) => {
-            let numbers = u64::from_le_bytes([*p0, *p1, *p2, *p3, *s0, *s1, *s2, *s3]);
-            let payload = transport.get(usize::from(offset >> 4) * 4..).map_or(0, <[u8]>::len) as u64;
-            addresses ^ numbers ^ payload ^ u64::from(*flags)
+    let parts = ["files", "growth", "flows", "flood"];
+    let chosen = |part: &str| {
+        let named = asked.arguments.iter().any(|argument| argument == part);
+        named || !asked.arguments.iter().skip(1).any(|argument| parts.contains(&argument.as_str()))
+    };
+    println!("{}", machine());
+    let mut well = true;
+    if chosen("files") {
+        well &= files(&asked)?;
+    }
+    if chosen("growth") {
+        growth(&asked)?;
+    }
+    if chosen("flows") {
+        flows(&asked)?;
+    }
+    if chosen("flood") {
+        well &= flood(&asked)?;
+    }
+    Ok(well)
+}
+
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let named = |line: &&str| line.starts_with("model name");
+    let model =
+        cpus.lines().find(named).and_then(|line| line.split_once(": ")).map_or("", |(_, model)| model);
+    let count = cpus.lines().filter(named).count();
+    let (kernel, load) = (read("/proc/sys/kernel/osrelease"), read("/proc/loadavg"));
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{count} × {model}, Linux {}, load {load} at the start\n", kernel.trim())
+}
+
+impl Asked {
+    /// This program, and the one to compare it with, by their number of workers.
+    fn ours(&self, workers: usize) -> Vec<Way> {
+        let plural = if workers == 1 { "" } else { "s" };
+        let mut ways = vec![Way::tlswhy(
+            &format!("tlswhy, {workers} worker{plural}"),
+            &self.program,
+            workers,
+            &self.with,
+        )];
+        if let Some(other) = option(&self.arguments, "--against") {
+            let name = format!("the other tlswhy, {workers} worker{plural}");
+            ways.push(Way::tlswhy(&name, &other, workers, &self.with));
         }
-        (17, [p0, p1, p2, p3, ..]) => addresses ^ u64::from(u32::from_le_bytes([*p0, *p1, *p2, *p3])),
-        _ => addresses,
+        ways
     }
 }
 
-/// What children that have ended used, in ticks of 10 ms: user and system time of proc_pid_stat(5).
-fn cpu_of_children() -> io::Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = behind_name.split_whitespace().skip(13).take(2).filter_map(|word| word.parse::<u64>().ok());
-    Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
-}
-
-/// The most memory that the program had resident, in kB, asked for every millisecond.
-fn peak_memory(path: &Path, workers: usize) -> io::Result<u64> {
-    let mut child = program(path, workers).spawn()?;
-    let mut most = 0;
-    while child.try_wait()?.is_none() {
-        most = resident(&child).unwrap_or_default().max(most);
-        std::thread::sleep(Duration::from_millis(1));
+/// Mixed and handshake-heavy captures: floors, ours, others.
+fn files(asked: &Asked) -> io::Result<bool> {
+    let peers = if asked.arguments.iter().any(|word| word == "--no-peers") { vec![] } else { Way::peers()? };
+    let mut ways = vec![Way::floor("headers")?, Way::floor("flows")?];
+    ways.extend(asked.ours(1));
+    ways.extend(asked.ours(2));
+    ways.extend(peers);
+    let sizes = number(&asked.arguments, "--mb").map_or(SIZES.to_vec(), |mb| vec![mb]);
+    let mut well = true;
+    for mb in sizes {
+        for (mixed, unique) in [(true, true), (true, false), (false, true), (false, false)] {
+            let capture = Scene::Traffic(Plan { bytes: mb * 1_000_000, mixed, unique }).capture()?;
+            println!(
+                "\n### {}, {}: {} MB, {} packets, {} handshakes\n",
+                if mixed { "mixed" } else { "handshakes" },
+                if unique { "each unique" } else { "certificates of 256 servers" },
+                grouped(capture.mb() as u64),
+                grouped(capture.made.packets),
+                grouped(capture.made.handshakes)
+            );
+            well &= agree(asked, &capture)?;
+            let figures = interleaved(&ways, &capture, asked.runs)?;
+            table(&capture, &ways, &figures);
+        }
     }
-    Ok(most)
+    Ok(well)
 }
 
-fn resident(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
+/// Whether every packet and handshake that was written is found, and whether two workers print what one does.
+fn agree(asked: &Asked, capture: &Capture) -> io::Result<bool> {
+    let (one, two) = (&asked.ours(1)[0], &asked.ours(2)[0]);
+    let (found, printed) = one.events(capture, |_| {})?;
+    let (_, by_two) = two.events(capture, |_| {})?;
+    if found != capture.made {
+        println!("NOT what was written: found {found:?}, written {:?}\n", capture.made);
+    }
+    if printed != by_two {
+        println!("NOT the same events with one and two workers\n");
+    }
+    Ok(found == capture.made && printed == by_two)
+}
+
+fn table(capture: &Capture, ways: &[Way], figures: &[Figures]) {
+    let at = |start: &str| ways.iter().position(|way| way.name.starts_with(start)).map(|at| &figures[at]);
+    let floor = at("floor: headers").map_or(f64::NAN, Figures::rate);
+    let ndpi = at("ndpiReader").map_or(f64::NAN, Figures::rate);
+    println!(
+        "| program | CPU s least | median | wall s least | MB/s | packets/s | handshakes/s | peak MB | × flow-table floor's time | × ndpiReader's speed |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for (way, figures) in ways.iter().zip(figures) {
+        let rate = figures.rate();
+        let a_mb = |count: u64| grouped((count as f64 / capture.mb() * rate) as u64);
+        let times = |ratio: f64| if ratio.is_nan() { String::new() } else { format!("{ratio:.2}") };
+        println!(
+            "| {} | {:.3} | {:.3} | {:.3} | {} | {} | {} | {:.0} | {} | {} |",
+            way.name,
+            figures.least().as_secs_f64(),
+            median(figures.cpu.clone()).as_secs_f64(),
+            figures.least_wall().as_secs_f64(),
+            grouped(rate as u64),
+            a_mb(capture.made.packets),
+            a_mb(capture.made.handshakes),
+            figures.peak_mb(),
+            times(floor / rate),
+            times(rate / ndpi),
+        );
+    }
+    if let (Some(one), Some(two)) = (at("tlswhy, 1"), at("tlswhy, 2")) {
+        let faster = one.least_wall().as_secs_f64() / two.least_wall().as_secs_f64();
+        println!("\nTwo workers: {faster:.2} × as fast by the clock as one.");
+    }
+}
+
+/// Time and memory over the size of the file.
+fn growth(asked: &Asked) -> io::Result<()> {
+    println!("\n### Growth with the size of the file\n");
+    println!("| capture | MB | tlswhy CPU s | a GB | peak MB | flow-table floor CPU s |");
+    println!("|---|---|---|---|---|---|");
+    let ways = [asked.ours(1).remove(0), Way::floor("flows")?];
+    let mut lines = HashMap::new();
+    for mixed in [true, false] {
+        let name = if mixed { "mixed" } else { "handshakes" };
+        for mb in GROWING {
+            let capture = Scene::Traffic(Plan { bytes: mb * 1_000_000, mixed, unique: true }).capture()?;
+            let figures = interleaved(&ways, &capture, asked.runs.min(3))?;
+            let [cpu, floor] = [0, 1].map(|way| figures[way].least().as_secs_f64());
+            let (size, peak) = (capture.mb(), figures[0].peak_mb());
+            println!("| {name} | {size:.0} | {cpu:.3} | {:.3} | {peak:.0} | {floor:.3} |", cpu * 1e3 / size);
+            lines.entry((name, "time")).or_insert_with(Vec::new).push((size, cpu));
+            lines.entry((name, "peak")).or_insert_with(Vec::new).push((size, peak));
+        }
+    }
+    let line = |name: &'static str, what| (name, lines.get(&(name, what)).cloned().unwrap_or_default());
+    let chart = |title, up, what| Chart {
+        title,
+        across: "size of the capture (MB)",
+        up,
+        by_tens: false,
+        lines: vec![line("handshakes", what), line("mixed", what)],
+    };
+    plotted(asked, "growth", &[chart("Time", "CPU seconds", "time"), chart("Memory", "MB at most", "peak")])
+}
+
+/// Time a packet and memory over the connections that are open at once.
+fn flows(asked: &Asked) -> io::Result<()> {
+    println!("\n### Connections open at once\n");
+    println!(
+        "A quarter each: connected without a byte, plain HTTP, after a ClientHello, finished handshakes with bulk. \
+         When all are open, {} packets follow, each on a connection chosen by chance; their time is that of the whole \
+         file less that of the file up to there.\n",
+        grouped(FOLLOWING)
+    );
+    println!(
+        "| connections | ns a packet that follows | × that at 10,000 | floor, ns a packet | CPU s to open and close all | peak MB | bytes a connection |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    let ways = [asked.ours(1).remove(0), Way::floor("flows")?];
+    let mut captures = Vec::new();
+    for flows in CROWDS {
+        let crowd = Crowd { flows, packets: FOLLOWING };
+        captures.push((flows, Scene::Opening(crowd).capture()?, Scene::Crowd(crowd).capture()?));
+    }
+    let mut figures = vec![[[(); 2]; 2].map(|pair| pair.map(|()| Figures::default())); captures.len()];
+    for _ in 0..asked.runs {
+        for ((_, opening, whole), figures) in captures.iter().zip(&mut figures) {
+            for (way, [open, all]) in ways.iter().zip(figures) {
+                way.run(opening, open)?;
+                way.run(whole, all)?;
+            }
+        }
+    }
+    let mut lines = [(); 3].map(|()| Vec::new());
+    let mut first = None;
+    for ((flows, ..), [[open, all], [floor_open, floor_all]]) in captures.iter().zip(&figures) {
+        let a_packet = |open: &Figures, all: &Figures| {
+            (all.least().as_secs_f64() - open.least().as_secs_f64()) * 1e9 / FOLLOWING as f64
+        };
+        let (ours, floor) = (a_packet(open, all), a_packet(floor_open, floor_all));
+        let ratio = ours / *first.get_or_insert(ours);
+        let opening = open.least().as_secs_f64();
+        println!(
+            "| {} | {ours:.0} | {ratio:.2} | {floor:.0} | {opening:.3} | {:.0} | {:.0} |",
+            grouped(*flows),
+            all.peak_mb(),
+            all.peak_kb as f64 * 1_024.0 / *flows as f64,
+        );
+        let across = *flows as f64;
+        for (line, value) in lines.iter_mut().zip([ours, floor, all.peak_mb()]) {
+            line.push((across, value));
+        }
+    }
+    let [ours, floor, peak] = lines;
+    let across = "connections open at once";
+    let time = Chart {
+        title: "Time a packet",
+        across,
+        up: "ns",
+        by_tens: true,
+        lines: vec![("tlswhy", ours), ("floor", floor)],
+    };
+    let memory =
+        Chart { title: "Memory", across, up: "MB at most", by_tens: true, lines: vec![("tlswhy", peak)] };
+    plotted(asked, "flows", &[time, memory])
+}
+
+/// A flood of SYNs, and what becomes of real handshakes among them.
+fn flood(asked: &Asked) -> io::Result<bool> {
+    let capture = Scene::Flood(Flood { syns: 5_000_000, handshakes: 400 }).capture()?;
+    let ways = [asked.ours(1).remove(0), Way::floor("flows")?];
+    let figures = interleaved(&ways, &capture, asked.runs.min(3))?;
+    let (mut completed, mut failed, mut otherwise, mut strangers) = (0_u64, 0, 0, 0_u64);
+    let mut lost = String::new();
+    ways[0].events(&capture, |event| {
+        if event["kind"] == "stats" {
+            lost = event["lost"].to_string();
+        } else if event["client"]["ip"].as_str().is_some_and(|ip| ip.starts_with("10.1.")) {
+            match event["outcome"].as_str() {
+                Some("completed") => completed += 1,
+                Some("failed") => failed += 1,
+                _ => otherwise += 1,
+            }
+        } else {
+            strangers += 1;
+        }
+    })?;
+    let made = capture.made;
+    println!(
+        "\n### A flood: {} packets of as many clients amid {} handshakes\n",
+        grouped(made.packets),
+        made.handshakes
+    );
+    println!("| program | CPU s | ns a packet | peak MB |\n|---|---|---|---|");
+    for (way, figures) in ways.iter().zip(&figures) {
+        let seconds = figures.least().as_secs_f64();
+        println!(
+            "| {} | {seconds:.3} | {:.0} | {:.0} |",
+            way.name,
+            seconds * 1e9 / made.packets as f64,
+            figures.peak_mb()
+        );
+    }
+    let well = [completed, failed, otherwise] == [made.completed, made.handshakes - made.completed, 0];
+    println!(
+        "\n{}: of {} handshakes {} completed and {} failed; told: {completed} completed, {failed} failed, {otherwise} otherwise. \
+         Events of the flood itself: {}. Lost, by its own account: {lost}",
+        if well { "Every real handshake was judged" } else { "NOT every real handshake was judged" },
+        made.handshakes,
+        made.completed,
+        made.handshakes - made.completed,
+        grouped(strangers),
+    );
+    Ok(well)
+}
+
+fn plotted(asked: &Asked, name: &str, charts: &[Chart<'_>]) -> io::Result<()> {
+    if !asked.arguments.iter().any(|word| word == "--plots") {
+        return Ok(());
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/plots");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(format!("{name}.svg")), plot::svg(charts))
 }

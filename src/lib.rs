@@ -21,6 +21,8 @@
 //! ([`base::Lost`]) that the events it touched name. **A finding cites packets**: [`cause::Finding`] cannot be made
 //! without.
 //!
+//! `unsafe` is denied but in [`capture::live`]'s ring, whose memory the kernel shares.
+//!
 //! # Floors
 //!
 //! A module imports from the floors below its own only.
@@ -33,7 +35,7 @@
 //! | 3 | [`evidence`] | none |
 //! | 4 | [`cause`] | none |
 //! | 5 | [`event`] | none |
-//! | 6 | [`capture`], [`report`] (which only renders) | files, interfaces |
+//! | 6 | [`capture`], [`telemetry`], [`report`] (which only renders) | files, interfaces, one listening socket |
 //! | 7 | [`pipeline`] | threads |
 //! | 8 | [`cli`] | arguments, output, exit codes |
 //!
@@ -42,7 +44,7 @@
 //! To follow one handshake: [`pipeline::run`], then [`pipeline::shard`], then [`evidence::attempt`]. To see what a
 //! verdict rests on: any module of [`cause`], whose first lines are also the page that `tlswhy explain` prints, then
 //! [`cause::weigh`]. A thirteenth cause is one file, one line in the list of [`cause`], and a folder of captures.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod aside;
 pub mod base;
@@ -55,4 +57,5 @@ pub mod evidence;
 pub mod flow;
 pub mod pipeline;
 pub mod report;
+pub mod telemetry;
 pub mod tls;

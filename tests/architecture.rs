@@ -16,7 +16,7 @@ use support::{files, label, root, stem, text};
 use tlswhy::cause::Cause;
 
 /// Each module and its floor. A module sees only the floors below its own.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("base", 0),
     ("decode", 1),
     ("tls", 1),
@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("event", 5),
     ("capture", 6),
     ("report", 6),
+    ("telemetry", 6),
     ("pipeline", 7),
     ("cli", 8),
 ];

@@ -76,7 +76,7 @@ impl Filter {
     }
 }
 
-fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, String> {
+pub(super) fn compile(link: LinkType, expression: &str) -> Result<BpfProgram, String> {
     Capture::dead(Linktype(dlt(link)))
         .and_then(|dead| dead.compile(expression, true))
         .map_err(|error| said(&error))

@@ -4,7 +4,7 @@
 //! * [`walk`] turns the paths of a command line into the files to read, in a fixed order.
 //! * [`live`] reads interfaces; the only place of the program where a clock is asked.
 //! * [`filter`] applies a BPF expression to frames of any link type.
-//! * [`mod@write`] keeps chosen frames as pcapng.
+//! * [`recent`] holds packets until it is known whether they are wanted; [`mod@write`] keeps those as pcapng.
 //!
 //! A file that cannot be opened is an [`OpenError`]. A file that is damaged further on is no
 //! error: its frames are given as far as they go, and [`Ending`] says where and why it stopped.
@@ -17,6 +17,7 @@ pub mod filter;
 mod input;
 pub mod live;
 mod pcapng;
+pub mod recent;
 mod resync;
 pub mod walk;
 pub mod write;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::{PACKET_MOST, plainly};
@@ -68,6 +68,34 @@ impl PcapngWriter {
             Ok(file) => Self::start(Box::new(file), name, rename),
             Err(error) => Err(WriteError { name, why: plainly(&error), packets: 0 }),
         }
+    }
+
+    /// Goes on with a file by a section of its own, or makes it. For programs that run on: what is there already stays,
+    /// and the file has its name from the start.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or holds something else.
+    pub fn append(path: &Path) -> Result<Self, WriteError> {
+        let name = path.display().to_string();
+        let failed = |why| WriteError { name: name.clone(), why, packets: 0 };
+        let regular = fs::metadata(path).map_or(true, |kind| kind.is_file());
+        let mut options = File::options();
+        let file = options
+            .read(regular)
+            .append(true)
+            .create(regular)
+            .open(path)
+            .map_err(|error| failed(plainly(&error)))?;
+        let mut begins = Vec::new();
+        if regular {
+            (&file).take(4).read_to_end(&mut begins).map_err(|error| failed(plainly(&error)))?;
+        }
+        if !begins.is_empty() && begins != [0x0a, 0x0d, 0x0d, 0x0a] {
+            return Err(failed("it is there and is no pcapng file, and stays as it is".into()));
+        }
+        let mut new = Self::start(Box::new(file), name, None)?;
+        new.flush()?;
+        Ok(new)
     }
 
     /// Writes to anything, under a name for messages.
@@ -318,5 +346,35 @@ mod tests {
         let error = writer.finish().err().unwrap();
         assert_eq!(error.why, "no space left on device");
         assert_eq!(error.packets, 3);
+    }
+
+    #[test]
+    fn a_file_is_gone_on_with_and_nothing_else_is_touched() {
+        let path = std::env::temp_dir().join(format!("tlswhy-append-{}.pcapng", std::process::id()));
+        drop(fs::remove_file(&path));
+        for no in 1..=3 {
+            let mut writer = PcapngWriter::append(&path).unwrap();
+            let data = [no as u8; 60];
+            let frame = Frame {
+                no: PacketNo(no),
+                stamp: Stamp(5),
+                link: LinkType::ETHERNET,
+                data: &data,
+                wire_len: 60,
+            };
+            writer.write(&frame, None).unwrap();
+            assert_eq!(writer.finish(), Ok(1));
+        }
+        let mut reader = crate::capture::file::FileReader::open(&path).unwrap();
+        let mut first_bytes = Vec::new();
+        while let Some(frame) = reader.next() {
+            first_bytes.extend(frame.data.first().copied());
+        }
+        assert_eq!(first_bytes, [1, 2, 3]);
+        fs::write(&path, "notes").unwrap();
+        let said = PcapngWriter::append(&path).err().unwrap().to_string();
+        assert!(said.contains("is no pcapng file"), "{said}");
+        assert_eq!(fs::read(&path).unwrap(), b"notes");
+        fs::remove_file(&path).unwrap();
     }
 }

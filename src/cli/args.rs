@@ -39,7 +39,10 @@ pub enum Command {
     Read(ReadArgs),
     /// The same on interfaces, until interrupted
     #[command(
-        after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n\n\
+        after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n  \
+        tlswhy live -i lan0 -i wan0 -o /var/log/tlswhy/events.jsonl -w /var/log/tlswhy/failed.pcapng --metrics 9187\n\n\
+        SIGHUP reads the roots again and reopens the files of -o and -w, for logrotate; SIGTERM and SIGINT finish what is \
+        open, write the totals and end; a second one ends at once.\n\n\
         Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root."
     )]
     Live(LiveArgs),
@@ -131,6 +134,27 @@ pub struct LiveArgs {
     /// One JSON event a line on standard output (the default where that is no terminal)
     #[arg(long)]
     pub json: bool,
+    /// Append the events, as JSON, to this file instead; SIGHUP opens it anew
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Append the packets of failed handshakes, and only those, to this pcapng file; SIGHUP opens it anew
+    #[arg(short = 'w', long = "write", value_name = "OUT.pcapng")]
+    pub write: Option<PathBuf>,
+    /// Memory for recent packets, of which -w takes those of a handshake once it has failed; for each ring
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB")]
+    pub recent: u64,
+    /// Tell statistics this often, as an event (on standard error where events are no JSON); 0: only at the end
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub stats_interval: u64,
+    /// Answer /metrics (for Prometheus), /healthz and /readyz over HTTP here; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<String>,
+    /// Room in the kernel for packets that are not read yet, for each ring: --workers gives each interface as many
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB")]
+    pub ring: u64,
+    /// Keep only so many bytes of each packet. Handshakes need whole packets: what is cut cannot be judged
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "262144")]
+    pub snaplen: u64,
     /// Exit with 1 where a handshake failed
     #[arg(long)]
     pub exit_code: bool,
@@ -167,6 +191,22 @@ pub struct ExplainArgs {
     pub color: When,
 }
 
+/// A number of bytes: `1048576`, `1024KiB`, `1 MiB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    let shift = match unit.trim() {
+        "" => Some(0),
+        "KiB" => Some(10),
+        "MiB" => Some(20),
+        "GiB" => Some(30),
+        _ => None,
+    };
+    let value =
+        shift.zip(number.parse::<u64>().ok()).and_then(|(shift, number)| number.checked_mul(1 << shift));
+    value.ok_or_else(|| "give a number of bytes, alone or with KiB, MiB or GiB".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +224,14 @@ mod tests {
                 let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
                 assert!(help.contains("tlswhy "), "{}", command.get_name());
             }
+        }
+    }
+
+    #[test]
+    fn bytes_are_given_alone_or_with_a_unit() {
+        assert_eq!(["262144", "256KiB", "64 MiB"].map(bytes), [Ok(1 << 18), Ok(1 << 18), Ok(64 << 20)]);
+        for wrong in ["", "MiB", "-1", "1 MB", "64 mib", "99999999999 GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,6 +1,8 @@
-//! The packets of failed handshakes, for `-w`: which they are is known only when all is read, so files are read twice.
+//! The packets of failed handshakes, for `-w`. Which they are is known only at the end: files are read twice, and of
+//! interfaces recent packets are held in memory.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -8,8 +10,9 @@ use super::Failure;
 use crate::aside::dns::{self, DnsMessage};
 use crate::base::{Addr, FlowKey, Limits, PacketNo, Packets, Side};
 use crate::capture::file::FileReader;
+use crate::capture::recent::{Recent, Taken};
 use crate::capture::write::PcapngWriter;
-use crate::decode::{Datagram, Decoder, Packet};
+use crate::decode::{Datagram, Decoder, Frame, Packet};
 use crate::event::asked_name;
 use crate::evidence::{Evidence, Stage};
 
@@ -56,6 +59,47 @@ impl Wanted {
         })
     }
 
+    fn wants(&self, packet: &Packet<'_>, no: PacketNo) -> bool {
+        let wanted = match packet {
+            Packet::Segment(segment) => self.has(&FlowKey::of(segment.src(), segment.dst()).0, no),
+            Packet::IcmpError(error) => self.has(&FlowKey::of(error.quoted_src, error.quoted_dst).0, no),
+            Packet::Datagram(datagram) => self.has_lookup(datagram, no),
+            Packet::Other | Packet::Undecodable => false,
+        };
+        wanted || self.asides.contains(&no)
+    }
+
+    /// Takes the wanted packets of one attempt from those that each ring of its interface still holds, in order, and says
+    /// whether some were gone. For an analysis that runs on, where a file cannot be read twice.
+    pub fn rescue(evidence: &Evidence, rings: &[Arc<Recent>], limits: &Limits) -> Taken {
+        let mut wanted = Self::default();
+        wanted.add(evidence);
+        let mut taken = Taken::default();
+        if evidence.stage == Stage::Dns {
+            let mut decoder = Decoder::new(limits);
+            let mut wants = |frame: &Frame<'_>| {
+                let packet = decoder.decode(frame);
+                wanted.wants(&packet, frame.no)
+            };
+            for ring in rings {
+                taken.frames.extend(ring.asides(evidence.first, evidence.last, &mut wants));
+            }
+            taken.cut = taken.frames.is_empty();
+        } else {
+            let (key, _) = FlowKey::of(evidence.client, evidence.server);
+            let of_rings = rings.iter().filter_map(|ring| ring.take(&key, evidence.first, evidence.last));
+            match of_rings.max_by_key(|of_ring| of_ring.frames.len()) {
+                Some(own) => taken = own,
+                None => taken.cut = true,
+            }
+            for no in &wanted.asides {
+                taken.frames.extend(rings.iter().flat_map(|ring| ring.asides(*no, *no, |_| true)));
+            }
+        }
+        taken.frames.sort_by_key(|frame| (frame.stamp(), frame.no()));
+        taken
+    }
+
     /// Reads a file again and writes the wanted packets.
     pub fn copy(&self, path: &Path, limits: &Limits, writer: &mut PcapngWriter) -> Result<(), Failure> {
         if self.is_empty() {
@@ -64,15 +108,8 @@ impl Wanted {
         let mut reader = FileReader::open(path).map_err(|error| Failure::Says(error.to_string()))?;
         let mut decoder = Decoder::new(limits);
         while let Some(frame) = reader.next() {
-            let wanted = match decoder.decode(&frame) {
-                Packet::Segment(segment) => self.has(&FlowKey::of(segment.src(), segment.dst()).0, frame.no),
-                Packet::IcmpError(error) => {
-                    self.has(&FlowKey::of(error.quoted_src, error.quoted_dst).0, frame.no)
-                }
-                Packet::Datagram(datagram) => self.has_lookup(&datagram, frame.no),
-                Packet::Other | Packet::Undecodable => false,
-            };
-            if wanted || self.asides.contains(&frame.no) {
+            let packet = decoder.decode(&frame);
+            if self.wants(&packet, frame.no) {
                 writer.write(&frame, None).map_err(|error| Failure::Says(error.to_string()))?;
             }
         }

@@ -1,6 +1,6 @@
 //! What the commands share: roots, settings, colours, the run of one source.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,11 @@ use crate::pipeline::shard::Ports;
 use crate::pipeline::{Settings, Totals};
 use crate::report::Style;
 use crate::tls::trust::Trust;
+
+/// A line on standard error. Where nobody reads it any more, the work goes on.
+pub fn say(line: impl std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "tlswhy: {line}"));
+}
 
 /// How to print for people on standard output.
 pub fn style(when: When) -> Style {

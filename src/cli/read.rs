@@ -63,7 +63,7 @@ impl Make for Scribe {
     type Made = Line;
 
     fn make(&mut self, judged: Judged) -> Line {
-        let Judged { evidence, diagnosis, hygiene } = &judged;
+        let Judged { evidence, diagnosis, hygiene, .. } = &judged;
         self.tally.add(evidence, diagnosis.as_ref());
         let failed = evidence.outcome == Outcome::Failed;
         if failed && let Some(wanted) = &mut self.wanted {

@@ -1,6 +1,6 @@
 //! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
 
-use super::{JSON_SCHEMA, Stats, fixture, handshake, stats};
+use super::{JSON_SCHEMA, Running, Stats, fixture, handshake, running, stats};
 use crate::cause::Cause;
 use crate::evidence::Ending;
 use serde_json::{Value, json};
@@ -146,6 +146,27 @@ fn every_run_obeys_the_schema() {
         let event = serde_json::from_slice(&out).unwrap();
         check(&event, &root()["$defs"]["stats"], "stats").unwrap();
         check(&event, &root(), "event").unwrap();
+    }
+}
+
+#[test]
+fn the_statistics_of_a_running_program_obey_the_schema() {
+    let known = &root()["$defs"]["stats"]["properties"];
+    for now in [Running::default(), fixture::running()] {
+        let mut out = Vec::new();
+        running(&fixture::stats(), &now, &mut out);
+        let event: Value = serde_json::from_slice(&out).unwrap();
+        check(&event, &root()["$defs"]["stats"], "stats").unwrap();
+        check(&event, &root(), "event").unwrap();
+        for (name, value) in event.as_object().unwrap() {
+            assert!(known.get(name).is_some(), "{name} is not in the schema");
+            let item = value.get(0).map_or((value, &known[name]), |item| (item, &known[name]["items"]));
+            for (inner, _) in item.0.as_object().into_iter().flatten() {
+                let open = item.1["additionalProperties"].is_object();
+                let described = item.1.get("properties").is_none_or(|of| of.get(inner).is_some());
+                assert!(open || described, "{name}.{inner} is not in the schema");
+            }
+        }
     }
 }
 

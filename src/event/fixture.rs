@@ -1,6 +1,6 @@
 //! Attempts for tests: a few ordinary stories told as evidence.
 
-use super::{FileRead, Stats};
+use super::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, Stats};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
@@ -269,4 +269,42 @@ pub(crate) fn stats() -> Stats {
     abandoned.outcome = Outcome::Abandoned;
     stats.tally.add(&abandoned, None);
     stats
+}
+
+pub(crate) fn running() -> Running {
+    let span = |micros| Span(micros);
+    let mut since_last = Since { time: Span::from_secs(60), packets: 311, bytes: 40_000, ..Since::default() };
+    since_last.tally.add(&completed(), None);
+    Running {
+        last: false,
+        at: T0 + Span::from_secs(800),
+        uptime: Span::from_secs(801),
+        since_last,
+        interfaces: vec![
+            InterfaceNow {
+                name: "eth0".into(),
+                packets: 40_000,
+                received: 40_003,
+                ..InterfaceNow::default()
+            },
+            InterfaceNow {
+                name: "eth1".into(),
+                down: Some("it is down".into()),
+                returned: 1,
+                packets: 311,
+                received: 311,
+                dropped: 3,
+                interface_dropped: 2,
+            },
+        ],
+        flows_open: 12,
+        flows_finished: 40,
+        bytes_held: 4_096,
+        queues: vec![("judged", 3), ("output_bytes", 0)],
+        latency: Spread { count: 9, p50: span(800), p99: span(2_000), max: span(2_100) },
+        wait: Spread { count: 9, p50: span(12_000_000), p99: span(12_100_000), max: span(12_100_000) },
+        output: OutputNow { events: 61, lost: 2, errors: 1 },
+        kept: Some(KeptNow { handshakes: 12, packets: 170, cut: 1, lost: 0, held_bytes: 70_000 }),
+        reloads: (1, 0),
+    }
 }

@@ -1,6 +1,7 @@
 //! Floor 5: what others read. One JSON object a line; `schema.json` is the contract.
 //!
-//! [`handshake()`] writes an attempt with its verdict, [`stats()`] the last line of a run; [`Tally`] counts both for the summary.
+//! [`handshake()`] writes an attempt with its verdict, [`stats()`] the last line of a run, [`running()`] how a program that runs on
+//! is; [`Tally`] counts both for the summary.
 //! Fields may be added under the same schema version, never renamed or given another meaning.
 
 mod certificate;
@@ -8,6 +9,7 @@ mod handshake;
 mod id;
 mod json;
 mod kept;
+mod running;
 mod stats;
 mod tally;
 
@@ -21,6 +23,7 @@ pub use handshake::{handshake, handshake_with};
 pub use id::{Id, asked_name, community_id};
 pub use json::is_unprintable;
 pub use kept::Kept;
+pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;
 

@@ -1,6 +1,6 @@
 //! The last line of a run.
 
-use super::json::{object, unsigned};
+use super::json::{Object, object, unsigned};
 use super::{SCHEMA, Tally};
 use crate::base::{Lost, Stamp};
 use crate::evidence::Outcome;
@@ -38,44 +38,51 @@ pub struct FileRead {
 
 /// Appends the event of a run, a line of JSON. `ts` is the last packet's stamp, null where there was none.
 pub fn stats(stats: &Stats, out: &mut Vec<u8>) {
-    let tally = &stats.tally;
-    object(out, |o| {
-        o.string("schema", SCHEMA);
-        o.string("kind", "stats");
-        o.maybe("ts", stats.last, |stamp, out| super::json::display(&stamp, out));
-        o.maybe("first_ts", stats.first, |stamp, out| super::json::display(&stamp, out));
-        o.maybe("last_ts", stats.last, |stamp, out| super::json::display(&stamp, out));
-        o.unsigned("packets", stats.packets);
-        o.unsigned("bytes", stats.bytes);
-        o.unsigned("handshakes", tally.attempts());
-        o.object("outcomes", |o| {
-            Outcome::ALL.into_iter().for_each(|outcome| o.unsigned(outcome.word(), tally.outcome(outcome)));
-        });
-        o.maybe("success_rate", tally.success_rate(), |rate, out| {
-            // Display of a finite f64 is a JSON number; writing into a Vec cannot fail.
-            let _ = write!(out, "{rate}");
-        });
-        o.object("failures", |o| {
-            tally.causes().for_each(|(cause, count)| o.unsigned(cause.word(), count));
-            o.unsigned("undetermined", tally.undetermined());
-        });
-        o.object("reasons", |o| {
-            for (cause, _) in tally.causes() {
-                o.object(cause.word(), |o| {
-                    tally.reasons_of(cause).for_each(|(reason, count)| o.unsigned(reason, count));
-                });
-            }
-        });
-        o.object("lost", |o| stats.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
-        o.array("files", &stats.files, |file, out| {
-            object(out, |o| {
-                o.string("name", &file.name);
-                unsigned(file.packets, o.key("packets"));
-                o.string("ending", file.stopped.as_deref().unwrap_or("complete"));
-            });
+    object(out, |o| members(stats, o));
+    out.push(b'\n');
+}
+
+/// The members of the event, which a run that goes on shares with one that has ended.
+pub(super) fn members(stats: &Stats, o: &mut Object<'_>) {
+    o.string("schema", SCHEMA);
+    o.string("kind", "stats");
+    o.maybe("ts", stats.last, |stamp, out| super::json::display(&stamp, out));
+    o.maybe("first_ts", stats.first, |stamp, out| super::json::display(&stamp, out));
+    o.maybe("last_ts", stats.last, |stamp, out| super::json::display(&stamp, out));
+    o.unsigned("packets", stats.packets);
+    o.unsigned("bytes", stats.bytes);
+    counted(&stats.tally, o);
+    o.object("lost", |o| stats.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
+    o.array("files", &stats.files, |file, out| {
+        object(out, |o| {
+            o.string("name", &file.name);
+            unsigned(file.packets, o.key("packets"));
+            o.string("ending", file.stopped.as_deref().unwrap_or("complete"));
         });
     });
-    out.push(b'\n');
+}
+
+/// The attempts by outcome and cause.
+pub(super) fn counted(tally: &Tally, o: &mut Object<'_>) {
+    o.unsigned("handshakes", tally.attempts());
+    o.object("outcomes", |o| {
+        Outcome::ALL.into_iter().for_each(|outcome| o.unsigned(outcome.word(), tally.outcome(outcome)));
+    });
+    o.maybe("success_rate", tally.success_rate(), |rate, out| {
+        // Display of a finite f64 is a JSON number; writing into a Vec cannot fail.
+        let _ = write!(out, "{rate}");
+    });
+    o.object("failures", |o| {
+        tally.causes().for_each(|(cause, count)| o.unsigned(cause.word(), count));
+        o.unsigned("undetermined", tally.undetermined());
+    });
+    o.object("reasons", |o| {
+        for (cause, _) in tally.causes() {
+            o.object(cause.word(), |o| {
+                tally.reasons_of(cause).for_each(|(reason, count)| o.unsigned(reason, count));
+            });
+        }
+    });
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub struct Judged {
     pub diagnosis: Option<Diagnosis>,
     /// Defects that did not cause a failure.
     pub hygiene: Vec<(Cause, &'static str, String)>,
+    /// When it was decided, on capture time: where it had to wait for siblings, when that wait was over.
+    pub decided: Stamp,
 }
 
 /// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
@@ -196,8 +198,9 @@ impl<M: Make> Join<M> {
             if entry.key().0 >= now {
                 break;
             }
+            let decided = entry.key().0;
             let (_, evidence) = entry.remove();
-            self.judge(evidence, each);
+            self.judge(evidence, decided, each);
         }
         while let Some(evidence) = self.lookups.next_before(now) {
             self.judge_lookup(evidence, each);
@@ -218,7 +221,7 @@ impl<M: Make> Join<M> {
     /// The capture ended: judges and lets go everything.
     pub fn finish(&mut self, each: &mut dyn FnMut(M::Made)) {
         while let Some((_, (_, evidence))) = self.parked.pop_first() {
-            self.judge(evidence, each);
+            self.judge(evidence, self.now, each);
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
@@ -226,6 +229,12 @@ impl<M: Make> Join<M> {
         while let Some(made) = self.order.as_mut().and_then(Order::pop) {
             each(made);
         }
+    }
+
+    /// From now on judges by other roots.
+    pub fn renew(&mut self, trust: Arc<Trust>) {
+        self.trust = trust;
+        self.chains = ChainCache::new(self.limits.servers);
     }
 
     /// What left full tables, and events out of order because too many waited.
@@ -254,7 +263,9 @@ impl<M: Make> Join<M> {
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
         match evidence.outcome {
             Outcome::Completed => {
-                self.assess(&mut evidence);
+                // Its client let the certificates pass, unless it left at once.
+                let verify = rejection::left_unused(&evidence);
+                self.assess(&mut evidence, verify);
                 if rejection::late(&evidence) {
                     evidence.outcome = Outcome::Failed;
                 }
@@ -280,10 +291,11 @@ impl<M: Make> Join<M> {
             if self.parked.len() > self.limits.held_events
                 && let Some((_, (_, oldest))) = self.parked.pop_first()
             {
-                self.judge(oldest, each);
+                self.judge(oldest, at, each);
             }
         } else {
-            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
+            let hygiene = hygiene(&evidence);
+            self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
     }
 
@@ -356,7 +368,7 @@ impl<M: Make> Join<M> {
     }
 
     /// Everything that is wrong with the chains, judged at capture time.
-    fn assess(&mut self, evidence: &mut Evidence) {
+    fn assess(&mut self, evidence: &mut Evidence, verify: bool) {
         let uses = match &evidence.server_hello {
             Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
             Some(hello) => match hello.value.cipher.kx() {
@@ -377,6 +389,7 @@ impl<M: Make> Join<M> {
                 server_ip: Some(evidence.server.addr.ip()),
                 client: false,
                 uses,
+                verify,
             };
             evidence.defects = assess_cached(&question, &self.trust, &mut self.chains);
         }
@@ -391,28 +404,30 @@ impl<M: Make> Join<M> {
                 server_ip: None,
                 client: true,
                 uses: KeyUse::Signs,
+                verify,
             };
             evidence.client_defects = assess_cached(&question, &self.trust, &mut self.chains);
         }
     }
 
-    fn judge(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
+    fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
-        self.assess(&mut evidence);
+        self.assess(&mut evidence, true);
         verify_key_exchange(&mut evidence);
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
-            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None }, each);
+            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None, decided }, each);
             return;
         }
         let diagnosis = weigh(&evidence);
-        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new() }, each);
+        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new(), decided }, each);
     }
 
     /// A lookup that failed has no traffic of its own to look at.
     fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
         let diagnosis = Some(weigh(&evidence));
-        self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new() }, each);
+        let decided = self.now.min(evidence.ended + self.limits.sibling);
+        self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new(), decided }, each);
     }
 
     fn look_around(&mut self, evidence: &mut Evidence) {

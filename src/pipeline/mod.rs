@@ -11,13 +11,20 @@
 
 pub mod batch;
 mod families;
+pub mod gauges;
 pub mod join;
 mod lookups;
 mod memory;
 mod offers;
 mod order;
+pub mod renewal;
+mod retain;
+pub mod rings;
 pub mod run;
 pub mod shard;
 
+pub use gauges::Gauges;
 pub use join::{AsJudged, Judged, Make};
+pub use renewal::{Renewal, Renewed};
+pub use rings::{LiveRing, Ring, analyse_rings};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};

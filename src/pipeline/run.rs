@@ -74,7 +74,7 @@ pub fn analyse<M: Make + Send>(
 
 /// Puts what shards give into one order: by the time of the decision, then by packet.
 #[derive(Default)]
-struct Merge {
+pub(super) struct Merge {
     heap: BinaryHeap<Reverse<Ordered>>,
 }
 
@@ -112,12 +112,17 @@ impl Ord for Ordered {
 }
 
 impl Merge {
-    fn push(&mut self, out: Out) {
+    pub(super) fn push(&mut self, out: Out) {
         self.heap.push(Reverse(Ordered(out)));
     }
 
     /// Hands on what was decided before `watermark`.
-    fn release<M: Make>(&mut self, watermark: Stamp, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
+    pub(super) fn release<M: Make>(
+        &mut self,
+        watermark: Stamp,
+        join: &mut Join<M>,
+        each: &mut dyn FnMut(M::Made),
+    ) {
         while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
@@ -125,7 +130,7 @@ impl Merge {
         }
     }
 
-    fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
+    pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
         while let Some(Reverse(first)) = self.heap.pop() {
             join.take(first.0, each);
         }
@@ -134,7 +139,20 @@ impl Merge {
 }
 
 impl Totals {
-    fn count(&mut self, frame: &Frame<'_>) {
+    /// Several as one.
+    pub fn sum(all: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for one in all {
+            sum.packets += one.packets;
+            sum.bytes += one.bytes;
+            sum.first = [sum.first, one.first].into_iter().flatten().min();
+            sum.last = sum.last.max(one.last);
+            sum.lost.add(&one.lost);
+        }
+        sum
+    }
+
+    pub(super) fn count(&mut self, frame: &Frame<'_>) {
         self.packets += 1;
         self.bytes += frame.data.len() as u64;
         self.first = Some(self.first.map_or(frame.stamp, |first| first.min(frame.stamp)));
@@ -359,7 +377,7 @@ fn deal(source: &mut dyn Source, settings: &Settings, shards: &[Lane], totals: &
 mod tests {
     use super::*;
     use crate::decode::LinkType;
-    use crate::pipeline::AsJudged;
+    use crate::pipeline::{AsJudged, Judged};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A refused SYN, then a silent link: only ticks, a second apart. Counts what was judged before the end.
@@ -421,9 +439,14 @@ mod tests {
         };
         let frames = vec![built(syn), built(reset)];
         let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
-        analyse_here(&mut source, &settings, &mut AsJudged, &mut |_| {
+        let mut decided = None;
+        analyse_here(&mut source, &settings, &mut AsJudged, &mut |told: Judged| {
             judged.fetch_add(1, Ordering::SeqCst);
+            decided = Some(told.decided - told.evidence.ended);
         });
         assert_eq!(source.before_the_end, 1);
+        // What could still have come late, and a sibling, were waited for, and not longer.
+        let Limits { after_end, sibling, .. } = *settings.limits;
+        assert_eq!(decided, Some(Span(after_end.0 + sibling.0)));
     }
 }

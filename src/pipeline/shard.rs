@@ -109,6 +109,28 @@ impl Ports {
     }
 }
 
+/// What a shard holds just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections followed.
+    pub open: u64,
+    /// Finished connections remembered.
+    pub finished: u64,
+    /// Bytes of streams held.
+    pub bytes_held: u64,
+}
+
+/// What a shard does with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// An attempt is under way on it.
+    Attempt,
+    /// It asks for a revocation status.
+    Http,
+    /// It is finished, or not known.
+    Nothing,
+}
+
 /// A shard's state.
 #[derive(Debug)]
 pub struct Shard {
@@ -126,6 +148,8 @@ pub struct Shard {
     id: usize,
     /// The packet at which it last said how far it is.
     marked: PacketNo,
+    /// Attempts that ended and are none of ours, with their last packets; where somebody wants to know.
+    unreported: Option<Vec<(FlowKey, PacketNo)>>,
 }
 
 impl Shard {
@@ -149,7 +173,32 @@ impl Shard {
             out: Vec::new(),
             id,
             marked: PacketNo::default(),
+            unreported: None,
         }
+    }
+
+    /// From now on remembers which connections end without a report.
+    pub fn tell_unreported(&mut self) {
+        self.unreported.get_or_insert_default();
+    }
+
+    /// The connections that ended without a report since the last call, and their last packets.
+    pub fn take_unreported(&mut self) -> Vec<(FlowKey, PacketNo)> {
+        self.unreported.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What it does with a connection.
+    pub fn follows(&self, key: &FlowKey) -> Follows {
+        match self.table.get(key) {
+            Some(Slot::Open(_)) => Follows::Attempt,
+            Some(Slot::Http(_)) => Follows::Http,
+            Some(Slot::Done) | None => Follows::Nothing,
+        }
+    }
+
+    /// From now on counts silent attempts on these ports.
+    pub fn renew(&mut self, ports: Arc<Ports>) {
+        self.ports = ports;
     }
 
     /// Takes one packet. `now` is the capture's clock, which never steps back.
@@ -234,6 +283,16 @@ impl Shard {
     /// Whether anything waits to be drained.
     pub fn has_out(&self) -> bool {
         !self.out.is_empty()
+    }
+
+    /// What it holds; cheap enough for every batch.
+    pub fn census(&self) -> Census {
+        let finished = self.done.len().min(self.table.len());
+        Census {
+            open: (self.table.len() - finished) as u64,
+            finished: finished as u64,
+            bytes_held: self.held as u64,
+        }
     }
 
     /// What was lost by bounds since the last call.
@@ -368,6 +427,7 @@ impl Shard {
             Step::Settled => self.close(key, now, false),
             Step::NotOurs => {
                 self.forget(key);
+                self.leave_unreported(key, no);
                 if from == Side::Client {
                     self.ask(key, segment, no, stamp, now);
                 }
@@ -408,6 +468,20 @@ impl Shard {
     fn close(&mut self, key: FlowKey, at: Stamp, capture_ended: bool) {
         let Some(open) = self.forget(key) else { return };
         let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
+        let last = evidence.last;
+        if !self.report(key, evidence, at) {
+            self.leave_unreported(key, last);
+        }
+    }
+
+    fn leave_unreported(&mut self, key: FlowKey, last: PacketNo) {
+        if let Some(unreported) = &mut self.unreported {
+            unreported.push((key, last));
+        }
+    }
+
+    /// Hands on what a connection's end tells; whether as an attempt.
+    fn report(&mut self, key: FlowKey, evidence: Box<Evidence>, at: Stamp) -> bool {
         let tls_port = self.ports.contains(evidence.server.port);
         let tried = outcome::speaks_tls(&evidence) || upgrade::counts(&evidence);
         if !outcome::speaks_tls(&evidence) {
@@ -428,7 +502,7 @@ impl Shard {
                     what: What::Unreached(evidence.client.addr, seen),
                 });
             }
-            return;
+            return false;
         }
         // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
         if evidence.tcp.syn.is_none() && !outcome::speaks_tls(&evidence) {
@@ -440,12 +514,13 @@ impl Shard {
                 let what = What::Astray(evidence.server, reset.value.seq, seen);
                 self.out.push(Out { at, no: evidence.first, what });
             }
-            return;
+            return false;
         }
         if evidence.outcome == Outcome::NotTls && !tls_port {
-            return;
+            return false;
         }
         self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
+        true
     }
 
     /// Makes room in a full table: finished connections first, then the open one that waited longest.

@@ -88,6 +88,8 @@ pub struct Question<'a> {
     pub client: bool,
     /// How the handshake uses the leaf's key; decides which keyUsage bit it needs.
     pub uses: KeyUse,
+    /// Whether signatures are verified, 30 to 300 µs each. Else paths go by names and key identifiers.
+    pub verify: bool,
 }
 
 /// What the handshake asks of the leaf's key (RFC 5246 section 7.4.2).
@@ -105,14 +107,14 @@ pub enum KeyUse {
 /// Every defect of the presented chain, those of the leaf first. Empty: none was found. Tries at
 /// most `path::Budget` signature checks, each 30 to 300 µs.
 pub fn assess(question: &Question<'_>, trust: &Trust) -> Vec<Defect> {
-    let paths = path::find(question.presented, question.known, trust, &mut path::Budget::default());
+    let paths = path::find(question, trust, &mut path::Budget::default());
     judge(question, &paths)
 }
 
 /// As [`assess`], but chains seen before cost no signature checks, and questions asked before no look at the rules. A
 /// cache serves one `trust`.
 pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Arc<[Defect]> {
-    let paths = cache.paths(question.presented, question.known, trust);
+    let paths = cache.paths(question, trust);
     cache.verdict(question, &paths)
 }
 

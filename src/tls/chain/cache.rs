@@ -42,6 +42,8 @@ type Edge = ([u8; 32], [u8; 32]);
 
 #[derive(Clone, Debug)]
 struct Entry {
+    /// Signatures were verified.
+    verified: bool,
     chain: Arc<[[u8; 32]]>,
     /// The known certificates when no trusted path was found: others may complete it.
     known: Option<u64>,
@@ -73,30 +75,27 @@ impl ChainCache {
     }
 
     /// The paths of a presented chain, found now or earlier.
-    pub(super) fn paths(
-        &mut self,
-        presented: &[Arc<Certificate>],
-        known: &[Arc<Certificate>],
-        trust: &Trust,
-    ) -> Arc<[Path]> {
+    pub(super) fn paths(&mut self, question: &Question<'_>, trust: &Trust) -> Arc<[Path]> {
+        let Question { presented, known, verify, .. } = *question;
         let mut hasher = self.hasher.build_hasher();
         presented.iter().for_each(|cert| hasher.write(&cert.sha256));
         let hash = hasher.finish();
         let same = |entry: &Entry| {
-            entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
+            entry.verified == verify
+                && entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
                 && entry.known.is_none_or(|then| then == of_known(&self.hasher, known))
         };
         if let Some(entry) = self.chains.get(hash, 1, same) {
             return entry.paths;
         }
-        let paths: Arc<[Path]> = find_with(presented, known, trust, &mut Budget::default(), self).into();
+        let paths: Arc<[Path]> = find_with(question, trust, &mut Budget::default(), self).into();
         if presented.len() <= Self::LONGEST {
             let settled = paths.first().is_some_and(|path| matches!(path.end, End::Trusted { .. }));
             let known = (!settled).then(|| of_known(&self.hasher, known));
             let chain: Arc<[[u8; 32]]> = presented.iter().map(|cert| cert.sha256).collect();
             // An entry whose known certificates have changed gives way.
-            self.chains.remove(hash, |other| other.chain == chain);
-            self.chains.put(hash, 1, Entry { chain, known, paths: Arc::clone(&paths) });
+            self.chains.remove(hash, |other| other.verified == verify && other.chain == chain);
+            self.chains.put(hash, 1, Entry { verified: verify, chain, known, paths: Arc::clone(&paths) });
         }
         paths
     }

@@ -1,0 +1,244 @@
+//! The rings of one interface: opening them, dealing among them, and having them back when the interface is.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::pcap_reader::PcapReader;
+use super::ring::{Instruction, PacketRing};
+use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, program, readable, stamp};
+use crate::capture::{PACKET_MOST, filter, plainly};
+use crate::decode::LinkType;
+
+/// Bytes of a block: room for the largest packets, and little enough to stay in cache from the kernel's writing to our
+/// reading (`benches/NOTES.md`).
+const BLOCK: u32 = 512 << 10;
+
+/// How an interface is read.
+pub enum Opened {
+    /// By rings of our own.
+    Rings(Vec<MemberRing>, LinkType),
+    /// By libpcap.
+    Pcap(PcapReader, LinkType),
+}
+
+/// What the rings of an interface share.
+struct Interface {
+    name: String,
+    promiscuous: bool,
+    blocks: u32,
+    snap: u32,
+    only_read: bool,
+    /// The filter in force.
+    program: Mutex<Vec<Instruction>>,
+    /// Among how many rings packets are dealt.
+    rings: usize,
+    /// The number of the interface that the group is of, and the group's.
+    group: Mutex<(u32, Option<u16>)>,
+}
+
+/// A ring, alone or one among several.
+pub struct MemberRing {
+    shared: Arc<Interface>,
+    ring: PacketRing,
+    index: u32,
+    stats: LiveStats,
+    /// The interface's own counts of what it lost; of the first ring only, since they are the same for all.
+    missed: Vec<(File, u64)>,
+}
+
+/// Opens an interface with as many rings, or through libpcap where its link needs that.
+pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, LiveError> {
+    // libpcap knows the link's type, words its refusals, and compiles the filter. A small ring will do for that.
+    let probe = LiveOptions { ring: 1 << 20, promiscuous: false, ..options.clone() };
+    let probe = PcapReader::open(name, &probe)?;
+    let link = probe.link()?;
+    if name == "any" || !matches!(link, LinkType::ETHERNET | LinkType::RAW) {
+        drop(probe);
+        return Ok(Opened::Pcap(PcapReader::open(name, options)?, link));
+    }
+    let compiled = probe.program()?;
+    drop(probe);
+    let shared = Arc::new(Interface {
+        name: name.to_owned(),
+        promiscuous: options.promiscuous,
+        blocks: (options.ring / BLOCK).max(2),
+        snap: options.snap.clamp(64, PACKET_MOST as u32),
+        only_read: options.only_read,
+        program: Mutex::default(),
+        rings,
+        group: Mutex::new((0, None)),
+    });
+    shared.take_program(compiled);
+    let open = || -> io::Result<Vec<MemberRing>> {
+        let mut members = Vec::with_capacity(rings);
+        for _ in 0..rings {
+            // Nothing passes before every ring has joined: a connection would change its ring.
+            members.push(MemberRing::open(Arc::clone(&shared), &program::everything(0))?);
+        }
+        for member in &members {
+            member.ring.filter(&shared.program())?;
+        }
+        Ok(members)
+    };
+    let mut members = open().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => LiveError::Permission { name: name.to_owned() },
+        _ => LiveError::Open { name: name.to_owned(), why: plainly(&error) },
+    })?;
+    if let Some(first) = members.first_mut() {
+        first.missed = missed(name);
+    }
+    Ok(Opened::Rings(members, link))
+}
+
+impl Interface {
+    /// A filter expression, compiled, or none is what matters from now on.
+    fn take_program(&self, compiled: Option<Vec<Instruction>>) {
+        let program = match (self.only_read, compiled) {
+            (true, compiled) => program::read_further(self.snap, compiled.as_deref()),
+            (false, Some(compiled)) => compiled,
+            (false, None) => program::everything(self.snap),
+        };
+        *self.program.lock().unwrap_or_else(PoisonError::into_inner) = program;
+    }
+
+    fn program(&self) -> Vec<Instruction> {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl MemberRing {
+    fn open(shared: Arc<Interface>, program: &[Instruction]) -> io::Result<Self> {
+        let ring = PacketRing::new(BLOCK, shared.blocks)?;
+        ring.filter(program)?;
+        let Some((index, _)) = ring.interface(&shared.name) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        // A host's own packets on the loopback interface would be seen twice.
+        if shared.name == "lo" {
+            ring.ignore_outgoing()?;
+        }
+        let mut member = Self { shared, ring, index, stats: LiveStats::default(), missed: Vec::new() };
+        member.attach(index)?;
+        if member.shared.rings > 1 {
+            member.join()?;
+        }
+        Ok(member)
+    }
+
+    fn attach(&mut self, index: u32) -> io::Result<()> {
+        self.ring.bind(index)?;
+        if self.shared.promiscuous {
+            // Tunnels know no promiscuous mode, and have no stranger's packets.
+            let _ = self.ring.promiscuous(index);
+        }
+        self.index = index;
+        Ok(())
+    }
+
+    fn join(&self) -> io::Result<()> {
+        let mut group = self.shared.group.lock().unwrap_or_else(PoisonError::into_inner);
+        if group.0 != self.index {
+            *group = (self.index, None);
+        }
+        group.1 = Some(self.ring.join(group.1, &program::dealer())?);
+        Ok(())
+    }
+
+    /// The next packet that lies ready.
+    #[inline]
+    pub fn next(&mut self) -> Option<Taken<'_>> {
+        let packet = self.ring.next()?;
+        let (secs, nanos) = packet.stamp;
+        Some(Taken {
+            data: packet.data,
+            wire_len: packet.wire_len,
+            stamp: stamp(i64::from(secs), i64::from(nanos / 1_000)),
+        })
+    }
+
+    /// Waits for packets.
+    pub fn wait(&self, timeout_ms: i64) -> Waited {
+        if !readable(self.ring.as_fd(), timeout_ms) {
+            return Waited::Nothing;
+        }
+        match self.ring.error() {
+            None => Waited::Ready,
+            Some(_) => Waited::Down(match self.ring.interface(&self.shared.name) {
+                Some((index, _)) if index == self.index => "it went down".into(),
+                _ => "it went away".into(),
+            }),
+        }
+    }
+
+    /// Whether the interface can be read again; where it is another of the same name, reads that.
+    ///
+    /// # Errors
+    /// It is there again and may not be read.
+    pub fn is_back(&mut self) -> Result<bool, String> {
+        match self.ring.interface(&self.shared.name) {
+            Some((index, true)) if index == self.index => Ok(true), // the kernel has taken up where it left
+            Some((index, true)) => match self.move_to(index) {
+                Ok(()) => Ok(true),
+                Err(error) => Err(format!("it is back and cannot be opened: {}", plainly(&error))),
+            },
+            _ => Ok(false),
+        }
+    }
+
+    fn move_to(&mut self, index: u32) -> io::Result<()> {
+        if self.shared.rings == 1 {
+            return self.attach(index); // on the same socket: no privilege is needed for that
+        }
+        // A socket cannot leave its group.
+        let again = Self::open(Arc::clone(&self.shared), &self.shared.program())?;
+        self.stats();
+        self.ring = again.ring;
+        self.index = again.index;
+        Ok(())
+    }
+
+    /// Gives what this filter matches; false where it does not compile. It knows no VLAN tags: to compile for the
+    /// interface itself takes a privilege that may be gone.
+    pub fn refilter(&mut self, filter: Option<&str>, link: LinkType) -> bool {
+        let compiled = match filter.map(|expression| filter::compile(link, expression)) {
+            None => None,
+            Some(Ok(program)) => program::compiled(&program, self.shared.snap),
+            Some(Err(_)) => return false,
+        };
+        self.shared.take_program(compiled);
+        self.ring.filter(&self.shared.program()).is_ok()
+    }
+
+    /// Packets seen and lost.
+    pub fn stats(&mut self) -> LiveStats {
+        let (received, dropped) = self.ring.take_counts();
+        self.stats.received += u64::from(received);
+        self.stats.kernel_dropped += u64::from(dropped);
+        let lost = self.missed.iter_mut().map(|(file, before)| count(file).saturating_sub(*before));
+        self.stats.interface_dropped = self.stats.interface_dropped.max(lost.sum());
+        self.stats
+    }
+}
+
+/// The interface's own counters, opened now because a confined process could not later, and what they stand at.
+fn missed(name: &str) -> Vec<(File, u64)> {
+    ["rx_missed_errors", "rx_fifo_errors"]
+        .into_iter()
+        .filter_map(|counter| {
+            let mut file = File::open(format!("/sys/class/net/{name}/statistics/{counter}")).ok()?;
+            let before = count(&mut file);
+            Some((file, before))
+        })
+        .collect()
+}
+
+/// The number in a file of one; 0 where there is none any more.
+fn count(file: &mut File) -> u64 {
+    let mut text = String::new();
+    if file.rewind().and_then(|()| file.read_to_string(&mut text)).is_err() {
+        return 0;
+    }
+    text.trim().parse().unwrap_or(0)
+}

@@ -1,0 +1,464 @@
+//! Frames of a network interface, as they pass.
+//!
+//! Ethernet and raw IP come from a [`ring`] of our own; other links, and "any", through libpcap.
+
+mod members;
+mod pcap_reader;
+mod program;
+mod ring;
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use self::members::{MemberRing, Opened};
+use self::pcap_reader::PcapReader;
+use super::filter::FilterError;
+use super::{LATEST, PACKET_MOST};
+use crate::base::{PacketNo, Span, Stamp};
+use crate::decode::{Frame, LinkType};
+
+/// How long one wait for packets lasts on a silent link. A stop is noticed within this.
+const WAIT_MS: i64 = 100;
+/// The same where packets came just before, and for a ring beside others, whose events wait for its tick.
+const SHORT_WAIT_MS: i64 = 10;
+/// How long one wait for an interface lasts.
+const DOWN_MS: u64 = 100;
+
+/// A tick is this much behind the clock: the kernel holds a packet back for up to [`ring::RETIRE_MS`] after its stamp (and
+/// older ones for a timer's tick longer). What comes later than that all the same is read, only not in its place.
+const BEHIND: Span = Span::from_millis(20);
+
+/// How an interface is opened.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Bytes kept of each packet. The default is the most: network cards join segments into frames
+    /// beyond 65 535 bytes, and the kernel's ring takes what a packet has, not this.
+    pub snap: u32,
+    /// See packets for other stations.
+    pub promiscuous: bool,
+    /// The kernel's ring in bytes; each ring of a group has as many.
+    pub ring: u32,
+    /// BPF expression, applied by the kernel.
+    pub filter: Option<String>,
+    /// Have the kernel keep back what no part of the program reads (UDP but for DNS and tunnels). It is not counted
+    /// anywhere then.
+    pub only_read: bool,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        Self { snap: PACKET_MOST as u32, promiscuous: true, ring: 64 << 20, filter: None, only_read: false }
+    }
+}
+
+/// What an interface gives.
+#[derive(Debug)]
+pub enum Live<'a> {
+    /// A frame, lent until the next call.
+    Frame(Frame<'a>),
+    /// Nothing came for a while, and nothing stamped before this will come. Never goes back.
+    Tick(Stamp),
+    /// It went down or away, and why. The reader waits for it, ticking meanwhile.
+    Down(String),
+    /// It is back.
+    Up,
+    /// The stop flag was set.
+    Stopped,
+}
+
+/// Packets of an interface since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveStats {
+    /// Packets that passed the filter.
+    pub received: u64,
+    /// Of them, lost because they were not read fast enough.
+    pub kernel_dropped: u64,
+    /// Lost by the card or its driver, where it tells.
+    pub interface_dropped: u64,
+}
+
+/// Reads one interface, or one of the rings among which the kernel deals its packets.
+pub struct LiveReader {
+    source: Backend,
+    name: String,
+    link: LinkType,
+    /// Number of the next packet, and how far the one behind it is.
+    number: u64,
+    stride: u64,
+    stop: Arc<AtomicBool>,
+    state: State,
+    /// The last wait gave nothing.
+    silent: bool,
+    /// Stamp of the last tick.
+    ticked: Stamp,
+    filter: Option<String>,
+}
+
+enum Backend {
+    Ring(MemberRing),
+    Pcap(PcapReader),
+}
+
+/// What the next call does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Takes packets.
+    Reading,
+    /// Waits for packets.
+    Idle,
+    /// Waits for the interface.
+    Down,
+}
+
+/// What a wait for packets ended with.
+enum Waited {
+    Ready,
+    Nothing,
+    Down(String),
+}
+
+/// An interface could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveError {
+    /// The user may not capture.
+    Permission {
+        /// The interface, as given.
+        name: String,
+    },
+    /// There is none of this name.
+    NoSuchInterface {
+        /// As given.
+        name: String,
+        /// Those that there are.
+        others: Vec<String>,
+    },
+    /// The filter does not compile for this interface.
+    Filter(FilterError),
+    /// It cannot be opened for another reason, in libpcap's words.
+    Open {
+        /// The interface, as given.
+        name: String,
+        /// The reason.
+        why: String,
+    },
+}
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permission { name } => write!(
+                f,
+                "cannot open {name}: permission denied (give the binary cap_net_raw, or run as root)"
+            ),
+            Self::NoSuchInterface { name, others } if others.is_empty() => {
+                write!(f, "cannot open {name}: no such interface")
+            }
+            Self::NoSuchInterface { name, others } => {
+                write!(f, "cannot open {name}: no such interface (there are {})", others.join(", "))
+            }
+            Self::Filter(error) => error.fmt(f),
+            Self::Open { name, why } => write!(f, "cannot open {name}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LiveError {}
+
+impl LiveReader {
+    /// Opens an interface. The reader ends when `stop` is set, by a signal handler say.
+    ///
+    /// # Errors
+    /// There is none of this name, it may not be opened, or the filter does not compile.
+    pub fn open(name: &str, options: &LiveOptions, stop: Arc<AtomicBool>) -> Result<Self, LiveError> {
+        let mut opened = Self::open_group(name, options, 1, &stop)?;
+        opened.pop().ok_or_else(|| LiveError::Open { name: name.to_owned(), why: "it has no ring".into() })
+    }
+
+    /// Opens an interface as several rings, among which the kernel deals its packets: both directions of a connection
+    /// go to the same, and so do those of a tunnel between two ends. An ICMP error goes to any. Links that need libpcap
+    /// ("any", tunnels without Ethernet) have one ring only, however many are asked for.
+    ///
+    /// The n-th ring numbers its packets n, n + `rings`, n + 2 `rings`, ...: each number occurs once.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_group(
+        name: &str,
+        options: &LiveOptions,
+        rings: usize,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Vec<Self>, LiveError> {
+        let rings = rings.max(1);
+        let (sources, link): (Vec<Backend>, _) = match members::open(name, options, rings)? {
+            Opened::Rings(rings, link) => (rings.into_iter().map(Backend::Ring).collect(), link),
+            Opened::Pcap(reader, link) => (vec![Backend::Pcap(reader)], link),
+        };
+        let stride = sources.len() as u64;
+        let reader = |(source, number)| Self {
+            source,
+            name: name.to_owned(),
+            link,
+            number,
+            stride,
+            stop: Arc::clone(stop),
+            state: State::Reading,
+            silent: false,
+            ticked: Stamp::default(),
+            filter: options.filter.clone(),
+        };
+        Ok(sources.into_iter().zip(1..).map(reader).collect())
+    }
+
+    /// The interface, as given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The link type of its frames.
+    pub fn link(&self) -> LinkType {
+        self.link
+    }
+
+    /// The next frame, or a tick when there is none just now. Waits no longer than [`WAIT_MS`]. An interface that goes
+    /// down or away is waited for.
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
+    #[inline]
+    pub fn next(&mut self) -> Live<'_> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Live::Stopped;
+        }
+        if self.state != State::Reading
+            && let Some(said) = self.wait()
+        {
+            return said;
+        }
+        let packet = match &mut self.source {
+            Backend::Ring(member) => member.next(),
+            Backend::Pcap(reader) => reader.next(),
+        };
+        match packet {
+            Some(packet) => {
+                let no = PacketNo(self.number);
+                self.number += self.stride;
+                Live::Frame(Frame {
+                    no,
+                    stamp: packet.stamp,
+                    link: self.link,
+                    data: packet.data.get(..PACKET_MOST).unwrap_or(packet.data),
+                    wire_len: packet.wire_len,
+                })
+            }
+            None => {
+                self.state = State::Idle;
+                self.ticked = now().max(self.ticked);
+                Live::Tick(self.ticked)
+            }
+        }
+    }
+
+    /// Waits for packets, or for the interface; `None` where there are packets to take.
+    #[inline(never)]
+    fn wait(&mut self) -> Option<Live<'static>> {
+        if self.state == State::Down {
+            std::thread::sleep(Duration::from_millis(DOWN_MS));
+            let back = match &mut self.source {
+                Backend::Ring(member) => member.is_back(),
+                Backend::Pcap(reader) => Ok(reader.is_back()),
+            };
+            return Some(match back {
+                Ok(true) => {
+                    self.state = State::Reading;
+                    Live::Up
+                }
+                Ok(false) => self.tick(),
+                Err(why) => Live::Down(why),
+            });
+        }
+        let timeout = if self.stride > 1 || !self.silent { SHORT_WAIT_MS } else { WAIT_MS };
+        let waited = match &mut self.source {
+            Backend::Ring(member) => member.wait(timeout),
+            Backend::Pcap(reader) => reader.wait(timeout),
+        };
+        match waited {
+            Waited::Ready => {
+                self.state = State::Reading;
+                self.silent = false;
+            }
+            Waited::Nothing => {
+                self.silent = true;
+                return Some(self.tick());
+            }
+            Waited::Down(why) => {
+                self.state = State::Down;
+                return Some(Live::Down(why));
+            }
+        }
+        None
+    }
+
+    /// From now on gives what this filter matches. One that does not compile here leaves the old in force; who asks has
+    /// compiled it before.
+    pub fn refilter(&mut self, filter: Option<&str>) {
+        // libpcap empties its ring for it, so it is not done in vain.
+        if filter == self.filter.as_deref() {
+            return;
+        }
+        let taken = match &mut self.source {
+            Backend::Ring(member) => member.refilter(filter, self.link),
+            Backend::Pcap(reader) => reader.refilter(filter),
+        };
+        if taken {
+            self.filter = filter.map(str::to_owned);
+        }
+    }
+
+    /// Packets seen and lost since the interface was opened. Where the kernel does not tell, the
+    /// last known counts.
+    pub fn stats(&mut self) -> LiveStats {
+        match &mut self.source {
+            Backend::Ring(member) => member.stats(),
+            Backend::Pcap(reader) => reader.stats(),
+        }
+    }
+
+    fn tick(&mut self) -> Live<'static> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Live::Stopped;
+        }
+        self.ticked = now().max(self.ticked);
+        Live::Tick(self.ticked)
+    }
+}
+
+/// A packet as either source gives it.
+struct Taken<'a> {
+    data: &'a [u8],
+    wire_len: u32,
+    stamp: Stamp,
+}
+
+/// A stamp of the kernel's.
+fn stamp(secs: i64, micros: i64) -> Stamp {
+    Stamp(secs.saturating_mul(1_000_000).saturating_add(micros).clamp(0, LATEST.0))
+}
+
+/// Waits until a descriptor can be read, or has an error.
+fn readable(fd: BorrowedFd<'_>, timeout_ms: i64) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: timeout_ms * 1_000_000 };
+    poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)).is_ok_and(|count| count > 0)
+}
+
+/// The clock that packets are stamped by.
+#[expect(clippy::disallowed_methods, reason = "a silent link has no packet to take the time from")]
+pub fn clock() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp(i64::try_from(since.as_micros()).unwrap_or(LATEST.0))
+}
+
+/// The time since the first call, by a clock that nobody sets: for intervals and patience.
+#[expect(clippy::disallowed_methods, reason = "what waits for a client or a second has no packet to go by")]
+pub fn elapsed() -> Span {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed();
+    Span(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The clock, less the margin by which packets may come late.
+fn now() -> Stamp {
+    clock() - BEHIND
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what is tested here is how long things take")]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    /// The loopback interface with a filter, where this user may open it.
+    fn loopback(filter: &str) -> Option<(LiveReader, Arc<AtomicBool>)> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let options = LiveOptions { filter: Some(filter.to_owned()), ..LiveOptions::default() };
+        match LiveReader::open("lo", &options, Arc::clone(&stop)) {
+            Ok(reader) => Some((reader, stop)),
+            Err(error @ (LiveError::Permission { .. } | LiveError::NoSuchInterface { .. })) => {
+                eprintln!("skipped: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn packets_of_the_loopback_interface_are_numbered_and_stamped() {
+        let (to, from) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let port = to.local_addr().unwrap().port();
+        let Some((mut reader, _)) = loopback(&format!("udp dst port {port}")) else { return };
+        assert_eq!(reader.link(), LinkType::ETHERNET);
+        let before = now();
+        for n in 0..3 {
+            from.send_to(&[b'a' + n; 40], ("127.0.0.1", port)).unwrap();
+        }
+        let began = Instant::now();
+        let mut numbers = Vec::new();
+        while numbers.len() < 3 && began.elapsed() < Duration::from_secs(5) {
+            if let Live::Frame(frame) = reader.next() {
+                numbers.push((frame.no.0, frame.data.last().copied()));
+                assert!(frame.stamp >= before && frame.wire_len == 14 + 20 + 8 + 40);
+            }
+        }
+        assert_eq!(numbers, [(1, Some(b'a')), (2, Some(b'b')), (3, Some(b'c'))]);
+        let stats = reader.stats();
+        assert!(stats.received >= 3 && stats.kernel_dropped == 0, "{stats:?}");
+    }
+
+    #[test]
+    fn a_silent_link_ticks_and_stops_when_told() {
+        let Some((mut reader, stop)) = loopback("udp src port 9 and udp dst port 7") else { return };
+        let began = Instant::now();
+        let mut last = Stamp::default();
+        for _ in 0..4 {
+            let Live::Tick(stamp) = reader.next() else { panic!("something came") };
+            assert!(stamp >= last);
+            last = stamp;
+        }
+        assert!((Duration::from_millis(250)..Duration::from_secs(2)).contains(&began.elapsed()));
+        let began = Instant::now();
+        let setter = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            stop.store(true, Ordering::Relaxed);
+        });
+        while !matches!(reader.next(), Live::Stopped) {}
+        assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+        setter.join().unwrap();
+    }
+
+    #[test]
+    fn a_missing_interface_names_those_that_there_are() {
+        let opened = LiveReader::open("no-such-if", &LiveOptions::default(), Arc::default());
+        match opened.err().unwrap() {
+            error @ LiveError::NoSuchInterface { .. } => {
+                let said = error.to_string();
+                assert!(said.starts_with("cannot open no-such-if: no such interface"), "{said}");
+            }
+            error @ LiveError::Permission { .. } => eprintln!("skipped: {error}"),
+            error => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bad_filter_is_told_as_for_files() {
+        let options = LiveOptions { filter: Some("tcp prot 443".into()), ..LiveOptions::default() };
+        match LiveReader::open("lo", &options, Arc::default()).err().unwrap() {
+            LiveError::Filter(error) => {
+                assert!(error.to_string().starts_with("cannot compile the filter 'tcp prot 443': "));
+            }
+            error => eprintln!("skipped: {error}"),
+        }
+    }
+}

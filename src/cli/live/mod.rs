@@ -1,0 +1,361 @@
+//! `tlswhy live`: the same on interfaces, until interrupted.
+//!
+//! ```text
+//! rings of an interface ─▶ judged ─┐
+//! rings of another      ─▶ judged ─┼─▶ loop ─▶ scribe: events, packets of failures
+//! signals, seconds ────────────────┘     └──▶ board ◀── metrics endpoint
+//! ```
+//!
+//! The loop never waits for an output: [`scribe`] does. What is known of the run is on the [`board`].
+
+mod board;
+mod scribe;
+mod sink;
+mod watchers;
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::args::LiveArgs;
+use super::keep::Wanted;
+use super::output::say;
+use super::{Done, Failure, output};
+use crate::base::{FlowKey, Limits, Lost, Span};
+use crate::capture::filter::Filter;
+use crate::capture::live::{LiveOptions, LiveReader, elapsed};
+use crate::capture::recent::Recent;
+use crate::event::{self, Kept};
+use crate::evidence::Outcome;
+use crate::pipeline::{self, Judged, LiveRing, Renewal, Renewed, Ring, Settings, Totals};
+use crate::report::{self, Style};
+use crate::telemetry::http::Server;
+
+use board::{Board, Watched};
+use scribe::{Lines, Outputs, Scribe};
+use watchers::Watchers;
+
+/// The loop looks at signals, links and the time this often.
+const ROUND: Duration = Duration::from_millis(200);
+/// Judged attempts that wait for the loop.
+const WAITING: usize = 4_096;
+/// Events written together at most: an event is worth nothing while it waits in a buffer.
+const TOGETHER: usize = 256;
+
+/// The flags that signals set.
+struct Signals {
+    /// SIGINT or SIGTERM: finish and end.
+    stop: Arc<AtomicBool>,
+    /// SIGHUP: read the configuration again, open the outputs anew.
+    reload: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn watch() -> Result<Self, Failure> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::flag::{register, register_conditional_shutdown};
+        let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let failed = |error| Failure::Says(format!("cannot watch for signals: {error}"));
+        for signal in [SIGINT, SIGTERM] {
+            // A second signal ends the program the hard way.
+            register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(failed)?;
+            register(signal, Arc::clone(&stop)).map_err(failed)?;
+        }
+        register(SIGHUP, Arc::clone(&reload)).map_err(failed)?;
+        Ok(Self { stop, reload })
+    }
+}
+
+/// The rings of one interface.
+type Rings = Vec<Box<dyn Ring>>;
+
+/// Opens the rings of every interface.
+fn open_interfaces(
+    args: &LiveArgs,
+    rings: usize,
+    stop: &Arc<AtomicBool>,
+) -> Result<(Vec<Watched>, Vec<Rings>), Failure> {
+    let options = LiveOptions {
+        promiscuous: !args.no_promiscuous,
+        filter: args.shared.filter.clone(),
+        ring: u32::try_from(args.ring).unwrap_or(u32::MAX),
+        snap: u32::try_from(args.snaplen).unwrap_or(u32::MAX),
+        ..LiveOptions::default()
+    };
+    let mut watched = Vec::new();
+    let mut all = Vec::new();
+    for name in &args.interfaces {
+        let readers = LiveReader::open_group(name, &options, rings, stop)
+            .map_err(|error| Failure::Says(error.to_string()))?;
+        let recents: Vec<_> = match &args.write {
+            Some(_) => {
+                let bytes = usize::try_from(args.recent).unwrap_or(usize::MAX);
+                readers.iter().map(|_| Arc::new(Recent::new(bytes))).collect()
+            }
+            None => Vec::new(),
+        };
+        let rings: Rings = readers
+            .into_iter()
+            .enumerate()
+            .map(|(n, reader)| Box::new(LiveRing::new(reader, recents.get(n).cloned())) as Box<dyn Ring>)
+            .collect();
+        let gauges = rings.iter().map(|ring| ring.gauges()).collect();
+        watched.push(Watched { name: name.clone(), gauges, recents });
+        all.push(rings);
+    }
+    Ok((watched, all))
+}
+
+/// Runs `live`.
+pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
+    let settings = output::settings(&args.shared, false)?;
+    let signals = Signals::watch()?;
+    let (watched, rings) = open_interfaces(args, settings.workers, &signals.stop)?;
+    let outputs = Outputs::open(args.output.as_deref(), args.write.as_deref()).map_err(Failure::Says)?;
+    let server = args.metrics.as_deref().map(Server::bind).transpose();
+    let server = server.map_err(|error| Failure::Says(format!("{error}; see --metrics")))?;
+    // Everything is open, and no thread has been started: from here on the program needs no privileges.
+    let board = Arc::new(Board::new(watched, args.write.is_some()));
+    let scribe = Scribe::start(outputs, &board, &signals.stop)
+        .map_err(|error| Failure::Says(format!("cannot start a thread: {error}")))?;
+    let renewal = Renewal::default();
+    say(format_args!("listening on {} (interrupt to stop)", args.interfaces.join(", ")));
+    if let Some(server) = &server {
+        say(format_args!("metrics at http://{}/metrics", server.address()));
+    }
+    let live = Loop {
+        args,
+        json: args.json || args.output.is_some() || !std::io::stdout().is_terminal(),
+        style: output::style(args.shared.color),
+        limits: Arc::clone(&settings.limits),
+        board: &board,
+        scribe,
+        renewal: &renewal,
+        signals: &signals,
+        certificates: Kept::default(),
+        lines: Lines::default(),
+        interval: interval(args),
+        told: elapsed(),
+        downs: vec![None; args.interfaces.len()],
+    };
+    std::thread::scope(|scope| {
+        if let Some(server) = &server {
+            let board = &*board;
+            scope.spawn(move || {
+                let mut watchers = Watchers::new(board);
+                let over = || board.over.load(Ordering::Relaxed);
+                server.serve(elapsed, over, |asked| watchers.answer(asked));
+            });
+        }
+        let done = live.run(scope, rings, &settings);
+        board.over.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+/// The loop and what it holds.
+struct Loop<'a> {
+    args: &'a LiveArgs,
+    json: bool,
+    style: Style,
+    limits: Arc<Limits>,
+    board: &'a Board,
+    scribe: Scribe,
+    renewal: &'a Renewal,
+    signals: &'a Signals,
+    certificates: Kept,
+    /// Lines that wait for others to be written with.
+    lines: Lines,
+    /// How often statistics are told, and when they last were; no time: only at the end.
+    interval: Span,
+    told: Span,
+    /// What was last said of each interface.
+    downs: Vec<Option<String>>,
+}
+
+impl Loop<'_> {
+    fn run<'scope>(
+        mut self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        rings: Vec<Rings>,
+        settings: &'scope Settings,
+    ) -> Result<Done, Failure>
+    where
+        Self: 'scope,
+    {
+        let (send, judged) = crossbeam_channel::bounded::<(usize, Judged)>(WAITING);
+        let renewal = self.renewal;
+        let analyses: Vec<_> = rings
+            .into_iter()
+            .enumerate()
+            .map(|(n, rings)| {
+                let send = send.clone();
+                scope.spawn(move || {
+                    // The loop outlives the analyses.
+                    let each = &mut |judged| drop(send.send((n, judged)));
+                    pipeline::analyse_rings(rings, settings, renewal, each)
+                })
+            })
+            .collect();
+        drop(send);
+        let rounds = crossbeam_channel::tick(ROUND);
+        loop {
+            crossbeam_channel::select! {
+                recv(judged) -> first => {
+                    let Ok((n, first)) = first else { break };
+                    self.take(n, &first);
+                    for (n, next) in judged.try_iter().take(TOGETHER) {
+                        self.take(n, &next);
+                    }
+                    self.board.judged.store(judged.len() as u64, Ordering::Relaxed);
+                    self.hand_over();
+                }
+                recv(rounds) -> _ => self.round(),
+            }
+        }
+        let totals = analyses.into_iter().flat_map(|analysis| analysis.join().unwrap_or_default());
+        let totals = Totals::sum(&totals.collect::<Vec<_>>());
+        self.end(totals.lost)
+    }
+
+    /// Counts an attempt, makes its event, and saves its packets where it failed.
+    fn take(&mut self, n: usize, judged: &Judged) {
+        let Judged { evidence, diagnosis, hygiene, decided } = judged;
+        let diagnosis = diagnosis.as_ref();
+        self.board.account().judged(evidence, diagnosis);
+        let Some(interface) = self.board.interfaces.get(n) else { return };
+        let failed = evidence.outcome == Outcome::Failed;
+        let before = self.lines.bytes.len();
+        if self.json {
+            let kept = &mut self.certificates;
+            event::handshake_with(kept, evidence, diagnosis, hygiene, &interface.name, &mut self.lines.bytes);
+        } else if failed {
+            let text = report::text::line(evidence, diagnosis, self.style);
+            self.lines.bytes.extend_from_slice(text.as_bytes());
+        }
+        if self.lines.bytes.len() > before {
+            self.lines.events.push((self.lines.bytes.len(), *decided, evidence.ended));
+        }
+        if interface.recents.is_empty() {
+            return;
+        }
+        if failed {
+            let saved = Wanted::rescue(evidence, &interface.recents, &self.limits);
+            if saved.cut {
+                self.board.account().kept.cut += 1;
+            }
+            if !saved.frames.is_empty() {
+                self.scribe.keep(saved.frames);
+            }
+        } else {
+            let (key, _) = FlowKey::of(evidence.client, evidence.server);
+            interface.recents.iter().for_each(|recent| recent.let_go(&key, evidence.last));
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if !self.lines.bytes.is_empty() {
+            self.scribe.write(std::mem::take(&mut self.lines));
+        }
+    }
+
+    /// What is due a few times a second.
+    fn round(&mut self) {
+        self.board.beat();
+        if self.signals.reload.swap(false, Ordering::Relaxed) {
+            self.reload();
+        }
+        for (interface, said) in self.board.interfaces.iter().zip(&mut self.downs) {
+            let down = interface.link().down;
+            if down != *said {
+                match &down {
+                    Some(why) => say(format_args!("{}: {why}; waiting for it to come back", interface.name)),
+                    None => say(format_args!("{} is back", interface.name)),
+                }
+                *said = down;
+            }
+        }
+        if self.interval.0 > 0 && elapsed().0 - self.told.0 >= self.interval.0 {
+            self.told = elapsed();
+            self.statistics();
+        }
+    }
+
+    /// Tells how it goes.
+    fn statistics(&mut self) {
+        let snapshot = self.board.turn(None);
+        if self.json {
+            event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
+            self.hand_over();
+        } else {
+            let now = &snapshot.now;
+            let since = &now.since_last;
+            say(format_args!(
+                "{}: {} packets ({} lost), {} handshakes, {} failed; {} open",
+                since.time,
+                since.packets,
+                since.kernel_dropped,
+                since.tally.attempts(),
+                since.tally.outcome(Outcome::Failed),
+                now.flows_open
+            ));
+        }
+    }
+
+    /// SIGHUP: takes over what may change while it runs, and has the outputs opened anew. What is wrong leaves all as it
+    /// was.
+    fn reload(&mut self) {
+        match self.take_over(self.args) {
+            Ok(()) => {
+                self.board.account().reloads.0 += 1;
+                say("configuration taken over, outputs opened anew");
+            }
+            Err(why) => {
+                self.board.account().reloads.1 += 1;
+                say(format_args!("the new configuration is refused and the old one stays in force: {why}"));
+            }
+        }
+    }
+
+    /// Puts roots, ports, filter and interval in force, all of them checked before.
+    fn take_over(&mut self, args: &LiveArgs) -> Result<(), Failure> {
+        if let Some(filter) = &args.shared.filter {
+            Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
+        }
+        let Settings { trust, ports, .. } = output::settings(&args.shared, false)?;
+        self.renewal.offer(Renewed { trust, ports, filter: args.shared.filter.clone() });
+        self.interval = interval(args);
+        self.scribe.reopen();
+        Ok(())
+    }
+
+    /// Tells the totals and closes the outputs.
+    fn end(mut self, lost: Lost) -> Result<Done, Failure> {
+        self.hand_over();
+        self.scribe.settle();
+        let snapshot = self.board.turn(Some(lost));
+        if self.json {
+            event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
+        } else {
+            let text = report::text::render(&snapshot.totals, &report::Failures::default(), self.style);
+            self.lines.bytes.extend_from_slice(text.as_bytes());
+        }
+        self.hand_over();
+        let cut = snapshot.now.kept.map_or(0, |kept| kept.cut);
+        if cut > 0 {
+            say(format_args!(
+                "of {cut} failed handshakes packets had left memory before the verdict (--recent gives more room)"
+            ));
+        }
+        if self.scribe.finish() {
+            return Err(Failure::ClosedPipe);
+        }
+        let failed = snapshot.totals.tally.outcome(Outcome::Failed) > 0;
+        Ok(if self.args.exit_code && failed { Done::Failures } else { Done::Well })
+    }
+}
+
+fn interval(args: &LiveArgs) -> Span {
+    Span::from_secs(i64::try_from(args.stats_interval).unwrap_or(i64::MAX))
+}

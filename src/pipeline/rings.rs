@@ -1,0 +1,337 @@
+//! Wiring of interfaces: one thread a ring, each with its own decoder and shard, and one join for all.
+//!
+//! The kernel deals packets to the rings, so nothing is handed from thread to thread but what leaves a shard.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::gauges::{Gauges, Kernel, Link, Reading};
+use super::join::{Join, Judged};
+use super::renewal::Renewal;
+use super::retain::Retain;
+use super::run::{Arrival, Merge, Settings, Source, Totals};
+use super::shard::{Out, Shard};
+use crate::base::{Lost, PacketNo, Span, Stamp};
+use crate::capture::live::{Live, LiveReader};
+use crate::capture::recent::Recent;
+use crate::decode::{Decoder, IcmpError, Packet};
+
+/// A source that runs in a thread of its own and tells how it is.
+///
+/// A tick says that nothing more lies ready: what was decided so far is handed on before it waits, unless that was done
+/// just before; so a source that gave packets ticks again soon.
+pub trait Ring: Source + Send {
+    /// Where it tells.
+    fn gauges(&self) -> Arc<Gauges>;
+
+    /// What the kernel says of it now.
+    fn kernel(&mut self) -> Kernel;
+
+    /// Where packets wait until it is known whether they are wanted; `None` where none are.
+    fn recent(&self) -> Option<Arc<Recent>> {
+        None
+    }
+
+    /// From now on gives what this filter matches; it is known to compile.
+    fn refilter(&mut self, filter: Option<&str>);
+}
+
+/// A ring of an interface.
+pub struct LiveRing {
+    reader: LiveReader,
+    gauges: Arc<Gauges>,
+    recent: Option<Arc<Recent>>,
+    link: Link,
+    now: Stamp,
+}
+
+impl LiveRing {
+    /// Reads from here, and keeps in `recent` what may be wanted later.
+    pub fn new(reader: LiveReader, recent: Option<Arc<Recent>>) -> Self {
+        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), now: Stamp::default() }
+    }
+}
+
+impl Source for LiveRing {
+    fn next(&mut self) -> Option<Arrival<'_>> {
+        match self.reader.next() {
+            Live::Frame(frame) => return Some(Arrival::Frame(frame)),
+            Live::Tick(stamp) => self.now = stamp,
+            Live::Down(why) => self.link.down = Some(why),
+            Live::Up => {
+                self.link.down = None;
+                self.link.returned += 1;
+            }
+            Live::Stopped => return None,
+        }
+        Some(Arrival::Tick(self.now))
+    }
+}
+
+impl Ring for LiveRing {
+    fn gauges(&self) -> Arc<Gauges> {
+        Arc::clone(&self.gauges)
+    }
+
+    fn kernel(&mut self) -> Kernel {
+        let stats = self.reader.stats();
+        Kernel {
+            received: stats.received,
+            dropped: stats.kernel_dropped,
+            interface_dropped: stats.interface_dropped,
+            link: self.link.clone(),
+        }
+    }
+
+    fn recent(&self) -> Option<Arc<Recent>> {
+        self.recent.clone()
+    }
+
+    fn refilter(&mut self, filter: Option<&str>) {
+        self.reader.refilter(filter);
+    }
+}
+
+/// Packets after which what was decided is handed on, on a link that never falls silent.
+const BATCH: u64 = 4_096;
+/// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
+const HAND: Span = Span::from_millis(5);
+/// How often the kernel is asked for its counts.
+const ASK: Span = Span::from_millis(100);
+/// Batches in flight a ring.
+const IN_FLIGHT: usize = 64;
+
+/// A lone ring's own last moment is over too.
+const JUST_BEHIND: Span = Span(1);
+/// ICMP errors on their way to other rings. They come one by one; a flood of them may be cut short.
+const ERRORS: usize = 1_024;
+/// Packets after which errors that other rings saw are looked for.
+const LOOK: u64 = 64;
+
+/// An ICMP error that another ring saw, the packet's number and when it was captured.
+type Told = (IcmpError, PacketNo, Stamp);
+
+/// A batch of one ring: its number, what left its shard, and the stamp before which nothing more will.
+type Handed = (usize, Vec<Out>, Stamp);
+
+/// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges,
+/// as soon as it is decided. What `renewal` offers is taken over meanwhile. One [`Totals`] a ring, in their order.
+pub fn analyse_rings(
+    rings: Vec<Box<dyn Ring>>,
+    settings: &Settings,
+    renewal: &Renewal,
+    each: &mut (dyn FnMut(Judged) + Send),
+) -> Vec<Totals> {
+    let count = rings.len();
+    std::thread::scope(|scope| {
+        let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count.max(1));
+        let handles: Vec<_> = rings
+            .into_iter()
+            .zip(Errors::between(count))
+            .enumerate()
+            .map(|(id, (mut ring, errors))| {
+                let to_join = to_join.clone();
+                scope.spawn(move || follow(id, &mut *ring, settings, renewal, errors, &to_join))
+            })
+            .collect();
+        drop(to_join);
+        let join = scope.spawn(move || judge(&from_rings, count, settings, renewal, each));
+        let mut totals: Vec<Totals> =
+            handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect();
+        if let (Ok(lost), Some(first)) = (join.join(), totals.first_mut()) {
+            first.lost.add(&lost);
+        }
+        totals
+    })
+}
+
+/// A ring's end of the exchange of ICMP errors. An error comes from a router, so the kernel deals it to any ring, while
+/// the connection that it quotes is followed by one: every ring gets to see it.
+struct Errors {
+    others: Vec<Sender<Told>>,
+    inbox: Receiver<Told>,
+    /// Those taken from the inbox whose time has not come here.
+    early: VecDeque<Told>,
+    lost: u64,
+}
+
+impl Errors {
+    fn between(rings: usize) -> Vec<Self> {
+        let ends: Vec<_> = (0..rings).map(|_| crossbeam_channel::bounded(ERRORS)).collect();
+        let to = |own: usize| {
+            ends.iter()
+                .enumerate()
+                .filter(|(id, _)| *id != own)
+                .map(|(_, (sender, _))| sender.clone())
+                .collect()
+        };
+        let end = |(id, (_, inbox)): (usize, &(_, Receiver<Told>))| Self {
+            others: to(id),
+            inbox: inbox.clone(),
+            early: VecDeque::new(),
+            lost: 0,
+        };
+        ends.iter().enumerate().map(end).collect()
+    }
+
+    fn tell(&mut self, error: IcmpError, no: PacketNo, stamp: Stamp) {
+        for other in &self.others {
+            self.lost += u64::from(other.try_send((error, no, stamp)).is_err());
+        }
+    }
+
+    /// Hands to the shard what others saw before `now`: not earlier, since a quoted packet may still lie in the ring.
+    fn take(&mut self, shard: &mut Shard, now: Stamp) {
+        let room = ERRORS.saturating_sub(self.early.len());
+        self.early.extend(self.inbox.try_iter().take(room));
+        while let Some(&(error, no, stamp)) = self.early.front()
+            && stamp <= now
+        {
+            self.early.pop_front();
+            shard.packet(&Packet::IcmpError(error), no, stamp, now);
+        }
+    }
+}
+
+/// One ring to its end.
+fn follow(
+    id: usize,
+    ring: &mut dyn Ring,
+    settings: &Settings,
+    renewal: &Renewal,
+    mut errors: Errors,
+    to_join: &Sender<Handed>,
+) -> Totals {
+    let gauges = ring.gauges();
+    let mut retain = ring.recent().map(Retain::new);
+    let mut newest = 0;
+    let mut totals = Totals::default();
+    let mut reading = Reading::default();
+    let mut lost = Lost::default();
+    let mut decoder = Decoder::new(&settings.limits);
+    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id);
+    if retain.is_some() {
+        shard.tell_unreported();
+    }
+    let mut now = Stamp(i64::MIN);
+    let (mut asked, mut handed) = (now, now);
+    let mut since = 0;
+    let mut came = false;
+    while let Some(arrival) = ring.next() {
+        match arrival {
+            Arrival::Frame(frame) => {
+                totals.count(&frame);
+                now = now.max(frame.stamp);
+                let packet = decoder.decode(&frame);
+                match &mut retain {
+                    None => shard.packet(&packet, frame.no, frame.stamp, now),
+                    Some(retain) => retain.packet(&mut shard, &packet, &frame, now),
+                }
+                if let Packet::IcmpError(error) = packet {
+                    errors.tell(error, frame.no, frame.stamp);
+                }
+                since += 1;
+                came = true;
+                if since % LOOK == 0 {
+                    errors.take(&mut shard, now);
+                }
+                if since < BATCH {
+                    continue;
+                }
+            }
+            Arrival::Tick(stamp) => {
+                now = now.max(stamp);
+                decoder.expire(now);
+                errors.take(&mut shard, now);
+                shard.tick(now);
+            }
+        }
+        if std::mem::take(&mut came) && now - handed < HAND {
+            continue;
+        }
+        since = 0;
+        handed = now;
+        if to_join.send((id, shard.drain().collect(), now)).is_err() {
+            break;
+        }
+        lost.add(&decoder.take_lost());
+        lost.add(&shard.take_lost());
+        lost.asides_dropped += std::mem::take(&mut errors.lost);
+        if let Some(retain) = &retain {
+            retain.let_go(&mut shard);
+        }
+        if now - asked >= ASK {
+            asked = now;
+            reading.kernel = ring.kernel();
+            if let Some(newer) = renewal.newer(&mut newest) {
+                shard.renew(newer.ports);
+                ring.refilter(newer.filter.as_deref());
+            }
+        }
+        look(&mut reading, &totals, &lost, &shard);
+        gauges.tell(&reading);
+    }
+    errors.take(&mut shard, now);
+    shard.finish(now);
+    // The join only stops after every ring has.
+    drop(to_join.send((id, shard.drain().collect(), Stamp(i64::MAX))));
+    decoder.finish();
+    lost.add(&decoder.take_lost());
+    lost.add(&shard.take_lost());
+    reading.kernel = ring.kernel();
+    look(&mut reading, &totals, &lost, &shard);
+    totals.lost.clone_from(&reading.lost);
+    gauges.settle(reading);
+    totals
+}
+
+fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
+    let census = shard.census();
+    reading.packets = totals.packets;
+    reading.bytes = totals.bytes;
+    reading.first = totals.first;
+    reading.last = totals.last;
+    reading.flows_open = census.open;
+    reading.flows_finished = census.finished;
+    reading.bytes_held = census.bytes_held;
+    reading.lost.clone_from(lost);
+    reading.lost.kernel_dropped = reading.kernel.dropped;
+}
+
+/// The join's thread: waits for every ring's capture time to pass before it judges.
+fn judge(
+    from_rings: &Receiver<Handed>,
+    rings: usize,
+    settings: &Settings,
+    renewal: &Renewal,
+    each: &mut dyn FnMut(Judged),
+) -> Lost {
+    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), false, rings);
+    let mut merge = Merge::default();
+    let mut marks = vec![Stamp(i64::MIN); rings];
+    let mut newest = 0;
+    for (id, outs, watermark) in from_rings {
+        if let Some(newer) = renewal.newer(&mut newest) {
+            join.renew(newer.trust);
+        }
+        for out in outs {
+            merge.push(out);
+        }
+        if let Some(mark) = marks.get_mut(id) {
+            *mark = watermark;
+        }
+        // A ring that has ended holds nobody back; what is left when all have is released below.
+        let mut least = marks.iter().copied().min().unwrap_or_default();
+        if least < Stamp(i64::MAX) {
+            if rings == 1 {
+                least = least + JUST_BEHIND; // nobody else can still give something of this moment
+            }
+            merge.release(least, &mut join, each);
+            join.advance(least, each);
+        }
+    }
+    merge.finish(&mut join, each);
+    join.lost()
+}

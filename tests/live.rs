@@ -1,0 +1,360 @@
+//! `tlswhy live` on a replay says what `tlswhy read` says of the same file.
+//!
+//! Needs root, for network namespaces, and tcpreplay; else it says that it is skipped.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::pcap::Pcap;
+use support::{Scratch, events, lab_roots, root, run, tell};
+
+/// Failures of every kind that fits into seconds, successes, ICMP, DNS, OCSP, upgrades, tunnels, both families.
+const CAPTURES: [&str; 26] = [
+    "broken_chain/missing-intermediate-curl-tls12",
+    "broken_chain/self-signed-curl-tls12",
+    "broken_chain/missing-intermediate-smtp-postfix-curl-tls12",
+    "broken_chain/client-cert-unknown-node-node-tls12",
+    "dns_inconsistency/answers-differ",
+    "dns_inconsistency/hosts-file-elsewhere",
+    "firewall/icmp-admin-prohibited",
+    "firewall/sni-reset-inside",
+    "firewall/injected-reset-both-outside",
+    "nat_drop/flushed-under-reply-outside",
+    "none/complete-chain-rustls-python-tls12",
+    "none/curl-nginx-tls13",
+    "none/good-imap-dovecot-curl-tls13",
+    "none/happy-eyeballs-slow-ipv6",
+    "none/ipv6-refused-python",
+    "none/lossy-6-node-tls12",
+    "none/resumed-curl-python-tls13",
+    "none/retry-request-s-client-tls13",
+    "none/stapled-good-go-rustls-tls12",
+    "revocation/ocsp-down-java-tls12",
+    "revocation/ocsp-try-later-java-tls13",
+    "revocation/stapled-revoked-nginx-gnutls-tls12",
+    "odd/tunnel-geneve",
+    "odd/tunnel-gtp",
+    "odd/tunnel-vxlan",
+    "odd/starttls-smtp-name-mismatch",
+];
+
+/// The tests share the names of the namespaces.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[test]
+fn live_says_of_a_replay_what_read_says_of_the_file() {
+    let Some(cable) = Cable::lay() else { return };
+    let scratch = Scratch::new("live-read");
+    let file = merged(&scratch);
+    let read = said(&json(&["read", "--json"], &file), true);
+    assert!(
+        read.len() >= CAPTURES.len() && read.iter().filter(|event| event.contains("\"failed\"")).count() > 10
+    );
+    let live = cable.replay(&file, 1);
+    same(&said(&live, true), &read);
+    let stats = live.last().unwrap();
+    assert_eq!(stats["packets"], json(&["read", "--json"], &file).last().unwrap()["packets"]);
+    assert_eq!(stats["lost"], serde_json::json!({}));
+}
+
+#[test]
+fn two_rings_say_the_same_but_for_the_packets_numbers() {
+    let Some(cable) = Cable::lay() else { return };
+    let scratch = Scratch::new("live-two");
+    let file = merged(&scratch);
+    let read = said(&json(&["read", "--json"], &file), false);
+    let live = cable.replay(&file, 2);
+    same(&said(&live, false), &read);
+    let mut numbers = BTreeMap::new();
+    for event in &live {
+        for proof in event["proofs"].as_array().into_iter().flatten() {
+            for number in proof["packets"].as_array().into_iter().flatten() {
+                *numbers.entry(number.as_u64().unwrap() % 2).or_insert(0) += 1;
+            }
+        }
+    }
+    assert_eq!(numbers.len(), 2, "both rings saw failures: {numbers:?}");
+}
+
+#[test]
+fn an_interface_that_goes_down_or_away_is_read_again_when_it_is_back() {
+    for rings in [1, 2] {
+        let Some(mut cable) = Cable::lay() else { return };
+        let scratch = Scratch::new("live-back");
+        let one = |name: &str| scratch.write("one.pcap", &pcap(name).whole());
+        let live = cable.listen(rings);
+        cable.send(&one("broken_chain/self-signed-curl-tls12"));
+        // Down and up again: the same interface.
+        cable.set("down");
+        std::thread::sleep(Duration::from_millis(300));
+        cable.set("up");
+        std::thread::sleep(Duration::from_millis(700));
+        cable.send(&one("broken_chain/missing-intermediate-curl-tls12"));
+        // Away and there again: another one of the same name.
+        cable.cut();
+        std::thread::sleep(Duration::from_millis(300));
+        cable.connect();
+        std::thread::sleep(Duration::from_millis(900));
+        cable.send(&one("revocation/stapled-revoked-nginx-gnutls-tls12"));
+        let events = live.stop();
+        let reasons: Vec<_> = events.iter().filter_map(|event| event["reason"].as_str()).collect();
+        assert_eq!(reasons, ["self_signed", "missing_intermediate", "revoked"], "{rings} ring(s)");
+    }
+}
+
+/// Fails with what one says and the other does not.
+fn same(live: &[String], read: &[String]) {
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|event| !those.contains(event)).cloned().collect()
+    };
+    let (live_only, read_only) = (only(live, read), only(read, live));
+    assert!(
+        live == read,
+        "only live says:\n{}\nonly read says:\n{}",
+        live_only.join("\n"),
+        read_only.join("\n")
+    );
+}
+
+/// The packets of the chosen captures, one capture behind the other, from now on.
+fn merged(scratch: &Scratch) -> PathBuf {
+    const GAP: u64 = 20_000;
+    let mut at = now();
+    let (mut all, mut head) = (Vec::new(), None);
+    for name in CAPTURES {
+        let capture = pcap(name);
+        let nano = capture.whole().starts_with(&0xa1b2_3c4d_u32.to_le_bytes());
+        let stamp = |packet: &[u8]| {
+            let word = |at: usize| u64::from(u32::from_le_bytes(packet[at..at + 4].try_into().unwrap()));
+            word(0) * 1_000_000 + if nano { word(4) / 1_000 } else { word(4) }
+        };
+        let first = stamp(&capture.packets[0]);
+        let mut last = at;
+        for packet in &capture.packets {
+            let moved = at + stamp(packet).saturating_sub(first);
+            last = last.max(moved);
+            let mut packet = packet.clone();
+            packet[..4].copy_from_slice(&u32::try_from(moved / 1_000_000).unwrap().to_le_bytes());
+            packet[4..8].copy_from_slice(&u32::try_from(moved % 1_000_000).unwrap().to_le_bytes());
+            all.push(packet);
+        }
+        at = last + GAP;
+        if !nano && head.is_none() {
+            head = Some(capture);
+        }
+    }
+    scratch.write("merged.pcap", &head.expect("a capture in microseconds").with(&all))
+}
+
+fn pcap(name: &str) -> Pcap {
+    let path = root().join("captures").join(name).with_extension("pcap");
+    Pcap::parse(&std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
+}
+
+fn now() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "what is captured live is stamped by the clock")]
+    let now = std::time::SystemTime::now();
+    u64::try_from(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros()).unwrap()
+}
+
+/// The events of a run on a file.
+fn json(command: &[&str], file: &Path) -> Vec<Value> {
+    let mut args: Vec<String> = command.iter().map(ToString::to_string).collect();
+    args.extend(lab_roots());
+    args.push(file.display().to_string());
+    run(&args).events()
+}
+
+/// What the handshakes of a run are, without times, ids and names; with or without the packets' numbers.
+fn said(events: &[Value], numbers: bool) -> Vec<String> {
+    let handshakes = events.iter().filter(|event| event["kind"] == "handshake");
+    let mut said: Vec<String> = handshakes
+        .map(|event| {
+            let mut event = event.clone();
+            let fields = event.as_object_mut().unwrap();
+            for field in ["id", "ts", "end_ts", "capture", "timing_us"] {
+                fields.remove(field);
+            }
+            strip(&mut event, numbers);
+            event.to_string()
+        })
+        .collect();
+    said.sort();
+    said
+}
+
+/// Takes times out of sentences, and packets' numbers where they are not wanted.
+fn strip(value: &mut Value, numbers: bool) {
+    match value {
+        Value::String(text) => *text = timeless(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| strip(value, numbers)),
+        Value::Object(fields) => {
+            if !numbers {
+                fields.remove("packets");
+            }
+            fields.remove("silence_us");
+            fields.values_mut().for_each(|value| strip(value, numbers));
+        }
+        _ => {}
+    }
+}
+
+/// A sentence whose durations are all the same.
+fn timeless(text: &str) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    for at in 1..words.len() {
+        let unit = words[at].trim_end_matches([',', '.', ';', ')', ':']);
+        let number = words[at - 1].trim_start_matches('(').parse::<f64>().is_ok();
+        if number && ["µs", "ms", "s", "min", "h"].contains(&unit) {
+            words[at - 1] = "some";
+            words[at] = "time";
+        }
+    }
+    words.join(" ")
+}
+
+/// Two network namespaces and a cable between them, removed at the end.
+struct Cable {
+    _turn: std::sync::MutexGuard<'static, ()>,
+    spaces: [String; 2],
+}
+
+const ENDS: [&str; 2] = ["tlswhy0", "tlswhy1"];
+
+impl Cable {
+    /// `None` where this user may not, or has no tcpreplay.
+    fn lay() -> Option<Self> {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if !done(&["tcpreplay", "-V"]) {
+            tell("skipped: tcpreplay is not installed");
+            return None;
+        }
+        let spaces = ["a", "b"].map(|end| format!("tlswhy-live-{}-{end}", std::process::id()));
+        let cable = Self { _turn: turn, spaces };
+        if !cable.spaces.iter().all(|space| done(&["ip", "netns", "add", space])) {
+            tell("skipped: only root may make network namespaces");
+            return None;
+        }
+        cable.connect();
+        Some(cable)
+    }
+
+    fn connect(&self) {
+        let [a, b] = &self.spaces;
+        must(&[
+            "ip", "link", "add", ENDS[0], "netns", a, "type", "veth", "peer", "name", ENDS[1], "netns", b,
+        ]);
+        for (space, end) in self.spaces.iter().zip(ENDS) {
+            // Nothing of the kernel's own, and no packet split or joined.
+            must(&["ip", "netns", "exec", space, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"]);
+            let off = ["tso", "off", "gso", "off", "gro", "off", "tx", "off"];
+            done(&[&["ip", "netns", "exec", space, "ethtool", "-K", end][..], &off].concat());
+            must(&["ip", "-n", space, "link", "set", end, "mtu", "65535", "up"]);
+        }
+    }
+
+    fn cut(&mut self) {
+        must(&["ip", "-n", &self.spaces[1], "link", "del", ENDS[1]]);
+    }
+
+    fn set(&self, state: &str) {
+        must(&["ip", "-n", &self.spaces[1], "link", "set", ENDS[1], state]);
+    }
+
+    /// Sends a file's packets at the pace that they have in it.
+    fn send(&self, file: &Path) {
+        let file = file.display().to_string();
+        must(&["ip", "netns", "exec", &self.spaces[0], "tcpreplay", "-q", "-i", ENDS[0], &file]);
+    }
+
+    fn listen(&self, rings: usize) -> Listening {
+        let mut child = Command::new("ip")
+            .args([
+                "netns",
+                "exec",
+                &self.spaces[1],
+                env!("CARGO_BIN_EXE_tlswhy"),
+                "live",
+                "-i",
+                ENDS[1],
+                "--json",
+            ])
+            .args(["--workers", &rings.to_string()])
+            .args(lab_roots())
+            .current_dir(root())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening") {
+            line.clear();
+            assert!(errors.read_line(&mut line).unwrap() > 0, "it does not start");
+        }
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        let mut out = child.stdout.take().unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).unwrap();
+            text
+        });
+        Listening { child, reading }
+    }
+
+    fn replay(&self, file: &Path, rings: usize) -> Vec<Value> {
+        let live = self.listen(rings);
+        self.send(file);
+        live.stop()
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for space in &self.spaces {
+            done(&["ip", "netns", "del", space]);
+        }
+    }
+}
+
+/// A running `tlswhy live`.
+struct Listening {
+    child: Child,
+    reading: std::thread::JoinHandle<String>,
+}
+
+impl Listening {
+    /// Ends it, and gives its events.
+    fn stop(mut self) -> Vec<Value> {
+        std::thread::sleep(Duration::from_millis(300));
+        must(&["kill", "-TERM", &self.child.id().to_string()]);
+        let text = self.reading.join().unwrap();
+        assert!(self.child.wait().unwrap().success());
+        events(&text)
+    }
+}
+
+fn done(command: &[&str]) -> bool {
+    let mut command_ = Command::new(command[0]);
+    command_.args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null());
+    command_.status().is_ok_and(|status| status.success())
+}
+
+fn must(command: &[&str]) {
+    assert!(done(command), "{} failed", command.join(" "));
+}
