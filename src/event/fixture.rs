@@ -9,7 +9,7 @@ use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
     AlertDescription, AlertLevel, CipherSuite, ExtensionType, Group, SignatureScheme, Version,
 };
-use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::hello::{ClientHello, Offer, ServerHello};
 use crate::tls::message::{Alert, ServerKeyExchange};
 use std::sync::Arc;
 
@@ -64,17 +64,21 @@ pub(crate) fn leaf() -> Certificate {
 }
 
 fn hello() -> ClientHello {
-    ClientHello {
-        record_version: Version::TLS10,
+    let offer = Offer {
         legacy_version: Version::TLS12,
-        random: [7; 32],
         ciphers: [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030].map(CipherSuite).to_vec(),
         extensions: [0, 10, 13, 16, 43].map(ExtensionType).to_vec(),
-        sni: Some("www.example.com".into()),
         alpn: vec!["h2".into(), "http/1.1".into()],
         supported_versions: vec![Version::TLS13, Version::TLS12],
         groups: [29, 23, 24].map(Group).to_vec(),
         signature_schemes: [0x0403, 0x0804, 0x0401].map(SignatureScheme).to_vec(),
+        ..Offer::default()
+    };
+    ClientHello {
+        record_version: Version::TLS10,
+        random: [7; 32],
+        sni: Some("www.example.com".into()),
+        offer: Arc::new(offer),
         ..ClientHello::default()
     }
 }

@@ -11,13 +11,17 @@ use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Sp
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
-use crate::tls::codes::HandshakeType;
+use crate::tls::codes::{HandshakeType, Version};
+use crate::tls::hello::ClientHello;
 use crate::tls::record::{Inbound, Read, starts_tls};
 
-/// Parses certificates, keeping those it has seen. Handed in, because it outlives every attempt.
+/// Parses certificates and hellos, keeping those it has seen. Handed in, because it outlives every attempt.
 pub trait ParseCertificate {
     /// The parsed certificate of these DER bytes.
     fn parse(&mut self, der: &[u8]) -> Arc<Certificate>;
+
+    /// The ClientHello of this body.
+    fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello>;
 }
 
 /// What the shard should do with an attempt after a segment.
@@ -399,7 +403,7 @@ impl Attempt {
 
     /// Reads the next bytes in order of one side.
     fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, certs: &mut impl ParseCertificate) {
-        let mut units: smallvec::SmallVec<[Read; 4]> = smallvec::SmallVec::new();
+        let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {

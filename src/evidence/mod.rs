@@ -386,9 +386,9 @@ pub struct Evidence {
     /// A message that never became whole: its sender, type, bytes had and bytes wanted.
     pub unfinished: Option<(Side, HandshakeType, usize, usize)>,
     /// Everything wrong with the server's chain, judged at capture time.
-    pub defects: Vec<Defect>,
+    pub defects: Arc<[Defect]>,
     /// Everything wrong with the client's chain, judged at capture time.
-    pub client_defects: Vec<Defect>,
+    pub client_defects: Arc<[Defect]>,
     /// What other traffic tells.
     pub around: Around,
     /// What was lost of this attempt.
@@ -426,8 +426,8 @@ impl Evidence {
             alerts: Vec::new(),
             sealing: Sealing::default(),
             unfinished: None,
-            defects: Vec::new(),
-            client_defects: Vec::new(),
+            defects: Arc::default(),
+            client_defects: Arc::default(),
             around: Around::default(),
             lost: Lost::default(),
         }

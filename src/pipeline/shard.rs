@@ -15,7 +15,10 @@ use crate::evidence::attempt::{Attempt, ParseCertificate, Step};
 use crate::evidence::exchange::Exchange;
 use crate::evidence::{Evidence, Outcome, outcome, upgrade};
 use crate::flow::timer::Timers;
-use crate::tls::cert::{CertCache, Certificate};
+use crate::tls::cert::Certificate;
+use crate::tls::codes::Version;
+use crate::tls::hello::ClientHello;
+use crate::tls::parser::Parser;
 
 /// What leaves a shard, in order of `at`.
 #[derive(Debug)]
@@ -67,9 +70,13 @@ struct Open {
     held: usize,
 }
 
-impl ParseCertificate for CertCache {
+impl ParseCertificate for Parser {
     fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
-        self.get(der)
+        self.certificate(der)
+    }
+
+    fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+        Self::client_hello(self, record_version, body)
     }
 }
 
@@ -132,7 +139,7 @@ pub struct Shard {
     table: HashMap<FlowKey, Slot, foldhash::fast::FixedState>,
     done: VecDeque<FlowKey>,
     timers: Timers<(PacketNo, FlowKey)>,
-    certs: CertCache,
+    certs: Parser,
     /// DNS questions by client and transaction.
     asked: Recent<(Endpoint, u16), Seen<()>>,
     held: usize,
@@ -151,7 +158,7 @@ impl Shard {
 
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
-        let certs = CertCache::new(limits.certificates);
+        let certs = Parser::new(limits.certificates);
         let asked = limits.asides;
         Self {
             limits,

@@ -21,7 +21,7 @@ impl Attempt {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
-    pub(super) fn unit(&mut self, from: Side, read: Read, certs: &mut impl ParseCertificate) {
+    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, certs: &mut impl ParseCertificate) {
         let Read { unit, at, when } = read;
         match unit {
             Unit::Handshake { kind, record_version, body } => {
@@ -76,7 +76,7 @@ impl Attempt {
                 // The first one counts, or the second where the server asked for another; a renegotiation in
                 // clear repeats it behind a ServerHello. A capture may store the answer before the question.
                 if (evidence.hello.is_none() || (evidence.retry.is_some() && evidence.server_hello.is_none()))
-                    && let Some(hello) = ClientHello::parse(record_version, body)
+                    && let Some(hello) = certs.client_hello(record_version, body)
                 {
                     evidence.hello = Some(seen.map(|()| hello));
                     self.reach(Stage::ClientHello);
