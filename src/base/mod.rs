@@ -8,7 +8,7 @@ pub mod lost;
 pub mod time;
 
 pub use cite::{Cite, PacketNo, Packets, Seen};
-pub use flow_key::{Addr, Direction, Endpoint, FlowKey, PerSide, Side};
+pub use flow_key::{Addr, Direction, Endpoint, FlowKey, PackedKey, PerSide, Side};
 pub use limits::Limits;
 pub use lost::Lost;
 pub use time::{Span, Stamp};

@@ -1,6 +1,6 @@
 //! Floor 3: one attempt to set up TLS, followed from its first packet to its end.
 //!
-//! [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
+//! [`opening`] keeps a connection that has carried no byte; [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
 //! packets; [`outcome`] reads from the facts how the attempt ended, [`rejection`] whether a quiet end was a
 //! rejection; [`Evidence`] is the closed, immutable result that the causes judge.
 
@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;
+pub mod opening;
 pub mod outcome;
 mod prelude;
 pub mod rejection;

@@ -1,4 +1,6 @@
-//! Floor 2: TCP streams put back together, and deadlines on capture time.
+//! Floor 2: the table of connections, TCP streams put back together, and deadlines on capture time.
 
+pub mod pool;
 pub mod stream;
+pub mod table;
 pub mod timer;
