@@ -98,27 +98,33 @@ pub(crate) fn completed() -> Evidence {
             rtt: Some(Span::from_millis(12)),
             ..TcpFacts::default()
         },
-        hello: Some(seen(hello(), 4, 13)),
-        server_hello: Some(seen(
-            ServerHello {
-                version: Version::TLS12,
-                legacy_version: Version::TLS12,
-                cipher: CipherSuite(0xc02f),
-                ..ServerHello::default()
-            },
-            6,
-            27,
-        )),
+        hello: Some(seen(hello(), 4, 13).into()),
+        server_hello: Some(
+            seen(
+                ServerHello {
+                    version: Version::TLS12,
+                    legacy_version: Version::TLS12,
+                    cipher: CipherSuite(0xc02f),
+                    ..ServerHello::default()
+                },
+                6,
+                27,
+            )
+            .into(),
+        ),
         chain: Chain::Clear(seen(vec![Arc::new(leaf())], 6, 27)),
-        key_exchange: Some(seen(
-            ServerKeyExchange {
-                group: Some(Group(29)),
-                scheme: Some(SignatureScheme(0x0804)),
-                ..ServerKeyExchange::default()
-            },
-            6,
-            27,
-        )),
+        key_exchange: Some(
+            seen(
+                ServerKeyExchange {
+                    group: Some(Group(29)),
+                    scheme: Some(SignatureScheme(0x0804)),
+                    ..ServerKeyExchange::default()
+                },
+                6,
+                27,
+            )
+            .into(),
+        ),
         sealing,
         ..Evidence::new(client, server, PacketNo(1), T0)
     }

@@ -208,7 +208,10 @@ impl Attempt {
             let unseen = self.streams.of(side).acked().saturating_sub(self.streams.of(side).next());
             // A FIN takes one sequence number too.
             let fin = u64::from(self.evidence.tcp.fin.of(side).is_some());
-            *self.evidence.tcp.unseen.of_mut(side) = unseen.saturating_sub(fin);
+            let unseen = unseen.saturating_sub(fin);
+            if unseen > 0 {
+                *self.evidence.tcp.unseen.of_mut(side) = unseen;
+            }
             // A hole that the peer never acknowledged is the network's loss, not the capture's.
             // Where no acknowledgment of the peer was seen, the capture may be at fault.
             let captured = self.evidence.tcp.acked.of(side.other()).is_none()
@@ -227,7 +230,7 @@ impl Attempt {
             for piece in &pieces {
                 self.read(side, piece.lend(), limits, certs);
             }
-            if !captured {
+            if !captured && !pieces.is_empty() {
                 (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of_mut(side)) = before;
             }
         }

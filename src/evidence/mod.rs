@@ -15,7 +15,7 @@ mod prelude;
 pub mod rejection;
 pub mod upgrade;
 
-use crate::base::{Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Blank, Endpoint, Lost, PacketNo, Packets, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
@@ -26,6 +26,7 @@ use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
 use crate::tls::signature::Verdict;
 use crate::tls::stack::Stack;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use around::Around;
@@ -129,6 +130,8 @@ impl Chain {
 }
 
 /// TCP's side of the story.
+///
+/// What went wrong on the way is read like its other fields; of most connections there is nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpFacts {
     /// The SYNs of this attempt, with the first one's stamp; `value` is the initial sequence number.
@@ -157,14 +160,27 @@ pub struct TcpFacts {
     pub ttl: PerSide<Option<(u8, u8)>>,
     /// The link address each side's first packet came from.
     pub link: PerSide<Option<[u8; 6]>>,
-    /// Another link address that each side's packets came from: a capture on both sides of a router sees two.
-    pub other_link: PerSide<Option<[u8; 6]>>,
     /// The greatest segment that each side's SYN says it takes (RFC 9293 section 3.7.1).
     pub mss: PerSide<Option<u16>>,
-    /// Segments each side sent again with bytes already seen, and when the last was.
-    pub repeats: PerSide<Option<Seen<u32>>>,
     /// The greatest acknowledgment by each side, relative to the peer's first byte.
     pub acked: PerSide<Option<u64>>,
+    /// FINs.
+    pub fin: PerSide<Option<Seen<()>>>,
+    /// Payload bytes that the server had sent when the client closed, by FIN or reset.
+    pub sent_before_leave: Option<u64>,
+    /// The greatest segment payload that each side sent.
+    pub largest: PerSide<u32>,
+    /// What went wrong on the way.
+    pub trouble: Rare<Trouble>,
+}
+
+/// What went wrong on the way of a connection's segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Another link address that each side's packets came from: a capture on both sides of a router sees two.
+    pub other_link: PerSide<Option<[u8; 6]>>,
+    /// Segments each side sent again with bytes already seen, and when the last was.
+    pub repeats: PerSide<Option<Seen<u32>>>,
     /// Bytes of each side that the peer acknowledged though the capture lacks them, behind the last one seen.
     pub unseen: PerSide<u64>,
     /// Bytes of each side that the capture lacks between others.
@@ -179,16 +195,42 @@ pub struct TcpFacts {
     pub sacked: PerSide<Option<Seen<(u64, u64)>>>,
     /// Segments of each side sent again that begin at the first byte which the peer lacks.
     pub head: PerSide<Option<Seen<Head>>>,
-    /// FINs.
-    pub fin: PerSide<Option<Seen<()>>>,
-    /// Payload bytes that the server had sent when the client closed, by FIN or reset.
-    pub sent_before_leave: Option<u64>,
     /// Resets, first eight.
     pub resets: Vec<Seen<Reset>>,
-    /// The greatest segment payload that each side sent.
-    pub largest: PerSide<u32>,
     /// ICMP errors that quote this connection, first eight.
     pub icmp: Vec<Seen<IcmpError>>,
+}
+
+impl Blank for Trouble {
+    const BLANK: &'static Self = &Self {
+        other_link: PerSide { client: None, server: None },
+        repeats: PerSide { client: None, server: None },
+        unseen: PerSide { client: 0, server: 0 },
+        gap: PerSide { client: 0, server: 0 },
+        hole: PerSide { client: None, server: None },
+        hole_bytes: PerSide { client: 0, server: 0 },
+        sacked: PerSide { client: None, server: None },
+        head: PerSide { client: None, server: None },
+        resets: Vec::new(),
+        icmp: Vec::new(),
+    };
+}
+
+impl Deref for TcpFacts {
+    type Target = Trouble;
+
+    #[inline]
+    fn deref(&self) -> &Trouble {
+        &self.trouble
+    }
+}
+
+/// To be written only where something did go wrong: it is kept from then on.
+impl DerefMut for TcpFacts {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Trouble {
+        &mut self.trouble
+    }
 }
 
 /// The segment that a sender repeats because nothing behind it can be delivered.
@@ -357,21 +399,21 @@ pub struct Evidence {
     /// TCP's side.
     pub tcp: TcpFacts,
     /// The ClientHello (the last, where a HelloRetryRequest asked for another).
-    pub hello: Option<Seen<ClientHello>>,
+    pub hello: Option<Box<Seen<ClientHello>>>,
     /// The HelloRetryRequest.
-    pub retry: Option<Seen<ServerHello>>,
+    pub retry: Option<Box<Seen<ServerHello>>>,
     /// The ServerHello.
-    pub server_hello: Option<Seen<ServerHello>>,
+    pub server_hello: Option<Box<Seen<ServerHello>>>,
     /// The server's certificates.
     pub chain: Chain,
     /// The stapled OCSP answer (TLS 1.2).
-    pub staple: Option<Seen<OcspResponse>>,
+    pub staple: Option<Box<Seen<OcspResponse>>>,
     /// ServerKeyExchange.
-    pub key_exchange: Option<Seen<ServerKeyExchange>>,
+    pub key_exchange: Option<Box<Seen<ServerKeyExchange>>>,
     /// Whether its signature verifies by the leaf's key; `None` where there was none to check.
     pub key_exchange_verdict: Option<Verdict>,
     /// CertificateRequest.
-    pub certificate_request: Option<Seen<CertificateRequest>>,
+    pub certificate_request: Option<Box<Seen<CertificateRequest>>>,
     /// ServerHelloDone.
     pub server_hello_done: Option<Seen<()>>,
     /// The client's certificates.
@@ -391,9 +433,9 @@ pub struct Evidence {
     /// Everything wrong with the client's chain, judged at capture time.
     pub client_defects: Vec<Defect>,
     /// What other traffic tells.
-    pub around: Around,
+    pub around: Rare<Around>,
     /// What was lost of this attempt.
-    pub lost: Lost,
+    pub lost: Rare<Lost>,
 }
 
 impl Evidence {
@@ -429,8 +471,8 @@ impl Evidence {
             unfinished: None,
             defects: Vec::new(),
             client_defects: Vec::new(),
-            around: Around::default(),
-            lost: Lost::default(),
+            around: Rare::default(),
+            lost: Rare::default(),
         }
     }
 
@@ -475,5 +517,16 @@ impl Evidence {
             Ending::Alert { from, alert } => Some((*from, *alert, &self.ending.at)),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn print() {
+        macro_rules! s { ($($t:ty),*) => { $( eprintln!("{:6} {}", std::mem::size_of::<$t>(), stringify!($t)); )* } }
+        s!(super::Evidence, super::TcpFacts, super::Sealing, super::Around, super::Chain, super::attempt::Attempt, super::ClientHello, super::ServerHello,
+        super::Seen<()>, super::Packets, super::Seen<super::Reset>, super::Ending, super::CertificateRequest, super::ServerKeyExchange, super::OcspResponse,super::opening::Opening,Option<super::opening::Opening>,
+        crate::flow::stream::Stream, crate::tls::record::Inbound, super::upgrade::Dialogue, crate::decode::Segment<'static>, crate::decode::Packet<'static>, super::Lost, crate::tls::record::Read, super::exchange::Exchange, super::SealedRecord, Option<super::Verdict>, super::IcmpError, Option<super::Seen<()>>);
     }
 }
