@@ -525,8 +525,36 @@ mod sizes {
     #[test]
     fn print() {
         macro_rules! s { ($($t:ty),*) => { $( eprintln!("{:6} {}", std::mem::size_of::<$t>(), stringify!($t)); )* } }
-        s!(super::Evidence, super::TcpFacts, super::Sealing, super::Around, super::Chain, super::attempt::Attempt, super::ClientHello, super::ServerHello,
-        super::Seen<()>, super::Packets, super::Seen<super::Reset>, super::Ending, super::CertificateRequest, super::ServerKeyExchange, super::OcspResponse,super::opening::Opening,Option<super::opening::Opening>,
-        crate::flow::stream::Stream, crate::tls::record::Inbound, super::upgrade::Dialogue, crate::decode::Segment<'static>, crate::decode::Packet<'static>, super::Lost, crate::tls::record::Read, super::exchange::Exchange, super::SealedRecord, Option<super::Verdict>, super::IcmpError, Option<super::Seen<()>>);
+        s!(
+            super::Evidence,
+            super::TcpFacts,
+            super::Sealing,
+            super::Around,
+            super::Chain,
+            super::attempt::Attempt,
+            super::ClientHello,
+            super::ServerHello,
+            super::Seen<()>,
+            super::Packets,
+            super::Seen<super::Reset>,
+            super::Ending,
+            super::CertificateRequest,
+            super::ServerKeyExchange,
+            super::OcspResponse,
+            super::opening::Opening,
+            Option<super::opening::Opening>,
+            crate::flow::stream::Stream,
+            crate::tls::record::Inbound,
+            super::upgrade::Dialogue,
+            crate::decode::Segment<'static>,
+            crate::decode::Packet<'static>,
+            super::Lost,
+            crate::tls::record::Read,
+            super::exchange::Exchange,
+            super::SealedRecord,
+            Option<super::Verdict>,
+            super::IcmpError,
+            Option<super::Seen<()>>
+        );
     }
 }

@@ -117,7 +117,12 @@ impl Merge {
 
     /// Hands on what was decided before `watermark`.
     fn release(&mut self, watermark: Stamp, join: &mut Join, each: &mut dyn FnMut(Judged)) {
-        while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
+        self.release_to((watermark, PacketNo(0)), join, each);
+    }
+
+    /// Hands on what was decided before this, or then and began before this packet.
+    fn release_to(&mut self, watermark: (Stamp, PacketNo), join: &mut Join, each: &mut dyn FnMut(Judged)) {
+        while self.heap.peek().is_some_and(|Reverse(first)| (first.0.at, first.0.no) < watermark) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
             }
@@ -141,6 +146,11 @@ impl Totals {
     }
 }
 
+/// Where a capture's clock leaps, time passes in steps: what the end of each connection leaves behind is to be gone
+/// before the next ones end. Behind so many steps nothing is open any more.
+const STEP: Span = Span::from_secs(1);
+const STEPS: i64 = 1_024;
+
 /// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
 pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
     let mut totals = Totals::default();
@@ -153,7 +163,17 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
         match arrival {
             Arrival::Frame(frame) => {
                 totals.count(&frame);
-                now = now.max(frame.stamp);
+                let before = now;
+                now = before.max(frame.stamp);
+                if now - before > STEP && before > Stamp(i64::MIN) {
+                    for step in (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now) {
+                        shard.tick(step);
+                        for out in shard.drain() {
+                            merge.push(out);
+                        }
+                        merge.release(step, &mut join, each);
+                    }
+                }
                 let packet = decoder.decode(&frame);
                 shard.packet(&packet, frame.no, frame.stamp, now);
                 shard.mark(frame.no, now);
@@ -179,7 +199,12 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
             merge.release(now, &mut join, each);
         }
     }
-    shard.finish(now);
+    while let Some(next) = shard.finish(now) {
+        for out in shard.drain() {
+            merge.push(out);
+        }
+        merge.release_to((now, next), &mut join, each);
+    }
     for out in shard.drain() {
         merge.push(out);
     }
@@ -221,14 +246,16 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                     shard.tick(now);
                     shard.mark(batch.last, now);
                     let out: Vec<Out> = shard.drain().collect();
-                    if to_join.send((id, out, now)).is_err() {
+                    if to_join.send((id, out, (now, PacketNo(0)))).is_err() {
                         break;
                     }
                 }
-                shard.finish(now);
+                while let Some(next) = shard.finish(now) {
+                    drop(to_join.send((id, shard.drain().collect(), (now, next))));
+                }
                 let out: Vec<Out> = shard.drain().collect();
                 // The join only stops after every shard has.
-                drop(to_join.send((id, out, Stamp(i64::MAX))));
+                drop(to_join.send((id, out, (Stamp(i64::MAX), PacketNo(0)))));
                 shard.take_lost()
             }));
         }
@@ -241,7 +268,7 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                 workers,
             );
             let mut merge = Merge::default();
-            let mut marks = vec![Stamp(i64::MIN); workers];
+            let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); workers];
             for (id, out, watermark) in from_shards {
                 for out in out {
                     merge.push(out);
@@ -251,10 +278,10 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                 }
                 // What is left when all have finished is released in order below.
                 let least = marks.iter().copied().min().unwrap_or_default();
-                if least < Stamp(i64::MAX) {
-                    merge.release(least, &mut join, each);
+                if least.0 < Stamp(i64::MAX) {
+                    merge.release_to(least, &mut join, each);
                     if !settings.in_order {
-                        join.advance(least, each);
+                        join.advance(least.0, each);
                     }
                 }
             }

@@ -2,6 +2,9 @@
 
 mod close;
 mod room;
+mod watch;
+
+pub use watch::{Census, Follows};
 
 use std::sync::Arc;
 
@@ -160,6 +163,10 @@ pub struct Shard {
     id: usize,
     /// The packet at which it last said how far it is.
     marked: PacketNo,
+    /// Once the capture has ended: what is still to be closed.
+    left: Option<std::vec::IntoIter<(PacketNo, Id)>>,
+    /// Connections that ended and are none of ours, with their last packets; where somebody wants to know.
+    unreported: Option<Vec<(FlowKey, PacketNo)>>,
 }
 
 /// A packet's place in the capture.
@@ -196,6 +203,8 @@ impl Shard {
             out: Vec::new(),
             id,
             marked: PacketNo::default(),
+            left: None,
+            unreported: None,
         }
     }
 
@@ -217,25 +226,6 @@ impl Shard {
     pub fn tick(&mut self, now: Stamp) {
         if now > self.due {
             self.expire(now);
-        }
-    }
-
-    /// The capture ended: closes everything.
-    pub fn finish(&mut self, now: Stamp) {
-        self.tick(now);
-        let mut open: Vec<(PacketNo, Id)> = self
-            .table
-            .iter()
-            .filter_map(|(id, state)| match state {
-                State::Opening(no) => Some((self.openings.get(no)?.first, id)),
-                State::Open(no) => Some((self.attempts.get(no)?.attempt.evidence.first, id)),
-                State::Http(no) => Some((self.exchanges.get(no)?.first, id)),
-                State::Done(_) => None,
-            })
-            .collect();
-        open.sort_unstable();
-        for (_, id) in open {
-            self.close(id, now, true);
         }
     }
 
@@ -265,11 +255,6 @@ impl Shard {
         std::mem::take(&mut self.lost)
     }
 
-    /// Connections known, and of these attempts under way.
-    pub fn flows(&self) -> (usize, usize) {
-        (self.table.len(), self.attempts.len())
-    }
-
     fn say_mark(&mut self, no: PacketNo, now: Stamp) {
         self.marked = no;
         let attempts = self.attempts.iter().map(|open| open.attempt.evidence.last);
@@ -282,7 +267,6 @@ impl Shard {
         self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
-    #[inline]
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
@@ -468,6 +452,7 @@ impl Shard {
             Step::Settled => self.close(id, now, false),
             Step::NotOurs => {
                 self.forget(id, now);
+                self.leave_unreported(id, no);
                 if from == Side::Client {
                     let (key, sends) = FlowKey::of(segment.src(), segment.dst());
                     self.ask(Some(id), key.into(), sends, segment, place);

@@ -1,7 +1,7 @@
 //! How connections leave: what has waited long enough, what is settled, and what comes of it.
 
 use super::{DONE, OPENINGS, Open, Out, Shard, State, What, seconds, since};
-use crate::base::{Seen, Side, Stamp};
+use crate::base::{PacketNo, Seen, Side, Stamp};
 use crate::evidence::opening::{Opening, Reached};
 use crate::evidence::{Evidence, Outcome, outcome, upgrade};
 use crate::flow::table::Id;
@@ -43,6 +43,40 @@ impl Shard {
             }
         }
         self.due = self.openings_due.min(self.timers.due());
+    }
+
+    /// The capture ended: closes some of what is open, in order of its beginning. The first packet of what is left, for
+    /// which it is to be called again; `None` once nothing is.
+    #[must_use = "more may be left"]
+    pub fn finish(&mut self, now: Stamp) -> Option<PacketNo> {
+        // Each may leave kilobytes, which are to be gone before the next come.
+        const AT_ONCE: usize = 1_024;
+        let mut left = match self.left.take() {
+            Some(left) => left,
+            None => {
+                self.tick(now);
+                self.all_open().into_iter()
+            }
+        };
+        for (_, id) in left.by_ref().take(AT_ONCE) {
+            self.close(id, now, true);
+        }
+        let next = left.as_slice().first().map(|(first, _)| *first);
+        self.left = Some(left);
+        next
+    }
+
+    fn all_open(&self) -> Vec<(PacketNo, Id)> {
+        let first = |state| match state {
+            State::Opening(no) => self.openings.get(no).map(|opening| opening.first),
+            State::Open(no) => self.attempts.get(no).map(|open| open.attempt.evidence.first),
+            State::Http(no) => self.exchanges.get(no).map(|http| http.first),
+            State::Done(_) => None,
+        };
+        let open = self.table.iter().filter_map(|(id, state)| Some((first(state)?, id)));
+        let mut open: Vec<_> = open.collect();
+        open.sort_unstable();
+        open
     }
 
     /// A connection is over for us: what is known of it is taken, and its entry stays for what it may still carry.
@@ -105,15 +139,22 @@ impl Shard {
         evicted: bool,
     ) {
         let key = self.table.key(id);
-        self.table.remove(id);
         let (client, server) = opening.ends(&key);
         let no = opening.first;
         if self.ports.contains(server.port) {
             let mut attempt = opening.into_attempt(&key, true, &self.limits, &mut self.certs);
-            attempt.evidence.lost.flows_evicted += u64::from(evicted);
+            if evicted {
+                attempt.evidence.lost.flows_evicted += 1;
+            }
             let evidence = attempt.close(at, capture_ended, &self.limits, &mut self.certs);
-            self.tell(evidence, at);
-        } else if server.port == 80 && opening.reached() == Reached::Asked {
+            if !self.tell(evidence, at) {
+                self.leave_unreported(id, opening.last());
+            }
+            return self.table.remove(id);
+        }
+        self.leave_unreported(id, opening.last());
+        self.table.remove(id);
+        if server.port == 80 && opening.reached() == Reached::Asked {
             // Responders and lists of revocation are asked over HTTP.
             let seen = Seen::new(server, no, opening.started);
             self.out.push(Out { at, no, what: What::Unreached(client.addr, seen) });
@@ -123,14 +164,18 @@ impl Shard {
     /// What comes of an attempt.
     pub(super) fn close_attempt(&mut self, id: Id, open: Open, at: Stamp, capture_ended: bool) {
         let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
-        if !outcome::speaks_tls(&evidence) {
+        let (last, speaks_tls) = (evidence.last, outcome::speaks_tls(&evidence));
+        if !self.tell(evidence, at) {
+            self.leave_unreported(id, last);
+        }
+        if !speaks_tls {
             // It may still turn to TLS: a hello on the same connection begins another attempt.
             self.table.remove(id);
         }
-        self.tell(evidence, at);
     }
 
-    fn tell(&mut self, evidence: Box<Evidence>, at: Stamp) {
+    /// Hands on what a connection's end tells; whether as an attempt.
+    fn tell(&mut self, evidence: Box<Evidence>, at: Stamp) -> bool {
         let tls_port = self.ports.contains(evidence.server.port);
         let tried = outcome::speaks_tls(&evidence) || upgrade::counts(&evidence);
         if !tls_port && !tried {
@@ -147,7 +192,7 @@ impl Shard {
                     what: What::Unreached(evidence.client.addr, seen),
                 });
             }
-            return;
+            return false;
         }
         // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
         if evidence.tcp.syn.is_none() && !outcome::speaks_tls(&evidence) {
@@ -159,11 +204,12 @@ impl Shard {
                 let what = What::Astray(evidence.server, reset.value.seq, seen);
                 self.out.push(Out { at, no: evidence.first, what });
             }
-            return;
+            return false;
         }
         if evidence.outcome == Outcome::NotTls && !tls_port {
-            return;
+            return false;
         }
         self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
+        true
     }
 }
