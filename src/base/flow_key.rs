@@ -126,9 +126,14 @@ impl Hash for PackedKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [a, b, c, d, e, f, g, h, ports] = self.0.map(u64::from);
-        for word in [d << 32 | h, a << 32 | b, c << 32 | g, e << 32 | f, ports] {
-            state.write_u64(word);
+        state.write_u64(d << 32 | h);
+        // Of IPv4 addresses nothing else differs.
+        if [a, b, c, e, f, g] != [0, 0, 0xffff, 0, 0, 0xffff] {
+            state.write_u64(a << 32 | b);
+            state.write_u64(c << 32 | g);
+            state.write_u64(e << 32 | f);
         }
+        state.write_u64(ports);
     }
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn completed() -> Evidence {
             )
             .into(),
         ),
-        sealing,
+        sealing: sealing.into(),
         ..Evidence::new(client, server, PacketNo(1), T0)
     }
 }
@@ -137,7 +137,7 @@ pub(crate) fn expired() -> Evidence {
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
         ending: seen(Ending::Alert { from: Side::Client, alert }, 8, 29),
-        sealing: Sealing::default(),
+        sealing: Sealing::default().into(),
         ended: T0 + Span::from_millis(31),
         ..completed()
     }
@@ -186,7 +186,7 @@ pub(crate) fn syn_dropped() -> Evidence {
         server_hello: None,
         chain: Chain::Unsent,
         key_exchange: None,
-        sealing: Sealing::default(),
+        sealing: Sealing::default().into(),
         ..completed()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence};
-use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
@@ -51,6 +51,10 @@ enum Reading {
     Beheaded,
 }
 
+impl Blank for PerSide<Vec<u8>> {
+    const BLANK: &'static Self = &Self { client: Vec::new(), server: Vec::new() };
+}
+
 /// One attempt to set up TLS while it runs.
 #[derive(Debug)]
 pub struct Attempt {
@@ -63,7 +67,7 @@ pub struct Attempt {
     streams: PerSide<Stream>,
     reading: PerSide<Reading>,
     /// First bytes in clear of each side, at most [`Attempt::FIRST`].
-    first_bytes: PerSide<Vec<u8>>,
+    first_bytes: Rare<PerSide<Vec<u8>>>,
     clear_segments: u32,
     dialogue: Dialogue,
     tls_port: bool,
@@ -96,7 +100,7 @@ impl Attempt {
             deadline: now,
             streams: PerSide::default(),
             reading: PerSide::default(),
-            first_bytes: PerSide::default(),
+            first_bytes: Rare::default(),
             clear_segments: 0,
             dialogue: Dialogue::default(),
             tls_port,

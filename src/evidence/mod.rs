@@ -370,6 +370,17 @@ pub struct Sealing {
     pub application: PerSide<u64>,
 }
 
+impl Blank for Sealing {
+    const BLANK: &'static Self = &Self {
+        ccs: PerSide { client: None, server: None },
+        records: PerSide { client: Vec::new(), server: Vec::new() },
+        alert_behind: None,
+        finished_behind: None,
+        finished: PerSide { client: None, server: None },
+        application: PerSide { client: 0, server: 0 },
+    };
+}
+
 /// One attempt to set up TLS, closed.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -425,7 +436,7 @@ pub struct Evidence {
     /// Alerts in clear, in order, first eight.
     pub alerts: Vec<Seen<AlertFrom>>,
     /// What the sealed part shows.
-    pub sealing: Sealing,
+    pub sealing: Rare<Sealing>,
     /// A message that never became whole: its sender, type, bytes had and bytes wanted.
     pub unfinished: Option<(Side, HandshakeType, usize, usize)>,
     /// Everything wrong with the server's chain, judged at capture time.
@@ -467,7 +478,7 @@ impl Evidence {
             client_key_exchange: None,
             certificate_verify: None,
             alerts: Vec::new(),
-            sealing: Sealing::default(),
+            sealing: Rare::default(),
             unfinished: None,
             defects: Vec::new(),
             client_defects: Vec::new(),

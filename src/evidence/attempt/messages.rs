@@ -163,7 +163,7 @@ impl Attempt {
         if from == Side::Server && content_type == 22 {
             self.evidence.sealing.finished_behind.get_or_insert(self.evidence.tcp.bytes.server);
         }
-        let sealing = &mut self.evidence.sealing;
+        let sealing = &mut *self.evidence.sealing;
         let records = sealing.records.of_mut(from);
         if records.len() < 16 {
             records.push(SealedRecord { content_type, len, at: no, when });
