@@ -249,3 +249,121 @@ impl Opening {
         if self.marks & CLIENT_IS_LOW != 0 { Direction::LowToHigh } else { Direction::HighToLow }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Addr;
+    use crate::tls::cert::{CertCache, Certificate};
+    use std::sync::Arc;
+
+    const CLIENT: Endpoint = Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 40_000 };
+    const SERVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 2]), port: 443 };
+
+    struct Certs(CertCache);
+
+    impl ParseCertificate for Certs {
+        fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
+            self.0.get(der)
+        }
+    }
+
+    /// A segment with what a SYN of today carries.
+    fn bare(from: Side, seq: u32, ack: u32, flags: u8) -> Segment<'static> {
+        let (src, dst, ttl) = if from == Side::Client { (CLIENT, SERVER, 63) } else { (SERVER, CLIENT, 54) };
+        let link_src = Some([ttl; 6]);
+        let hop = Hop { src: src.addr, dst: dst.addr, ttl, ip_id: Some(9), dont_fragment: true, link_src };
+        let options = TcpOptions {
+            timestamp: Some((1, 2)),
+            mss: Some(1_460).filter(|_| flags & TcpFlags::SYN != 0),
+            sack_permitted: flags & TcpFlags::SYN != 0,
+            sack: None,
+            any: true,
+        };
+        Segment {
+            hop,
+            src_port: src.port,
+            dst_port: dst.port,
+            seq,
+            ack,
+            flags: TcpFlags(flags),
+            window: 7,
+            options,
+            payload: &[],
+            payload_wire_len: 0,
+        }
+    }
+
+    fn begun() -> [(Side, Segment<'static>); 3] {
+        let syn_ack = TcpFlags::SYN | TcpFlags::ACK;
+        [
+            (Side::Client, bare(Side::Client, 100, 0, TcpFlags::SYN)),
+            (Side::Server, bare(Side::Server, 500, 101, syn_ack)),
+            (Side::Client, bare(Side::Client, 101, 501, TcpFlags::ACK)),
+        ]
+    }
+
+    fn direction(from: Side, client_sends: Direction) -> Direction {
+        match (from, client_sends) {
+            (Side::Client, sends) => sends,
+            (Side::Server, Direction::LowToHigh) => Direction::HighToLow,
+            (Side::Server, Direction::HighToLow) => Direction::LowToHigh,
+        }
+    }
+
+    /// Packets and their stamps; the capture's clock is 5 µs ahead.
+    fn place(n: i64) -> (PacketNo, Stamp, Stamp) {
+        (PacketNo(20 + n.cast_unsigned()), Stamp(1_000 + n * 300), Stamp(1_005 + n * 300))
+    }
+
+    #[test]
+    fn a_connection_without_a_byte_takes_64_bytes() {
+        assert_eq!(size_of::<Option<Opening>>(), 64);
+    }
+
+    #[test]
+    fn what_an_opening_becomes_knows_what_an_attempt_from_the_start_knows() {
+        let (limits, mut certs) = (Limits::default(), Certs(CertCache::new(4)));
+        let (key, sends) = FlowKey::of(CLIENT, SERVER);
+        for came in 1..=3 {
+            let mut attempt = Attempt::new(CLIENT, SERVER, sends, true, place(0).0, place(0).1);
+            let mut opening = None::<Opening>;
+            for ((from, segment), n) in begun().iter().take(came).zip(0..) {
+                let (no, stamp, now) = place(n);
+                attempt.segment(segment, *from, no, stamp, now, &limits, &mut certs);
+                match &mut opening {
+                    None => opening = Opening::new(segment, sends, no, stamp, now),
+                    Some(opening) => assert!(opening.take(segment, direction(*from, sends), no, stamp, now)),
+                }
+            }
+            let opening = opening.unwrap();
+            assert_eq!(opening.last(), attempt.evidence.last);
+            assert_eq!(opening.deadline(&limits), attempt.deadline);
+            let later = opening.into_attempt(&key, true, &limits, &mut certs);
+            assert_eq!(format!("{later:?}"), format!("{attempt:?}"), "after {came} packets");
+        }
+    }
+
+    #[test]
+    fn anything_but_the_next_plain_packet_is_left_to_an_attempt() {
+        let (_, sends) = FlowKey::of(CLIENT, SERVER);
+        let [(_, syn), (_, syn_ack), (_, ack)] = begun();
+        let (no, stamp, now) = place(0);
+        let with_data = Segment { payload: b"x", payload_wire_len: 1, ..syn };
+        assert!(Opening::new(&with_data, sends, no, stamp, now).is_none());
+        let mut opening = Opening::new(&syn, sends, no, stamp, now).unwrap();
+        let mut takes = |segment: &Segment<'_>, from, stamp| {
+            opening.take(segment, direction(from, sends), PacketNo(30), stamp, Stamp(9_000))
+        };
+        let later = Stamp(2_000);
+        assert!(!takes(&syn, Side::Client, later), "sent again");
+        assert!(!takes(&Segment { ack: 7, ..syn_ack }, Side::Server, later), "answers another SYN");
+        assert!(!takes(&syn_ack, Side::Server, Stamp(10)), "the clock stepped back");
+        assert!(takes(&syn_ack, Side::Server, later));
+        let elsewhere = Segment { hop: Hop { ttl: 62, ..ack.hop }, ..ack };
+        assert!(!takes(&elsewhere, Side::Client, later), "captured on both sides of a router");
+        assert!(!takes(&Segment { seq: 100, ..ack }, Side::Client, later), "keeps it alive");
+        assert!(takes(&ack, Side::Client, later));
+        assert!(!takes(&ack, Side::Client, later), "once more");
+    }
+}

@@ -74,11 +74,6 @@ impl<T> Pool<T> {
         self.len == 0
     }
 
-    /// All values, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flatten().flatten()
-    }
-
     #[inline]
     fn place(&mut self, no: u32) -> Option<&mut Option<T>> {
         let no = no as usize;
@@ -97,6 +92,5 @@ mod tests {
         assert_eq!((pool.take(numbers[70]), pool.take(numbers[70])), (Some(70), None));
         assert_eq!(pool.put(7), numbers[70]);
         assert_eq!((pool.get(numbers[70]), pool.get(numbers[199]), pool.len()), (Some(&7), Some(&199), 200));
-        assert_eq!(pool.iter().count(), 200);
     }
 }

@@ -1,13 +1,12 @@
 //! The connections of one shard by their addresses, each in one of several lists.
 //!
-//! An entry lies in a slab that grows by chunks and is never moved. What finds it is an index of four-byte numbers, cut
-//! in parts that grow each for itself: no doubling copies more than a small part of a full table, or takes its memory
+//! An entry lies in a slab that grows by chunks and is never moved. What finds it is an index of numbers, cut in parts
+//! that grow each for itself: no doubling copies more than a small part of a full table, or takes its memory
 //! twice.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use hashbrown::HashTable;
-
+use super::index::Index;
 use crate::base::{FlowKey, PackedKey};
 
 /// Number of an entry, as long as it is in the table.
@@ -20,9 +19,8 @@ pub struct List(pub u32);
 
 /// Entries in a chunk of the slab.
 const CHUNK: usize = 1 << 11;
-/// Parts of the index: with these, each of a million entries' share stays below half of 2¹⁵, so that keys which come
-/// and go do not make it double.
-const PARTS: u64 = 76;
+/// Parts of the index.
+const PARTS: usize = 64;
 /// A link to the end of list `n` is written as the number `ENDS + n`.
 const ENDS: u32 = 0xfff0_0000;
 /// A link of an entry that is in no list.
@@ -49,7 +47,7 @@ struct Entry<S> {
 /// Entries by key; `S` is what is known of each. A removed entry's state is the default one.
 #[derive(Debug)]
 pub struct Table<S> {
-    index: Box<[HashTable<u32>]>,
+    index: Box<[Index]>,
     chunks: Vec<Vec<Entry<S>>>,
     /// The last and the first of each list: `before` and `behind` its end.
     ends: Box<[Links]>,
@@ -60,15 +58,10 @@ pub struct Table<S> {
 }
 
 impl<S: Copy + Default> Table<S> {
-    /// Bytes of the slab that one entry takes.
-    pub const ENTRY: usize = size_of::<Entry<S>>();
-    /// Most bytes of the index for an entry, where the table holds a million: a part is between a quarter and half full.
-    pub const INDEX: f64 = 76.0 * 32_768.0 * 5.0 / 1_000_000.0;
-
     /// An empty table with this many lists.
     pub fn new(lists: u32) -> Self {
         Self {
-            index: (0..PARTS).map(|_| HashTable::new()).collect(),
+            index: (0..PARTS).map(|_| Index::default()).collect(),
             chunks: Vec::new(),
             ends: (0..lists).map(|list| Links { before: ENDS + list, behind: ENDS + list }).collect(),
             free: NOWHERE,
@@ -92,7 +85,7 @@ impl<S: Copy + Default> Table<S> {
     pub fn find(&self, key: &PackedKey) -> Option<Id> {
         let hash = self.hash(key);
         let part = self.index.get(part(hash))?;
-        part.find(hash, |&id| self.entry(id).is_some_and(|entry| entry.key == *key)).map(|&id| Id(id))
+        part.find(hash, |id| self.entry(id).is_some_and(|entry| entry.key == *key)).map(Id)
     }
 
     /// Adds an entry, in no list yet. The key must not be in the table.
@@ -109,9 +102,7 @@ impl<S: Copy + Default> Table<S> {
         let hash = self.hash(&key);
         let (chunks, hasher) = (&self.chunks, &self.hasher);
         if let Some(part) = self.index.get_mut(part(hash)) {
-            part.insert_unique(hash, id, |&id| {
-                get(chunks, id).map_or(0, |entry| hash_of(hasher, &entry.key))
-            });
+            part.insert(hash, id, |id| get(chunks, id).map_or(0, |entry| hash_of(hasher, &entry.key)));
         }
         self.len += 1;
         Id(id)
@@ -125,15 +116,11 @@ impl<S: Copy + Default> Table<S> {
         let key = entry.key;
         entry.state = S::default();
         entry.links.behind = free;
+        self.free = id.0;
+        self.len -= 1;
         let hash = self.hash(&key);
-        let found = self.index.get_mut(part(hash)).and_then(|part| {
-            part.find_entry(hash, |&other| other == id.0).ok().map(|found| {
-                found.remove();
-            })
-        });
-        if found.is_some() {
-            self.free = id.0;
-            self.len -= 1;
+        if let Some(part) = self.index.get_mut(part(hash)) {
+            part.remove(hash, id.0);
         }
     }
 
@@ -189,12 +176,6 @@ impl<S: Copy + Default> Table<S> {
         (first < ENDS).then_some(Id(first))
     }
 
-    /// All entries of a list, from its front.
-    pub fn list(&self, list: List) -> impl Iterator<Item = Id> {
-        let behind = |id: Id| self.entry(id.0).map(|entry| entry.links.behind).filter(|&next| next < ENDS);
-        std::iter::successors(self.front(list), move |&id| behind(id).map(Id))
-    }
-
     /// All entries, in no order; also removed ones, whose state is the default.
     pub fn iter(&self) -> impl Iterator<Item = (Id, S)> {
         self.chunks.iter().flatten().zip(0..).map(|(entry, id)| (Id(id), entry.state))
@@ -247,11 +228,10 @@ fn hash_of(hasher: &foldhash::fast::RandomState, key: &PackedKey) -> u64 {
     state.finish()
 }
 
-/// The part of the index for a hash: by bits that hashbrown uses neither for the place in a part nor for its tags.
+/// The part of the index for a hash: by bits that it uses for nothing else.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "below the number of parts")]
 fn part(hash: u64) -> usize {
-    ((((hash >> 16) & 0xffff_ffff) * PARTS) >> 32) as usize
+    (hash >> 40) as usize % PARTS
 }
 
 #[cfg(test)]
@@ -264,8 +244,11 @@ mod tests {
         PackedKey::from(FlowKey { low, high: Endpoint { port: 443, ..low } })
     }
 
+    /// The states of a list, from its front.
     fn numbers(table: &Table<u32>, list: u32) -> Vec<u32> {
-        table.list(List(list)).map(|id| table.get(id)).collect()
+        let behind = |id: &Id| table.entry(id.0).map(|entry| entry.links.behind).filter(|&next| next < ENDS);
+        let ids = std::iter::successors(table.front(List(list)), |id| behind(id).map(Id));
+        ids.map(|id| table.get(id)).collect()
     }
 
     #[test]
@@ -298,8 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_without_more_to_know_takes_at_most_64_bytes() {
-        // A state of eight bytes, as a shard's.
-        assert!(Table::<(u32, u32)>::ENTRY as f64 + Table::<(u32, u32)>::INDEX <= 64.6);
+    fn a_connection_of_which_nothing_more_is_known_takes_at_most_64_bytes() {
+        // A state of eight bytes, as a shard's; a million such, and what finds them.
+        let million = 1 << 20;
+        let index = PARTS * Index::bytes(million / PARTS);
+        assert!(size_of::<Entry<(u32, u32)>>() + index / million <= 64);
     }
 }

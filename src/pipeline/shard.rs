@@ -88,6 +88,9 @@ struct Open {
     armed: Stamp,
 }
 
+/// No packet: behind all others.
+const NONE: PacketNo = PacketNo(u64::MAX);
+
 /// Finished connections, longest silent first or nearly so.
 const DONE: List = List(0);
 /// Connections without a byte by how far they got; in each, in order of their deadlines.
@@ -148,6 +151,8 @@ pub struct Shard {
     table: Table<State>,
     openings: Pool<Opening>,
     attempts: Pool<Open>,
+    /// The latest packet of each, by its place: looked over for every mark.
+    latest: Vec<PacketNo>,
     exchanges: Pool<Exchange>,
     timers: Timers,
     /// No connection without a byte is given up until this has passed.
@@ -192,6 +197,7 @@ impl Shard {
             table: Table::new(TIMERS.0 + Timers::LISTS),
             openings: Pool::default(),
             attempts: Pool::default(),
+            latest: Vec::new(),
             exchanges: Pool::default(),
             timers: Timers::new(TIMERS),
             openings_due: Stamp(i64::MAX),
@@ -257,7 +263,7 @@ impl Shard {
 
     fn say_mark(&mut self, no: PacketNo, now: Stamp) {
         self.marked = no;
-        let attempts = self.attempts.iter().map(|open| open.attempt.evidence.last);
+        let attempts = self.latest.iter().copied();
         // In each list, the first one's latest packet came before all others'.
         let openings = OPENINGS.iter().filter_map(|(_, list)| {
             let State::Opening(no) = self.table.get(self.table.front(*list)?) else { return None };
@@ -421,9 +427,19 @@ impl Shard {
         }
         let armed = now + self.limits.after_end;
         let no = self.attempts.put(Open { attempt, held: 0, armed });
+        if self.latest.len() <= no as usize {
+            self.latest.resize(no as usize + 1, NONE);
+        }
         self.table.set(id, State::Open(no));
         self.arm(id, armed);
         no
+    }
+
+    /// Notes the latest packet of an attempt.
+    fn note_latest(&mut self, kept: u32, last: PacketNo) {
+        if let Some(latest) = self.latest.get_mut(kept as usize) {
+            *latest = last;
+        }
     }
 
     fn arm(&mut self, id: Id, deadline: Stamp) {
@@ -437,17 +453,20 @@ impl Shard {
         let step = open.attempt.segment(segment, from, no, stamp, now, &self.limits, &mut self.certs);
         match step {
             Step::Open => {
+                let last = open.attempt.evidence.last;
                 let held = open.attempt.held();
                 self.held = self.held.saturating_sub(open.held).saturating_add(held);
                 open.held = held;
                 let deadline = open.attempt.deadline;
                 if self.held > self.limits.bytes_per_shard {
                     open.attempt.evidence.lost.bytes_dropped += held as u64;
-                    self.close(id, now, true);
-                } else if deadline < open.armed {
+                    return self.close(id, now, true);
+                }
+                if deadline < open.armed {
                     open.armed = deadline;
                     self.arm(id, deadline);
                 }
+                self.note_latest(kept, last);
             }
             Step::Settled => self.close(id, now, false),
             Step::NotOurs => {
@@ -489,8 +508,10 @@ impl Shard {
             State::Opening(_) => self.promote(id, place.now),
             State::Done(_) | State::Http(_) => None,
         };
-        if let Some(open) = no.and_then(|no| self.attempts.get_mut(no)) {
+        if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {
             open.attempt.icmp(*error, place.no, place.stamp);
+            let last = open.attempt.evidence.last;
+            self.note_latest(no, last);
         }
     }
 }
@@ -517,3 +538,6 @@ fn opposite(direction: Direction) -> Direction {
         Direction::HighToLow => Direction::LowToHigh,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! How connections leave: what has waited long enough, what is settled, and what comes of it.
 
-use super::{DONE, OPENINGS, Open, Out, Shard, State, What, seconds, since};
+use super::{DONE, NONE, OPENINGS, Open, Out, Shard, State, What, seconds, since};
 use crate::base::{PacketNo, Seen, Side, Stamp};
 use crate::evidence::opening::{Opening, Reached};
 use crate::evidence::{Evidence, Outcome, outcome, upgrade};
@@ -87,6 +87,7 @@ impl Shard {
         self.forget_silent(now);
         let State::Open(no) = state else { return None };
         let open = self.attempts.take(no)?;
+        self.note_latest(no, NONE);
         self.held = self.held.saturating_sub(open.held);
         Some(open)
     }
