@@ -30,8 +30,8 @@ pub fn attempt() -> Evidence {
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
         ending: seen(Ending::CaptureEnded, 9),
-        hello: Some(seen(hello, 4)),
-        server_hello: Some(seen(server_hello, 6)),
+        hello: Some(seen(hello, 4).into()),
+        server_hello: Some(seen(server_hello, 6).into()),
         chain: Chain::Clear(seen(vec![Arc::new(Certificate::parse(&[]))], 6)),
         server_hello_done: Some(seen((), 6)),
         ..Evidence::new(client, server, PacketNo(1), NOW)
@@ -82,7 +82,7 @@ impl Then for Evidence {
     }
 
     fn client_shows(mut self, certificates: usize, faults: &[Fault]) -> Self {
-        self.certificate_request = Some(seen(CertificateRequest::default(), 6));
+        self.certificate_request = Some(seen(CertificateRequest::default(), 6).into());
         let shown = (0..certificates).map(|_| Arc::new(Certificate::parse(&[]))).collect();
         self.client_chain = Chain::Clear(seen(shown, 7));
         self.client_key_exchange = Some(seen((), 7));

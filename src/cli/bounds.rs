@@ -30,7 +30,8 @@ const fn time(key: &'static str, place: fn(&mut Limits) -> Place<'_>) -> Bound {
 /// All of them, in the order of the example file.
 pub const BOUNDS: &[Bound] = &[
     count("flows", 1_024, 1 << 26, |limits| Place::Count(&mut limits.flows)),
-    count("finished", 0, 1 << 26, |limits| Place::Count(&mut limits.finished)),
+    count("under_way", 1_024, 1 << 26, |limits| Place::Count(&mut limits.under_way)),
+    time("remembered", |limits| Place::Time(&mut limits.remembered)),
     count("bytes_per_shard", 1 << 20, 1 << 40, |limits| Place::Bytes(&mut limits.bytes_per_shard)),
     count("bytes_per_side", 16 << 10, 16 << 20, |limits| Place::Bytes(&mut limits.bytes_per_side)),
     count("holes_per_side", 1, 4_096, |limits| Place::Count(&mut limits.holes_per_side)),

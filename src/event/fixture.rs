@@ -102,28 +102,34 @@ pub(crate) fn completed() -> Evidence {
             rtt: Some(Span::from_millis(12)),
             ..TcpFacts::default()
         },
-        hello: Some(seen(hello(), 4, 13)),
-        server_hello: Some(seen(
-            ServerHello {
-                version: Version::TLS12,
-                legacy_version: Version::TLS12,
-                cipher: CipherSuite(0xc02f),
-                ..ServerHello::default()
-            },
-            6,
-            27,
-        )),
+        hello: Some(seen(hello(), 4, 13).into()),
+        server_hello: Some(
+            seen(
+                ServerHello {
+                    version: Version::TLS12,
+                    legacy_version: Version::TLS12,
+                    cipher: CipherSuite(0xc02f),
+                    ..ServerHello::default()
+                },
+                6,
+                27,
+            )
+            .into(),
+        ),
         chain: Chain::Clear(seen(vec![Arc::new(leaf())], 6, 27)),
-        key_exchange: Some(seen(
-            ServerKeyExchange {
-                group: Some(Group(29)),
-                scheme: Some(SignatureScheme(0x0804)),
-                ..ServerKeyExchange::default()
-            },
-            6,
-            27,
-        )),
-        sealing,
+        key_exchange: Some(
+            seen(
+                ServerKeyExchange {
+                    group: Some(Group(29)),
+                    scheme: Some(SignatureScheme(0x0804)),
+                    ..ServerKeyExchange::default()
+                },
+                6,
+                27,
+            )
+            .into(),
+        ),
+        sealing: sealing.into(),
         ..Evidence::new(client, server, PacketNo(1), T0)
     }
 }
@@ -135,7 +141,7 @@ pub(crate) fn expired() -> Evidence {
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
         ending: seen(Ending::Alert { from: Side::Client, alert }, 8, 29),
-        sealing: Sealing::default(),
+        sealing: Sealing::default().into(),
         ended: T0 + Span::from_millis(31),
         ..completed()
     }
@@ -184,7 +190,7 @@ pub(crate) fn syn_dropped() -> Evidence {
         server_hello: None,
         chain: Chain::Unsent,
         key_exchange: None,
-        sealing: Sealing::default(),
+        sealing: Sealing::default().into(),
         ..completed()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence};
-use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
@@ -55,6 +55,10 @@ enum Reading {
     Beheaded,
 }
 
+impl Blank for PerSide<Vec<u8>> {
+    const BLANK: &'static Self = &Self { client: Vec::new(), server: Vec::new() };
+}
+
 /// One attempt to set up TLS while it runs.
 #[derive(Debug)]
 pub struct Attempt {
@@ -67,7 +71,7 @@ pub struct Attempt {
     streams: PerSide<Stream>,
     reading: PerSide<Reading>,
     /// First bytes in clear of each side, at most [`Attempt::FIRST`].
-    first_bytes: PerSide<Vec<u8>>,
+    first_bytes: Rare<PerSide<Vec<u8>>>,
     clear_segments: u32,
     dialogue: Dialogue,
     tls_port: bool,
@@ -100,7 +104,7 @@ impl Attempt {
             deadline: now,
             streams: PerSide::default(),
             reading: PerSide::default(),
-            first_bytes: PerSide::default(),
+            first_bytes: Rare::default(),
             clear_segments: 0,
             dialogue: Dialogue::default(),
             tls_port,
@@ -212,7 +216,10 @@ impl Attempt {
             let unseen = self.streams.of(side).acked().saturating_sub(self.streams.of(side).next());
             // A FIN takes one sequence number too.
             let fin = u64::from(self.evidence.tcp.fin.of(side).is_some());
-            *self.evidence.tcp.unseen.of_mut(side) = unseen.saturating_sub(fin);
+            let unseen = unseen.saturating_sub(fin);
+            if unseen > 0 {
+                *self.evidence.tcp.unseen.of_mut(side) = unseen;
+            }
             // A hole that the peer never acknowledged is the network's loss, not the capture's.
             // Where no acknowledgment of the peer was seen, the capture may be at fault.
             let captured = self.evidence.tcp.acked.of(side.other()).is_none()
@@ -231,7 +238,7 @@ impl Attempt {
             for piece in &pieces {
                 self.read(side, piece.lend(), limits, certs);
             }
-            if !captured {
+            if !captured && !pieces.is_empty() {
                 (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of_mut(side)) = before;
             }
         }

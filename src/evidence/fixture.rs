@@ -57,7 +57,7 @@ pub fn connected() -> Evidence {
 /// An ordinary hello for `www.example.com` of 517 bytes, sent at 21 ms in packet 4.
 pub fn greeted() -> Evidence {
     let mut e = connected();
-    e.hello = Some(seen(hello(), 4, 21));
+    e.hello = Some(seen(hello(), 4, 21).into());
     e.stage = Stage::ClientHello;
     e.tcp.packets.client = 3;
     e.tcp.bytes.client = 517;
@@ -86,7 +86,7 @@ pub fn refused(why: Why) -> Evidence {
 pub fn answered(version: Version) -> Evidence {
     let mut e = greeted();
     let cipher = CipherSuite(if version.is_tls13() { 0x1301 } else { 0xc02f });
-    e.server_hello = Some(seen(ServerHello { version, cipher, ..ServerHello::default() }, 5, 41));
+    e.server_hello = Some(seen(ServerHello { version, cipher, ..ServerHello::default() }, 5, 41).into());
     e.stage = Stage::ServerHello;
     e.tcp.packets.server = 2;
     e.tcp.bytes.server = 100;

@@ -185,7 +185,7 @@ impl Lookups {
         evidence.stage = Stage::Dns;
         evidence.outcome = Outcome::Failed;
         evidence.ending = Seen { value: Ending::NoAddress, at: last.at.clone(), when: last.when };
-        evidence.around = Around { answers: refused.answers, for_tls, ..Around::default() };
+        evidence.around = Around { answers: refused.answers, for_tls, ..Around::default() }.into();
         Some(Box::new(evidence))
     }
 }

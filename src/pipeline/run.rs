@@ -123,7 +123,17 @@ impl Merge {
         join: &mut Join<M>,
         each: &mut dyn FnMut(M::Made),
     ) {
-        while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
+        self.release_to((watermark, PacketNo(0)), join, each);
+    }
+
+    /// Hands on what was decided before this, or then and began before this packet.
+    fn release_to<M: Make>(
+        &mut self,
+        watermark: (Stamp, PacketNo),
+        join: &mut Join<M>,
+        each: &mut dyn FnMut(M::Made),
+    ) {
+        while self.heap.peek().is_some_and(|Reverse(first)| (first.0.at, first.0.no) < watermark) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
             }
@@ -160,6 +170,11 @@ impl Totals {
     }
 }
 
+/// Where a capture's clock leaps, time passes in steps: what the end of each connection leaves behind is to be gone
+/// before the next ones end. Behind so many steps nothing is open any more.
+const STEP: Span = Span::from_secs(1);
+const STEPS: i64 = 1_024;
+
 /// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
 pub fn analyse_here<M: Make>(
     source: &mut dyn Source,
@@ -178,7 +193,17 @@ pub fn analyse_here<M: Make>(
         match arrival {
             Arrival::Frame(frame) => {
                 totals.count(&frame);
-                now = now.max(frame.stamp);
+                let before = now;
+                now = before.max(frame.stamp);
+                if now - before > STEP && before > Stamp(i64::MIN) {
+                    for step in (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now) {
+                        shard.tick(step);
+                        for out in shard.drain() {
+                            merge.push(out);
+                        }
+                        merge.release(step, &mut join, each);
+                    }
+                }
                 let packet = decoder.decode(&frame);
                 shard.packet(&packet, frame.no, frame.stamp, now);
                 shard.mark(frame.no, now);
@@ -204,7 +229,12 @@ pub fn analyse_here<M: Make>(
             merge.release(now, &mut join, each);
         }
     }
-    shard.finish(now);
+    while let Some(next) = shard.finish(now) {
+        for out in shard.drain() {
+            merge.push(out);
+        }
+        merge.release_to((now, next), &mut join, each);
+    }
     for out in shard.drain() {
         merge.push(out);
     }
@@ -255,14 +285,16 @@ fn in_threads<M: Make + Send>(
                     // One too many goes.
                     drop(give_back.try_send(batch));
                     let out: Vec<Out> = shard.drain().collect();
-                    if to_join.send((id, out, now)).is_err() {
+                    if to_join.send((id, out, (now, PacketNo(0)))).is_err() {
                         break;
                     }
                 }
-                shard.finish(now);
+                while let Some(next) = shard.finish(now) {
+                    drop(to_join.send((id, shard.drain().collect(), (now, next))));
+                }
                 let out: Vec<Out> = shard.drain().collect();
                 // The join only stops after every shard has.
-                drop(to_join.send((id, out, Stamp(i64::MAX))));
+                drop(to_join.send((id, out, (Stamp(i64::MAX), PacketNo(0)))));
                 shard.take_lost()
             }));
         }
@@ -271,7 +303,7 @@ fn in_threads<M: Make + Send>(
             let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
             let mut join = Join::making(make, limits, trust, settings.in_order, workers);
             let mut merge = Merge::default();
-            let mut marks = vec![Stamp(i64::MIN); workers];
+            let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); workers];
             for (id, out, watermark) in from_shards {
                 for out in out {
                     merge.push(out);
@@ -281,10 +313,10 @@ fn in_threads<M: Make + Send>(
                 }
                 // What is left when all have finished is released in order below.
                 let least = marks.iter().copied().min().unwrap_or_default();
-                if least < Stamp(i64::MAX) {
-                    merge.release(least, &mut join, each);
+                if least.0 < Stamp(i64::MAX) {
+                    merge.release_to(least, &mut join, each);
                     if !settings.in_order {
-                        join.advance(least, each);
+                        join.advance(least.0, each);
                     }
                 }
             }
