@@ -15,7 +15,7 @@ pub struct Chart<'a> {
 const WIDTH: f64 = 430.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 /// Okabe and Ito's colours, told apart by everybody.
@@ -43,8 +43,10 @@ fn draw(chart: &Chart<'_>, out: &mut String) {
     let first =
         if chart.by_tens { points().map(|point| scale(point.0)).fold(f64::MAX, f64::min) } else { 0.0 };
     let last = points().map(|point| scale(point.0)).fold(f64::MIN, f64::max);
-    let step = step(points().map(|point| point.1).fold(0.0, f64::max));
-    let most = (points().map(|point| point.1).fold(0.0, f64::max) / step).ceil().max(1.0) * step;
+    // Room above the lines for their names.
+    let highest = points().map(|point| point.1).fold(0.0, f64::max) * 1.2;
+    let step = step(highest);
+    let most = (highest / step).ceil().max(1.0) * step;
     let x = |value: f64| LEFT + (scale(value) - first) / (last - first).max(1e-9) * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| HEIGHT - BOTTOM - value / most * (HEIGHT - TOP - BOTTOM);
     let mut text = |at_x: f64, at_y: f64, anchor: &str, said: &str| {
