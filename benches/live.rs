@@ -5,7 +5,7 @@
 //! and CPU time of each. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
 //! `-- --program PATH` (another build), `-- --workers N` say otherwise.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "no library code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
