@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
+use super::make::{AsJudged, Make};
 use super::memory::Recent;
 use super::offers::{Offers, offer};
 use super::order::Order;
@@ -34,36 +35,6 @@ pub struct Judged {
     pub hygiene: Vec<(Cause, &'static str, String)>,
     /// When it was decided, on capture time: where it had to wait for siblings, when that wait was over.
     pub decided: Stamp,
-}
-
-/// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
-/// the order of ends: a line of text waits in a third of the memory that the facts take.
-pub trait Make {
-    /// What it becomes.
-    type Made;
-
-    /// Makes it.
-    fn make(&mut self, judged: Judged) -> Self::Made;
-}
-
-impl<M: Make> Make for &mut M {
-    type Made = M::Made;
-
-    fn make(&mut self, judged: Judged) -> Self::Made {
-        (**self).make(judged)
-    }
-}
-
-/// It stays as it is.
-#[derive(Clone, Copy, Debug)]
-pub struct AsJudged;
-
-impl Make for AsJudged {
-    type Made = Judged;
-
-    fn make(&mut self, judged: Judged) -> Judged {
-        judged
-    }
 }
 
 /// Certificates shown in clear.

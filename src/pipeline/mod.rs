@@ -14,6 +14,7 @@ mod families;
 pub mod gauges;
 pub mod join;
 mod lookups;
+mod make;
 mod memory;
 mod offers;
 mod order;
@@ -24,7 +25,8 @@ pub mod run;
 pub mod shard;
 
 pub use gauges::Gauges;
-pub use join::{AsJudged, Judged, Make};
+pub use join::Judged;
+pub use make::{AsJudged, Make};
 pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};

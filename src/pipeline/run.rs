@@ -6,7 +6,8 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::join::{Join, Make};
+use super::join::Join;
+use super::make::Make;
 use super::shard::{Out, Ports, Shard, What};
 use crate::aside::dns;
 use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};

@@ -1,0 +1,33 @@
+//! What becomes of judged attempts.
+
+use super::join::Judged;
+
+/// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
+/// the order of ends: a line of text waits in a third of the memory that the facts take.
+pub trait Make {
+    /// What it becomes.
+    type Made;
+
+    /// Makes it.
+    fn make(&mut self, judged: Judged) -> Self::Made;
+}
+
+impl<M: Make> Make for &mut M {
+    type Made = M::Made;
+
+    fn make(&mut self, judged: Judged) -> Self::Made {
+        (**self).make(judged)
+    }
+}
+
+/// It stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct AsJudged;
+
+impl Make for AsJudged {
+    type Made = Judged;
+
+    fn make(&mut self, judged: Judged) -> Judged {
+        judged
+    }
+}
