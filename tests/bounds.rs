@@ -19,7 +19,7 @@ use tlswhy::capture::file::FileReader;
 use tlswhy::decode::{Frame, LinkType};
 use tlswhy::evidence::Outcome;
 use tlswhy::pipeline::shard::Ports;
-use tlswhy::pipeline::{Arrival, Judged, Settings, Source, Totals, analyse};
+use tlswhy::pipeline::{Arrival, AsJudged, Judged, Settings, Source, Totals, analyse};
 use tlswhy::tls::trust::Trust;
 
 /// SYNs behind each packet of a capture.
@@ -96,7 +96,7 @@ fn verdicts(path: &Path, flood: u32, workers: usize) -> (Vec<String>, Totals) {
     let is_flood =
         |end: Endpoint| end.addr >= Addr::v4([45, 0, 0, 0]) && end.addr <= Addr::v4([45, 255, 255, 255]);
     let mut verdicts = Vec::new();
-    let totals = analyse(&mut Flooded::new(path, flood), &settings, &mut |judged: Judged| {
+    let totals = analyse(&mut Flooded::new(path, flood), &settings, &mut AsJudged, &mut |judged: Judged| {
         let evidence = &judged.evidence;
         if is_flood(evidence.client) {
             assert_ne!(evidence.outcome, Outcome::Failed);

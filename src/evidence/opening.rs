@@ -254,17 +254,23 @@ impl Opening {
 mod tests {
     use super::*;
     use crate::base::Addr;
-    use crate::tls::cert::{CertCache, Certificate};
+    use crate::tls::cert::Certificate;
+    use crate::tls::codes::Version;
+    use crate::tls::hello::ClientHello;
     use std::sync::Arc;
 
     const CLIENT: Endpoint = Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 40_000 };
     const SERVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 2]), port: 443 };
 
-    struct Certs(CertCache);
+    struct Parses;
 
-    impl ParseCertificate for Certs {
+    impl ParseCertificate for Parses {
         fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
-            self.0.get(der)
+            Arc::new(Certificate::parse(der))
+        }
+
+        fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+            ClientHello::parse(record_version, body)
         }
     }
 
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_an_opening_becomes_knows_what_an_attempt_from_the_start_knows() {
-        let (limits, mut certs) = (Limits::default(), Certs(CertCache::new(4)));
+        let (limits, mut certs) = (Limits::default(), Parses);
         let (key, sends) = FlowKey::of(CLIENT, SERVER);
         for came in 1..=3 {
             let mut attempt = Attempt::new(CLIENT, SERVER, sends, true, place(0).0, place(0).1);

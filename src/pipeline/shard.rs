@@ -363,6 +363,7 @@ impl Shard {
     ) {
         let Some(mut http) = Exchange::begin(segment, sends, place.no, place.now) else { return };
         let id = known.unwrap_or_else(|| self.entry(key, place.now));
+        self.make_way(id, place.now);
         http.segment(segment, sends, place.no, place.stamp, place.now, &self.limits);
         self.arm(id, http.deadline);
         let no = self.exchanges.put(http);
@@ -427,11 +428,7 @@ impl Shard {
 
     /// Keeps an attempt, to be looked at before long.
     fn follow(&mut self, id: Id, attempt: Attempt, now: Stamp) -> u32 {
-        if self.attempts.len() >= self.limits.under_way {
-            // Out of the way of what makes room.
-            self.table.unlink(id);
-            self.evict_attempt(now);
-        }
+        self.make_way(id, now);
         let armed = now + self.limits.after_end;
         let no = self.attempts.put(Open { attempt, held: 0, armed });
         if self.latest.len() <= no as usize {
@@ -534,9 +531,9 @@ fn seconds(at: Stamp) -> u32 {
     (at.0 >> 20) as u32
 }
 
-/// How long ago a second passed.
+/// How long ago a second passed; negative where `now` lies before it, as a deadline may.
 fn since(seconds_then: u32, now: Stamp) -> Span {
-    Span(i64::from(seconds(now).wrapping_sub(seconds_then)) << 20)
+    Span(i64::from(seconds(now).wrapping_sub(seconds_then).cast_signed()) << 20)
 }
 
 fn opposite(direction: Direction) -> Direction {

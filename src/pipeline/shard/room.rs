@@ -35,8 +35,17 @@ impl Shard {
         true
     }
 
+    /// Room for one more attempt or exchange, which is to be this entry's.
+    pub(super) fn make_way(&mut self, id: Id, now: Stamp) {
+        if self.attempts.len() + self.exchanges.len() >= self.limits.under_way {
+            // Out of the way itself.
+            self.table.unlink(id);
+            self.evict_attempt(now);
+        }
+    }
+
     /// Gives up the attempt that would have been given up next: one that has ended, or the longest idle.
-    pub(super) fn evict_attempt(&mut self, now: Stamp) {
+    fn evict_attempt(&mut self, now: Stamp) {
         // Who is not due has gone on since it was armed.
         const LOOKS: usize = 64;
         for look in 1.. {

@@ -186,3 +186,10 @@ fn the_end_closes_in_order_of_beginnings_some_at_a_time() {
     assert_eq!(ends.len(), 3_000);
     assert!(ends.is_sorted());
 }
+
+#[test]
+fn what_was_seen_behind_a_deadline_is_not_long_ago() {
+    let (deadline, seen) = (Stamp(9 << 20), Stamp(10 << 20));
+    assert!(since(seconds(seen), deadline) < Span(0));
+    assert_eq!(since(seconds(deadline), seen), Span(1 << 20));
+}
