@@ -44,7 +44,7 @@ pub fn completed_before_close(e: &Evidence) -> bool {
 }
 
 /// A handshake was finished, and the client left at once without a byte of data.
-pub fn left_unused(e: &Evidence) -> bool {
+fn left_unused(e: &Evidence) -> bool {
     let sealing = &e.sealing;
     let end = sealing.finished.client.iter().chain(&sealing.finished.server).map(|fin| fin.when).max();
     // Who left before the server's Finished came did not judge by it.

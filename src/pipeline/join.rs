@@ -234,9 +234,7 @@ impl<M: Make> Join<M> {
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
         match evidence.outcome {
             Outcome::Completed => {
-                // Its client let the certificates pass, unless it left at once.
-                let verify = rejection::left_unused(&evidence);
-                self.assess(&mut evidence, verify);
+                self.assess(&mut evidence);
                 if rejection::late(&evidence) {
                     evidence.outcome = Outcome::Failed;
                 }
@@ -339,7 +337,7 @@ impl<M: Make> Join<M> {
     }
 
     /// Everything that is wrong with the chains, judged at capture time.
-    fn assess(&mut self, evidence: &mut Evidence, verify: bool) {
+    fn assess(&mut self, evidence: &mut Evidence) {
         let uses = match &evidence.server_hello {
             Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
             Some(hello) => match hello.value.cipher.kx() {
@@ -360,7 +358,6 @@ impl<M: Make> Join<M> {
                 server_ip: Some(evidence.server.addr.ip()),
                 client: false,
                 uses,
-                verify,
             };
             evidence.defects = assess_cached(&question, &self.trust, &mut self.chains);
         }
@@ -375,7 +372,6 @@ impl<M: Make> Join<M> {
                 server_ip: None,
                 client: true,
                 uses: KeyUse::Signs,
-                verify,
             };
             evidence.client_defects = assess_cached(&question, &self.trust, &mut self.chains);
         }
@@ -383,7 +379,7 @@ impl<M: Make> Join<M> {
 
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
-        self.assess(&mut evidence, true);
+        self.assess(&mut evidence);
         verify_key_exchange(&mut evidence);
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;

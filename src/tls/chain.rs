@@ -88,8 +88,6 @@ pub struct Question<'a> {
     pub client: bool,
     /// How the handshake uses the leaf's key; decides which keyUsage bit it needs.
     pub uses: KeyUse,
-    /// Whether signatures are verified, 30 to 300 µs each. Else paths go by names and key identifiers.
-    pub verify: bool,
 }
 
 /// What the handshake asks of the leaf's key (RFC 5246 section 7.4.2).

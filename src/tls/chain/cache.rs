@@ -42,8 +42,6 @@ type Edge = ([u8; 32], [u8; 32]);
 
 #[derive(Clone, Debug)]
 struct Entry {
-    /// Signatures were verified.
-    verified: bool,
     chain: Arc<[[u8; 32]]>,
     /// The known certificates when no trusted path was found: others may complete it.
     known: Option<u64>,
@@ -76,13 +74,12 @@ impl ChainCache {
 
     /// The paths of a presented chain, found now or earlier.
     pub(super) fn paths(&mut self, question: &Question<'_>, trust: &Trust) -> Arc<[Path]> {
-        let Question { presented, known, verify, .. } = *question;
+        let Question { presented, known, .. } = *question;
         let mut hasher = self.hasher.build_hasher();
         presented.iter().for_each(|cert| hasher.write(&cert.sha256));
         let hash = hasher.finish();
         let same = |entry: &Entry| {
-            entry.verified == verify
-                && entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
+            entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
                 && entry.known.is_none_or(|then| then == of_known(&self.hasher, known))
         };
         if let Some(entry) = self.chains.get(hash, 1, same) {
@@ -94,8 +91,8 @@ impl ChainCache {
             let known = (!settled).then(|| of_known(&self.hasher, known));
             let chain: Arc<[[u8; 32]]> = presented.iter().map(|cert| cert.sha256).collect();
             // An entry whose known certificates have changed gives way.
-            self.chains.remove(hash, |other| other.verified == verify && other.chain == chain);
-            self.chains.put(hash, 1, Entry { verified: verify, chain, known, paths: Arc::clone(&paths) });
+            self.chains.remove(hash, |other| other.chain == chain);
+            self.chains.put(hash, 1, Entry { chain, known, paths: Arc::clone(&paths) });
         }
         paths
     }

@@ -111,25 +111,13 @@ impl Verifier for Plain {
     }
 }
 
-/// Verifies nothing: who bears the issuer's name made the signature, unless the key identifiers say otherwise.
-struct Believing;
-
-impl Verifier for Believing {
-    fn signed(&mut self, cert: &Certificate, issuer: &Certificate) -> Verdict {
-        match key_ids_match(cert, issuer) {
-            Some(false) => Verdict::Bad,
-            _ => Verdict::Unsupported("nobody asked"),
-        }
-    }
-}
-
 /// Paths of the first presented certificate, trusted ones first; one at least unless nothing was
 /// presented.
 pub fn find(question: &Question<'_>, trust: &Trust, budget: &mut Budget) -> Vec<Path> {
     find_with(question, trust, budget, &mut Plain)
 }
 
-/// As [`find`], with a given verifier, which is asked only where the question says so.
+/// As [`find`], with a given verifier.
 pub fn find_with(
     question: &Question<'_>,
     trust: &Trust,
@@ -137,7 +125,6 @@ pub fn find_with(
     verifier: &mut dyn Verifier,
 ) -> Vec<Path> {
     let Question { presented, known, .. } = *question;
-    let verifier = if question.verify { verifier } else { &mut Believing };
     let Some(leaf) = presented.first() else { return Vec::new() };
     let mut search = Search { presented, known, trust, budget, verifier, found: Vec::new() };
     let mut steps = vec![Step { cert: leaf.clone(), place: Place::Presented(0), signed: None }];

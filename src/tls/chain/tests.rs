@@ -69,7 +69,6 @@ impl World {
             server_ip: None,
             client: false,
             uses: KeyUse::Unknown,
-            verify: true,
         };
         change(&mut question);
         let defects = assess(&question, &self.trust);
@@ -361,7 +360,6 @@ fn known_certificates_that_arrive_later_refresh_the_cache() {
         server_ip: None,
         client: false,
         uses: KeyUse::Unknown,
-        verify: true,
     };
     let before = assess_cached(&question, &w.trust, &mut cache);
     assert_eq!(faults(&before), [(Fault::MissingIntermediate, Some(0))]);
@@ -384,14 +382,10 @@ fn a_kept_answer_is_the_one_that_would_be_given_now() {
         for (presented, host) in
             [(&sound, Some(HOST)), (&alone, Some(HOST)), (&sound, Some("other.test")), (&sound, None)]
         {
-            for (client, uses, verify) in [
-                (false, KeyUse::Unknown, true),
-                (false, KeyUse::Unknown, false),
-                (false, KeyUse::Decrypts, true),
-                (true, KeyUse::Signs, true),
-            ] {
+            for (client, uses) in [(false, KeyUse::Unknown), (false, KeyUse::Decrypts), (true, KeyUse::Signs)]
+            {
                 let server_ip = Some([192, 0, 2, 1].into());
-                let question = Question { presented, known: &[], at, host, server_ip, client, uses, verify };
+                let question = Question { presented, known: &[], at, host, server_ip, client, uses };
                 let kept = assess_cached(&question, &w.trust, &mut cache);
                 assert_eq!(*kept, *assess(&question, &w.trust), "{at} {question:?}");
                 answers += usize::from(kept.is_empty());
@@ -399,19 +393,4 @@ fn a_kept_answer_is_the_one_that_would_be_given_now() {
         }
     }
     assert!(answers > 10);
-}
-
-#[test]
-fn where_nobody_asks_a_signature_is_taken_for_good_unless_the_key_identifiers_differ() {
-    let w = World::new();
-    let mut changed = w.leaf.der.to_vec();
-    *changed.last_mut().unwrap() ^= 1;
-    let changed = Arc::new(Certificate::parse(&changed));
-    let bad = (Fault::BadCertificateSignature, Some(0));
-    assert_eq!(faults(&w.assess(&[&changed, &w.sub])), [bad]);
-    assert_eq!(w.ask(&[&changed, &w.sub], |question| question.verify = false), []);
-    assert_eq!(
-        faults(&w.ask(&[&w.leaf], |question| question.verify = false)),
-        [(Fault::MissingIntermediate, Some(0))]
-    );
 }
