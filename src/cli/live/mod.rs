@@ -82,7 +82,6 @@ fn open_interfaces(
         filter: args.shared.filter.clone(),
         ring: u32::try_from(args.ring).unwrap_or(u32::MAX),
         snap: u32::try_from(args.snaplen).unwrap_or(u32::MAX),
-        ..LiveOptions::default()
     };
     let mut watched = Vec::new();
     let mut all = Vec::new();
