@@ -3,7 +3,11 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROOTS := --trust mozilla --trust captures/lab-root.pem --trust captures/lab-root-net.pem
 
-.PHONY: run test score lab bench bench-live soak instructions needs build install clean
+TARGET := $(CURDIR)/target
+COMMANDS := read live show explain schema completions man
+CARGO_DEB := $(or $(shell command -v cargo-deb),$(HOME)/.cargo/bin/cargo-deb)
+
+.PHONY: run test score lab bench bench-live soak instructions needs build install deb package clean
 
 run: build ## build, and analyse captures/
 	./target/release/tlswhy read $(ROOTS) captures
@@ -37,6 +41,24 @@ build: needs
 install: build
 	install -Dm755 target/release/tlswhy $(DESTDIR)/usr/local/bin/tlswhy
 	./target/release/tlswhy man | install -Dm644 /dev/stdin $(DESTDIR)/usr/local/share/man/man1/tlswhy.1
+
+deb: build $(CARGO_DEB) ## the Debian package, in target/debian/
+	$(MAKE) package
+
+# Of the program in $(TARGET)/release as it lies there: nothing is built. DEB: further options of cargo-deb.
+package:
+	mkdir -p $(TARGET)/release/pages
+	$(TARGET)/release/tlswhy man | gzip -9n > $(TARGET)/release/pages/tlswhy.1.gz
+	for command in $(COMMANDS); do \
+		$(TARGET)/release/tlswhy man $$command | gzip -9n > $(TARGET)/release/pages/tlswhy-$$command.1.gz || exit; \
+	done
+	for shell in bash zsh fish; do \
+		$(TARGET)/release/tlswhy completions $$shell > $(TARGET)/release/pages/tlswhy.$$shell || exit; \
+	done
+	CARGO_TARGET_DIR=$(TARGET) cargo deb --no-build --strip $(DEB) --output $(TARGET)/debian/
+
+$(CARGO_DEB):
+	cargo install --locked cargo-deb --version 3.8.0
 
 needs: ## libpcap's headers and a C compiler, where they are missing
 	@if ! [ -e /usr/include/pcap/pcap.h ] || ! command -v cc >/dev/null; then \

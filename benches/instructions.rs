@@ -17,35 +17,49 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use common::crowd::Crowd;
 use common::store::{self, Capture, Scene};
 use common::traffic::Plan;
 use common::{grouped, with};
 
 struct Counted {
     name: &'static str,
-    /// The larger capture.
-    plan: Plan,
+    /// A capture, and one that it goes beyond.
+    scenes: [Scene; 2],
     /// By what the difference is divided.
     by: fn(&Capture) -> u64,
 }
 
-const COUNTED: [Counted; 3] = [
+const COUNTED: [Counted; 4] = [
+    Counted {
+        name: "following_packet",
+        scenes: [Scene::Crowd(CROWD), Scene::Opening(CROWD)],
+        by: |capture| capture.made.packets,
+    },
     Counted {
         name: "mixed_packet",
-        plan: Plan { bytes: 20_000_000, mixed: true, unique: true },
+        scenes: [traffic(20, true, true), traffic(10, true, true)],
         by: |capture| capture.made.packets,
     },
     Counted {
         name: "unique_handshake",
-        plan: Plan { bytes: 4_000_000, mixed: false, unique: true },
+        scenes: [traffic(4, false, true), traffic(2, false, true)],
         by: |capture| capture.made.handshakes,
     },
+    // Where the larger goes beyond the other, nearly all servers have been met.
     Counted {
         name: "repeated_handshake",
-        plan: Plan { bytes: 8_000_000, mixed: false, unique: false },
+        scenes: [traffic(12, false, false), traffic(6, false, false)],
         by: |capture| capture.made.handshakes,
     },
 ];
+
+/// Connections that are open, and packets that follow on them.
+const CROWD: Crowd = Crowd { flows: 2_000, packets: 50_000 };
+
+const fn traffic(mb: u64, mixed: bool, unique: bool) -> Scene {
+    Scene::Traffic(Plan { bytes: mb * 1_000_000, mixed, unique })
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -78,9 +92,8 @@ fn check(arguments: &[String]) -> io::Result<bool> {
     let mut lines = String::new();
     let writes = std::env::var_os("TLSWHY_WRITE_INSTRUCTIONS").is_some();
     let mut well = true;
-    for Counted { name, plan, by: of } in COUNTED {
-        let large = Scene::Traffic(plan).capture()?;
-        let small = Scene::Traffic(Plan { bytes: plan.bytes / 2, ..plan }).capture()?;
+    for Counted { name, scenes: [large, small], by: of } in COUNTED {
+        let (large, small) = (large.capture()?, small.capture()?);
         let [more, less] = [count(arguments, &large.path)?, count(arguments, &small.path)?];
         let found = more.saturating_sub(less) / (of(&large) - of(&small)).max(1);
         let known = committed["instructions"].get(name).and_then(toml::Value::as_integer).unwrap_or(1) as u64;

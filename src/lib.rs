@@ -35,7 +35,7 @@
 //! | 3 | [`evidence`] | none |
 //! | 4 | [`cause`] | none |
 //! | 5 | [`event`] | none |
-//! | 6 | [`capture`], [`telemetry`], [`report`] (which only renders) | files, interfaces, one listening socket |
+//! | 6 | [`capture`], [`telemetry`], [`confine`], [`report`] (which only renders) | files, interfaces, one listening socket, the program's own rights |
 //! | 7 | [`pipeline`] | threads |
 //! | 8 | [`cli`] | arguments, output, exit codes |
 //!
@@ -51,6 +51,7 @@ pub mod base;
 pub mod capture;
 pub mod cause;
 pub mod cli;
+pub mod confine;
 pub mod decode;
 pub mod event;
 pub mod evidence;

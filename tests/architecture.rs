@@ -16,7 +16,7 @@ use support::{files, label, root, stem, text};
 use tlswhy::cause::Cause;
 
 /// Each module and its floor. A module sees only the floors below its own.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("base", 0),
     ("decode", 1),
     ("tls", 1),
@@ -26,6 +26,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("cause", 4),
     ("event", 5),
     ("capture", 6),
+    ("confine", 6),
     ("report", 6),
     ("telemetry", 6),
     ("pipeline", 7),

@@ -119,7 +119,7 @@ fn opening(maker: &mut Maker, n: u64, at: i64) -> (Talk, Open) {
     if kind(n) == Kind::Finished {
         // The whole template up to its end; no close.
         let which = FINISHED[(n / 8 % 2) as usize];
-        talk.emits = maker.handshake(at, which, 0, 1).emits;
+        talk.emits = maker.handshake(at, Some(which), 0, 1).emits;
         let close = talk.emits.iter().position(|emit| emit.flags & TcpFlags::FIN != 0);
         talk.emits.truncate(close.unwrap_or(usize::MAX).saturating_sub(1));
         let numbers = [true, false].map(|from_client| {
@@ -146,7 +146,7 @@ fn opening(maker: &mut Maker, n: u64, at: i64) -> (Talk, Open) {
             server = server.wrapping_add(DATA as u32);
         }
         Kind::Midway => {
-            let whole = maker.handshake(at, FINISHED[1], 0, 1);
+            let whole = maker.handshake(at, Some(FINISHED[1]), 0, 1);
             let hello = whole.emits.into_iter().find_map(|emit| match emit.payload {
                 Payload::Bytes(bytes) if emit.from_client && !bytes.is_empty() => Some(bytes),
                 _ => None,
@@ -206,7 +206,7 @@ pub fn flood(path: &Path, plan: &Flood, root: &Path) -> io::Result<Made> {
         while begun < plan.handshakes && begun as i64 * every <= n * FLOODING {
             let slow = if begun % 3 == 0 { 30 } else { 1 };
             let which = (begun % maker.templates.len() as u64) as usize;
-            let talk = maker.handshake(at, which, 0, slow);
+            let talk = maker.handshake(at, Some(which), 0, slow);
             stage.enter(talk);
             begun += 1;
         }

@@ -10,7 +10,7 @@ use super::frame::Made;
 use super::traffic::{self, Plan};
 
 /// Raised when the same scene gives another file, so that old captures are made anew.
-const EDITION: u32 = 2;
+const EDITION: u32 = 3;
 
 /// What a capture shows.
 #[derive(Clone, Copy)]

@@ -168,12 +168,13 @@ impl Maker {
         if mixed && self.random.below(2) == 0 {
             talks.push(self.names(at));
         }
-        let which = self.choose();
+        let which = choose(&mut self.random);
         let segments = match (mixed && self.templates[which].completes, self.random.below(10)) {
             (false, _) => 0,
             (true, 0) => 300 + self.random.below(240) as u32,
             (true, _) => 4 + self.random.below(16) as u32,
         };
+        let which = (self.unique || !self.templates[which].completes).then_some(which);
         talks.push(self.handshake(at + 20_000, which, segments, 1));
         if mixed && self.random.below(2) == 0 {
             talks.push(self.http(at + 5_000));
@@ -184,22 +185,14 @@ impl Maker {
         talks
     }
 
-    fn choose(&mut self) -> usize {
-        let mut drawn = self.random.below(100);
-        TEMPLATES
-            .iter()
-            .position(|(_, _, share)| drawn.checked_sub(*share).map(|rest| drawn = rest).is_none())
-            .unwrap_or(0)
-    }
-
-    /// A handshake of a template, `slow` times as long as it was, with so many segments of bulk.
-    pub fn handshake(&mut self, at: i64, which: usize, bulk: u32, slow: i64) -> Talk {
+    /// A handshake of a template (none: always the same for a server), `slow` times as long as it was, with so many segments of bulk.
+    pub fn handshake(&mut self, at: i64, which: Option<usize>, bulk: u32, slow: i64) -> Talk {
         let mut talk = self.talk(443, false);
         let begins = [self.random.next() as u32, self.random.next() as u32];
-        let template = &self.templates[which];
+        let server = u64::from(talk.addresses[1][3]);
+        let template = &self.templates[which.unwrap_or_else(|| choose(&mut Random(server)))];
         self.made.handshakes += 1;
         self.made.completed += u64::from(template.completes);
-        let server = u64::from(talk.addresses[1][3]);
         let (name, serial) = if self.unique {
             (name(self.made.handshakes), self.random.next())
         } else {
@@ -287,6 +280,19 @@ impl Maker {
         }
         talk
     }
+}
+
+/// The place of a template, each as often as its share says.
+fn choose(random: &mut Random) -> usize {
+    let mut drawn = random.below(100);
+    let place = TEMPLATES.iter().position(|(_, _, share)| match drawn.checked_sub(*share) {
+        Some(rest) => {
+            drawn = rest;
+            false
+        }
+        None => true,
+    });
+    place.unwrap_or(0)
 }
 
 /// Data from the server, and an acknowledgment of every second segment. Returns the time of the last.

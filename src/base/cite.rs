@@ -1,6 +1,5 @@
 //! Citations: which packets a fact was read from.
 
-use smallvec::SmallVec;
 use std::fmt;
 
 use super::time::{Span, Stamp};
@@ -17,7 +16,41 @@ impl fmt::Display for PacketNo {
 
 /// The packets that carried one fact, ascending and without repeats. Usually one or two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packets(SmallVec<[PacketNo; 2]>);
+pub struct Packets(Kept);
+
+/// Sixteen bytes, for there are many: facts that few packets carried, near each other, are kept without allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    /// How many, by how much each of the others lies behind the first, the first.
+    Few(u8, [u16; 3], u64),
+    /// More, or farther apart.
+    Many(Box<Vec<PacketNo>>),
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Few(0, [0; 3], 0)
+    }
+}
+
+impl Kept {
+    /// Of the same packets always the same.
+    fn of(all: Vec<PacketNo>) -> Self {
+        let mut behind = [0; 3];
+        let Some((first, others)) = all.split_first().filter(|(_, others)| others.len() <= behind.len())
+        else {
+            return Self::Many(Box::new(all));
+        };
+        for (place, no) in behind.iter_mut().zip(others) {
+            match u16::try_from(no.0 - first.0) {
+                Ok(apart) => *place = apart,
+                Err(_) => return Self::Many(Box::new(all)),
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most four")]
+        Self::Few(all.len() as u8, behind, first.0)
+    }
+}
 
 impl Packets {
     /// More packets than this behind one fact are cut: the first ones and the last stay.
@@ -29,30 +62,50 @@ impl Packets {
     }
 
     /// One packet.
+    #[inline]
     pub fn one(no: PacketNo) -> Self {
-        let mut packets = Self::default();
-        packets.add(no);
-        packets
+        Self(Kept::Few(1, [0; 3], no.0))
     }
 
     /// Adds one packet, keeping order. Beyond sixteen the newest replaces the last.
+    #[inline]
     pub fn add(&mut self, no: PacketNo) {
-        match self.0.binary_search(&no) {
-            Ok(_) => {}
-            Err(_) if self.0.len() >= Self::MOST => {
-                if let Some(last) = self.0.last_mut()
-                    && no > *last
-                {
-                    *last = no;
+        match &mut self.0 {
+            Kept::Few(0, ..) => self.0 = Kept::Few(1, [0; 3], no.0),
+            Kept::Few(1, _, first) if *first == no.0 => {}
+            _ => self.add_more(no),
+        }
+    }
+
+    fn add_more(&mut self, no: PacketNo) {
+        match &mut self.0 {
+            Kept::Few(have, behind, first) => {
+                let last =
+                    usize::from(*have).checked_sub(2).and_then(|at| behind.get(at)).copied().unwrap_or(0);
+                let apart = no.0.checked_sub(*first).and_then(|apart| u16::try_from(apart).ok());
+                if let Some(apart) = apart {
+                    if apart == 0 || behind.iter().take(usize::from(*have) - 1).any(|&old| old == apart) {
+                        return;
+                    }
+                    if apart > last
+                        && let Some(place) = behind.get_mut(usize::from(*have) - 1)
+                    {
+                        *place = apart;
+                        *have += 1;
+                        return;
+                    }
                 }
+                let mut all: Vec<PacketNo> = self.iter().collect();
+                insert(&mut all, no);
+                self.0 = Kept::of(all);
             }
-            Err(place) => self.0.insert(place, no),
+            Kept::Many(all) => insert(all, no),
         }
     }
 
     /// Adds all packets of another citation.
     pub fn add_all(&mut self, other: &Self) {
-        for &no in &other.0 {
+        for no in other.iter() {
             self.add(no);
         }
     }
@@ -66,22 +119,57 @@ impl Packets {
 
     /// Ascending.
     pub fn iter(&self) -> impl Iterator<Item = PacketNo> + '_ {
-        self.0.iter().copied()
+        let (few, many) = match &self.0 {
+            Kept::Few(have, behind, first) => {
+                let behind = [0].into_iter().chain(*behind).take(usize::from(*have));
+                (Some(behind.map(move |apart| PacketNo(first + u64::from(apart)))), None)
+            }
+            Kept::Many(all) => (None, Some(all.iter().copied())),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
     }
 
     /// The first packet cited.
+    #[inline]
     pub fn first(&self) -> Option<PacketNo> {
-        self.0.first().copied()
+        match &self.0 {
+            Kept::Few(0, ..) => None,
+            Kept::Few(_, _, first) => Some(PacketNo(*first)),
+            Kept::Many(all) => all.first().copied(),
+        }
     }
 
     /// The last packet cited.
+    #[inline]
     pub fn last(&self) -> Option<PacketNo> {
-        self.0.last().copied()
+        match &self.0 {
+            Kept::Few(0, ..) => None,
+            Kept::Few(have, behind, first) => {
+                let apart = usize::from(*have).checked_sub(2).and_then(|at| behind.get(at)).copied();
+                Some(PacketNo(first + u64::from(apart.unwrap_or(0))))
+            }
+            Kept::Many(all) => all.last().copied(),
+        }
     }
 
     /// Whether nothing is cited.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self.0, Kept::Few(0, ..))
+    }
+}
+
+/// Adds to many, in order; beyond sixteen the newest replaces the last.
+fn insert(all: &mut Vec<PacketNo>, no: PacketNo) {
+    match all.binary_search(&no) {
+        Ok(_) => {}
+        Err(_) if all.len() >= Packets::MOST => {
+            if let Some(last) = all.last_mut()
+                && no > *last
+            {
+                *last = no;
+            }
+        }
+        Err(place) => all.insert(place, no),
     }
 }
 
@@ -173,6 +261,24 @@ mod tests {
     fn packets_are_ascending_and_unique() {
         let packets: Packets = [7, 3, 7, 5].map(PacketNo).into_iter().collect();
         assert_eq!(packets.iter().map(|no| no.0).collect::<Vec<_>>(), [3, 5, 7]);
+    }
+
+    #[test]
+    fn a_citation_takes_sixteen_bytes_and_holds_whatever_is_added() {
+        assert_eq!(size_of::<Packets>(), 16);
+        proptest::proptest!(|(numbers in proptest::collection::vec(1u64..200_000, 0..12))| {
+            let packets: Packets = numbers.iter().copied().map(PacketNo).collect();
+            let mut sorted = numbers;
+            sorted.sort_unstable();
+            sorted.dedup();
+            let cited: Vec<u64> = packets.iter().map(|no| no.0).collect();
+            proptest::prop_assert_eq!(&cited, &sorted);
+            proptest::prop_assert_eq!(packets.first().map(|no| no.0), sorted.first().copied());
+            proptest::prop_assert_eq!(packets.last().map(|no| no.0), sorted.last().copied());
+            // In whatever order they came.
+            let again: Packets = sorted.iter().rev().copied().map(PacketNo).collect();
+            proptest::prop_assert_eq!(again, packets);
+        });
     }
 
     #[test]

@@ -5,12 +5,14 @@ use super::time::Span;
 /// Bounds and time-outs, handed down to whoever holds something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections followed at once by one shard. Full: finished ones leave first, then the longest idle.
+    /// Connections known at once to one shard. Full: finished ones leave first, then those that have shown least, then
+    /// the longest idle.
     pub flows: usize,
-    /// Finished connections remembered by one shard, so that what they still carry costs one look-up. A forgotten
-    /// one costs a look at each segment's first bytes instead. Below half of a power of two: a table of keys that come and
-    /// go must not double.
-    pub finished: usize,
+    /// Of these, connections that have carried a byte and are not finished: each takes some kilobytes.
+    pub under_way: usize,
+    /// A finished connection that has been silent for this long is forgotten. While it is known, what it still carries
+    /// costs one look-up; behind that, a look at each segment's first bytes.
+    pub remembered: Span,
     /// Bytes kept for one direction while a message is incomplete. rustls refuses handshake
     /// messages over 65 535 bytes; real chains with staples stay below.
     pub bytes_per_side: usize,
@@ -51,8 +53,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            flows: 262_144,
-            finished: 24_576,
+            flows: 1 << 20,
+            under_way: 1 << 18,
+            remembered: Span::from_secs(120),
             bytes_per_side: 131_072,
             holes_per_side: 32,
             bytes_per_shard: 64 << 20,

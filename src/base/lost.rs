@@ -1,11 +1,17 @@
 //! What was not seen, and why: every drop ends here.
 
+use super::Blank;
+
 /// Names and counters of losses. One value per handshake says what touched it, one per run adds up.
 macro_rules! losses {
     ($( $(#[doc = $doc:literal])+ $name:ident ),+ $(,)?) => {
         /// Counters of what the capture or a bound kept from us.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Lost { $( $(#[doc = $doc])+ pub $name: u64, )+ }
+
+        impl Blank for Lost {
+            const BLANK: &'static Self = &Self { $( $name: 0, )+ };
+        }
 
         impl Lost {
             /// Name and count of everything that was lost, in a fixed order.

@@ -5,10 +5,12 @@ pub mod cite;
 pub mod flow_key;
 pub mod limits;
 pub mod lost;
+pub mod rare;
 pub mod time;
 
 pub use cite::{Cite, PacketNo, Packets, Seen};
-pub use flow_key::{Addr, Direction, Endpoint, FlowKey, PerSide, Side};
+pub use flow_key::{Addr, Direction, Endpoint, FlowKey, PackedKey, PerSide, Side};
 pub use limits::Limits;
 pub use lost::Lost;
+pub use rare::{Blank, Rare};
 pub use time::{Span, Stamp};

@@ -39,7 +39,11 @@ pub struct WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, why, packets } = self;
-        write!(f, "cannot write {name}: {why}; stopped after {}", super::Packets(*packets))
+        write!(f, "cannot write {name}: {why}")?;
+        if *packets > 0 {
+            write!(f, "; stopped after {}", super::Packets(*packets))?;
+        }
+        Ok(())
     }
 }
 
@@ -332,10 +336,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_said() {
         let error = PcapngWriter::create(Path::new("/no/such/folder/x.pcapng")).err().unwrap();
-        assert_eq!(
-            error.to_string(),
-            "cannot write /no/such/folder/x.pcapng: no such file or folder; stopped after 0 packets"
-        );
+        assert_eq!(error.to_string(), "cannot write /no/such/folder/x.pcapng: no such file or folder");
     }
 
     #[cfg(target_os = "linux")]

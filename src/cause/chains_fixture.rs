@@ -5,7 +5,7 @@ use crate::evidence::{AlertFrom, Chain, Ending, Evidence, Outcome, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::{AlertDescription, AlertLevel, Version};
-use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::hello::{ClientHello, Offer, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest};
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ pub fn seen<T>(value: T, no: u64) -> Seen<T> {
 /// A failed attempt up to the server's flight: hello in packet 4, the server's certificate in
 /// packet 6, in clear on TLS 1.2, without a defect; it ends in silence.
 pub fn attempt() -> Evidence {
-    let hello =
-        ClientHello { sni: Some("www.example.com".into()), status_request: true, ..ClientHello::default() };
+    let offer = Arc::new(Offer { status_request: true, ..Offer::default() });
+    let hello = ClientHello { sni: Some("www.example.com".into()), offer, ..ClientHello::default() };
     let server_hello = ServerHello { version: Version::TLS12, ..ServerHello::default() };
     let client = Endpoint { addr: Addr::v4([10, 0, 0, 2]), port: 40_000 };
     let server = Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 443 };
@@ -30,8 +30,8 @@ pub fn attempt() -> Evidence {
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
         ending: seen(Ending::CaptureEnded, 9),
-        hello: Some(seen(hello, 4)),
-        server_hello: Some(seen(server_hello, 6)),
+        hello: Some(seen(hello, 4).into()),
+        server_hello: Some(seen(server_hello, 6).into()),
         chain: Chain::Clear(seen(vec![Arc::new(Certificate::parse(&[]))], 6)),
         server_hello_done: Some(seen((), 6)),
         ..Evidence::new(client, server, PacketNo(1), NOW)
@@ -58,7 +58,7 @@ fn defects(faults: &[Fault]) -> Vec<Defect> {
 
 impl Then for Evidence {
     fn with(mut self, faults: &[Fault]) -> Self {
-        self.defects = defects(faults);
+        self.defects = defects(faults).into();
         self
     }
 
@@ -82,11 +82,11 @@ impl Then for Evidence {
     }
 
     fn client_shows(mut self, certificates: usize, faults: &[Fault]) -> Self {
-        self.certificate_request = Some(seen(CertificateRequest::default(), 6));
+        self.certificate_request = Some(seen(CertificateRequest::default(), 6).into());
         let shown = (0..certificates).map(|_| Arc::new(Certificate::parse(&[]))).collect();
         self.client_chain = Chain::Clear(seen(shown, 7));
         self.client_key_exchange = Some(seen((), 7));
-        self.client_defects = defects(faults);
+        self.client_defects = defects(faults).into();
         self
     }
 }

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_bad_key_exchange_signature_and_an_alert_are_proof() {
         let mut evidence = attempt().alert(Side::Client, 51);
-        evidence.key_exchange = Some(seen(crate::tls::message::ServerKeyExchange::default(), 6));
+        evidence.key_exchange = Some(seen(crate::tls::message::ServerKeyExchange::default(), 6).into());
         evidence.key_exchange_verdict = Some(crate::tls::signature::Verdict::Bad);
         assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Proven)));
     }

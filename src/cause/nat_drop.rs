@@ -375,7 +375,7 @@ mod tests {
         let farther = answers(greeted(), 40, Some(0));
         assert_eq!(judge(&farther), Judgement::Absent);
         let mut both = answers(greeted(), 54, Some(0));
-        both.tcp.resets.extend(reset(greeted(), Side::Client, &[]).tcp.resets);
+        both.tcp.resets.extend(reset(greeted(), Side::Client, &[]).tcp.resets.clone());
         assert!(!matches!(judge(&both), Judgement::Found(_)), "the client's own host answers too");
     }
 

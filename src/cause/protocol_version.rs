@@ -451,7 +451,7 @@ mod tests {
         let mut e = alert(answered(Version::TLS12), Side::Client, 40);
         assert_eq!(judge(&e), Judgement::Absent);
         let exchange = ServerKeyExchange { dh_bits: Some(768), ..ServerKeyExchange::default() };
-        e.key_exchange = Some(seen(exchange, 6, 41));
+        e.key_exchange = Some(seen(exchange, 6, 41).into());
         assert_eq!(found(&e), (Certainty::Inferred, "weak_parameters"));
     }
 

@@ -250,7 +250,7 @@ mod tests {
         let mut evidence = attempt().alert(Side::Client, 46);
         // OCSPResponse { tryLater } (RFC 6960 section 4.2.1).
         let later = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
-        evidence.staple = Some(seen(later, 6));
+        evidence.staple = Some(seen(later, 6).into());
         assert_eq!(found(&evidence), Some(("try_later", Certainty::Inferred)));
     }
 

@@ -40,12 +40,13 @@ pub enum Command {
     /// The same on interfaces, until interrupted
     #[command(
         after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n  \
-        tlswhy live -i lan0 -i wan0 -o /var/log/tlswhy/events.jsonl -w /var/log/tlswhy/failed.pcapng --metrics 9187\n\n\
-        SIGHUP reads the roots again and reopens the files of -o and -w, for logrotate; SIGTERM and SIGINT finish what is \
+        tlswhy live -i lan0 -i wan0 -o /var/log/tlswhy/events.jsonl -w /var/log/tlswhy/failed.pcapng --metrics 9187\n  \
+        tlswhy live --config /etc/tlswhy/tlswhy.toml --check\n\n\
+        SIGHUP reads the configuration and the roots again and reopens the files of -o and -w, for logrotate; SIGTERM and SIGINT finish what is \
         open, write the totals and end; a second one ends at once.\n\n\
         Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root."
     )]
-    Live(LiveArgs),
+    Live(Box<LiveArgs>),
     /// One handshake as a ladder of packets, with the proofs marked
     #[command(
         after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n\nThe table of `tlswhy read` and the \
@@ -65,8 +66,13 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// The manual page, in roff
-    #[command(after_long_help = "Example:\n  tlswhy man > /usr/local/share/man/man1/tlswhy.1")]
-    Man,
+    #[command(after_long_help = "Examples:\n  tlswhy man > /usr/local/share/man/man1/tlswhy.1\n  \
+        tlswhy man live > /usr/local/share/man/man1/tlswhy-live.1")]
+    Man {
+        /// The command whose page it is; without one, that of the program.
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
 }
 
 /// When to use colours.
@@ -126,10 +132,10 @@ pub struct ReadArgs {
 }
 
 /// `tlswhy live`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct LiveArgs {
     /// Interface to listen on; may be repeated
-    #[arg(short = 'i', long = "interface", value_name = "IF", required = true)]
+    #[arg(short = 'i', long = "interface", value_name = "IF", required_unless_present = "config")]
     pub interfaces: Vec<String>,
     /// One JSON event a line on standard output (the default where that is no terminal)
     #[arg(long)]
@@ -161,6 +167,9 @@ pub struct LiveArgs {
     /// Do not ask the interface for packets that are not addressed to it
     #[arg(long)]
     pub no_promiscuous: bool,
+    /// What makes a service of it.
+    #[command(flatten)]
+    pub service: super::config::ServiceArgs,
     /// What all analyses share.
     #[command(flatten)]
     pub shared: Shared,

@@ -72,7 +72,7 @@ fn nearest(typed: &str) -> Option<&'static str> {
 }
 
 /// The distance, where it is small for a word of that length.
-fn near_to(typed: &str, word: &str) -> Option<usize> {
+pub(super) fn near_to(typed: &str, word: &str) -> Option<usize> {
     Some(distance(typed, word)).filter(|&far| far <= word.len() / 3)
 }
 
@@ -107,12 +107,20 @@ pub fn completions(shell: clap_complete::Shell) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-/// The manual page.
-pub fn man() -> Result<Done, Failure> {
+/// The manual page of the program or of one of its commands.
+pub fn man(of: Option<&str>) -> Result<Done, Failure> {
     let mut page = Vec::new();
     let mut command = Args::command();
     command.build();
-    clap_mangen::Man::new(command).render(&mut page)?;
+    if let Some(word) = of {
+        let names: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        command = command.find_subcommand(word).cloned().ok_or_else(|| {
+            let word = report::clean(word);
+            Failure::Says(format!("no command is called '{word}' (the commands are {})", names.join(", ")))
+        })?;
+    }
+    let source = concat!("tlswhy ", env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(command).source(source).render(&mut page)?;
     std::io::stdout().lock().write_all(&page)?;
     Ok(Done::Well)
 }

@@ -92,8 +92,12 @@ impl Wanted {
                 Some(own) => taken = own,
                 None => taken.cut = true,
             }
-            for no in &wanted.asides {
-                taken.frames.extend(rings.iter().flat_map(|ring| ring.asides(*no, *no, |_| true)));
+            // An ICMP error may have come by another ring than the connection.
+            let errors = evidence.tcp.icmp.iter().flat_map(|seen| seen.at.iter());
+            for no in errors.chain(wanted.asides.iter().copied()) {
+                if taken.frames.iter().all(|frame| frame.no() != no) {
+                    taken.frames.extend(rings.iter().flat_map(|ring| ring.asides(no, no, |_| true)));
+                }
             }
         }
         taken.frames.sort_by_key(|frame| (frame.stamp(), frame.no()));
@@ -127,4 +131,48 @@ pub(super) fn of_lookup(datagram: &Datagram<'_>, client: Addr, name: &str) -> Op
     let message =
         dns::may_be(datagram.src_port, datagram.dst_port).then(|| dns::parse(datagram.payload))??;
     (message.name == name).then_some((from, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Seen, Stamp};
+    use crate::decode::{Hop, IcmpError, LinkType};
+    use crate::event::fixture;
+
+    fn frame(no: u64) -> Frame<'static> {
+        Frame { no: PacketNo(no), stamp: Stamp(no as i64), link: LinkType::ETHERNET, data: b"x", wire_len: 1 }
+    }
+
+    #[test]
+    fn an_error_that_came_by_another_ring_is_saved_with_its_connection() {
+        let mut evidence = fixture::syn_dropped();
+        (evidence.first, evidence.last) = (PacketNo(3), PacketNo(9));
+        let error = IcmpError {
+            hop: Hop::default(),
+            v6: true,
+            kind: 1,
+            code: 1,
+            mtu: None,
+            quoted_src: evidence.client,
+            quoted_dst: evidence.server,
+            quoted_protocol: 6,
+            quoted_seq: None,
+        };
+        evidence.tcp.icmp.push(Seen::new(error, PacketNo(6), Stamp(6)));
+        let rings = [Recent::new(1 << 20), Recent::new(1 << 20)].map(Arc::new);
+        let (key, _) = FlowKey::of(evidence.client, evidence.server);
+        for no in [3, 5, 9, 11] {
+            rings[0].keep(key, &frame(no));
+        }
+        for no in [4, 6, 8] {
+            rings[1].keep_aside(&frame(no));
+        }
+        let taken = Wanted::rescue(&evidence, &rings, &Limits::default());
+        let numbers: Vec<_> = taken.frames.iter().map(|frame| frame.no().0).collect();
+        assert_eq!((numbers, taken.cut), (vec![3, 5, 6, 9], false));
+        // They are given once; what came after them stays for a later attempt.
+        assert!(Wanted::rescue(&evidence, &rings, &Limits::default()).cut);
+        assert!(rings[0].take(&key, PacketNo(11), PacketNo(11)).is_some());
+    }
 }

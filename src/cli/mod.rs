@@ -1,19 +1,21 @@
 //! Floor 8: the command line. What is said on standard output, what on standard error, and the exit code.
 
 pub mod args;
+mod bounds;
+pub mod config;
 mod explain;
 mod keep;
 mod live;
+mod notify;
 mod output;
+mod privileges;
 mod read;
 mod show;
 
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use args::{Args, Command};
+use args::Command;
 
 /// Why the work was not done: what was being done, to what, and what to do next.
 #[derive(Debug)]
@@ -56,9 +58,14 @@ pub enum Done {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let argv: Vec<_> = std::env::args_os().collect();
+    let args = match config::parse(&argv) {
         Ok(args) => args,
-        Err(error) => {
+        Err(config::Unusable::File(why)) => {
+            eprintln!("tlswhy: {why}");
+            return ExitCode::from(2);
+        }
+        Err(config::Unusable::Use(error)) => {
             // Help and version are asked for, all else is bad use.
             let code = if error.use_stderr() { 2 } else { 0 };
             drop(error.print());
@@ -67,12 +74,13 @@ pub fn main() -> ExitCode {
     };
     let done = match args.command {
         Command::Read(args) => read::run(&args),
+        Command::Live(args) if args.service.check => config::check(&args),
         Command::Live(args) => live::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Schema => explain::schema(),
         Command::Completions { shell } => explain::completions(shell),
-        Command::Man => explain::man(),
+        Command::Man { command } => explain::man(command.as_deref()),
     };
     match done {
         Ok(Done::Well) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,

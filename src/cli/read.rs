@@ -1,7 +1,6 @@
 //! `tlswhy read`: files to events or to a report.
 
 use std::io::{IsTerminal as _, Write};
-use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -12,9 +11,9 @@ use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, FileRead, Kept, Stats};
+use crate::event::{self, FileRead, Kept, Stats, Tally};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Arrival, Judged, Settings, Source, Totals};
+use crate::pipeline::{self, Arrival, Judged, Make, Settings, Source, Totals};
 use crate::report;
 
 /// A file as a source of frames, with a filter and a progress bar.
@@ -42,40 +41,90 @@ impl Source for Frames<'_> {
     }
 }
 
-/// Where judged attempts go: events or rows.
-struct Desk<'a> {
-    json: Option<std::io::BufWriter<std::io::StdoutLock<'a>>>,
-    certificates: Kept,
+/// Makes lines of judged attempts, or keeps those that failed for the table; counts them.
+struct Scribe {
+    json: bool,
+    kept: Kept,
     line: Vec<u8>,
-    stats: Stats,
-    failures: report::Failures,
+    tally: Tally,
     wanted: Option<Wanted>,
+    capture: String,
+}
+
+/// An attempt as it waits to be printed.
+struct Line {
+    /// Its event.
+    event: Box<[u8]>,
+    /// Itself, where the table shows it.
+    failed: Option<Box<Judged>>,
+}
+
+impl Make for Scribe {
+    type Made = Line;
+
+    fn make(&mut self, judged: Judged) -> Line {
+        let Judged { evidence, diagnosis, hygiene, .. } = &judged;
+        self.tally.add(evidence, diagnosis.as_ref());
+        let failed = evidence.outcome == Outcome::Failed;
+        if failed && let Some(wanted) = &mut self.wanted {
+            wanted.add(evidence);
+        }
+        self.line.clear();
+        if self.json {
+            let capture = &self.capture;
+            event::handshake_with(
+                &mut self.kept,
+                evidence,
+                diagnosis.as_ref(),
+                hygiene,
+                capture,
+                &mut self.line,
+            );
+        }
+        Line {
+            event: Box::from(self.line.as_slice()),
+            failed: (failed && !self.json).then(|| Box::new(judged)),
+        }
+    }
+}
+
+/// Lines on their way to standard output.
+#[derive(Default)]
+struct Page {
+    events: Vec<u8>,
+    failed: Vec<Judged>,
+}
+
+impl Page {
+    /// Bytes at which it is written: one call of the system for some twenty events.
+    const FULL: usize = 1 << 16;
+    /// Failures at which it is handed on.
+    const MOST: usize = 64;
+
+    /// Adds a line. Whether it is full.
+    fn add(&mut self, line: Line) -> bool {
+        self.events.extend_from_slice(&line.event);
+        self.failed.extend(line.failed.map(|failed| *failed));
+        self.events.len() >= Self::FULL || self.failed.len() >= Self::MOST
+    }
+}
+
+/// Where pages go.
+struct Desk<'a> {
+    out: std::io::StdoutLock<'a>,
+    failures: report::Failures,
     error: Option<std::io::Error>,
 }
 
 impl Desk<'_> {
-    fn take(&mut self, judged: &Judged, capture: &str) {
-        let diagnosis = judged.diagnosis.as_ref();
-        self.stats.tally.add(&judged.evidence, diagnosis);
-        if judged.evidence.outcome == Outcome::Failed {
-            self.failures.add(&judged.evidence, diagnosis, capture);
-            if let Some(wanted) = &mut self.wanted {
-                wanted.add(&judged.evidence);
-            }
+    /// Writes a page and empties it.
+    fn write(&mut self, page: &mut Page, capture: &str) {
+        if self.error.is_none() {
+            self.error = self.out.write_all(&page.events).err();
         }
-        if let Some(out) = &mut self.json
-            && self.error.is_none()
-        {
-            self.line.clear();
-            event::handshake_with(
-                &mut self.certificates,
-                &judged.evidence,
-                diagnosis,
-                &judged.hygiene,
-                capture,
-                &mut self.line,
-            );
-            self.error = out.write_all(&self.line).err();
+        page.events.clear();
+        for judged in page.failed.drain(..) {
+            self.failures.add(&judged.evidence, judged.diagnosis.as_ref(), capture);
         }
     }
 }
@@ -114,16 +163,16 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     let size: u64 =
         found.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.len()).sum();
     let progress = progress(size, args.no_progress);
-    let stdout = std::io::stdout();
-    let desk = Mutex::new(Desk {
-        json: args.json.then(|| std::io::BufWriter::with_capacity(1 << 16, stdout.lock())),
-        certificates: Kept::default(),
+    let mut desk = Desk { out: std::io::stdout().lock(), failures: report::Failures::default(), error: None };
+    let mut scribe = Scribe {
+        json: args.json,
+        kept: Kept::default(),
         line: Vec::with_capacity(4096),
-        stats: Stats::default(),
-        failures: report::Failures::default(),
+        tally: Tally::default(),
         wanted: None,
-        error: None,
-    });
+        capture: String::new(),
+    };
+    let mut stats = Stats::default();
     let mut done_before = 0;
     for path in &found.files {
         let name = path.display().to_string();
@@ -136,24 +185,24 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
             }
         };
         if args.write.is_some() {
-            lock(&desk).wanted = Some(Wanted::default());
+            scribe.wanted = Some(Wanted::default());
         }
         let mut source =
             Frames { reader, filter: filter.as_mut(), progress: progress.as_ref(), done_before, since: 0 };
-        let totals = one_file(&mut source, &name, &settings, &desk);
+        scribe.capture.clone_from(&name);
+        let totals = one_file(&mut source, &settings, &mut scribe, &mut desk);
         done_before += source.reader.bytes_read();
         let ending = source.reader.ending();
         let stopped = (!ending.is_clean()).then(|| ending.to_string());
         if let Some(stopped) = &stopped {
             eprintln!("tlswhy: {stopped}");
         }
-        let mut desk = lock(&desk);
         let file = FileRead { name, packets: source.reader.packets_read(), stopped };
-        output::add(&mut desk.stats, &totals, file);
+        output::add(&mut stats, &totals, file);
         if let Some(error) = desk.error.take() {
             return Err(error.into());
         }
-        if let (Some(writer), Some(wanted)) = (&mut writer, desk.wanted.take()) {
+        if let (Some(writer), Some(wanted)) = (&mut writer, scribe.wanted.take()) {
             wanted.copy(path, &settings.limits, writer)?;
         }
     }
@@ -168,17 +217,17 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     if let Some(writer) = writer {
         writer.finish().map_err(|error| Failure::Says(error.to_string()))?;
     }
-    let mut desk = desk.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(mut out) = desk.json.take() {
+    stats.tally = scribe.tally;
+    if args.json {
         let mut line = Vec::new();
-        event::stats(&desk.stats, &mut line);
-        out.write_all(&line)?;
-        out.flush()?;
+        event::stats(&stats, &mut line);
+        desk.out.write_all(&line)?;
     } else {
-        let text = report::text::render(&desk.stats, &desk.failures, output::style(args.shared.color));
-        std::io::stdout().lock().write_all(text.as_bytes())?;
+        let text = report::text::render(&stats, &desk.failures, output::style(args.shared.color));
+        desk.out.write_all(text.as_bytes())?;
     }
-    let failures = desk.stats.tally.outcome(Outcome::Failed);
+    desk.out.flush()?;
+    let failures = stats.tally.outcome(Outcome::Failed);
     Ok(if problems > 0 {
         Done::Partly
     } else if args.exit_code && failures > 0 {
@@ -188,31 +237,41 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     })
 }
 
-fn lock<'a, 'b>(desk: &'a Mutex<Desk<'b>>) -> std::sync::MutexGuard<'a, Desk<'b>> {
-    desk.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn one_file(source: &mut Frames<'_>, name: &str, settings: &Settings, desk: &Mutex<Desk<'_>>) -> Totals {
-    // Standard output's lock stays in this thread; with several workers the judging thread only lends events.
+fn one_file(
+    source: &mut Frames<'_>,
+    settings: &Settings,
+    scribe: &mut Scribe,
+    desk: &mut Desk<'_>,
+) -> Totals {
+    let capture = scribe.capture.clone();
+    let mut page = Page::default();
     if settings.workers <= 1 {
-        let mut desk = lock(desk);
-        pipeline::analyse_here(source, settings, &mut |judged| desk.take(&judged, name))
-    } else {
-        let (send, receive) = crossbeam_channel::bounded::<Judged>(1024);
-        std::thread::scope(|scope| {
-            let analysis = scope.spawn(move || {
-                pipeline::analyse(source, settings, &mut |judged| {
-                    // The receiver outlives the analysis.
-                    drop(send.send(judged));
-                })
-            });
-            let mut desk = lock(desk);
-            for judged in receive {
-                desk.take(&judged, name);
+        let totals = pipeline::analyse_here(source, settings, scribe, &mut |line| {
+            if page.add(line) {
+                desk.write(&mut page, &capture);
             }
-            analysis.join().unwrap_or_default()
-        })
+        });
+        desk.write(&mut page, &capture);
+        return totals;
     }
+    // Standard output's lock stays in this thread; the judging thread hands it pages.
+    let (send, receive) = crossbeam_channel::bounded::<Page>(16);
+    std::thread::scope(|scope| {
+        let analysis = scope.spawn(move || {
+            let totals = pipeline::analyse(source, settings, scribe, &mut |line| {
+                if page.add(line) {
+                    // The receiver outlives the analysis.
+                    drop(send.send(std::mem::take(&mut page)));
+                }
+            });
+            drop(send.send(page));
+            totals
+        });
+        for mut page in receive {
+            desk.write(&mut page, &capture);
+        }
+        analysis.join().unwrap_or_default()
+    })
 }
 
 /// A bar for long reads on a terminal; small files never show one.

@@ -15,7 +15,7 @@ use crate::decode::{Decoder, Packet, Segment};
 use crate::event::{Id, asked_name};
 use crate::evidence::{Evidence, Stage};
 use crate::flow::stream::{Piece, Stream};
-use crate::pipeline::{self, Judged};
+use crate::pipeline::{self, AsJudged, Judged};
 use crate::report::ladder::{self, Rung};
 use crate::tls::codes::HandshakeType;
 use crate::tls::hello::{ClientHello, ServerHello};
@@ -55,7 +55,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
             }
         };
         let mut source = Frames { reader, filter: filter.as_mut(), progress: None, done_before: 0, since: 0 };
-        pipeline::analyse_here(&mut source, &settings, &mut |judged| {
+        pipeline::analyse_here(&mut source, &settings, &mut AsJudged, &mut |judged: Judged| {
             if Id::of(&judged.evidence).matches(&args.id) {
                 hits.push((path.clone(), judged));
             }
@@ -178,9 +178,9 @@ impl Direction {
                 limits.holes_per_side,
                 limits.bytes_per_side,
                 &mut |piece| match piece {
-                    Piece::Bytes(bytes, no, when) => {
-                        inbound.feed(bytes, no, when, &mut |read| units.push(read.unit))
-                    }
+                    Piece::Bytes(bytes, no, when) => inbound.feed(bytes, no, when, &mut |read| {
+                        units.push(read.unit.into_owned());
+                    }),
                     Piece::Gap(bytes, no, when) => {
                         inbound.gap(bytes, no, when, &mut |read| units.push(read.unit))
                     }

@@ -2,7 +2,7 @@
 
 use super::defrag::{Defrag, Whole};
 use super::walk::{Content, Fragment, Rest, Walk};
-use super::{Frame, Packet};
+use super::{Frame, LinkType, Packet, plain};
 use crate::base::{Limits, Lost, Stamp};
 
 /// Fragments inside rejoined datagrams before reading stops.
@@ -32,6 +32,16 @@ impl Decoder {
         if missing > 0 {
             self.lost.snapped_packets += 1;
         }
+        if frame.link == LinkType::ETHERNET
+            && let Some(segment) = plain::segment(frame.data)
+        {
+            return Packet::Segment(segment);
+        }
+        self.walk(frame, missing)
+    }
+
+    /// Layer by layer.
+    fn walk<'a>(&'a mut self, frame: &Frame<'a>, missing: usize) -> Packet<'a> {
         let mut walk = Walk::default();
         #[expect(clippy::cast_possible_truncation, reason = "not more than the u32 it was taken from")]
         let packet = walk.frame(frame.link, Rest { bytes: frame.data, missing: missing as u32 });
@@ -110,7 +120,6 @@ impl Whole {
 
 #[cfg(test)]
 mod tests {
-    use super::super::LinkType;
     use super::super::build::*;
     use super::*;
 

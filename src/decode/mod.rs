@@ -4,7 +4,7 @@
 //! A [`Decoder`] walks the headers by hand. etherparse, the usual crate, has no SLL2, GRE, VXLAN, GENEVE,
 //! MPLS or PPPoE and reads fields that nothing here asks for; tests use it to build packets and as an oracle.
 //!
-//! Reading order: `decoder` (the state), `walk` (what is carried from layer to layer), `link`, `ip`,
+//! Reading order: `decoder` (the state), `plain` (what nearly all frames are), `walk` (what is carried from layer to layer), `link`, `ip`,
 //! `transport`, `icmp`; then the rare layers: `tunnel`, `gre`, `ppp`, `wifi`, `defrag`.
 
 mod decoder;
@@ -13,6 +13,7 @@ mod gre;
 mod icmp;
 mod ip;
 mod link;
+mod plain;
 mod ppp;
 mod transport;
 mod tunnel;

@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
 
 /// The options that causes read (RFC 9293 section 3.1). Reading stops at the first malformed one.
 #[inline]
-fn read_options(bytes: &[u8]) -> TcpOptions {
+pub(super) fn read_options(bytes: &[u8]) -> TcpOptions {
     // Nearly every segment of a connection that uses timestamps looks like this (RFC 7323 appendix A).
     if let Some(&[1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3]) = bytes.as_array() {
         let value = u32::from_be_bytes([v0, v1, v2, v3]);

@@ -9,7 +9,7 @@ use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
     AlertDescription, AlertLevel, CipherSuite, ExtensionType, Group, SignatureScheme, Version,
 };
-use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::hello::{ClientHello, Offer, ServerHello};
 use crate::tls::message::{Alert, ServerKeyExchange};
 use std::sync::Arc;
 
@@ -64,17 +64,21 @@ pub(crate) fn leaf() -> Certificate {
 }
 
 fn hello() -> ClientHello {
-    ClientHello {
-        record_version: Version::TLS10,
+    let offer = Offer {
         legacy_version: Version::TLS12,
-        random: [7; 32],
         ciphers: [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030].map(CipherSuite).to_vec(),
         extensions: [0, 10, 13, 16, 43].map(ExtensionType).to_vec(),
-        sni: Some("www.example.com".into()),
         alpn: vec!["h2".into(), "http/1.1".into()],
         supported_versions: vec![Version::TLS13, Version::TLS12],
         groups: [29, 23, 24].map(Group).to_vec(),
         signature_schemes: [0x0403, 0x0804, 0x0401].map(SignatureScheme).to_vec(),
+        ..Offer::default()
+    };
+    ClientHello {
+        record_version: Version::TLS10,
+        random: [7; 32],
+        sni: Some("www.example.com".into()),
+        offer: Arc::new(offer),
         ..ClientHello::default()
     }
 }
@@ -98,28 +102,34 @@ pub(crate) fn completed() -> Evidence {
             rtt: Some(Span::from_millis(12)),
             ..TcpFacts::default()
         },
-        hello: Some(seen(hello(), 4, 13)),
-        server_hello: Some(seen(
-            ServerHello {
-                version: Version::TLS12,
-                legacy_version: Version::TLS12,
-                cipher: CipherSuite(0xc02f),
-                ..ServerHello::default()
-            },
-            6,
-            27,
-        )),
+        hello: Some(seen(hello(), 4, 13).into()),
+        server_hello: Some(
+            seen(
+                ServerHello {
+                    version: Version::TLS12,
+                    legacy_version: Version::TLS12,
+                    cipher: CipherSuite(0xc02f),
+                    ..ServerHello::default()
+                },
+                6,
+                27,
+            )
+            .into(),
+        ),
         chain: Chain::Clear(seen(vec![Arc::new(leaf())], 6, 27)),
-        key_exchange: Some(seen(
-            ServerKeyExchange {
-                group: Some(Group(29)),
-                scheme: Some(SignatureScheme(0x0804)),
-                ..ServerKeyExchange::default()
-            },
-            6,
-            27,
-        )),
-        sealing,
+        key_exchange: Some(
+            seen(
+                ServerKeyExchange {
+                    group: Some(Group(29)),
+                    scheme: Some(SignatureScheme(0x0804)),
+                    ..ServerKeyExchange::default()
+                },
+                6,
+                27,
+            )
+            .into(),
+        ),
+        sealing: sealing.into(),
         ..Evidence::new(client, server, PacketNo(1), T0)
     }
 }
@@ -131,7 +141,7 @@ pub(crate) fn expired() -> Evidence {
         outcome: Outcome::Failed,
         stage: Stage::Certificate,
         ending: seen(Ending::Alert { from: Side::Client, alert }, 8, 29),
-        sealing: Sealing::default(),
+        sealing: Sealing::default().into(),
         ended: T0 + Span::from_millis(31),
         ..completed()
     }
@@ -180,7 +190,7 @@ pub(crate) fn syn_dropped() -> Evidence {
         server_hello: None,
         chain: Chain::Unsent,
         key_exchange: None,
-        sealing: Sealing::default(),
+        sealing: Sealing::default().into(),
         ..completed()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, hex, object, string, unsigned};
-use super::kept::Kept;
+use super::kept::{Choice, Kept};
 use super::{Hygiene, SCHEMA};
 use crate::base::{Addr, Cite, Endpoint, Packets, Side, Stamp};
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
@@ -35,20 +35,20 @@ pub fn handshake_with(
 ) {
     let diagnosis = diagnosis.filter(|_| evidence.outcome == Outcome::Failed);
     object(out, |o| {
-        o.string("schema", SCHEMA);
-        o.string("kind", "handshake");
+        o.word("schema", SCHEMA);
+        o.word("kind", "handshake");
         kept.stamp(evidence.started, o.key("ts"));
         kept.stamp(evidence.ended, o.key("end_ts"));
         quoted_hex(&Id::of(evidence).0.to_be_bytes(), o.key("id"));
         o.string("capture", capture);
         who(evidence, o);
-        o.string("outcome", evidence.outcome.word());
-        o.string("stage", evidence.stage.word());
+        o.word("outcome", evidence.outcome.word());
+        o.word("stage", evidence.stage.word());
         verdict(diagnosis, o);
         o.array("hygiene", hygiene, |(cause, reason, says), out| {
             object(out, |o| {
-                o.string("cause", cause.word());
-                o.string("reason", reason);
+                o.word("cause", cause.word());
+                o.word("reason", reason);
                 o.string("says", says);
             });
         });
@@ -71,13 +71,15 @@ pub fn handshake_with(
 fn who(evidence: &Evidence, o: &mut Object<'_>) {
     let version =
         evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
-    o.string("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
-    o.maybe_string("starttls", evidence.prelude);
+    o.word("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
+    o.maybe_word("starttls", evidence.prelude);
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
     endpoint("client", Some(evidence.client), o);
     endpoint("server", server, o);
     o.maybe("community_id", server, |server, out| {
-        string(&community_id(evidence.client, server, 6), out);
+        out.push(b'"');
+        out.extend_from_slice(&community_id(evidence.client, server, 6));
+        out.push(b'"');
     });
     o.maybe_string("sni", asked_name(evidence));
     let asked = evidence.hello.as_ref().map(|hello| &hello.value.alpn).filter(|alpn| !alpn.is_empty());
@@ -97,17 +99,25 @@ fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
 fn address(addr: Addr, out: &mut Vec<u8>) {
     let bytes = addr.0.to_be_bytes();
     match bytes.last_chunk::<4>() {
-        Some(v4) if addr.is_v4() => {
+        Some(&[a, b, c, d]) if addr.is_v4() => {
             out.push(b'"');
-            for (n, &byte) in v4.iter().enumerate() {
-                if n > 0 {
-                    out.push(b'.');
-                }
-                unsigned(u64::from(byte), out);
+            octet(a, out);
+            for byte in [b, c, d] {
+                out.push(b'.');
+                octet(byte, out);
             }
             out.push(b'"');
         }
         _ => display(&addr, out),
+    }
+}
+
+fn octet(byte: u8, out: &mut Vec<u8>) {
+    let digit = |n: u8| b'0' + n % 10;
+    match byte {
+        0..10 => out.push(digit(byte)),
+        10..100 => out.extend_from_slice(&[digit(byte / 10), digit(byte)]),
+        _ => out.extend_from_slice(&[digit(byte / 100), digit(byte / 10), digit(byte)]),
     }
 }
 
@@ -117,9 +127,10 @@ fn verdict(diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
     match primary {
         Some((cause, finding)) => self::finding(*cause, finding, o),
         None => {
-            for name in ["cause", "reason", "side", "certainty"] {
-                o.null(name);
-            }
+            o.null("cause");
+            o.null("reason");
+            o.null("side");
+            o.null("certainty");
             o.array("proofs", [], |(): (), _| ());
         }
     }
@@ -130,7 +141,7 @@ fn verdict(diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
     o.array("candidates", candidates, |cause, out| string(cause.word(), out));
     o.array("blind", diagnosis.map_or(&[][..], |d| &d.blind), |(cause, why), out| {
         object(out, |o| {
-            o.string("cause", cause.word());
+            o.word("cause", cause.word());
             o.string("why", why);
         });
     });
@@ -141,10 +152,10 @@ fn verdict(diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
 }
 
 fn finding(cause: Cause, finding: &Finding, o: &mut Object<'_>) {
-    o.string("cause", cause.word());
-    o.string("reason", finding.reason);
-    o.string("side", finding.party.word());
-    o.string("certainty", finding.certainty.word());
+    o.word("cause", cause.word());
+    o.word("reason", finding.reason);
+    o.word("side", finding.party.word());
+    o.word("certainty", finding.certainty.word());
     o.array("proofs", &finding.proofs, |proof, out| object(out, |o| self::proof(proof, o)));
 }
 
@@ -175,8 +186,8 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
         Ending::Refused { .. } => ("refused", Some(Side::Server)),
     };
     o.object("ending", |o| {
-        o.string("what", what);
-        o.maybe_string("from", from.map(Side::word));
+        o.word("what", what);
+        o.maybe_word("from", from.map(Side::word));
         packets(&evidence.ending.at, o);
         match &evidence.ending.value {
             Ending::Silence { lasted } => o.maybe_integer("silence_us", Some(lasted.micros())),
@@ -184,7 +195,7 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
             _ => {}
         }
         if let Some(quiet) = rejection::quiet(evidence) {
-            o.string("says", quiet);
+            o.word("says", quiet);
         }
     });
 }
@@ -206,7 +217,7 @@ fn alert(evidence: &Evidence, o: &mut Object<'_>) {
             o.maybe_string("level", alert.map(|alert| alert.level.word()));
             o.maybe_integer("code", alert.map(|alert| i64::from(alert.description.0)));
             o.maybe_string("name", alert.and_then(|alert| alert.description.name()));
-            o.string("from", from.word());
+            o.word("from", from.word());
             o.boolean("sealed", alert.is_none());
         });
     });
@@ -221,17 +232,16 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
         .and_then(|answer| answer.group)
         .or_else(|| exchange.and_then(|exchange| exchange.group))
         .or_else(|| retry.and_then(|retry| retry.group));
-    o.maybe("version", answer.map(|answer| answer.version), |version, out| display(&version, out));
-    o.maybe("cipher", answer.map(|answer| answer.cipher), |cipher, out| display(&cipher, out));
-    o.maybe("group", group, |group, out| display(&group, out));
-    let scheme = exchange.and_then(|exchange| exchange.scheme);
-    o.maybe("signature_algorithm", scheme, |scheme, out| display(&scheme, out));
-    o.maybe_string("alpn", answer.and_then(|answer| answer.alpn.as_deref()));
-    o.boolean("resumed", evidence.outcome == Outcome::Resumed || answer.is_some_and(|answer| answer.psk));
-    o.boolean("hello_retry", retry.is_some());
-    o.maybe("ja3s", answer, |answer, out| kept.ja3s(answer, out));
+    let choice = Choice {
+        answer,
+        group,
+        scheme: exchange.and_then(|exchange| exchange.scheme),
+        resumed: evidence.outcome == Outcome::Resumed || answer.is_some_and(|answer| answer.psk),
+        hello_retry: retry.is_some(),
+    };
+    kept.choice(&choice, o);
     match hello {
-        Some(hello) => kept.hello(hello, o),
+        Some(hello) => kept.hello(&hello.offer, o),
         None => ["ja3", "ja4", "offered"].into_iter().for_each(|name| o.null(name)),
     }
 }

@@ -89,52 +89,59 @@ impl Fnv {
 }
 
 /// Community ID version 1 with seed 0, as Zeek, Suricata and Wireshark write it: `1:` and the base64 of SHA-1 over seed,
-/// the smaller end's address, the greater end's, the IP protocol, a zero byte and the two ports.
-pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> String {
+/// the smaller end's address, the greater end's, the IP protocol, a zero byte and the two ports. ASCII.
+pub fn community_id(a: Endpoint, b: Endpoint, protocol: u8) -> [u8; 30] {
     // Mapped IPv4 addresses order as IPv4 ones do; the ports decide where the addresses are the same.
     let (low, high) = if (a.addr, a.port) <= (b.addr, b.port) { (a, b) } else { (b, a) };
-    let mut input = Vec::with_capacity(40);
-    input.extend_from_slice(&[0, 0]);
-    add_addr(low.addr, &mut input);
-    add_addr(high.addr, &mut input);
-    input.extend_from_slice(&[protocol, 0]);
-    input.extend_from_slice(&low.port.to_be_bytes());
-    input.extend_from_slice(&high.port.to_be_bytes());
-    let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &input);
-    let mut text = String::with_capacity(30);
-    text.push_str("1:");
-    base64(sum.as_ref(), &mut text);
+    const MOST: usize = 2 + 16 + 16 + 6;
+    let mut input = [0; MOST];
+    let used = {
+        let mut room = &mut input[..];
+        add(&[0, 0], &mut room);
+        add_addr(low.addr, &mut room);
+        add_addr(high.addr, &mut room);
+        add(&[protocol, 0], &mut room);
+        add(&low.port.to_be_bytes(), &mut room);
+        add(&high.port.to_be_bytes(), &mut room);
+        MOST - room.len()
+    };
+    let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, input.get(..used).unwrap_or_default());
+    let mut text = *b"1:                            ";
+    for (room, chunk) in text.split_at_mut(2).1.chunks_exact_mut(4).zip(sum.as_ref().chunks(3)) {
+        room.copy_from_slice(&base64(chunk));
+    }
     text
 }
 
-fn add_addr(addr: Addr, input: &mut Vec<u8>) {
+/// Copies bytes to the beginning of the room, which they leave.
+fn add(bytes: &[u8], room: &mut &mut [u8]) {
+    if let Some((head, rest)) = std::mem::take(room).split_at_mut_checked(bytes.len()) {
+        head.copy_from_slice(bytes);
+        *room = rest;
+    }
+}
+
+fn add_addr(addr: Addr, room: &mut &mut [u8]) {
     let bytes = addr.0.to_be_bytes();
     match bytes.last_chunk::<4>() {
-        Some(v4) if addr.is_v4() => input.extend_from_slice(v4),
-        _ => input.extend_from_slice(&bytes),
+        Some(v4) if addr.is_v4() => add(v4, room),
+        _ => add(&bytes, room),
     }
 }
 
-/// RFC 4648 section 4, padded.
-fn base64(bytes: &[u8], text: &mut String) {
-    for chunk in bytes.chunks(3) {
-        let group =
-            chunk.iter().fold(0, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            text.push(if place > chunk.len() { '=' } else { base64_digit(group >> (18 - 6 * place) & 63) });
-        }
-    }
+/// RFC 4648 section 4, of one to three bytes, padded.
+fn base64(bytes: &[u8]) -> [u8; 4] {
+    let group = bytes.iter().fold(0, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - bytes.len()));
+    [0, 1, 2, 3].map(
+        |place| {
+            if place > bytes.len() { b'=' } else { base64_digit(group >> (18 - 6 * place) & 63) }
+        },
+    )
 }
 
-fn base64_digit(value: u32) -> char {
-    let byte = match value as u8 {
-        v @ 0..26 => b'A' + v,
-        v @ 26..52 => b'a' + v - 26,
-        v @ 52..62 => b'0' + v - 52,
-        62 => b'+',
-        _ => b'/',
-    };
-    char::from(byte)
+fn base64_digit(value: u32) -> u8 {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    DIGITS.get(value as usize).copied().unwrap_or(b'=')
 }
 
 #[cfg(test)]
@@ -156,18 +163,16 @@ mod tests {
             ("192.168.1.52", 54585, "8.8.8.8", 53, 17, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
         ];
         for (a, a_port, b, b_port, protocol, id) in cases {
-            assert_eq!(community_id(end(a, a_port), end(b, b_port), protocol), id);
+            assert_eq!(str::from_utf8(&community_id(end(a, a_port), end(b, b_port), protocol)).unwrap(), id);
         }
     }
 
     #[test]
     fn base64_pads_every_rest() {
         for (bytes, text) in
-            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xff", "//8=")]
+            [(&b"f"[..], b"Zg=="), (b"fo", b"Zm8="), (b"foo", b"Zm9v"), (b"\xff\xff", b"//8=")]
         {
-            let mut out = String::new();
-            base64(bytes, &mut out);
-            assert_eq!(out, text);
+            assert_eq!(&base64(bytes), text);
         }
     }
 

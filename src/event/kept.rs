@@ -3,62 +3,77 @@
 use super::json::{self, Object, display, string};
 use crate::base::Stamp;
 use crate::tls::cert::Certificate;
-use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::codes::{Group, SignatureScheme};
+use crate::tls::hello::{Offer, ServerHello};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use std::borrow::Borrow;
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Keeps pieces of JSON from event to event. What is written never depends on what is kept: keys are the whole of what a
 /// piece is made from.
 #[derive(Debug, Default)]
 pub struct Kept {
-    certificates: Memo,
-    hellos: Memo,
-    answers: Memo,
+    certificates: Memo<[u8; 32]>,
+    offers: Memo<This>,
+    answers: Memo<Box<[u8]>>,
     key: Vec<u8>,
     second: Option<(i64, String)>,
 }
 
 impl Kept {
     pub(super) fn certificate(&mut self, certificate: &Certificate, out: &mut Vec<u8>) {
-        self.certificates.write(&certificate.sha256, out, |out| super::certificate::write(certificate, out));
+        let sha256 = &certificate.sha256;
+        self.certificates.write(sha256, || *sha256, out, |out| super::certificate::write(certificate, out));
     }
 
     /// `ja3`, `ja4` and `offered`.
-    pub(super) fn hello(&mut self, hello: &ClientHello, o: &mut Object<'_>) {
-        let key = &mut self.key;
-        key.clear();
-        key.extend_from_slice(&hello.legacy_version.0.to_be_bytes());
-        numbers(key, hello.supported_versions.iter().map(|version| version.0));
-        numbers(key, hello.ciphers.iter().map(|cipher| cipher.0));
-        numbers(key, hello.extensions.iter().map(|extension| extension.0));
-        numbers(key, hello.groups.iter().map(|group| group.0));
-        numbers(key, hello.signature_schemes.iter().map(|scheme| scheme.0));
-        numbers(key, hello.point_formats.iter().map(|&format| u16::from(format)));
-        let (first, last) = hello.alpn_ends.unwrap_or_default();
-        key.extend_from_slice(&[u8::from(hello.alpn_ends.is_some()), first, last]);
-        for protocol in &hello.alpn {
-            numbers(key, protocol.bytes().map(u16::from));
-        }
+    pub(super) fn hello(&mut self, offer: &Arc<Offer>, o: &mut Object<'_>) {
+        let offer = This(Arc::clone(offer));
         o.members(|out| {
-            self.hellos.write(&self.key, out, |out| {
-                json::members(out, |o| {
-                    o.string("ja3", &hello.ja3());
-                    o.string("ja4", &hello.ja4());
-                    o.object("offered", |o| offered(hello, o));
-                });
-            });
+            self.offers.write(
+                &offer,
+                || offer.clone(),
+                out,
+                |out| {
+                    json::members(out, |o| {
+                        o.string("ja3", &offer.0.ja3());
+                        o.string("ja4", &offer.0.ja4());
+                        o.object("offered", |o| offered(&offer.0, o));
+                    });
+                },
+            );
         });
     }
 
-    /// JA3S as a string.
-    pub(super) fn ja3s(&mut self, answer: &ServerHello, out: &mut Vec<u8>) {
+    /// `version` to `ja3s`.
+    pub(super) fn choice(&mut self, choice: &Choice<'_>, o: &mut Object<'_>) {
         let key = &mut self.key;
         key.clear();
-        key.extend_from_slice(&answer.legacy_version.0.to_be_bytes());
-        key.extend_from_slice(&answer.cipher.0.to_be_bytes());
-        numbers(key, answer.extensions.iter().map(|extension| extension.0));
-        self.answers.write(&self.key, out, |out| string(&answer.ja3s(), out));
+        let known = |present: bool, bit: u8| u8::from(present) << bit;
+        key.push(
+            known(choice.answer.is_some(), 0)
+                | known(choice.group.is_some(), 1)
+                | known(choice.scheme.is_some(), 2)
+                | known(choice.answer.is_some_and(|answer| answer.alpn.is_some()), 3)
+                | known(choice.resumed, 4)
+                | known(choice.hello_retry, 5),
+        );
+        key.extend_from_slice(&choice.group.map_or(0, |group| group.0).to_be_bytes());
+        key.extend_from_slice(&choice.scheme.map_or(0, |scheme| scheme.0).to_be_bytes());
+        if let Some(answer) = choice.answer {
+            for number in [answer.version.0, answer.legacy_version.0, answer.cipher.0] {
+                key.extend_from_slice(&number.to_be_bytes());
+            }
+            numbers(key, answer.extensions.iter().map(|extension| extension.0));
+            key.extend_from_slice(answer.alpn.as_deref().unwrap_or_default().as_bytes());
+        }
+        o.members(|out| {
+            let key = self.key.as_slice();
+            self.answers.write(key, || key.into(), out, |out| json::members(out, |o| chosen(choice, o)));
+        });
     }
 
     /// A stamp as a string. Events come in the order of time, so most share a second with the one before.
@@ -73,13 +88,16 @@ impl Kept {
         }
         out.push(b'"');
         out.extend_from_slice(self.second.as_ref().map_or(&[][..], |(_, text)| text.as_bytes()));
-        let mut micros = stamp.0.rem_euclid(1_000_000);
-        let mut unit = 100_000;
-        while unit > 0 {
-            out.push(b'0' + (micros / unit) as u8);
-            micros %= unit;
-            unit /= 10;
-        }
+        let micros = stamp.0.rem_euclid(1_000_000) as u32;
+        let digit = |unit: u32| b'0' + (micros / unit % 10) as u8;
+        out.extend_from_slice(&[
+            digit(100_000),
+            digit(10_000),
+            digit(1_000),
+            digit(100),
+            digit(10),
+            digit(1),
+        ]);
         out.extend_from_slice(b"Z\"");
     }
 }
@@ -90,7 +108,34 @@ fn numbers(key: &mut Vec<u8>, list: impl ExactSizeIterator<Item = u16>) {
     key.extend(list.flat_map(u16::to_be_bytes));
 }
 
-fn offered(hello: &ClientHello, o: &mut Object<'_>) {
+/// What was agreed on.
+#[derive(Clone, Copy)]
+pub(super) struct Choice<'a> {
+    /// The ServerHello.
+    pub answer: Option<&'a ServerHello>,
+    /// The group of the key exchange.
+    pub group: Option<Group>,
+    /// The scheme of the server's signature.
+    pub scheme: Option<SignatureScheme>,
+    /// From a session or PSK.
+    pub resumed: bool,
+    /// A HelloRetryRequest came first.
+    pub hello_retry: bool,
+}
+
+fn chosen(choice: &Choice<'_>, o: &mut Object<'_>) {
+    let answer = choice.answer;
+    o.maybe("version", answer.map(|answer| answer.version), |version, out| display(&version, out));
+    o.maybe("cipher", answer.map(|answer| answer.cipher), |cipher, out| display(&cipher, out));
+    o.maybe("group", choice.group, |group, out| display(&group, out));
+    o.maybe("signature_algorithm", choice.scheme, |scheme, out| display(&scheme, out));
+    o.maybe_string("alpn", answer.and_then(|answer| answer.alpn.as_deref()));
+    o.boolean("resumed", choice.resumed);
+    o.boolean("hello_retry", choice.hello_retry);
+    o.maybe("ja3s", answer, |answer, out| string(&answer.ja3s(), out));
+}
+
+fn offered(hello: &Offer, o: &mut Object<'_>) {
     if hello.supported_versions.is_empty() {
         o.array("versions", [hello.legacy_version], |version, out| display(&version, out));
     } else {
@@ -102,20 +147,53 @@ fn offered(hello: &ClientHello, o: &mut Object<'_>) {
     o.array("alpn", &hello.alpn, |protocol, out| string(protocol, out));
 }
 
+/// This very offer, which the parser shares among hellos; another that says the same is another.
+#[derive(Clone, Debug)]
+struct This(Arc<Offer>);
+
+impl PartialEq for This {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for This {}
+
+impl Hash for This {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 /// Pieces by what they are made from, within a bound.
-#[derive(Debug, Default)]
-struct Memo {
-    kept: HashMap<Box<[u8]>, Box<[u8]>, RandomState>,
+#[derive(Debug)]
+struct Memo<K> {
+    kept: HashMap<K, Box<[u8]>, RandomState>,
     bytes: usize,
 }
 
-impl Memo {
-    /// Bytes of keys and pieces. A certificate takes about 600, a hello 1 500; full, it starts anew.
-    const MOST_BYTES: usize = 4 << 20;
-    /// What the table itself takes for each piece, roughly.
-    const OVERHEAD: usize = 48;
+impl<K> Default for Memo<K> {
+    fn default() -> Self {
+        Self { kept: HashMap::default(), bytes: 0 }
+    }
+}
 
-    fn write(&mut self, key: &[u8], out: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>)) {
+impl<K: Hash + Eq> Memo<K> {
+    /// Bytes of pieces. A certificate takes about 600, a hello 1 500; full, it starts anew.
+    const MOST_BYTES: usize = 4 << 20;
+    /// What the key and the table itself take for each piece, roughly.
+    const OVERHEAD: usize = 128;
+
+    /// Writes the piece of `key`, made now or earlier; `own` gives the key to keep.
+    fn write<Q: Hash + Eq + ?Sized>(
+        &mut self,
+        key: &Q,
+        own: impl FnOnce() -> K,
+        out: &mut Vec<u8>,
+        make: impl FnOnce(&mut Vec<u8>),
+    ) where
+        K: Borrow<Q>,
+    {
         if let Some(piece) = self.kept.get(key) {
             out.extend_from_slice(piece);
             return;
@@ -123,7 +201,7 @@ impl Memo {
         let start = out.len();
         make(out);
         let Some(piece) = out.get(start..) else { return };
-        let bytes = key.len() + piece.len() + Self::OVERHEAD;
+        let bytes = piece.len() + Self::OVERHEAD;
         if bytes > Self::MOST_BYTES {
             return;
         }
@@ -132,7 +210,7 @@ impl Memo {
             self.bytes = 0;
         }
         self.bytes += bytes;
-        self.kept.insert(key.into(), piece.into());
+        self.kept.insert(own(), piece.into());
     }
 }
 
@@ -141,26 +219,27 @@ mod tests {
     use super::*;
     use crate::event::fixture;
     use crate::event::json::object;
+    use crate::tls::codes::ExtensionType;
 
     #[test]
     fn a_piece_is_made_once_and_written_each_time() {
-        let mut memo = Memo::default();
+        let mut memo: Memo<u8> = Memo::default();
         let mut out = Vec::new();
-        memo.write(b"key", &mut out, |out| out.extend_from_slice(b"one"));
-        memo.write(b"key", &mut out, |_| panic!("made twice"));
-        memo.write(b"other", &mut out, |out| out.extend_from_slice(b"two"));
+        memo.write(&1, || 1, &mut out, |out| out.extend_from_slice(b"one"));
+        memo.write(&1, || 1, &mut out, |_| panic!("made twice"));
+        memo.write(&2, || 2, &mut out, |out| out.extend_from_slice(b"two"));
         assert_eq!(out, b"oneonetwo");
     }
 
     #[test]
     fn memory_stays_within_its_bound() {
-        let mut memo = Memo::default();
+        let mut memo: Memo<u8> = Memo::default();
         for n in 0..40_u8 {
-            memo.write(&[n], &mut Vec::new(), |out| out.resize(1 << 20, n));
-            assert!(memo.bytes <= Memo::MOST_BYTES);
+            memo.write(&n, || n, &mut Vec::new(), |out| out.resize(1 << 20, n));
+            assert!(memo.bytes <= Memo::<u8>::MOST_BYTES);
         }
-        memo.write(b"too much", &mut Vec::new(), |out| out.resize(Memo::MOST_BYTES, 0));
-        assert!(!memo.kept.contains_key(&b"too much"[..]));
+        memo.write(&99, || 99, &mut Vec::new(), |out| out.resize(Memo::<u8>::MOST_BYTES, 0));
+        assert!(!memo.kept.contains_key(&99));
     }
 
     #[test]
@@ -174,23 +253,51 @@ mod tests {
     }
 
     #[test]
-    fn hellos_that_differ_in_one_number_are_kept_apart() {
-        let written = |kept: &mut Kept, hello: &ClientHello| {
+    fn offers_are_kept_apart() {
+        let written = |kept: &mut Kept, offer: &Arc<Offer>| {
             let mut out = Vec::new();
-            object(&mut out, |o| kept.hello(hello, o));
+            object(&mut out, |o| kept.hello(offer, o));
             serde_json::from_slice::<serde_json::Value>(&out).unwrap()
         };
         let mut kept = Kept::default();
-        let hello = fixture::completed().hello.unwrap().value;
-        let first = written(&mut kept, &hello);
-        let mut other = hello.clone();
-        let moved = other.groups.pop().unwrap();
-        other.signature_schemes.insert(0, crate::tls::codes::SignatureScheme(moved.0));
-        assert_ne!(written(&mut kept, &other), first);
-        other = hello.clone();
-        other.alpn = vec!["h2http/1.1".into()];
-        assert_ne!(written(&mut kept, &other), first);
-        assert_eq!(written(&mut kept, &hello), first);
-        assert_eq!(first, written(&mut Kept::default(), &hello));
+        let offer = fixture::completed().hello.unwrap().value.offer;
+        let first = written(&mut kept, &offer);
+        let mut other = (*offer).clone();
+        other.groups.pop();
+        assert_ne!(written(&mut kept, &Arc::new(other)), first);
+        assert_eq!(written(&mut kept, &offer), first);
+        assert_eq!(written(&mut kept, &Arc::new((*offer).clone())), first);
+    }
+
+    #[test]
+    fn choices_that_differ_in_one_thing_are_kept_apart() {
+        let answer = fixture::completed().server_hello.unwrap().value;
+        let other = ServerHello { extensions: [ExtensionType(0)].into_iter().collect(), ..answer.clone() };
+        let named = ServerHello { alpn: Some("h2".into()), ..answer.clone() };
+        let nothing = Choice { answer: None, group: None, scheme: None, resumed: false, hello_retry: false };
+        let choices = [
+            Choice { answer: Some(&answer), ..nothing },
+            Choice { answer: Some(&other), ..nothing },
+            Choice { answer: Some(&named), ..nothing },
+            Choice { group: Some(Group(23)), ..nothing },
+            Choice { scheme: Some(SignatureScheme(23)), ..nothing },
+            Choice { resumed: true, ..nothing },
+            Choice { hello_retry: true, ..nothing },
+            nothing,
+        ];
+        let mut kept = Kept::default();
+        let written: Vec<_> = (0..2)
+            .flat_map(|_| &choices)
+            .map(|choice| {
+                let mut out = Vec::new();
+                object(&mut out, |o| kept.choice(choice, o));
+                out
+            })
+            .collect();
+        for (n, one) in written.iter().enumerate() {
+            for (m, other) in written.iter().enumerate() {
+                assert_eq!(one == other, n % choices.len() == m % choices.len(), "{n} {m}");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What traffic beside an attempt tells about it.
 
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Endpoint, Seen, Span};
+use crate::base::{Blank, Endpoint, Seen, Span};
 use crate::tls::cert::Certificate;
 use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
@@ -48,6 +48,28 @@ pub struct Around {
     pub for_tls: Option<Seen<&'static str>>,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
+}
+
+impl Blank for Around {
+    const BLANK: &'static Self = &Self {
+        answers: Vec::new(),
+        answers_to_others: Vec::new(),
+        names_of_server: Vec::new(),
+        sibling: None,
+        server_completes: None,
+        same_failure_elsewhere: Vec::new(),
+        repeats: 0,
+        probes_versions: false,
+        shown_before: None,
+        ocsp: Vec::new(),
+        unreached: None,
+        stray_syn_ack: None,
+        astray: None,
+        path: None,
+        other_address: None,
+        for_tls: None,
+        scan: false,
+    };
 }
 
 /// A way through the network, as one connection showed it.

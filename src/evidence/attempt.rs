@@ -7,17 +7,21 @@ use std::sync::Arc;
 
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence};
-use crate::base::{Direction, Endpoint, Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
-use crate::tls::codes::HandshakeType;
+use crate::tls::codes::{HandshakeType, Version};
+use crate::tls::hello::ClientHello;
 use crate::tls::record::{Inbound, Read, starts_tls};
 
-/// Parses certificates, keeping those it has seen. Handed in, because it outlives every attempt.
+/// Parses certificates and hellos, keeping those it has seen. Handed in, because it outlives every attempt.
 pub trait ParseCertificate {
     /// The parsed certificate of these DER bytes.
     fn parse(&mut self, der: &[u8]) -> Arc<Certificate>;
+
+    /// The ClientHello of this body.
+    fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello>;
 }
 
 /// What the shard should do with an attempt after a segment.
@@ -51,6 +55,10 @@ enum Reading {
     Beheaded,
 }
 
+impl Blank for PerSide<Vec<u8>> {
+    const BLANK: &'static Self = &Self { client: Vec::new(), server: Vec::new() };
+}
+
 /// One attempt to set up TLS while it runs.
 #[derive(Debug)]
 pub struct Attempt {
@@ -63,7 +71,7 @@ pub struct Attempt {
     streams: PerSide<Stream>,
     reading: PerSide<Reading>,
     /// First bytes in clear of each side, at most [`Attempt::FIRST`].
-    first_bytes: PerSide<Vec<u8>>,
+    first_bytes: Rare<PerSide<Vec<u8>>>,
     clear_segments: u32,
     dialogue: Dialogue,
     tls_port: bool,
@@ -96,7 +104,7 @@ impl Attempt {
             deadline: now,
             streams: PerSide::default(),
             reading: PerSide::default(),
-            first_bytes: PerSide::default(),
+            first_bytes: Rare::default(),
             clear_segments: 0,
             dialogue: Dialogue::default(),
             tls_port,
@@ -208,7 +216,10 @@ impl Attempt {
             let unseen = self.streams.of(side).acked().saturating_sub(self.streams.of(side).next());
             // A FIN takes one sequence number too.
             let fin = u64::from(self.evidence.tcp.fin.of(side).is_some());
-            *self.evidence.tcp.unseen.of_mut(side) = unseen.saturating_sub(fin);
+            let unseen = unseen.saturating_sub(fin);
+            if unseen > 0 {
+                *self.evidence.tcp.unseen.of_mut(side) = unseen;
+            }
             // A hole that the peer never acknowledged is the network's loss, not the capture's.
             // Where no acknowledgment of the peer was seen, the capture may be at fault.
             let captured = self.evidence.tcp.acked.of(side.other()).is_none()
@@ -227,7 +238,7 @@ impl Attempt {
             for piece in &pieces {
                 self.read(side, piece.lend(), limits, certs);
             }
-            if !captured {
+            if !captured && !pieces.is_empty() {
                 (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of_mut(side)) = before;
             }
         }
@@ -399,7 +410,7 @@ impl Attempt {
 
     /// Reads the next bytes in order of one side.
     fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, certs: &mut impl ParseCertificate) {
-        let mut units: smallvec::SmallVec<[Read; 4]> = smallvec::SmallVec::new();
+        let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {

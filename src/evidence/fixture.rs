@@ -9,7 +9,7 @@ use crate::decode::{Hop, IcmpError};
 use crate::tls::cert::{AltNames, Certificate, PublicKey};
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::{AlertDescription, AlertLevel, CipherSuite, Group, Version};
-use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::hello::{ClientHello, Offer, ServerHello};
 use crate::tls::message::Alert;
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ pub fn connected() -> Evidence {
 /// An ordinary hello for `www.example.com` of 517 bytes, sent at 21 ms in packet 4.
 pub fn greeted() -> Evidence {
     let mut e = connected();
-    e.hello = Some(seen(hello(), 4, 21));
+    e.hello = Some(seen(hello(), 4, 21).into());
     e.stage = Stage::ClientHello;
     e.tcp.packets.client = 3;
     e.tcp.bytes.client = 517;
@@ -86,7 +86,7 @@ pub fn refused(why: Why) -> Evidence {
 pub fn answered(version: Version) -> Evidence {
     let mut e = greeted();
     let cipher = CipherSuite(if version.is_tls13() { 0x1301 } else { 0xc02f });
-    e.server_hello = Some(seen(ServerHello { version, cipher, ..ServerHello::default() }, 5, 41));
+    e.server_hello = Some(seen(ServerHello { version, cipher, ..ServerHello::default() }, 5, 41).into());
     e.stage = Stage::ServerHello;
     e.tcp.packets.server = 2;
     e.tcp.bytes.server = 100;
@@ -96,17 +96,21 @@ pub fn answered(version: Version) -> Evidence {
 
 /// What a browser offers.
 pub fn hello() -> ClientHello {
-    ClientHello {
-        record_version: Version::TLS10,
+    let offer = Offer {
         legacy_version: Version::TLS12,
         ciphers: [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0x009c]
             .map(CipherSuite)
             .to_vec(),
-        sni: Some("www.example.com".to_owned()),
-        alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+        alpn: vec!["h2".into(), "http/1.1".into()],
         supported_versions: vec![Version::TLS13, Version::TLS12],
         groups: [29, 23, 24].map(Group).to_vec(),
         key_shares: vec![Group(29)],
+        ..Offer::default()
+    };
+    ClientHello {
+        record_version: Version::TLS10,
+        sni: Some("www.example.com".into()),
+        offer: Arc::new(offer),
         ..ClientHello::default()
     }
 }

@@ -1,6 +1,6 @@
 //! Floor 3: one attempt to set up TLS, followed from its first packet to its end.
 //!
-//! [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
+//! [`opening`] keeps a connection that has carried no byte; [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
 //! packets; [`outcome`] reads from the facts how the attempt ended, [`rejection`] whether a quiet end was a
 //! rejection; [`Evidence`] is the closed, immutable result that the causes judge.
 
@@ -9,12 +9,13 @@ pub mod attempt;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;
+pub mod opening;
 pub mod outcome;
 mod prelude;
 pub mod rejection;
 pub mod upgrade;
 
-use crate::base::{Endpoint, Lost, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Blank, Endpoint, Lost, PacketNo, Packets, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
@@ -25,6 +26,7 @@ use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
 use crate::tls::signature::Verdict;
 use crate::tls::stack::Stack;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use around::Around;
@@ -128,6 +130,8 @@ impl Chain {
 }
 
 /// TCP's side of the story.
+///
+/// What went wrong on the way is read like its other fields; of most connections there is nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpFacts {
     /// The SYNs of this attempt, with the first one's stamp; `value` is the initial sequence number.
@@ -156,14 +160,27 @@ pub struct TcpFacts {
     pub ttl: PerSide<Option<(u8, u8)>>,
     /// The link address each side's first packet came from.
     pub link: PerSide<Option<[u8; 6]>>,
-    /// Another link address that each side's packets came from: a capture on both sides of a router sees two.
-    pub other_link: PerSide<Option<[u8; 6]>>,
     /// The greatest segment that each side's SYN says it takes (RFC 9293 section 3.7.1).
     pub mss: PerSide<Option<u16>>,
-    /// Segments each side sent again with bytes already seen, and when the last was.
-    pub repeats: PerSide<Option<Seen<u32>>>,
     /// The greatest acknowledgment by each side, relative to the peer's first byte.
     pub acked: PerSide<Option<u64>>,
+    /// FINs.
+    pub fin: PerSide<Option<Seen<()>>>,
+    /// Payload bytes that the server had sent when the client closed, by FIN or reset.
+    pub sent_before_leave: Option<u64>,
+    /// The greatest segment payload that each side sent.
+    pub largest: PerSide<u32>,
+    /// What went wrong on the way.
+    pub trouble: Rare<Trouble>,
+}
+
+/// What went wrong on the way of a connection's segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Another link address that each side's packets came from: a capture on both sides of a router sees two.
+    pub other_link: PerSide<Option<[u8; 6]>>,
+    /// Segments each side sent again with bytes already seen, and when the last was.
+    pub repeats: PerSide<Option<Seen<u32>>>,
     /// Bytes of each side that the peer acknowledged though the capture lacks them, behind the last one seen.
     pub unseen: PerSide<u64>,
     /// Bytes of each side that the capture lacks between others.
@@ -178,16 +195,42 @@ pub struct TcpFacts {
     pub sacked: PerSide<Option<Seen<(u64, u64)>>>,
     /// Segments of each side sent again that begin at the first byte which the peer lacks.
     pub head: PerSide<Option<Seen<Head>>>,
-    /// FINs.
-    pub fin: PerSide<Option<Seen<()>>>,
-    /// Payload bytes that the server had sent when the client closed, by FIN or reset.
-    pub sent_before_leave: Option<u64>,
     /// Resets, first eight.
     pub resets: Vec<Seen<Reset>>,
-    /// The greatest segment payload that each side sent.
-    pub largest: PerSide<u32>,
     /// ICMP errors that quote this connection, first eight.
     pub icmp: Vec<Seen<IcmpError>>,
+}
+
+impl Blank for Trouble {
+    const BLANK: &'static Self = &Self {
+        other_link: PerSide { client: None, server: None },
+        repeats: PerSide { client: None, server: None },
+        unseen: PerSide { client: 0, server: 0 },
+        gap: PerSide { client: 0, server: 0 },
+        hole: PerSide { client: None, server: None },
+        hole_bytes: PerSide { client: 0, server: 0 },
+        sacked: PerSide { client: None, server: None },
+        head: PerSide { client: None, server: None },
+        resets: Vec::new(),
+        icmp: Vec::new(),
+    };
+}
+
+impl Deref for TcpFacts {
+    type Target = Trouble;
+
+    #[inline]
+    fn deref(&self) -> &Trouble {
+        &self.trouble
+    }
+}
+
+/// To be written only where something did go wrong: it is kept from then on.
+impl DerefMut for TcpFacts {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Trouble {
+        &mut self.trouble
+    }
 }
 
 /// The segment that a sender repeats because nothing behind it can be delivered.
@@ -327,6 +370,17 @@ pub struct Sealing {
     pub application: PerSide<u64>,
 }
 
+impl Blank for Sealing {
+    const BLANK: &'static Self = &Self {
+        ccs: PerSide { client: None, server: None },
+        records: PerSide { client: Vec::new(), server: Vec::new() },
+        alert_behind: None,
+        finished_behind: None,
+        finished: PerSide { client: None, server: None },
+        application: PerSide { client: 0, server: 0 },
+    };
+}
+
 /// One attempt to set up TLS, closed.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -356,21 +410,21 @@ pub struct Evidence {
     /// TCP's side.
     pub tcp: TcpFacts,
     /// The ClientHello (the last, where a HelloRetryRequest asked for another).
-    pub hello: Option<Seen<ClientHello>>,
+    pub hello: Option<Box<Seen<ClientHello>>>,
     /// The HelloRetryRequest.
-    pub retry: Option<Seen<ServerHello>>,
+    pub retry: Option<Box<Seen<ServerHello>>>,
     /// The ServerHello.
-    pub server_hello: Option<Seen<ServerHello>>,
+    pub server_hello: Option<Box<Seen<ServerHello>>>,
     /// The server's certificates.
     pub chain: Chain,
     /// The stapled OCSP answer (TLS 1.2).
-    pub staple: Option<Seen<OcspResponse>>,
+    pub staple: Option<Box<Seen<OcspResponse>>>,
     /// ServerKeyExchange.
-    pub key_exchange: Option<Seen<ServerKeyExchange>>,
+    pub key_exchange: Option<Box<Seen<ServerKeyExchange>>>,
     /// Whether its signature verifies by the leaf's key; `None` where there was none to check.
     pub key_exchange_verdict: Option<Verdict>,
     /// CertificateRequest.
-    pub certificate_request: Option<Seen<CertificateRequest>>,
+    pub certificate_request: Option<Box<Seen<CertificateRequest>>>,
     /// ServerHelloDone.
     pub server_hello_done: Option<Seen<()>>,
     /// The client's certificates.
@@ -382,17 +436,17 @@ pub struct Evidence {
     /// Alerts in clear, in order, first eight.
     pub alerts: Vec<Seen<AlertFrom>>,
     /// What the sealed part shows.
-    pub sealing: Sealing,
+    pub sealing: Rare<Sealing>,
     /// A message that never became whole: its sender, type, bytes had and bytes wanted.
     pub unfinished: Option<(Side, HandshakeType, usize, usize)>,
     /// Everything wrong with the server's chain, judged at capture time.
-    pub defects: Vec<Defect>,
+    pub defects: Arc<[Defect]>,
     /// Everything wrong with the client's chain, judged at capture time.
-    pub client_defects: Vec<Defect>,
+    pub client_defects: Arc<[Defect]>,
     /// What other traffic tells.
-    pub around: Around,
+    pub around: Rare<Around>,
     /// What was lost of this attempt.
-    pub lost: Lost,
+    pub lost: Rare<Lost>,
 }
 
 impl Evidence {
@@ -424,12 +478,12 @@ impl Evidence {
             client_key_exchange: None,
             certificate_verify: None,
             alerts: Vec::new(),
-            sealing: Sealing::default(),
+            sealing: Rare::default(),
             unfinished: None,
-            defects: Vec::new(),
-            client_defects: Vec::new(),
-            around: Around::default(),
-            lost: Lost::default(),
+            defects: Arc::default(),
+            client_defects: Arc::default(),
+            around: Rare::default(),
+            lost: Rare::default(),
         }
     }
 

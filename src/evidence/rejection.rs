@@ -44,7 +44,7 @@ pub fn completed_before_close(e: &Evidence) -> bool {
 }
 
 /// A handshake was finished, and the client left at once without a byte of data.
-fn left_unused(e: &Evidence) -> bool {
+pub fn left_unused(e: &Evidence) -> bool {
     let sealing = &e.sealing;
     let end = sealing.finished.client.iter().chain(&sealing.finished.server).map(|fin| fin.when).max();
     // Who left before the server's Finished came did not judge by it.
@@ -72,8 +72,8 @@ fn asks_for_host(e: &Evidence) -> bool {
 }
 
 fn offers_http(e: &Evidence) -> bool {
-    let http = |protocol: &String| protocol == "h2" || protocol == "http/1.1";
-    e.hello.as_ref().is_some_and(|hello| hello.value.alpn.iter().any(http))
+    let http = |protocol: &str| protocol == "h2" || protocol == "http/1.1";
+    e.hello.as_ref().is_some_and(|hello| hello.value.alpn.iter().any(|protocol| http(protocol)))
 }
 
 /// Some clients verify, wholly or in part, only behind both Finished, and then leave at once without a byte of data. It
@@ -260,7 +260,7 @@ mod tests {
         let hello = &mut e.hello.as_mut().unwrap().value;
         hello.ciphers = suites.iter().copied().map(CipherSuite).collect();
         hello.extensions = extensions.iter().copied().map(ExtensionType).collect();
-        hello.alpn = alpn.iter().map(|&name| name.to_owned()).collect();
+        hello.alpn = alpn.iter().map(|&name| name.to_owned().into()).collect();
         hello.status_request = extensions.contains(&5);
         e
     }

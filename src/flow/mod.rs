@@ -1,4 +1,7 @@
-//! Floor 2: TCP streams put back together, and deadlines on capture time.
+//! Floor 2: the table of connections, TCP streams put back together, and deadlines on capture time.
 
+mod index;
+pub mod pool;
 pub mod stream;
+pub mod table;
 pub mod timer;

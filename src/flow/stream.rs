@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{PacketNo, Stamp};
+use crate::base::{Blank, PacketNo, Rare, Stamp};
 
 /// What a stream hands on, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,17 @@ struct Held {
     when: Stamp,
 }
 
+/// The segments beyond a hole, by offset, and their bytes together.
+#[derive(Debug, Default)]
+struct Waiting {
+    segments: BTreeMap<u64, Held>,
+    bytes: usize,
+}
+
+impl Blank for Waiting {
+    const BLANK: &'static Self = &Self { segments: BTreeMap::new(), bytes: 0 };
+}
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub struct Stream {
@@ -49,9 +60,8 @@ pub struct Stream {
     base: Option<u32>,
     /// Offset of the next byte to hand on.
     next: u64,
-    /// Segments beyond a hole, by offset.
-    held: BTreeMap<u64, Held>,
-    held_bytes: usize,
+    /// Most connections have none.
+    held: Rare<Waiting>,
     /// The latest bytes handed on, to compare repeats with; ends at `next` unless `stale`.
     recent: Vec<u8>,
     recent_end: u64,
@@ -80,7 +90,7 @@ impl Stream {
 
     /// Bytes waiting behind holes.
     pub fn held_bytes(&self) -> usize {
-        self.held_bytes
+        self.held.bytes
     }
 
     /// The sequence number of the next byte to hand on.
@@ -98,7 +108,7 @@ impl Stream {
 
     /// Where the first bytes begin that wait behind a hole.
     pub fn held_at(&self) -> Option<u64> {
-        self.held.first_key_value().map(|(&offset, _)| offset)
+        self.held.segments.first_key_value().map(|(&offset, _)| offset)
     }
 
     /// Takes a segment's payload. `wire` is its length on the wire. `holes` and `room` bound what
@@ -144,7 +154,7 @@ impl Stream {
             // The peer has everything up to here: the capture missed it, it will not come again.
             self.skip_to(offset, at, when, out);
         }
-        if offset == self.next && self.held.is_empty() {
+        if offset == self.next && self.held.segments.is_empty() {
             took.fresh = u32::try_from(wire).unwrap_or(u32::MAX);
             self.hand_on(payload, wire, at, when, out);
             return took;
@@ -173,7 +183,7 @@ impl Stream {
 
     /// Hands on everything held, with the gaps between: nothing more will come.
     pub fn flush(&mut self, out: &mut impl FnMut(Piece<'_>)) {
-        while let Some((&offset, held)) = self.held.first_key_value() {
+        while let Some((&offset, held)) = self.held.segments.first_key_value() {
             let (at, when) = (held.at, held.when);
             self.skip_to(offset, at, when, out);
             self.release(out);
@@ -183,7 +193,7 @@ impl Stream {
     fn skip_to(&mut self, offset: u64, at: PacketNo, when: Stamp, out: &mut impl FnMut(Piece<'_>)) {
         // Segments held before the target are handed on in their place.
         while self.next < offset {
-            let stop = match self.held.first_key_value() {
+            let stop = match self.held.segments.first_key_value() {
                 Some((&first, _)) if first < offset => first,
                 _ => offset,
             };
@@ -257,7 +267,7 @@ impl Stream {
         took: &mut Took,
     ) {
         // The part that an earlier held segment already covers.
-        if let Some((&before, held)) = self.held.range(..=offset).next_back() {
+        if let Some((&before, held)) = self.held.segments.range(..=offset).next_back() {
             let covered = (before + held.wire).saturating_sub(offset).min(wire);
             if covered > 0 {
                 let have = usize::try_from(offset - before).ok().and_then(|from| held.bytes.get(from..));
@@ -272,16 +282,17 @@ impl Stream {
         }
         // Fill the stretches between the held segments that follow.
         while wire > 0 {
-            let following = self.held.range(offset..).next().map(|(&start, held)| (start, held.wire));
+            let following =
+                self.held.segments.range(offset..).next().map(|(&start, held)| (start, held.wire));
             let free = following.map_or(wire, |(start, _)| (start - offset).min(wire));
             if free > 0 {
-                if self.held.len() >= holes || self.held_bytes + payload.len() > room {
+                if self.held.segments.len() >= holes || self.held.bytes + payload.len() > room {
                     took.dropped = took.dropped.saturating_add(u32::try_from(free).unwrap_or(u32::MAX));
                 } else {
                     let keep = usize::try_from(free).unwrap_or(usize::MAX).min(payload.len());
                     let bytes = payload.get(..keep).unwrap_or_default().to_vec();
-                    self.held_bytes += bytes.len();
-                    self.held.insert(offset, Held { bytes, wire: free, at, when });
+                    self.held.bytes += bytes.len();
+                    self.held.segments.insert(offset, Held { bytes, wire: free, at, when });
                     took.fresh = took.fresh.saturating_add(u32::try_from(free).unwrap_or(u32::MAX));
                 }
             }
@@ -298,12 +309,15 @@ impl Stream {
 
     /// Hands on what has become contiguous.
     fn release(&mut self, out: &mut impl FnMut(Piece<'_>)) {
-        while let Some(first) = self.held.first_entry() {
+        // Asked first: what is changed is kept.
+        while !self.held.segments.is_empty()
+            && let Some(first) = self.held.segments.first_entry()
+        {
             if *first.key() > self.next {
                 return;
             }
             let (start, held) = first.remove_entry();
-            self.held_bytes = self.held_bytes.saturating_sub(held.bytes.len());
+            self.held.bytes = self.held.bytes.saturating_sub(held.bytes.len());
             let old = self.next - start;
             if old >= held.wire {
                 continue;

@@ -60,6 +60,12 @@ impl Batch {
         }
     }
 
+    /// Empties it; it keeps its memory for the next packets.
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.bytes.clear();
+    }
+
     /// Packets in it.
     pub fn len(&self) -> usize {
         self.kept.len()

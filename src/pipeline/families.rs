@@ -10,7 +10,10 @@
 //!
 //! Time alone would join strangers: somebody connects to somewhere at every moment.
 
+use std::sync::Arc;
+
 use super::memory::Recent;
+use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Seen, Side, Span, Stamp};
 use crate::evidence::{Evidence, Stage};
 
@@ -37,9 +40,9 @@ pub struct Families {
     /// By the client's link address.
     by_link: Recent<[u8; 6], Won>,
     /// By the name asked for.
-    by_name: Recent<String, Won>,
+    by_name: Recent<Arc<str>, Won>,
     /// Who was told an address, and under which name.
-    told: Recent<Addr, (Addr, String)>,
+    told: Recent<Addr, (Addr, Arc<Seen<DnsAnswer>>)>,
 }
 
 impl Families {
@@ -48,9 +51,9 @@ impl Families {
         Self { by_link: Recent::new(most, 8), by_name: Recent::new(most, 4), told: Recent::new(most, 4) }
     }
 
-    /// DNS told a client an address under this name.
-    pub fn told(&mut self, client: Addr, address: Addr, name: &str) {
-        self.told.put(address, (client, name.to_owned()));
+    /// DNS told a client an address by this answer.
+    pub fn told(&mut self, client: Addr, address: Addr, answer: Arc<Seen<DnsAnswer>>) {
+        self.told.put(address, (client, answer));
     }
 
     /// A connection carried data.
@@ -64,8 +67,8 @@ impl Families {
         if let Some(link) = own_link(evidence) {
             self.by_link.put(link, won());
         }
-        if let Some(sni) = evidence.sni() {
-            self.by_name.put(sni.to_owned(), won());
+        if let Some(sni) = evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref()) {
+            self.by_name.put(Arc::clone(sni), won());
         }
     }
 
@@ -91,10 +94,14 @@ impl Families {
         };
         let by_link = own_link(evidence).and_then(|link| self.by_link.get(&link).find(at_once));
         let by_name = || {
-            self.told.get(&evidence.server.addr).find_map(|(client, name)| {
-                self.by_name.get(name).filter(next).find(|won| {
+            self.told.get(&evidence.server.addr).find_map(|(client, answer)| {
+                let name = &answer.value.name;
+                self.by_name.get(name.as_str()).filter(next).find(|won| {
                     (*client == evidence.client.addr || *client == won.client)
-                        && self.told.get(&won.server.addr).any(|told| told.0 == *client && told.1 == *name)
+                        && self
+                            .told
+                            .get(&won.server.addr)
+                            .any(|told| told.0 == *client && told.1.value.name == *name)
                 })
             })
         };
@@ -137,6 +144,10 @@ mod tests {
         e
     }
 
+    fn answer() -> Arc<Seen<DnsAnswer>> {
+        Arc::new(seen(DnsAnswer { name: "www.example.com".into(), ..DnsAnswer::default() }, 1, 0))
+    }
+
     fn families(winners: &[Evidence]) -> Families {
         let mut families = Families::new(8);
         for e in winners {
@@ -174,9 +185,9 @@ mod tests {
         let mut families = families(&[winner]);
         assert_eq!(families.reached(&loser), None);
         let told = greeted().client.addr;
-        families.told(told, SIX.addr, "www.example.com");
+        families.told(told, SIX.addr, answer());
         assert_eq!(families.reached(&loser), None, "the winner's address was not told under the name");
-        families.told(told, SERVER.addr, "www.example.com");
+        families.told(told, SERVER.addr, answer());
         assert_eq!(families.reached(&loser).map(|seen| seen.value), Some(SERVER));
     }
 
@@ -194,7 +205,7 @@ mod tests {
             let mut families = families(&[won(millis)]);
             assert_eq!(families.reached(&refused()), None, "the link alone does not");
             for address in [SIX.addr, SERVER.addr] {
-                families.told(greeted().client.addr, address, "www.example.com");
+                families.told(greeted().client.addr, address, answer());
             }
             assert_eq!(families.reached(&refused()).is_some(), joined, "{millis}");
         }

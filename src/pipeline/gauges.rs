@@ -29,6 +29,8 @@ pub struct Kernel {
 /// One look at a ring. Counts only grow; flows and bytes held are as of now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
+    /// Times that it looked for packets: a ring that is alive goes on turning while none come.
+    pub turns: u64,
     /// Frames analysed.
     pub packets: u64,
     /// Their captured bytes.
@@ -52,6 +54,7 @@ pub struct Reading {
 impl Reading {
     /// Adds another ring of the same interface.
     pub fn add(&mut self, other: &Self) {
+        self.turns += other.turns;
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.first = [self.first, other.first].into_iter().flatten().min();

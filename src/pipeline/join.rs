@@ -36,8 +36,41 @@ pub struct Judged {
     pub decided: Stamp,
 }
 
+/// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
+/// the order of ends: a line of text waits in a third of the memory that the facts take.
+pub trait Make {
+    /// What it becomes.
+    type Made;
+
+    /// Makes it.
+    fn make(&mut self, judged: Judged) -> Self::Made;
+}
+
+impl<M: Make> Make for &mut M {
+    type Made = M::Made;
+
+    fn make(&mut self, judged: Judged) -> Self::Made {
+        (**self).make(judged)
+    }
+}
+
+/// It stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct AsJudged;
+
+impl Make for AsJudged {
+    type Made = Judged;
+
+    fn make(&mut self, judged: Judged) -> Judged {
+        judged
+    }
+}
+
 /// Certificates shown in clear.
 type Shown = Seen<Vec<Arc<Certificate>>>;
+
+/// A host name, shared with the hellos that ask for it.
+type Name = Arc<str>;
 
 /// A DNS answer and who got it.
 type Told = (Addr, Arc<Seen<DnsAnswer>>);
@@ -49,7 +82,8 @@ type Success = (Seen<Endpoint>, Option<[u8; 32]>);
 type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
 
 /// Memory of one capture and the attempts that wait in it.
-pub struct Join {
+pub struct Join<M: Make = AsJudged> {
+    make: M,
     limits: Arc<Limits>,
     trust: Arc<Trust>,
     chains: ChainCache,
@@ -60,13 +94,13 @@ pub struct Join {
     /// DNS answers by client and the address given.
     by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
     /// Successes by client and server name.
-    reached_names: Recent<(Addr, String), Success>,
+    reached_names: Recent<(Addr, Name), Success>,
     /// Successes by client and server address.
     reached_addresses: Recent<(Addr, Addr), Success>,
     /// Successes by server.
     served: Recent<Endpoint, Seen<()>>,
     /// Certificates shown in clear, by server and SNI.
-    shown: Recent<(Addr, Option<String>), Shown>,
+    shown: Recent<(Addr, Option<Name>), Shown>,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
     /// What connections without data offered: for telling scans.
@@ -89,19 +123,28 @@ pub struct Join {
     families: Families,
     /// Attempts without a byte, by client: for telling scans.
     touched: Recent<Addr, (Stamp, Endpoint)>,
-    /// Failed attempts that wait for siblings, by when they are judged.
-    parked: BTreeMap<(Stamp, PacketNo), Box<Evidence>>,
-    /// Judged attempts that wait for earlier ends; `None` lets them go as decided.
-    order: Option<Order<Judged>>,
+    /// Failed attempts that wait for siblings, by when they are judged; and the last packet of each, which every mark asks
+    /// for.
+    parked: BTreeMap<(Stamp, PacketNo), (PacketNo, Box<Evidence>)>,
+    /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
+    order: Option<Order<M::Made>>,
     now: Stamp,
 }
 
 impl Join {
-    /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
+    /// As [`Join::making`], of attempts as they were judged.
     pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
+        Self::making(AsJudged, limits, trust, in_order, shards)
+    }
+}
+
+impl<M: Make> Join<M> {
+    /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
+    pub fn making(make: M, limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
         let asides = limits.asides;
         let servers = limits.servers;
         Self {
+            make,
             chains: ChainCache::new(servers),
             lookups: Lookups::new(limits.sibling, limits.servers),
             by_name: Recent::new(asides, 8),
@@ -130,7 +173,7 @@ impl Join {
     }
 
     /// Takes what a shard gave; calls come in order of `at`, then `no`.
-    pub fn take(&mut self, out: Out, each: &mut dyn FnMut(Judged)) {
+    pub fn take(&mut self, out: Out, each: &mut dyn FnMut(M::Made)) {
         self.advance(out.at, each);
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
@@ -146,7 +189,7 @@ impl Join {
     }
 
     /// Capture time has come to `now`: judges what has waited long enough.
-    pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(Judged)) {
+    pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(M::Made)) {
         if now <= self.now {
             return;
         }
@@ -156,7 +199,7 @@ impl Join {
                 break;
             }
             let decided = entry.key().0;
-            let evidence = entry.remove();
+            let (_, evidence) = entry.remove();
             self.judge(evidence, decided, each);
         }
         while let Some(evidence) = self.lookups.next_before(now) {
@@ -165,26 +208,26 @@ impl Join {
     }
 
     /// A shard is past `no`: lets go what has its place in the order for certain.
-    fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(Judged)) {
+    fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(M::Made)) {
         let Some(order) = &mut self.order else { return };
         order.mark(shard, no);
-        let parked = self.parked.values().map(|evidence| evidence.last).min().unwrap_or(no);
+        let parked = self.parked.values().map(|(last, _)| *last).min().unwrap_or(no);
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
-        while let Some(judged) = order.settled(open) {
-            each(judged);
+        while let Some(made) = order.settled(open) {
+            each(made);
         }
     }
 
     /// The capture ended: judges and lets go everything.
-    pub fn finish(&mut self, each: &mut dyn FnMut(Judged)) {
-        while let Some((_, evidence)) = self.parked.pop_first() {
+    pub fn finish(&mut self, each: &mut dyn FnMut(M::Made)) {
+        while let Some((_, (_, evidence))) = self.parked.pop_first() {
             self.judge(evidence, self.now, each);
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
         }
-        while let Some(judged) = self.order.as_mut().and_then(Order::pop) {
-            each(judged);
+        while let Some(made) = self.order.as_mut().and_then(Order::pop) {
+            each(made);
         }
     }
 
@@ -212,15 +255,17 @@ impl Join {
         let seen = Arc::new(lookup.answer);
         for &address in seen.value.addresses.iter().take(16) {
             self.by_address.put((client, address), Arc::clone(&seen));
-            self.families.told(client, address, &seen.value.name);
+            self.families.told(client, address, Arc::clone(&seen));
         }
         self.by_name.put(seen.value.name.clone(), (client, seen));
     }
 
-    fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(Judged)) {
+    fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
         match evidence.outcome {
             Outcome::Completed => {
-                self.assess(&mut evidence);
+                // Its client let the certificates pass, unless it left at once.
+                let verify = rejection::left_unused(&evidence);
+                self.assess(&mut evidence, verify);
                 if rejection::late(&evidence) {
                     evidence.outcome = Outcome::Failed;
                 }
@@ -242,9 +287,9 @@ impl Join {
             evidence.outcome = Outcome::Abandoned;
         }
         if evidence.outcome == Outcome::Failed {
-            self.parked.insert((at + self.limits.sibling, evidence.first), evidence);
+            self.parked.insert((at + self.limits.sibling, evidence.first), (evidence.last, evidence));
             if self.parked.len() > self.limits.held_events
-                && let Some((_, oldest)) = self.parked.pop_first()
+                && let Some((_, (_, oldest))) = self.parked.pop_first()
             {
                 self.judge(oldest, at, each);
             }
@@ -265,14 +310,15 @@ impl Join {
         evidence.around.other_address.is_some()
     }
 
-    fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(Judged)) {
+    fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(M::Made)) {
         let place = (judged.evidence.last, judged.evidence.first);
+        let made = self.make.make(judged);
         let leaves = match &mut self.order {
-            Some(order) => order.hold(place, judged),
-            None => Some(judged),
+            Some(order) => order.hold(place, made),
+            None => Some(made),
         };
-        if let Some(judged) = leaves {
-            each(judged);
+        if let Some(made) = leaves {
+            each(made);
         }
     }
 
@@ -288,7 +334,7 @@ impl Join {
         if let Some(hello) = &evidence.hello
             && let Some(sni) = &hello.value.sni
         {
-            self.lookups.spoken(sni, Seen { value: (), at: hello.at.clone(), when: hello.when });
+            self.lookups.spoken(Arc::clone(sni), Seen { value: (), at: hello.at.clone(), when: hello.when });
         }
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
@@ -298,8 +344,8 @@ impl Join {
                 self.served.put(server, seen.clone().map(|_| ()));
                 self.families.won(evidence, &seen);
                 let leaf = leaf(evidence);
-                if let Some(sni) = evidence.sni() {
-                    self.reached_names.put((client.addr, sni.to_owned()), (seen.clone(), leaf));
+                if let Some(sni) = name(evidence) {
+                    self.reached_names.put((client.addr, Arc::clone(sni)), (seen.clone(), leaf));
                 }
                 self.reached_addresses.put((client.addr, server.addr), (seen, leaf));
             }
@@ -317,13 +363,12 @@ impl Join {
         if let Some(chain) = evidence.chain.clear()
             && !chain.value.is_empty()
         {
-            self.shown.put((server.addr, evidence.sni().map(str::to_owned)), chain.clone());
+            self.shown.put((server.addr, name(evidence).cloned()), chain.clone());
         }
     }
 
     /// Everything that is wrong with the chains, judged at capture time.
-    fn assess(&mut self, evidence: &mut Evidence) {
-        let host = evidence.sni().map(str::to_owned);
+    fn assess(&mut self, evidence: &mut Evidence, verify: bool) {
         let uses = match &evidence.server_hello {
             Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
             Some(hello) => match hello.value.cipher.kx() {
@@ -340,10 +385,11 @@ impl Join {
                 presented: &chain.value,
                 known: &[],
                 at: evidence.started,
-                host: host.as_deref(),
+                host: evidence.sni(),
                 server_ip: Some(evidence.server.addr.ip()),
                 client: false,
                 uses,
+                verify,
             };
             evidence.defects = assess_cached(&question, &self.trust, &mut self.chains);
         }
@@ -358,14 +404,15 @@ impl Join {
                 server_ip: None,
                 client: true,
                 uses: KeyUse::Signs,
+                verify,
             };
             evidence.client_defects = assess_cached(&question, &self.trust, &mut self.chains);
         }
     }
 
-    fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(Judged)) {
+    fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
-        self.assess(&mut evidence);
+        self.assess(&mut evidence, true);
         verify_key_exchange(&mut evidence);
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
@@ -377,7 +424,7 @@ impl Join {
     }
 
     /// A lookup that failed has no traffic of its own to look at.
-    fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(Judged)) {
+    fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
         let diagnosis = Some(weigh(&evidence));
         let decided = self.now.min(evidence.ended + self.limits.sibling);
         self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new(), decided }, each);
@@ -387,9 +434,9 @@ impl Join {
         let (client, server) = (evidence.client, evidence.server);
         let started = evidence.started;
         let before = |seen: &&Seen<DnsAnswer>| seen.when <= started;
-        let host = evidence.sni().map(str::to_owned);
+        let host = name(evidence).cloned();
         if let Some(sni) = &host {
-            for (asker, seen) in self.by_name.get(sni) {
+            for (asker, seen) in self.by_name.get(sni.as_ref()) {
                 let list = if *asker == client.addr {
                     &mut evidence.around.answers
                 } else {
@@ -421,7 +468,7 @@ impl Join {
         // Without a name, the names under which the client knew this address stand for it.
         let by_name = || {
             evidence.around.names_of_server.iter().find_map(|seen| {
-                self.reached_names.get(&(client.addr, seen.value.name.clone())).find_map(near)
+                self.reached_names.get(&(client.addr, seen.value.name.as_str().into())).find_map(near)
             })
         };
         let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
@@ -450,7 +497,7 @@ impl Join {
         // This failure is remembered too.
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
         if matches!(evidence.chain, Chain::Sealed(_)) {
-            let key = (server.addr, evidence.sni().map(str::to_owned));
+            let key = (server.addr, host.clone());
             let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
             let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
             let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
@@ -513,6 +560,11 @@ fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option
     let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
     let bare = certificate_record_len(&lens);
     records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
+}
+
+/// The host name asked for.
+fn name(evidence: &Evidence) -> Option<&Name> {
+    evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref())
 }
 
 /// The leaf shown in clear.

@@ -6,6 +6,7 @@
 //! only suspected. Probes, service discovery and what a search list appends do not count.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::memory::Recent;
 use crate::aside::dns::{DnsAnswer, Rcode, qtype};
@@ -54,7 +55,7 @@ pub struct Lookups {
     /// When a client last found a name.
     found: Recent<(Addr, String), Stamp>,
     /// Names in hellos.
-    spoken: Recent<String, Seen<&'static str>>,
+    spoken: Recent<Arc<str>, Seen<&'static str>>,
     wait: Span,
     most: usize,
     /// Lookups forgotten because too many waited.
@@ -79,9 +80,9 @@ impl Lookups {
         }
     }
 
-    /// A handshake bears this name.
-    pub fn spoken(&mut self, name: &str, hello: Seen<()>) {
-        self.spoken.put(name.to_ascii_lowercase(), hello.map(|()| "a handshake bears the name"));
+    /// A handshake bears this name, in lower case.
+    pub fn spoken(&mut self, name: Arc<str>, hello: Seen<()>) {
+        self.spoken.put(name, hello.map(|()| "a handshake bears the name"));
     }
 
     /// Takes an answer, given at capture time `now`.
@@ -162,7 +163,7 @@ impl Lookups {
     }
 
     fn attempt(&self, key: &(Addr, String), refused: Refused) -> Option<Box<Evidence>> {
-        let for_tls = self.https.get(key).chain(self.spoken.get(&key.1)).next().cloned();
+        let for_tls = self.https.get(key).chain(self.spoken.get(key.1.as_str())).next().cloned();
         let asked = |kind: u16| refused.answers.iter().any(|answer| answer.value.qtype == kind);
         let addresses = asked(qtype::A) || asked(qtype::AAAA);
         if !addresses || for_tls.is_none() && !(asked(qtype::A) && asked(qtype::AAAA)) {
@@ -184,7 +185,7 @@ impl Lookups {
         evidence.stage = Stage::Dns;
         evidence.outcome = Outcome::Failed;
         evidence.ending = Seen { value: Ending::NoAddress, at: last.at.clone(), when: last.when };
-        evidence.around = Around { answers: refused.answers, for_tls, ..Around::default() };
+        evidence.around = Around { answers: refused.answers, for_tls, ..Around::default() }.into();
         Some(Box::new(evidence))
     }
 }
@@ -266,7 +267,7 @@ mod tests {
         let web = [("www.example.com", 65, 2), ("www.example.com", 1, 2)];
         assert_eq!(judged(&mut lookups(&web)), [("www.example.com".to_owned(), true)]);
         let mut spoken = lookups(&alone);
-        spoken.spoken("WWW.example.com", Seen::new((), PacketNo(9), Stamp(9)));
+        spoken.spoken("www.example.com".into(), Seen::new((), PacketNo(9), Stamp(9)));
         assert_eq!(judged(&mut spoken), [("www.example.com".to_owned(), true)]);
     }
 

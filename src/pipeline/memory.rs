@@ -1,40 +1,106 @@
 //! Bounded memory of the recent past.
 
 use std::borrow::Borrow;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
-use lru::LruCache;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-/// The latest few values of many keys; the key written longest ago leaves first.
+/// The latest few values of many keys; the key written longest ago leaves first. Full, it allocates no more.
 #[derive(Debug)]
-pub struct Recent<K: Hash + Eq, V> {
-    /// Of each key, the oldest value first.
-    kept: LruCache<K, SmallVec<[V; 1]>, foldhash::fast::RandomState>,
+pub struct Recent<K, V> {
+    /// Places of the keys in `slots`.
+    index: HashTable<u32>,
+    slots: Slots<K, V>,
+    /// The key written last.
+    newest: u32,
+    /// The key written longest ago.
+    oldest: u32,
+    hasher: RandomState,
     keys: usize,
     each: usize,
     /// Keys that left a full memory.
     pub dropped: u64,
 }
 
+#[derive(Debug)]
+struct Slot<K, V> {
+    hash: u64,
+    key: K,
+    /// The oldest first.
+    values: SmallVec<[V; 1]>,
+    newer: u32,
+    older: u32,
+}
+
+/// Slots in boxes of [`Slots::BOX`]: they grow without being moved, and without twice the memory meanwhile.
+#[derive(Debug)]
+struct Slots<K, V> {
+    boxes: Vec<Vec<Slot<K, V>>>,
+    len: usize,
+}
+
+impl<K, V> Slots<K, V> {
+    const BOX: usize = 64;
+
+    fn get(&self, place: u32) -> Option<&Slot<K, V>> {
+        let place = place as usize;
+        self.boxes.get(place / Self::BOX)?.get(place % Self::BOX)
+    }
+
+    fn get_mut(&mut self, place: u32) -> Option<&mut Slot<K, V>> {
+        let place = place as usize;
+        self.boxes.get_mut(place / Self::BOX)?.get_mut(place % Self::BOX)
+    }
+
+    fn push(&mut self, slot: Slot<K, V>) {
+        if self.len.is_multiple_of(Self::BOX) {
+            self.boxes.push(Vec::with_capacity(Self::BOX));
+        }
+        self.len += 1;
+        if let Some(last) = self.boxes.last_mut() {
+            last.push(slot);
+        }
+    }
+}
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
 impl<K: Hash + Eq, V> Recent<K, V> {
     /// At most `keys` keys with `each` values.
     pub fn new(keys: usize, each: usize) -> Self {
-        let kept = LruCache::unbounded_with_hasher(foldhash::fast::RandomState::default());
-        Self { kept, keys, each, dropped: 0 }
+        Self {
+            index: HashTable::new(),
+            slots: Slots { boxes: Vec::new(), len: 0 },
+            newest: NONE,
+            oldest: NONE,
+            hasher: RandomState::default(),
+            keys: keys.clamp(1, NONE as usize - 1),
+            each: each.max(1),
+            dropped: 0,
+        }
     }
 
     /// Remembers a value, the newest of its key.
     pub fn put(&mut self, key: K, value: V) {
-        let values = self.kept.get_or_insert_mut(key, SmallVec::new);
-        if values.len() >= self.each {
-            values.remove(0);
+        let hash = self.hasher.hash_one(&key);
+        let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
+        let place = match known {
+            Some(&place) => {
+                self.unlink(place);
+                place
+            }
+            None => self.place_for(hash, key),
+        };
+        self.link(place);
+        let each = self.each;
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        if slot.values.len() >= each {
+            slot.values.remove(0);
         }
-        values.push(value);
-        if self.kept.len() > self.keys {
-            self.kept.pop_lru();
-            self.dropped += 1;
-        }
+        slot.values.push(value);
     }
 
     /// The values of a key, newest first.
@@ -43,7 +109,60 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.kept.peek(key).into_iter().flat_map(|values| values.iter().rev())
+        let hash = self.hasher.hash_one(key);
+        let same = |place: &u32| self.slots.get(*place).is_some_and(|slot| slot.key.borrow() == key);
+        let found = self.index.find(hash, same).and_then(|&place| self.slots.get(place));
+        found.into_iter().flat_map(|slot| slot.values.iter().rev())
+    }
+
+    /// A place for a new key: another one, or that of the oldest.
+    fn place_for(&mut self, hash: u64, key: K) -> u32 {
+        let place = if self.slots.len < self.keys {
+            let place = u32::try_from(self.slots.len).unwrap_or(NONE);
+            self.slots.push(Slot { hash, key, values: SmallVec::new(), newer: NONE, older: NONE });
+            place
+        } else {
+            let place = self.oldest;
+            self.unlink(place);
+            self.dropped += 1;
+            if let Some(slot) = self.slots.get_mut(place) {
+                if let Ok(entry) = self.index.find_entry(slot.hash, |&other| other == place) {
+                    entry.remove();
+                }
+                (slot.hash, slot.key) = (hash, key);
+                slot.values.clear();
+            }
+            place
+        };
+        let slots = &self.slots;
+        self.index.insert_unique(hash, place, |&place| slots.get(place).map_or(0, |slot| slot.hash));
+        place
+    }
+
+    /// Makes it the newest.
+    fn link(&mut self, place: u32) {
+        let before = self.newest;
+        if let Some(slot) = self.slots.get_mut(place) {
+            (slot.older, slot.newer) = (before, NONE);
+        }
+        match self.slots.get_mut(before) {
+            Some(slot) => slot.newer = place,
+            None => self.oldest = place,
+        }
+        self.newest = place;
+    }
+
+    fn unlink(&mut self, place: u32) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let (older, newer) = (slot.older, slot.newer);
+        match self.slots.get_mut(older) {
+            Some(slot) => slot.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.slots.get_mut(newer) {
+            Some(slot) => slot.older = older,
+            None => self.newest = older,
+        }
     }
 }
 
@@ -63,5 +182,41 @@ mod tests {
         recent.put('d', 7);
         assert_eq!(recent.get(&'b').copied().collect::<Vec<_>>(), [6, 4]);
         assert_eq!(recent.dropped, 2);
+    }
+
+    /// What [`Recent`] promises, kept as a list.
+    #[derive(Default)]
+    struct Listed(Vec<(u8, Vec<u32>)>);
+
+    impl Listed {
+        fn put(&mut self, key: u8, value: u32, keys: usize, each: usize) {
+            let mut values = match self.0.iter().position(|(other, _)| *other == key) {
+                Some(place) => self.0.remove(place).1,
+                None => Vec::new(),
+            };
+            values.push(value);
+            values.drain(..values.len().saturating_sub(each));
+            self.0.push((key, values));
+            self.0.drain(..self.0.len().saturating_sub(keys));
+        }
+    }
+
+    #[test]
+    fn it_is_a_list_of_the_keys_written_last() {
+        for (keys, each) in [(1, 1), (2, 3), (7, 2), (16, 4)] {
+            let (mut recent, mut listed) = (Recent::new(keys, each), Listed::default());
+            let mut random = 1_u32;
+            for value in 0..3_000 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let key = (random >> 24) as u8 % 24;
+                recent.put(key, value);
+                listed.put(key, value, keys, each);
+                for key in 0..24 {
+                    let expected = listed.0.iter().find(|(other, _)| *other == key);
+                    let expected = expected.into_iter().flat_map(|(_, values)| values.iter().rev());
+                    assert!(recent.get(&key).eq(expected), "{keys} {each} {value} {key}");
+                }
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ pub mod run;
 pub mod shard;
 
 pub use gauges::Gauges;
-pub use join::Judged;
+pub use join::{AsJudged, Judged, Make};
 pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};

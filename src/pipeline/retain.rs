@@ -40,6 +40,10 @@ impl Retain {
         if [before, after].contains(&Follows::Attempt) {
             self.recent.keep(key, frame);
         }
+        // The kernel deals an ICMP error to any ring; its connection is followed by one.
+        if matches!(packet, Packet::IcmpError(_)) && after == Follows::Nothing {
+            self.recent.keep_aside(frame);
+        }
         // Responders that answer, or do not, explain attempts on other connections.
         let http =
             matches!(packet, Packet::Segment(segment) if segment.src_port == 80 || segment.dst_port == 80);

@@ -303,7 +303,8 @@ fn follow(
         gauges.tell(&reading);
     }
     errors.take(&mut shard, now);
-    shard.finish(now);
+    // Each end may leave kilobytes, which are to be gone before the next come.
+    while shard.finish(now).is_some() && hand_on(&mut shard, Stamp(now.0.saturating_add(1))) {}
     // Whether anybody takes it no longer matters.
     hand_on(&mut shard, Stamp(i64::MAX));
     if let Some(retain) = &retain {
@@ -321,6 +322,7 @@ fn follow(
 
 fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
     let census = shard.census();
+    reading.turns += 1;
     reading.packets = totals.packets;
     reading.bytes = totals.bytes;
     reading.first = totals.first;

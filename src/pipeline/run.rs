@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::join::{Join, Judged};
+use super::join::{Join, Make};
 use super::shard::{Out, Ports, Shard, What};
 use crate::aside::dns;
 use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};
@@ -58,16 +58,17 @@ pub enum Arrival<'a> {
     Tick(Stamp),
 }
 
-/// Analyses a source to its end; hands every judged attempt to `each`.
-pub fn analyse(
+/// Analyses a source to its end; hands what `make` makes of every judged attempt to `each`, in the thread that judges.
+pub fn analyse<M: Make + Send>(
     source: &mut dyn Source,
     settings: &Settings,
-    each: &mut (dyn FnMut(Judged) + Send),
+    make: &mut M,
+    each: &mut (dyn FnMut(M::Made) + Send),
 ) -> Totals {
     if settings.workers <= 1 {
-        analyse_here(source, settings, each)
+        analyse_here(source, settings, make, each)
     } else {
-        in_threads(source, settings, each)
+        in_threads(source, settings, make, each)
     }
 }
 
@@ -116,15 +117,30 @@ impl Merge {
     }
 
     /// Hands on what was decided before `watermark`.
-    pub(super) fn release(&mut self, watermark: Stamp, join: &mut Join, each: &mut dyn FnMut(Judged)) {
-        while self.heap.peek().is_some_and(|Reverse(first)| first.0.at < watermark) {
+    pub(super) fn release<M: Make>(
+        &mut self,
+        watermark: Stamp,
+        join: &mut Join<M>,
+        each: &mut dyn FnMut(M::Made),
+    ) {
+        self.release_to((watermark, PacketNo(0)), join, each);
+    }
+
+    /// Hands on what was decided before this, or then and began before this packet.
+    fn release_to<M: Make>(
+        &mut self,
+        watermark: (Stamp, PacketNo),
+        join: &mut Join<M>,
+        each: &mut dyn FnMut(M::Made),
+    ) {
+        while self.heap.peek().is_some_and(|Reverse(first)| (first.0.at, first.0.no) < watermark) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
             }
         }
     }
 
-    pub(super) fn finish(mut self, join: &mut Join, each: &mut dyn FnMut(Judged)) {
+    pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
         while let Some(Reverse(first)) = self.heap.pop() {
             join.take(first.0, each);
         }
@@ -154,19 +170,40 @@ impl Totals {
     }
 }
 
+/// Where a capture's clock leaps, time passes in steps: what the end of each connection leaves behind is to be gone
+/// before the next ones end. Behind so many steps nothing is open any more.
+const STEP: Span = Span::from_secs(1);
+const STEPS: i64 = 1_024;
+
 /// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
-pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn FnMut(Judged)) -> Totals {
+pub fn analyse_here<M: Make>(
+    source: &mut dyn Source,
+    settings: &Settings,
+    make: &mut M,
+    each: &mut dyn FnMut(M::Made),
+) -> Totals {
     let mut totals = Totals::default();
     let mut decoder = Decoder::new(&settings.limits);
     let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0);
-    let mut join = Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), settings.in_order, 1);
+    let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
+    let mut join = Join::making(make, limits, trust, settings.in_order, 1);
     let mut merge = Merge::default();
     let mut now = Stamp(i64::MIN);
     while let Some(arrival) = source.next() {
         match arrival {
             Arrival::Frame(frame) => {
                 totals.count(&frame);
-                now = now.max(frame.stamp);
+                let before = now;
+                now = before.max(frame.stamp);
+                if now - before > STEP && before > Stamp(i64::MIN) {
+                    for step in (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now) {
+                        shard.tick(step);
+                        for out in shard.drain() {
+                            merge.push(out);
+                        }
+                        merge.release(step, &mut join, each);
+                    }
+                }
                 let packet = decoder.decode(&frame);
                 shard.packet(&packet, frame.no, frame.stamp, now);
                 shard.mark(frame.no, now);
@@ -192,7 +229,12 @@ pub fn analyse_here(source: &mut dyn Source, settings: &Settings, each: &mut dyn
             merge.release(now, &mut join, each);
         }
     }
-    shard.finish(now);
+    while let Some(next) = shard.finish(now) {
+        for out in shard.drain() {
+            merge.push(out);
+        }
+        merge.release_to((now, next), &mut join, each);
+    }
     for out in shard.drain() {
         merge.push(out);
     }
@@ -212,7 +254,12 @@ const TICK: Span = Span::from_millis(50);
 /// Batches in flight a shard.
 const IN_FLIGHT: usize = 16;
 
-fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMut(Judged) + Send)) -> Totals {
+fn in_threads<M: Make + Send>(
+    source: &mut dyn Source,
+    settings: &Settings,
+    make: &mut M,
+    each: &mut (dyn FnMut(M::Made) + Send),
+) -> Totals {
     let workers = settings.workers;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
@@ -221,40 +268,42 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
         let mut handles = Vec::with_capacity(workers);
         for id in 0..workers {
             let (to_shard, batches) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
-            shards.push(to_shard);
+            let (give_back, spare) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
+            shards.push(Lane { to_shard, spare });
             let to_join = to_join.clone();
             let limits = Arc::clone(&settings.limits);
             let ports = Arc::clone(&settings.ports);
             handles.push(scope.spawn(move || {
                 let mut shard = Shard::new(limits, ports, id);
                 let mut now = Stamp(i64::MIN);
-                for batch in batches {
+                for mut batch in batches {
                     batch.each(|packet, no, stamp, now| shard.packet(&packet, no, stamp, now));
                     now = batch.watermark;
                     shard.tick(now);
                     shard.mark(batch.last, now);
+                    batch.clear();
+                    // One too many goes.
+                    drop(give_back.try_send(batch));
                     let out: Vec<Out> = shard.drain().collect();
-                    if to_join.send((id, out, now)).is_err() {
+                    if to_join.send((id, out, (now, PacketNo(0)))).is_err() {
                         break;
                     }
                 }
-                shard.finish(now);
+                while let Some(next) = shard.finish(now) {
+                    drop(to_join.send((id, shard.drain().collect(), (now, next))));
+                }
                 let out: Vec<Out> = shard.drain().collect();
                 // The join only stops after every shard has.
-                drop(to_join.send((id, out, Stamp(i64::MAX))));
+                drop(to_join.send((id, out, (Stamp(i64::MAX), PacketNo(0)))));
                 shard.take_lost()
             }));
         }
         drop(to_join);
         let join = scope.spawn(move || {
-            let mut join = Join::new(
-                Arc::clone(&settings.limits),
-                Arc::clone(&settings.trust),
-                settings.in_order,
-                workers,
-            );
+            let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
+            let mut join = Join::making(make, limits, trust, settings.in_order, workers);
             let mut merge = Merge::default();
-            let mut marks = vec![Stamp(i64::MIN); workers];
+            let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); workers];
             for (id, out, watermark) in from_shards {
                 for out in out {
                     merge.push(out);
@@ -264,10 +313,10 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
                 }
                 // What is left when all have finished is released in order below.
                 let least = marks.iter().copied().min().unwrap_or_default();
-                if least < Stamp(i64::MAX) {
-                    merge.release(least, &mut join, each);
+                if least.0 < Stamp(i64::MAX) {
+                    merge.release_to(least, &mut join, each);
                     if !settings.in_order {
-                        join.advance(least, each);
+                        join.advance(least.0, each);
                     }
                 }
             }
@@ -288,23 +337,24 @@ fn in_threads(source: &mut dyn Source, settings: &Settings, each: &mut (dyn FnMu
     totals
 }
 
+/// The way to a shard and back: batches return empty, since making them anew would take as long as filling them.
+struct Lane {
+    to_shard: crossbeam_channel::Sender<Batch>,
+    spare: crossbeam_channel::Receiver<Batch>,
+}
+
 /// Decodes, and deals packets to the shards by their addresses.
-fn deal(
-    source: &mut dyn Source,
-    settings: &Settings,
-    shards: &[crossbeam_channel::Sender<Batch>],
-    totals: &mut Totals,
-) {
+fn deal(source: &mut dyn Source, settings: &Settings, shards: &[Lane], totals: &mut Totals) {
     let mut decoder = Decoder::new(&settings.limits);
     let mut batches: Vec<Batch> = shards.iter().map(|_| Batch::default()).collect();
     let mut now = Stamp(i64::MIN);
     let hasher = foldhash::fast::FixedState::default();
     let flush = |batches: &mut Vec<Batch>, now: Stamp, last: PacketNo| {
-        for (batch, shard) in batches.iter_mut().zip(shards) {
-            let mut full = std::mem::take(batch);
+        for (batch, lane) in batches.iter_mut().zip(shards) {
+            let mut full = std::mem::replace(batch, lane.spare.try_recv().unwrap_or_default());
             full.watermark = now;
             full.last = last;
-            if shard.send(full).is_err() {
+            if lane.to_shard.send(full).is_err() {
                 return;
             }
         }
@@ -359,6 +409,7 @@ fn deal(
 mod tests {
     use super::*;
     use crate::decode::LinkType;
+    use crate::pipeline::{AsJudged, Judged};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A refused SYN, then a silent link: only ticks, a second apart. Counts what was judged before the end.
@@ -421,7 +472,7 @@ mod tests {
         let frames = vec![built(syn), built(reset)];
         let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
         let mut decided = None;
-        analyse_here(&mut source, &settings, &mut |told| {
+        analyse_here(&mut source, &settings, &mut AsJudged, &mut |told: Judged| {
             judged.fetch_add(1, Ordering::SeqCst);
             decided = Some(told.decided - told.evidence.ended);
         });

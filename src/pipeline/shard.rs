@@ -1,21 +1,32 @@
 //! One shard: the connections whose addresses hash to it.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+mod close;
+mod room;
+mod watch;
 
-use hashbrown::HashMap;
+pub use watch::{Census, Follows};
+
+use std::sync::Arc;
 
 use super::lookups::Lookup;
 use super::memory::Recent;
 use crate::aside::dns;
-use crate::base::{Addr, Direction, Endpoint, FlowKey, Limits, Lost, PacketNo, Seen, Side, Stamp};
+use crate::base::{
+    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp,
+};
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
+use crate::evidence::Evidence;
 use crate::evidence::around::OcspExchange;
 use crate::evidence::attempt::{Attempt, ParseCertificate, Step};
 use crate::evidence::exchange::Exchange;
-use crate::evidence::{Evidence, Outcome, outcome, upgrade};
+use crate::evidence::opening::{Opening, Reached};
+use crate::flow::pool::Pool;
+use crate::flow::table::{Id, List, Table};
 use crate::flow::timer::Timers;
-use crate::tls::cert::{CertCache, Certificate};
+use crate::tls::cert::Certificate;
+use crate::tls::codes::Version;
+use crate::tls::hello::ClientHello;
+use crate::tls::parser::Parser;
 
 /// What leaves a shard, in order of `at`.
 #[derive(Debug)]
@@ -51,25 +62,62 @@ pub enum What {
     Mark(usize, PacketNo),
 }
 
-/// A connection's entry. A finished one costs no more than its key.
-#[derive(Debug)]
-enum Slot {
-    Open(Box<Open>),
-    Http(Box<Exchange>),
-    Done,
+/// What is known of a connection; the numbers are places in the shard's pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is over, or was never of interest: nothing is kept but its addresses and, in seconds of capture time, when its
+    /// latest packet came.
+    Done(u32),
+    /// It has carried no byte.
+    Opening(u32),
+    /// An attempt.
+    Open(u32),
+    /// An HTTP exchange about revocation.
+    Http(u32),
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self::Done(0)
+    }
+}
+
+/// An attempt, and the bytes it held when they were last counted.
 #[derive(Debug)]
 struct Open {
     attempt: Attempt,
-    /// When its timer fires; never later than the attempt's deadline.
-    armed: Stamp,
     held: usize,
+    /// When it is to be looked at; never later than the attempt's deadline.
+    armed: Stamp,
 }
 
-impl ParseCertificate for CertCache {
+/// No packet: behind all others.
+const NONE: PacketNo = PacketNo(u64::MAX);
+
+/// Finished connections, longest silent first or nearly so.
+const DONE: List = List(0);
+/// Connections without a byte by how far they got; in each, in order of their deadlines.
+const OPENINGS: [(Reached, List); 3] =
+    [(Reached::Asked, List(1)), (Reached::Answered, List(2)), (Reached::Established, List(3))];
+/// Where the lists of the timers begin.
+const TIMERS: List = List(4);
+
+/// The list of connections without a byte that got that far.
+fn list_of(reached: Reached) -> List {
+    match reached {
+        Reached::Asked => List(1),
+        Reached::Answered => List(2),
+        Reached::Established => List(3),
+    }
+}
+
+impl ParseCertificate for Parser {
     fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
-        self.get(der)
+        self.certificate(der)
+    }
+
+    fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+        Self::client_hello(self, record_version, body)
     }
 }
 
@@ -102,37 +150,23 @@ impl Ports {
     }
 }
 
-/// What a shard holds just now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Connections followed.
-    pub open: u64,
-    /// Finished connections remembered.
-    pub finished: u64,
-    /// Bytes of streams held.
-    pub bytes_held: u64,
-}
-
-/// What a shard does with a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Follows {
-    /// An attempt is under way on it.
-    Attempt,
-    /// It asks for a revocation status.
-    Http,
-    /// It is finished, or not known.
-    Nothing,
-}
-
 /// A shard's state.
 #[derive(Debug)]
 pub struct Shard {
     limits: Arc<Limits>,
     ports: Arc<Ports>,
-    table: HashMap<FlowKey, Slot, foldhash::fast::FixedState>,
-    done: VecDeque<FlowKey>,
-    timers: Timers<(PacketNo, FlowKey)>,
-    certs: CertCache,
+    table: Table<State>,
+    openings: Pool<Opening>,
+    attempts: Pool<Open>,
+    /// The latest packet of each, by its place: looked over for every mark.
+    latest: Vec<PacketNo>,
+    exchanges: Pool<Exchange>,
+    timers: Timers,
+    /// No connection without a byte is given up until this has passed.
+    openings_due: Stamp,
+    /// Nothing at all happens until this has passed.
+    due: Stamp,
+    certs: Parser,
     /// DNS questions by client and transaction.
     asked: Recent<(Endpoint, u16), Seen<()>>,
     held: usize,
@@ -141,8 +175,19 @@ pub struct Shard {
     id: usize,
     /// The packet at which it last said how far it is.
     marked: PacketNo,
-    /// Attempts that ended and are none of ours, with their last packets; where somebody wants to know.
+    /// Once the capture has ended: what is still to be closed.
+    left: Option<std::vec::IntoIter<(PacketNo, Id)>>,
+    /// Connections that ended and are none of ours, with their last packets; where somebody wants to know.
     unreported: Option<Vec<(FlowKey, PacketNo)>>,
+}
+
+/// A packet's place in the capture.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    no: PacketNo,
+    stamp: Stamp,
+    /// The capture's clock, which never steps back.
+    now: Stamp,
 }
 
 impl Shard {
@@ -151,14 +196,19 @@ impl Shard {
 
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
-        let certs = CertCache::new(limits.certificates);
+        let certs = Parser::new(limits.certificates);
         let asked = limits.asides;
         Self {
             limits,
             ports,
-            table: HashMap::with_hasher(foldhash::fast::FixedState::default()),
-            done: VecDeque::new(),
-            timers: Timers::default(),
+            table: Table::new(TIMERS.0 + Timers::LISTS),
+            openings: Pool::default(),
+            attempts: Pool::default(),
+            latest: Vec::new(),
+            exchanges: Pool::default(),
+            timers: Timers::new(TIMERS),
+            openings_due: Stamp(i64::MAX),
+            due: Stamp(i64::MIN),
             certs,
             asked: Recent::new(asked, 1),
             held: 0,
@@ -166,106 +216,40 @@ impl Shard {
             out: Vec::new(),
             id,
             marked: PacketNo::default(),
+            left: None,
             unreported: None,
         }
     }
 
-    /// From now on remembers which connections end without a report.
-    pub fn tell_unreported(&mut self) {
-        self.unreported.get_or_insert_default();
-    }
-
-    /// The connections that ended without a report since the last call, and their last packets.
-    pub fn take_unreported(&mut self) -> Vec<(FlowKey, PacketNo)> {
-        self.unreported.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    /// What it does with a connection.
-    pub fn follows(&self, key: &FlowKey) -> Follows {
-        match self.table.get(key) {
-            Some(Slot::Open(_)) => Follows::Attempt,
-            Some(Slot::Http(_)) => Follows::Http,
-            Some(Slot::Done) | None => Follows::Nothing,
-        }
-    }
-
-    /// From now on counts silent attempts on these ports.
-    pub fn renew(&mut self, ports: Arc<Ports>) {
-        self.ports = ports;
-    }
-
     /// Takes one packet. `now` is the capture's clock, which never steps back.
+    #[inline]
     pub fn packet(&mut self, packet: &Packet<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
         self.tick(now);
+        let place = Place { no, stamp, now };
         match packet {
-            Packet::Segment(segment) => self.segment(segment, no, stamp, now),
-            Packet::Datagram(datagram) => self.datagram(datagram, no, stamp, now),
-            Packet::IcmpError(error) => self.icmp(error, no, stamp),
+            Packet::Segment(segment) => self.segment(segment, place),
+            Packet::Datagram(datagram) => self.datagram(datagram, place),
+            Packet::IcmpError(error) => self.icmp(error, place),
             Packet::Other | Packet::Undecodable => {}
         }
     }
 
     /// Capture time has come to `now`: closes what has waited long enough.
+    #[inline]
     pub fn tick(&mut self, now: Stamp) {
-        while let Some((armed, (first, key))) = self.timers.expired(now) {
-            let open = match self.table.get_mut(&key) {
-                Some(Slot::Open(open)) => open,
-                Some(Slot::Http(http)) if http.first == first => {
-                    if http.deadline > armed {
-                        self.timers.arm(http.deadline, (first, key));
-                    } else {
-                        self.close_http(key, armed);
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            if open.attempt.evidence.first != first || open.armed != armed {
-                continue;
-            }
-            let deadline = open.attempt.deadline;
-            if deadline > armed {
-                open.armed = deadline;
-                self.timers.arm(deadline, (first, key));
-            } else {
-                self.close(key, deadline, false);
-            }
-        }
-    }
-
-    /// The capture ended: closes everything.
-    pub fn finish(&mut self, now: Stamp) {
-        self.tick(now);
-        let mut open: Vec<(PacketNo, FlowKey)> = self
-            .table
-            .iter()
-            .filter_map(|(key, slot)| match slot {
-                Slot::Open(open) => Some((open.attempt.evidence.first, *key)),
-                Slot::Http(http) => Some((http.first, *key)),
-                Slot::Done => None,
-            })
-            .collect();
-        open.sort_unstable();
-        for (_, key) in open {
-            self.close_http(key, now);
-            self.close(key, now, true);
+        if now > self.due {
+            self.expire(now);
         }
     }
 
     /// The capture has come to packet `no`: says now and then, at the cost of one look at an entry for each
     /// packet, before which packet no attempt of this shard will have ended.
+    #[inline]
     pub fn mark(&mut self, no: PacketNo, now: Stamp) {
         let since = no.0.saturating_sub(self.marked.0);
-        if since < Self::MARK || since < self.table.len() as u64 {
-            return;
+        if since >= Self::MARK && since >= self.attempts.len() as u64 {
+            self.say_mark(no, now);
         }
-        self.marked = no;
-        let open = self.table.values().filter_map(|slot| match slot {
-            Slot::Open(open) => Some(open.attempt.evidence.last),
-            Slot::Http(_) | Slot::Done => None,
-        });
-        let mark = open.min().map_or(no, |last| last.min(no));
-        self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
     /// What has left the shard since the last call.
@@ -274,18 +258,9 @@ impl Shard {
     }
 
     /// Whether anything waits to be drained.
+    #[inline]
     pub fn has_out(&self) -> bool {
         !self.out.is_empty()
-    }
-
-    /// What it holds; cheap enough for every batch.
-    pub fn census(&self) -> Census {
-        let finished = self.done.len().min(self.table.len());
-        Census {
-            open: (self.table.len() - finished) as u64,
-            finished: finished as u64,
-            bytes_held: self.held as u64,
-        }
     }
 
     /// What was lost by bounds since the last call.
@@ -293,85 +268,118 @@ impl Shard {
         std::mem::take(&mut self.lost)
     }
 
-    fn segment(&mut self, segment: &Segment<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
-        let (src, dst) = (segment.src(), segment.dst());
-        let (key, direction) = FlowKey::of(src, dst);
-        match self.table.get_mut(&key) {
-            Some(Slot::Open(open)) => {
-                let attempt = &mut open.attempt;
-                let from = if direction == attempt.client_sends { Side::Client } else { Side::Server };
-                if attempt.is_new_connection(segment, from) {
-                    self.close(key, now, false);
-                    self.open(key, direction, segment, Side::Client, no, stamp, now);
-                    return;
-                }
-                self.feed(key, segment, from, no, stamp, now);
+    fn say_mark(&mut self, no: PacketNo, now: Stamp) {
+        self.marked = no;
+        let attempts = self.latest.iter().copied();
+        // In each list, the first one's latest packet came before all others'.
+        let openings = OPENINGS.iter().filter_map(|(_, list)| {
+            let State::Opening(no) = self.table.get(self.table.front(*list)?) else { return None };
+            self.openings.get(no).map(Opening::last)
+        });
+        let mark = attempts.chain(openings).min().map_or(no, |last| last.min(no));
+        self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
+    }
+
+    fn segment(&mut self, segment: &Segment<'_>, place: Place) {
+        let (key, direction) = FlowKey::of(segment.src(), segment.dst());
+        let key = PackedKey::from(key);
+        let Some(id) = self.table.find(&key) else { return self.unknown(key, direction, segment, place) };
+        match self.table.get(id) {
+            State::Done(_) if is_syn(segment) => {
+                self.begin(Some(id), key, direction, segment, Side::Client, place)
             }
-            Some(Slot::Http(http)) => {
-                if http.segment(segment, direction, no, stamp, now, &self.limits) {
-                    self.close_http(key, now);
+            State::Done(_) => self.table.set(id, State::Done(seconds(place.now))),
+            State::Opening(no) => {
+                let Some(opening) = self.openings.get_mut(no) else { return };
+                if opening.take(segment, direction, place.no, place.stamp, place.now) {
+                    let opening = *opening;
+                    self.wait(id, &opening);
+                } else if let Some(no) = self.promote(id, place.now) {
+                    self.of_attempt(id, no, direction, segment, place);
                 }
             }
-            Some(Slot::Done) => {
-                if segment.flags.syn() && !segment.flags.ack() {
-                    self.open(key, direction, segment, Side::Client, no, stamp, now);
+            State::Open(no) => self.of_attempt(id, no, direction, segment, place),
+            State::Http(no) => {
+                let Some(http) = self.exchanges.get_mut(no) else { return };
+                if http.segment(segment, direction, place.no, place.stamp, place.now, &self.limits) {
+                    self.close(id, place.now, false);
                 }
-            }
-            None => {
-                let flags = segment.flags;
-                if flags.rst() {
-                    return;
-                }
-                let from = if flags.syn() {
-                    if flags.ack() { Side::Server } else { Side::Client }
-                } else {
-                    // Content type handshake, then the type of the message.
-                    match segment.payload {
-                        [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
-                        [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
-                        // A later request on a connection that is kept open.
-                        [b'G' | b'P', ..] if segment.dst_port == 80 => {
-                            return self.ask(key, segment, no, stamp, now);
-                        }
-                        _ => return,
-                    }
-                };
-                if flags.syn() && flags.ack() {
-                    let what = What::StraySynAck(Seen::new(src, no, stamp), dst, segment.ack);
-                    self.out.push(Out { at: now, no, what });
-                }
-                self.open(key, direction, segment, from, no, stamp, now);
             }
         }
     }
 
-    /// Follows an HTTP connection whose client asks for a revocation status.
-    fn ask(&mut self, key: FlowKey, segment: &Segment<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
-        let sends = FlowKey::of(segment.src(), segment.dst()).1;
-        if let Some(mut http) = Exchange::begin(segment, sends, no, now) {
-            if self.table.len() >= self.limits.flows && !self.table.contains_key(&key) {
-                self.make_room(now);
-            }
-            http.segment(segment, sends, no, stamp, now, &self.limits);
-            self.timers.arm(http.deadline, (no, key));
-            self.table.insert(key, Slot::Http(Box::new(http)));
+    fn of_attempt(&mut self, id: Id, no: u32, direction: Direction, segment: &Segment<'_>, place: Place) {
+        let Some(Open { attempt, .. }) = self.attempts.get(no) else { return };
+        let from = if direction == attempt.client_sends { Side::Client } else { Side::Server };
+        if is_syn(segment) && attempt.is_new_connection(segment, from) {
+            let key = PackedKey::from(self.table.key(id));
+            self.close(id, place.now, false);
+            let known = self.table.find(&key);
+            self.begin(known, key, direction, segment, Side::Client, place);
+        } else {
+            self.feed(id, no, segment, from, place);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
-    fn open(
+    /// A segment of a connection that is not in the table.
+    fn unknown(&mut self, key: PackedKey, direction: Direction, segment: &Segment<'_>, place: Place) {
+        let flags = segment.flags;
+        if flags.rst() {
+            return;
+        }
+        let from = if flags.syn() {
+            if flags.ack() { Side::Server } else { Side::Client }
+        } else {
+            // Content type handshake, then the type of the message.
+            match segment.payload {
+                [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
+                [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
+                // A later request on a connection that is kept open.
+                [b'G' | b'P', ..] if segment.dst_port == 80 => {
+                    return self.ask(None, key, direction, segment, place);
+                }
+                _ => return,
+            }
+        };
+        if flags.syn() && flags.ack() {
+            let what = What::StraySynAck(
+                Seen::new(segment.src(), place.no, place.stamp),
+                segment.dst(),
+                segment.ack,
+            );
+            self.out.push(Out { at: place.now, no: place.no, what });
+        }
+        self.begin(None, key, direction, segment, from, place);
+    }
+
+    /// Follows an HTTP connection whose client asks for a revocation status. `known`: its entry, which is done.
+    fn ask(
         &mut self,
-        key: FlowKey,
+        known: Option<Id>,
+        key: PackedKey,
+        sends: Direction,
+        segment: &Segment<'_>,
+        place: Place,
+    ) {
+        let Some(mut http) = Exchange::begin(segment, sends, place.no, place.now) else { return };
+        let id = known.unwrap_or_else(|| self.entry(key, place.now));
+        http.segment(segment, sends, place.no, place.stamp, place.now, &self.limits);
+        self.arm(id, http.deadline);
+        let no = self.exchanges.put(http);
+        self.table.set(id, State::Http(no));
+    }
+
+    /// A connection begins. `known`: its entry, which is done.
+    fn begin(
+        &mut self,
+        known: Option<Id>,
+        key: PackedKey,
         direction: Direction,
         segment: &Segment<'_>,
         from: Side,
-        no: PacketNo,
-        stamp: Stamp,
-        now: Stamp,
+        place: Place,
     ) {
-        if self.table.len() >= self.limits.flows && !self.table.contains_key(&key) {
-            self.make_room(now);
-        }
+        let Place { no, stamp, now } = place;
         let (client, server, client_sends) = match from {
             Side::Client => (segment.src(), segment.dst(), direction),
             Side::Server => (segment.dst(), segment.src(), opposite(direction)),
@@ -385,159 +393,101 @@ impl Shard {
             let what = What::Moved(server, segment.seq, Seen::new(client, no, stamp));
             self.out.push(Out { at: now, no, what });
         }
+        let id = known.unwrap_or_else(|| self.entry(key, now));
+        if from == Side::Client
+            && let Some(opening) = Opening::new(segment, client_sends, no, stamp, now)
+        {
+            let place = self.openings.put(opening);
+            self.table.set(id, State::Opening(place));
+            self.wait(id, &opening);
+            return;
+        }
         let attempt = Attempt::new(client, server, client_sends, tls_port, no, stamp);
-        let armed = now + self.limits.after_end;
-        self.timers.arm(armed, (no, key));
-        self.table.insert(key, Slot::Open(Box::new(Open { attempt, armed, held: 0 })));
-        self.feed(key, segment, from, no, stamp, now);
+        let kept = self.follow(id, attempt, now);
+        self.feed(id, kept, segment, from, place);
     }
 
-    fn feed(
-        &mut self,
-        key: FlowKey,
-        segment: &Segment<'_>,
-        from: Side,
-        no: PacketNo,
-        stamp: Stamp,
-        now: Stamp,
-    ) {
-        let Some(Slot::Open(open)) = self.table.get_mut(&key) else { return };
+    /// Has a connection without a byte wait for its next packet.
+    fn wait(&mut self, id: Id, opening: &Opening) {
+        let list = list_of(opening.reached());
+        self.table.place(id, list);
+        self.openings_due = self.openings_due.min(opening.deadline(&self.limits));
+        self.due = self.due.min(self.openings_due);
+    }
+
+    /// Makes an attempt of a connection without a byte.
+    fn promote(&mut self, id: Id, now: Stamp) -> Option<u32> {
+        let State::Opening(no) = self.table.get(id) else { return None };
+        let opening = self.openings.take(no)?;
+        let key = self.table.key(id);
+        let tls_port = self.ports.contains(opening.ends(&key).1.port);
+        let attempt = opening.into_attempt(&key, tls_port, &self.limits, &mut self.certs);
+        Some(self.follow(id, attempt, now))
+    }
+
+    /// Keeps an attempt, to be looked at before long.
+    fn follow(&mut self, id: Id, attempt: Attempt, now: Stamp) -> u32 {
+        if self.attempts.len() >= self.limits.under_way {
+            // Out of the way of what makes room.
+            self.table.unlink(id);
+            self.evict_attempt(now);
+        }
+        let armed = now + self.limits.after_end;
+        let no = self.attempts.put(Open { attempt, held: 0, armed });
+        if self.latest.len() <= no as usize {
+            self.latest.resize(no as usize + 1, NONE);
+        }
+        self.table.set(id, State::Open(no));
+        self.arm(id, armed);
+        no
+    }
+
+    /// Notes the latest packet of an attempt.
+    fn note_latest(&mut self, kept: u32, last: PacketNo) {
+        if let Some(latest) = self.latest.get_mut(kept as usize) {
+            *latest = last;
+        }
+    }
+
+    fn arm(&mut self, id: Id, deadline: Stamp) {
+        self.timers.arm(&mut self.table, id, deadline);
+        self.due = self.due.min(self.timers.due());
+    }
+
+    fn feed(&mut self, id: Id, kept: u32, segment: &Segment<'_>, from: Side, place: Place) {
+        let Some(open) = self.attempts.get_mut(kept) else { return };
+        let Place { no, stamp, now } = place;
         let step = open.attempt.segment(segment, from, no, stamp, now, &self.limits, &mut self.certs);
         match step {
             Step::Open => {
-                if open.attempt.deadline < open.armed {
-                    open.armed = open.attempt.deadline;
-                    self.timers.arm(open.armed, (open.attempt.evidence.first, key));
-                }
+                let last = open.attempt.evidence.last;
                 let held = open.attempt.held();
                 self.held = self.held.saturating_sub(open.held).saturating_add(held);
                 open.held = held;
+                let deadline = open.attempt.deadline;
                 if self.held > self.limits.bytes_per_shard {
                     open.attempt.evidence.lost.bytes_dropped += held as u64;
-                    self.close(key, now, true);
+                    return self.close(id, now, true);
                 }
+                if deadline < open.armed {
+                    open.armed = deadline;
+                    self.arm(id, deadline);
+                }
+                self.note_latest(kept, last);
             }
-            Step::Settled => self.close(key, now, false),
+            Step::Settled => self.close(id, now, false),
             Step::NotOurs => {
-                self.forget(key);
-                self.leave_unreported(key, no);
+                self.forget(id, now);
+                self.leave_unreported(id, no);
                 if from == Side::Client {
-                    self.ask(key, segment, no, stamp, now);
+                    let (key, sends) = FlowKey::of(segment.src(), segment.dst());
+                    self.ask(Some(id), key.into(), sends, segment, place);
                 }
             }
         }
     }
 
-    fn forget(&mut self, key: FlowKey) -> Option<Box<Open>> {
-        let old = self.table.insert(key, Slot::Done);
-        self.done.push_back(key);
-        if self.done.len() > self.limits.finished
-            && let Some(oldest) = self.done.pop_front()
-            && matches!(self.table.get(&oldest), Some(Slot::Done))
-        {
-            self.table.remove(&oldest);
-        }
-        match old {
-            Some(Slot::Open(open)) => {
-                self.held = self.held.saturating_sub(open.held);
-                Some(open)
-            }
-            _ => None,
-        }
-    }
-
-    fn close_http(&mut self, key: FlowKey, at: Stamp) {
-        if !matches!(self.table.get(&key), Some(Slot::Http(_))) {
-            return;
-        }
-        if let Some(Slot::Http(http)) = self.table.insert(key, Slot::Done) {
-            let no = http.first;
-            if let Some((client, seen)) = http.close() {
-                self.out.push(Out { at, no, what: What::Ocsp(client.addr, Box::new(seen)) });
-            }
-        }
-    }
-
-    fn close(&mut self, key: FlowKey, at: Stamp, capture_ended: bool) {
-        let Some(open) = self.forget(key) else { return };
-        let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
-        let last = evidence.last;
-        if !self.report(key, evidence, at) {
-            self.leave_unreported(key, last);
-        }
-    }
-
-    fn leave_unreported(&mut self, key: FlowKey, last: PacketNo) {
-        if let Some(unreported) = &mut self.unreported {
-            unreported.push((key, last));
-        }
-    }
-
-    /// Hands on what a connection's end tells; whether as an attempt.
-    fn report(&mut self, key: FlowKey, evidence: Box<Evidence>, at: Stamp) -> bool {
-        let tls_port = self.ports.contains(evidence.server.port);
-        let tried = outcome::speaks_tls(&evidence) || upgrade::counts(&evidence);
-        if !outcome::speaks_tls(&evidence) {
-            // It may still turn to TLS: a hello on the same connection begins another attempt.
-            self.table.remove(&key);
-        }
-        if !tls_port && !tried {
-            // Responders and lists of revocation are asked over HTTP.
-            let silent = evidence.tcp.syn_ack.is_none();
-            if evidence.server.port == 80
-                && silent
-                && let Some(syn) = &evidence.tcp.syn
-            {
-                let seen = syn.clone().map(|_| evidence.server);
-                self.out.push(Out {
-                    at,
-                    no: evidence.first,
-                    what: What::Unreached(evidence.client.addr, seen),
-                });
-            }
-            return false;
-        }
-        // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
-        if evidence.tcp.syn.is_none() && !outcome::speaks_tls(&evidence) {
-            let reset = evidence.tcp.resets.iter().find(|reset| reset.value.from == Side::Client);
-            if let (Some(syn_ack), Some(reset)) = (&evidence.tcp.syn_ack, reset) {
-                let cited = syn_ack.at.clone().and(&reset.at);
-                let seen = Seen { value: evidence.client, at: cited, when: reset.when };
-                // A reset of what was not asked for takes its sequence number from the acknowledgment.
-                let what = What::Astray(evidence.server, reset.value.seq, seen);
-                self.out.push(Out { at, no: evidence.first, what });
-            }
-            return false;
-        }
-        if evidence.outcome == Outcome::NotTls && !tls_port {
-            return false;
-        }
-        self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
-        true
-    }
-
-    /// Makes room in a full table: finished connections first, then the open one that waited longest.
-    fn make_room(&mut self, now: Stamp) {
-        while let Some(key) = self.done.pop_front() {
-            if matches!(self.table.get(&key), Some(Slot::Done)) {
-                self.table.remove(&key);
-                return;
-            }
-        }
-        while let Some((_, (first, key))) = self.timers.expired(Stamp(i64::MAX)) {
-            let Some(Slot::Open(open)) = self.table.get_mut(&key) else { continue };
-            if open.attempt.evidence.first != first {
-                continue;
-            }
-            open.attempt.evidence.lost.flows_evicted += 1;
-            self.lost.flows_evicted += 1;
-            self.close(key, now, true);
-            self.table.remove(&key);
-            return;
-        }
-    }
-
-    fn datagram(&mut self, datagram: &Datagram<'_>, no: PacketNo, stamp: Stamp, now: Stamp) {
+    fn datagram(&mut self, datagram: &Datagram<'_>, Place { no, stamp, now }: Place) {
         if !dns::may_be(datagram.src_port, datagram.dst_port) {
             return;
         }
@@ -554,15 +504,39 @@ impl Shard {
         }
     }
 
-    fn icmp(&mut self, error: &IcmpError, no: PacketNo, stamp: Stamp) {
+    fn icmp(&mut self, error: &IcmpError, place: Place) {
         if error.quoted_protocol != 6 {
             return;
         }
         let (key, _) = FlowKey::of(error.quoted_src, error.quoted_dst);
-        if let Some(Slot::Open(open)) = self.table.get_mut(&key) {
-            open.attempt.icmp(*error, no, stamp);
+        let Some(id) = self.table.find(&key.into()) else { return };
+        let no = match self.table.get(id) {
+            State::Open(no) => Some(no),
+            State::Opening(_) => self.promote(id, place.now),
+            State::Done(_) | State::Http(_) => None,
+        };
+        if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {
+            open.attempt.icmp(*error, place.no, place.stamp);
+            let last = open.attempt.evidence.last;
+            self.note_latest(no, last);
         }
     }
+}
+
+fn is_syn(segment: &Segment<'_>) -> bool {
+    segment.flags.syn() && !segment.flags.ack()
+}
+
+/// Whole seconds of capture time, as far as they tell longer from shorter ago.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they wrap in 136 years")]
+fn seconds(at: Stamp) -> u32 {
+    // As 2²⁰ µs, which is near enough.
+    (at.0 >> 20) as u32
+}
+
+/// How long ago a second passed.
+fn since(seconds_then: u32, now: Stamp) -> Span {
+    Span(i64::from(seconds(now).wrapping_sub(seconds_then)) << 20)
 }
 
 fn opposite(direction: Direction) -> Direction {
@@ -571,3 +545,6 @@ fn opposite(direction: Direction) -> Direction {
         Direction::HighToLow => Direction::LowToHigh,
     }
 }
+
+#[cfg(test)]
+mod tests;

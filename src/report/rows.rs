@@ -136,7 +136,7 @@ mod tests {
         let mut evidence = fixture::expired();
         for n in 0..3_000 {
             evidence.client.addr.0 += 1;
-            evidence.hello.as_mut().unwrap().value.sni = Some("x".repeat(n));
+            evidence.hello.as_mut().unwrap().value.sni = Some("x".repeat(n).into());
             failures.add(&evidence, None, "a.pcap");
         }
         assert_eq!(failures.rows.len(), Failures::MOST);

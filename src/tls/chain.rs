@@ -88,10 +88,12 @@ pub struct Question<'a> {
     pub client: bool,
     /// How the handshake uses the leaf's key; decides which keyUsage bit it needs.
     pub uses: KeyUse,
+    /// Whether signatures are verified, 30 to 300 µs each. Else paths go by names and key identifiers.
+    pub verify: bool,
 }
 
 /// What the handshake asks of the leaf's key (RFC 5246 section 7.4.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KeyUse {
     /// Not known: only a key that could do neither is reported.
     #[default]
@@ -105,14 +107,15 @@ pub enum KeyUse {
 /// Every defect of the presented chain, those of the leaf first. Empty: none was found. Tries at
 /// most `path::Budget` signature checks, each 30 to 300 µs.
 pub fn assess(question: &Question<'_>, trust: &Trust) -> Vec<Defect> {
-    let paths = path::find(question.presented, question.known, trust, &mut path::Budget::default());
+    let paths = path::find(question, trust, &mut path::Budget::default());
     judge(question, &paths)
 }
 
-/// As [`assess`], but chains seen before cost no signature checks. A cache serves one `trust`.
-pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Vec<Defect> {
-    let paths = cache.paths(question.presented, question.known, trust);
-    judge(question, &paths)
+/// As [`assess`], but chains seen before cost no signature checks, and questions asked before no look at the rules. A
+/// cache serves one `trust`.
+pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Arc<[Defect]> {
+    let paths = cache.paths(question, trust);
+    cache.verdict(question, &paths)
 }
 
 /// The defects along the path that has the mildest.
@@ -152,6 +155,11 @@ impl Fault {
             Self::WrongOrder | Self::UnrelatedExtra => 0,
             _ => 50,
         }
+    }
+
+    /// What is said of it names the moment at which it was judged.
+    fn is_of_the_moment(self) -> bool {
+        matches!(self, Self::LeafExpired | Self::IntermediateExpired | Self::RootExpired | Self::NotYetValid)
     }
 
     /// Certificates break this rule and all but strict verifiers do not mind (Python since 3.13 is strict).

@@ -7,9 +7,9 @@
 use md5::{Digest, Md5};
 
 use super::codes::{ExtensionType, Version, is_grease};
-use super::hello::{ClientHello, ServerHello};
+use super::hello::{Offer, ServerHello};
 
-impl ClientHello {
+impl Offer {
     /// The JA3 string: version, suites, extensions, groups and point formats in decimal, in the order sent.
     pub fn ja3_string(&self) -> String {
         let mut out = String::with_capacity(256);

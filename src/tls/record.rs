@@ -2,6 +2,7 @@
 
 mod header;
 mod joiner;
+mod unit;
 
 use self::header::{
     ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Header, PROBE, header, is_clear_hello, is_clear_message,
@@ -9,59 +10,10 @@ use self::header::{
 pub use self::header::{MOST_BODY, starts_tls};
 use self::joiner::Joiner;
 pub use self::joiner::Partial;
+pub use self::unit::{Read, Unit};
 use super::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
 use super::message::Alert;
 use crate::base::{PacketNo, Packets, Stamp};
-
-/// One thing read from one direction of a connection, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// A whole handshake message in clear.
-    Handshake {
-        /// Its type.
-        kind: HandshakeType,
-        /// Version of the record its first byte came in.
-        record_version: Version,
-        /// Its body, without the four-byte header.
-        body: Vec<u8>,
-    },
-    /// A ClientHello in SSL 2.0 framing; the body starts at `msg_type`.
-    Sslv2ClientHello {
-        /// The message without its two-byte length.
-        body: Vec<u8>,
-    },
-    /// An alert in clear (two-byte body).
-    Alert(Alert),
-    /// ChangeCipherSpec.
-    ChangeCipherSpec,
-    /// A record whose content is encrypted or is application data: its outer type and body length.
-    Sealed {
-        /// Outer content type: 20 to 24.
-        content_type: u8,
-        /// Length of the body in bytes.
-        len: u16,
-    },
-    /// A record or message that contradicts itself; reading goes on at the next record where possible.
-    Malformed(&'static str),
-    /// Bytes that are no TLS record where one had to start; nothing more is read from this direction.
-    NotTls,
-    /// Bytes were missing from the capture in the middle of a message; reading went on behind them or stopped.
-    Gap {
-        /// How many bytes.
-        bytes: u64,
-    },
-}
-
-/// A unit with the packets it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read {
-    /// What was read.
-    pub unit: Unit,
-    /// The packets that carried it.
-    pub at: Packets,
-    /// Stamp of the packet that completed it.
-    pub when: Stamp,
-}
 
 /// After a gap, this many bytes may pass before a record must have started: two whole records.
 const MOST_SEARCH: usize = 2 * (HEADER + MOST_BODY);
@@ -187,7 +139,13 @@ impl Inbound {
     }
 
     /// Feeds the next bytes of the stream, with the packet that carried them. Calls `out` for every unit read.
-    pub fn feed(&mut self, mut bytes: &[u8], at: PacketNo, when: Stamp, out: &mut impl FnMut(Read)) {
+    pub fn feed<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        at: PacketNo,
+        when: Stamp,
+        out: &mut impl FnMut(Read<'a>),
+    ) {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::Header => self.header(bytes, at, when, out),
@@ -201,7 +159,7 @@ impl Inbound {
     /// `bytes` of the stream are missing here. A gap inside a body that need not be read is passed over; one
     /// inside a clear message gives [`Unit::Gap`], and reading goes on at the next known boundary; behind one
     /// that hides a boundary, a plausible record header is searched.
-    pub fn gap(&mut self, bytes: u64, at: PacketNo, when: Stamp, out: &mut impl FnMut(Read)) {
+    pub fn gap<'a>(&mut self, bytes: u64, at: PacketNo, when: Stamp, out: &mut impl FnMut(Read<'a>)) {
         if bytes == 0 {
             return;
         }
@@ -289,14 +247,26 @@ impl Inbound {
         bytes: &'a [u8],
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> &'a [u8] {
         // Nearly always the header lies whole in one packet.
         if self.buf.len == 0
             && let Some((head, rest)) = bytes.split_at_checked(HEADER)
             && let Header::Record { content_type, version, len } = header(head, self.fresh)
         {
-            self.begin(content_type, version, len, Packets::one(at), when, out);
+            let how = self.enter(content_type, version, len, when, out);
+            // And so does its body.
+            if let How::Sealed | How::Clear = how
+                && let Some((body, behind)) = rest.split_at_checked(len.into())
+            {
+                if how == How::Clear {
+                    self.joiner.feed(body, version, Packets::one(at), at, when, out);
+                } else {
+                    out(Read { unit: Unit::Sealed { content_type, len }, at: at.into(), when });
+                }
+                return behind;
+            }
+            self.begin(content_type, version, len, at.into(), how, when, out);
             return rest;
         }
         let mut rest = bytes;
@@ -310,7 +280,8 @@ impl Inbound {
                 Header::Record { content_type, version, len } => {
                     self.buf.clear();
                     let packets = std::mem::take(&mut self.header_at);
-                    self.begin(content_type, version, len, packets, when, out);
+                    let how = self.enter(content_type, version, len, when, out);
+                    self.begin(content_type, version, len, packets, how, when, out);
                     return rest;
                 }
                 Header::Sslv2(len) => {
@@ -330,16 +301,15 @@ impl Inbound {
         &[]
     }
 
-    /// A record's header is complete.
-    fn begin(
+    /// A record's header is complete: how its body is to be read.
+    fn enter<'a>(
         &mut self,
         content_type: u8,
         version: Version,
         len: u16,
-        at: Packets,
         when: Stamp,
-        out: &mut impl FnMut(Read),
-    ) {
+        out: &mut impl FnMut(Read<'a>),
+    ) -> How {
         self.fresh = false;
         self.version = Some(version);
         self.buf.clear();
@@ -362,6 +332,21 @@ impl Inbound {
                 when,
             });
         }
+        how
+    }
+
+    /// Begins to read a record's body.
+    #[expect(clippy::too_many_arguments, reason = "a header with its place")]
+    fn begin<'a>(
+        &mut self,
+        content_type: u8,
+        version: Version,
+        len: u16,
+        at: Packets,
+        how: How,
+        when: Stamp,
+        out: &mut impl FnMut(Read<'a>),
+    ) {
         let lead = if how == How::Clear { at.clone() } else { Packets::none() };
         self.state = State::Body(Body { content_type, version, len, left: len.into(), at, lead, how });
         if len == 0 {
@@ -392,7 +377,7 @@ impl Inbound {
         bytes: &'a [u8],
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> &'a [u8] {
         let State::Body(body) = &mut self.state else { return bytes };
         let (mine, rest) = bytes.split_at_checked(body.left).unwrap_or((bytes, &[]));
@@ -420,7 +405,9 @@ impl Inbound {
                         body.lead = body.at.clone();
                         let first = self.buf;
                         self.buf.clear();
-                        Self::clear(&mut self.joiner, body, first.as_slice(), at, when, out);
+                        Self::clear(&mut self.joiner, body, first.as_slice(), at, when, &mut |read| {
+                            out(Read { unit: read.unit.into_owned(), at: read.at, when: read.when });
+                        });
                         Self::clear(&mut self.joiner, body, unread, at, when, out);
                     } else {
                         body.how = How::Sealed;
@@ -436,13 +423,13 @@ impl Inbound {
     }
 
     /// Passes clear handshake bytes on; a message that makes no sense turns the rest of the record into junk.
-    fn clear(
+    fn clear<'a>(
         joiner: &mut Joiner,
         body: &mut Body,
-        bytes: &[u8],
+        bytes: &'a [u8],
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) {
         let lead = std::mem::take(&mut body.lead);
         if body.how == How::Clear && !joiner.feed(bytes, body.version, lead, at, when, out) {
@@ -451,7 +438,7 @@ impl Inbound {
     }
 
     /// A record's last byte has been read.
-    fn end_body(&mut self, when: Stamp, out: &mut impl FnMut(Read)) {
+    fn end_body<'a>(&mut self, when: Stamp, out: &mut impl FnMut(Read<'a>)) {
         let State::Body(Body { content_type, len, at, how, .. }) =
             std::mem::replace(&mut self.state, State::Header)
         else {
@@ -499,7 +486,7 @@ impl Inbound {
         mut passed: usize,
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> &'a [u8] {
         let mut rest = bytes;
         while let Some((byte, behind)) = rest.split_at_checked(1) {
@@ -511,7 +498,8 @@ impl Inbound {
                     Header::Want(_) => break,
                     Header::Record { content_type, version, len } if self.is_plausible(version, len) => {
                         let packets = std::mem::take(&mut self.header_at);
-                        self.begin(content_type, version, len, packets, when, out);
+                        let how = self.enter(content_type, version, len, when, out);
+                        self.begin(content_type, version, len, packets, how, when, out);
                         return rest;
                     }
                     _ => {

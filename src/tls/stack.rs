@@ -127,15 +127,18 @@ fn is_gnutls(hello: &ClientHello) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::hello::Offer;
+    use std::sync::Arc;
 
     fn hello(suites: &[u16], extensions: &[u16], alpn: &[&str]) -> ClientHello {
-        ClientHello {
+        let offer = Offer {
             ciphers: suites.iter().copied().map(CipherSuite).collect(),
             extensions: extensions.iter().copied().map(ExtensionType).collect(),
-            alpn: alpn.iter().map(|&name| name.to_owned()).collect(),
+            alpn: alpn.iter().map(|&name| name.to_owned().into()).collect(),
             status_request: extensions.contains(&5),
-            ..ClientHello::default()
-        }
+            ..Offer::default()
+        };
+        ClientHello { offer: Arc::new(offer), ..ClientHello::default() }
     }
 
     const DEFAULT: [u16; 9] = [0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9, 0xcca8, 0x00ff];

@@ -3,6 +3,7 @@
 
 pub mod judged;
 pub mod pcap;
+pub mod service;
 pub mod stacks;
 pub mod tally;
 

@@ -421,7 +421,7 @@ mod tests {
         let options =
             LiveOptions { snap: 64, filter: Some(format!("udp port {port}")), ..LiveOptions::default() };
         let Ok(mut reader) = LiveReader::open("lo", &options, Arc::default()) else { return };
-        let mut next = |reader: &mut LiveReader| {
+        let next = |reader: &mut LiveReader| {
             from.send_to(&[7; 40_000], ("127.0.0.1", port)).unwrap();
             let frame = |_| match reader.next() {
                 Live::Frame(frame) => Some((frame.no.0, frame.data.len(), frame.wire_len)),

@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn a_flight_without_its_head() {
         assert_eq!(found(&headless()), Some((Certainty::Inferred, "mtu_black_hole")));
-        let unsaid = Evidence { tcp: crate::evidence::TcpFacts { sacked: PerSide::default(), ..headless().tcp }, ..headless() };
+        let mut unsaid = headless();
+        unsaid.tcp.sacked = PerSide::default();
         assert_eq!(found(&unsaid), Some((Certainty::Suspected, "mtu_black_hole")));
     }
 

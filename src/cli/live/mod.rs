@@ -19,11 +19,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::args::LiveArgs;
+use super::config::Reloaded;
 use super::keep::Wanted;
+use super::notify::Notifier;
 use super::output::say;
-use super::{Done, Failure, output};
+use super::{Done, Failure, config, output, privileges};
 use crate::base::{FlowKey, Limits, Lost, Span};
-use crate::capture::filter::Filter;
 use crate::capture::live::{LiveOptions, LiveReader, elapsed};
 use crate::capture::recent::Recent;
 use crate::event::{self, Kept, Since};
@@ -109,23 +110,31 @@ fn open_interfaces(
 
 /// Runs `live`.
 pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
-    let settings = output::settings(&args.shared, false)?;
+    let settings = config::usable(args)?;
+    let notifier = Notifier::from_environment();
     let signals = Signals::watch()?;
     let (watched, rings) = open_interfaces(args, settings.workers, &signals.stop)?;
     let outputs = Outputs::open(args.output.as_deref(), args.write.as_deref()).map_err(Failure::Says)?;
     let server = args.metrics.as_deref().map(Server::bind).transpose();
     let server = server.map_err(|error| Failure::Says(format!("{error}; see --metrics")))?;
     // Everything is open, and no thread has been started: from here on the program needs no privileges.
+    let files = args.output.iter().chain(&args.write).filter(|path| path.as_os_str() != "-");
+    let files: Vec<_> = files.cloned().collect();
+    privileges::give_up(args, &files)?;
     let board = Arc::new(Board::new(watched, args.write.is_some()));
     let scribe = Scribe::start(outputs, &board, &signals.stop)
         .map_err(|error| Failure::Says(format!("cannot start a thread: {error}")))?;
     let renewal = Renewal::default();
-    say(format_args!("listening on {} (interrupt to stop)", args.interfaces.join(", ")));
+    let listening = format!("listening on {}", args.interfaces.join(", "));
+    say(format_args!("{listening} (interrupt to stop)"));
+    notifier.ready(&listening);
     if let Some(server) = &server {
         say(format_args!("metrics at http://{}/metrics", server.address()));
     }
     let live = Loop {
-        args,
+        args: args.clone(),
+        notifier,
+        alive: elapsed(),
         json: args.json || args.output.is_some() || !std::io::stdout().is_terminal(),
         style: output::style(args.shared.color),
         limits: Arc::clone(&settings.limits),
@@ -157,7 +166,11 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
 
 /// The loop and what it holds.
 struct Loop<'a> {
-    args: &'a LiveArgs,
+    /// As of the last reload.
+    args: LiveArgs,
+    notifier: Notifier,
+    /// When the service manager was last told that all is alive.
+    alive: Span,
     json: bool,
     style: Style,
     limits: Arc<Limits>,
@@ -217,6 +230,7 @@ impl Loop<'_> {
                 recv(rounds) -> _ => self.round(),
             }
         }
+        self.notifier.stopping();
         let totals = analyses.into_iter().flat_map(|analysis| analysis.join().unwrap_or_default());
         let totals = Totals::sum(&totals.collect::<Vec<_>>());
         self.end(totals.lost)
@@ -268,6 +282,11 @@ impl Loop<'_> {
         self.board.beat();
         if self.signals.reload.swap(false, Ordering::Relaxed) {
             self.reload();
+        }
+        if self.notifier.due().is_some_and(|due| elapsed().0 - self.alive.0 >= due.0) {
+            self.alive = elapsed();
+            let rings = self.board.interfaces.iter().flat_map(|interface| &interface.gauges);
+            self.notifier.alive(rings.map(|gauges| gauges.read().turns));
         }
         for (interface, said) in self.board.interfaces.iter().zip(&mut self.downs) {
             let down = interface.link().down;
@@ -328,28 +347,23 @@ impl Loop<'_> {
     /// SIGHUP: takes over what may change while it runs, and has the outputs opened anew. What is wrong leaves all as it
     /// was.
     fn reload(&mut self) {
-        match self.take_over(self.args) {
-            Ok(()) => {
+        self.notifier.reloading();
+        let said = match config::reload(&self.args) {
+            Ok(Reloaded { args, settings: Settings { trust, ports, .. }, says }) => {
+                self.renewal.offer(Renewed { trust, ports, filter: args.shared.filter.clone() });
+                self.interval = interval(&args);
+                self.args = args;
+                self.scribe.reopen();
                 self.board.account().reloads.0 += 1;
-                say("configuration taken over, outputs opened anew");
+                format!("{says}; outputs opened anew")
             }
             Err(why) => {
                 self.board.account().reloads.1 += 1;
-                say(format_args!("the new configuration is refused and the old one stays in force: {why}"));
+                format!("the new configuration is refused and the old one stays in force: {why}")
             }
-        }
-    }
-
-    /// Puts roots, ports, filter and interval in force, all of them checked before.
-    fn take_over(&mut self, args: &LiveArgs) -> Result<(), Failure> {
-        if let Some(filter) = &args.shared.filter {
-            Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
-        }
-        let Settings { trust, ports, .. } = output::settings(&args.shared, false)?;
-        self.renewal.offer(Renewed { trust, ports, filter: args.shared.filter.clone() });
-        self.interval = interval(args);
-        self.scribe.reopen();
-        Ok(())
+        };
+        say(&said);
+        self.notifier.ready(&said);
     }
 
     /// Tells the totals and closes the outputs.

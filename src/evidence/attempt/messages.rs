@@ -21,7 +21,7 @@ impl Attempt {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
-    pub(super) fn unit(&mut self, from: Side, read: Read, certs: &mut impl ParseCertificate) {
+    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, certs: &mut impl ParseCertificate) {
         let Read { unit, at, when } = read;
         match unit {
             Unit::Handshake { kind, record_version, body } => {
@@ -29,7 +29,7 @@ impl Attempt {
             }
             Unit::Sslv2ClientHello { body } => {
                 if let Some(hello) = ClientHello::parse_sslv2(&body) {
-                    self.evidence.hello.get_or_insert(Seen { value: hello, at, when });
+                    self.evidence.hello.get_or_insert_with(|| Box::new(Seen { value: hello, at, when }));
                     self.reach(Stage::ClientHello);
                 }
             }
@@ -76,21 +76,21 @@ impl Attempt {
                 // The first one counts, or the second where the server asked for another; a renegotiation in
                 // clear repeats it behind a ServerHello. A capture may store the answer before the question.
                 if (evidence.hello.is_none() || (evidence.retry.is_some() && evidence.server_hello.is_none()))
-                    && let Some(hello) = ClientHello::parse(record_version, body)
+                    && let Some(hello) = certs.client_hello(record_version, body)
                 {
-                    evidence.hello = Some(seen.map(|()| hello));
+                    evidence.hello = Some(Box::new(seen.map(|()| hello)));
                     self.reach(Stage::ClientHello);
                 }
             }
             (Side::Server, HandshakeType::SERVER_HELLO) => {
                 if let Some(hello) = ServerHello::parse(body) {
                     if hello.retry && evidence.retry.is_none() {
-                        evidence.retry = Some(seen.map(|()| hello));
+                        evidence.retry = Some(Box::new(seen.map(|()| hello)));
                     } else if !hello.retry && evidence.server_hello.is_none() {
                         if hello.version.is_tls13() && !hello.psk {
                             evidence.chain = Chain::Sealed(seen.at.clone());
                         }
-                        evidence.server_hello = Some(seen.map(|()| hello));
+                        evidence.server_hello = Some(Box::new(seen.map(|()| hello)));
                         self.reach(Stage::ServerHello);
                     }
                 }
@@ -118,19 +118,19 @@ impl Attempt {
             }
             (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
                 if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
-                    evidence.key_exchange = Some(seen.map(|()| exchange));
+                    evidence.key_exchange = Some(Box::new(seen.map(|()| exchange)));
                 }
             }
             (Side::Server, HandshakeType::CERTIFICATE_REQUEST) => {
                 if let Some(request) = CertificateRequest::parse(body, version) {
-                    evidence.certificate_request = Some(seen.map(|()| request));
+                    evidence.certificate_request = Some(Box::new(seen.map(|()| request)));
                 }
             }
             (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
                 if let Some(response) =
                     message::certificate_status(body).and_then(crate::tls::ocsp::Response::read)
                 {
-                    evidence.staple = Some(seen.map(|()| response));
+                    evidence.staple = Some(Box::new(seen.map(|()| response)));
                 }
             }
             (Side::Server, HandshakeType::SERVER_HELLO_DONE) => evidence.server_hello_done = Some(seen),
@@ -163,7 +163,7 @@ impl Attempt {
         if from == Side::Server && content_type == 22 {
             self.evidence.sealing.finished_behind.get_or_insert(self.evidence.tcp.bytes.server);
         }
-        let sealing = &mut self.evidence.sealing;
+        let sealing = &mut *self.evidence.sealing;
         let records = sealing.records.of_mut(from);
         if records.len() < 16 {
             records.push(SealedRecord { content_type, len, at: no, when });

@@ -26,8 +26,10 @@ impl Attempt {
         let largest = tcp.largest.of_mut(from);
         *largest = (*largest).max(segment.payload_wire_len);
         // The same sender goes on behind a reset that bears its address.
+        // Asked first: what is changed is kept.
         let acks_more = segment.payload_wire_len > 0 || !segment.flags.fin();
         if acks_more
+            && !tcp.resets.is_empty()
             && let Some(reset) = tcp.resets.iter_mut().find(|reset| reset.value.from == from)
             && !segment.flags.syn()
             && now - reset.when < Span::from_secs(2)

@@ -1,24 +1,16 @@
 //! Certificates seen before are not parsed again.
 
 use super::Certificate;
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use crate::tls::generations::Generations;
+use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// A bounded cache of parsed certificates, keyed by their bytes.
-///
-/// Two generations: when the young one is full it becomes the old one and the old one goes, so
-/// that what is used often stays. Not shared between threads.
+/// A bounded cache of parsed certificates, keyed by their bytes. Not shared between threads.
 #[derive(Debug)]
 pub struct CertCache {
-    young: HashTable<Arc<Certificate>>,
-    old: HashTable<Arc<Certificate>>,
-    /// DER bytes in the young generation.
-    bytes: usize,
-    /// Certificates in one generation at most.
-    most: usize,
-    hasher: FixedState,
+    kept: Generations<Arc<Certificate>>,
+    hasher: RandomState,
 }
 
 impl CertCache {
@@ -28,37 +20,22 @@ impl CertCache {
 
     /// Holds up to `certificates` (`Limits::certificates`).
     pub fn new(certificates: usize) -> Self {
-        Self {
-            young: HashTable::new(),
-            old: HashTable::new(),
-            bytes: 0,
-            most: (certificates / 2).max(1),
-            hasher: FixedState::default(),
-        }
+        Self { kept: Generations::new(certificates, Self::BYTES), hasher: RandomState::default() }
     }
 
     /// The certificate of these bytes, parsed now or earlier.
     pub fn get(&mut self, der: &[u8]) -> Arc<Certificate> {
         let hash = self.hasher.hash_one(der);
-        if let Some(cert) = self.young.find(hash, |cert| *cert.der == *der) {
-            return cert.clone();
-        }
-        let cert = match self.old.find(hash, |cert| *cert.der == *der) {
-            Some(cert) => cert.clone(),
-            None => Arc::new(Certificate::parse(der)),
-        };
-        if self.young.len() >= self.most || self.bytes.saturating_add(der.len()) > Self::BYTES {
-            self.old = std::mem::take(&mut self.young);
-            self.bytes = 0;
-        }
-        self.bytes = self.bytes.saturating_add(der.len());
-        self.young.insert_unique(hash, cert.clone(), |cert| self.hasher.hash_one(&*cert.der));
-        cert
+        self.kept.get(hash, der.len(), |cert| *cert.der == *der).unwrap_or_else(|| {
+            let cert = Arc::new(Certificate::parse(der));
+            self.kept.put(hash, der.len(), Arc::clone(&cert));
+            cert
+        })
     }
 
     /// Certificates held.
     pub fn len(&self) -> usize {
-        self.young.len() + self.old.len()
+        self.kept.len()
     }
 
     /// Nothing is held.

@@ -3,7 +3,6 @@
 use super::super::der::{Der, bit_string, bits, dotted, small, tag, time};
 use super::{Certificate, KeyKind, PublicKey, extensions, name};
 use crate::base::Stamp;
-use std::fmt::Write;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -148,12 +147,8 @@ pub(in crate::tls) fn hex(integer: &[u8]) -> String {
         [0, rest @ ..] if !rest.is_empty() => rest,
         all => all,
     };
-    let mut text = String::with_capacity(digits.len() * 2);
-    for octet in digits.iter().take(64) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{octet:02X}");
-    }
-    text
+    let digit = |n: u8| char::from(if n < 10 { b'0' + n } else { b'A' + n - 10 });
+    digits.iter().take(64).flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
 }
 
 /// Kind and size of the key in a SubjectPublicKeyInfo.

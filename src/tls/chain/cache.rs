@@ -1,30 +1,49 @@
 //! Chains seen before need no signature checks.
 
 use super::path::{Budget, End, Path, Verifier, find_with};
+use super::rules::same_throughout;
+use super::{Defect, KeyUse, Question, judge};
 use crate::tls::cert::Certificate;
+use crate::tls::generations::Generations;
 use crate::tls::signature::Verdict;
 use crate::tls::trust::Trust;
-use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
-use std::hash::{BuildHasher, Hasher};
+use foldhash::fast::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Paths of presented chains, and signatures between two certificates, both bounded: a full
 /// generation becomes the old one, and the one before goes. Serves one [`Trust`].
 #[derive(Debug)]
 pub struct ChainCache {
-    young: HashTable<Entry>,
-    old: HashTable<Entry>,
-    edges: HashMap<([u8; 32], [u8; 32]), Verdict, FixedState>,
-    old_edges: HashMap<([u8; 32], [u8; 32]), Verdict, FixedState>,
-    /// Chains in one generation.
-    most: usize,
-    hasher: FixedState,
+    chains: Generations<Entry>,
+    edges: Generations<(Edge, Verdict)>,
+    verdicts: Generations<Arc<Judged>>,
+    hasher: RandomState,
 }
+
+/// A question and what was found, without what names the moment.
+#[derive(Debug)]
+struct Judged {
+    /// These very paths.
+    paths: Arc<[Path]>,
+    host: Option<Box<str>>,
+    server_ip: Option<IpAddr>,
+    client: bool,
+    uses: KeyUse,
+    /// Seconds of capture time in which the answer is the same.
+    throughout: Range<i64>,
+    defects: Arc<[Defect]>,
+}
+
+/// A certificate and its issuer, by their SHA-256.
+type Edge = ([u8; 32], [u8; 32]);
 
 #[derive(Clone, Debug)]
 struct Entry {
-    hash: u64,
+    /// Signatures were verified.
+    verified: bool,
     chain: Arc<[[u8; 32]]>,
     /// The known certificates when no trusted path was found: others may complete it.
     known: Option<u64>,
@@ -38,18 +57,16 @@ impl ChainCache {
     /// Holds up to `chains` chains.
     pub fn new(chains: usize) -> Self {
         Self {
-            young: HashTable::new(),
-            old: HashTable::new(),
-            edges: HashMap::default(),
-            old_edges: HashMap::default(),
-            most: (chains / 2).max(1),
-            hasher: FixedState::default(),
+            chains: Generations::new(chains, usize::MAX),
+            edges: Generations::new(chains.saturating_mul(4), usize::MAX),
+            verdicts: Generations::new(chains, usize::MAX),
+            hasher: RandomState::default(),
         }
     }
 
     /// Chains held.
     pub fn len(&self) -> usize {
-        self.young.len() + self.old.len()
+        self.chains.len()
     }
 
     /// Nothing is held.
@@ -58,49 +75,76 @@ impl ChainCache {
     }
 
     /// The paths of a presented chain, found now or earlier.
-    pub(super) fn paths(
-        &mut self,
-        presented: &[Arc<Certificate>],
-        known: &[Arc<Certificate>],
-        trust: &Trust,
-    ) -> Arc<[Path]> {
+    pub(super) fn paths(&mut self, question: &Question<'_>, trust: &Trust) -> Arc<[Path]> {
+        let Question { presented, known, verify, .. } = *question;
         let mut hasher = self.hasher.build_hasher();
         presented.iter().for_each(|cert| hasher.write(&cert.sha256));
         let hash = hasher.finish();
         let same = |entry: &Entry| {
-            entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
+            entry.verified == verify
+                && entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
                 && entry.known.is_none_or(|then| then == of_known(&self.hasher, known))
         };
-        if let Some(entry) = self.young.find(hash, same) {
-            return entry.paths.clone();
+        if let Some(entry) = self.chains.get(hash, 1, same) {
+            return entry.paths;
         }
-        let entry = match self.old.find(hash, same) {
-            Some(entry) => entry.clone(),
-            None => {
-                let paths: Arc<[Path]> =
-                    find_with(presented, known, trust, &mut Budget::default(), self).into();
-                let settled = paths.first().is_some_and(|path| matches!(path.end, End::Trusted { .. }));
-                let known = (!settled).then(|| of_known(&self.hasher, known));
-                Entry { hash, chain: presented.iter().map(|cert| cert.sha256).collect(), known, paths }
-            }
-        };
-        let paths = entry.paths.clone();
+        let paths: Arc<[Path]> = find_with(question, trust, &mut Budget::default(), self).into();
         if presented.len() <= Self::LONGEST {
+            let settled = paths.first().is_some_and(|path| matches!(path.end, End::Trusted { .. }));
+            let known = (!settled).then(|| of_known(&self.hasher, known));
+            let chain: Arc<[[u8; 32]]> = presented.iter().map(|cert| cert.sha256).collect();
             // An entry whose known certificates have changed gives way.
-            if let Ok(stale) = self.young.find_entry(hash, |other| other.chain == entry.chain) {
-                stale.remove();
-            }
-            if self.young.len() >= self.most {
-                self.old = std::mem::take(&mut self.young);
-            }
-            self.young.insert_unique(hash, entry, |entry| entry.hash);
+            self.chains.remove(hash, |other| other.verified == verify && other.chain == chain);
+            self.chains.put(hash, 1, Entry { verified: verify, chain, known, paths: Arc::clone(&paths) });
         }
         paths
     }
 }
 
+impl ChainCache {
+    /// The defects of a chain whose paths these are.
+    pub(super) fn verdict(&mut self, question: &Question<'_>, paths: &Arc<[Path]>) -> Arc<[Defect]> {
+        let mut hasher = self.hasher.build_hasher();
+        Arc::as_ptr(paths).hash(&mut hasher);
+        (question.host, question.server_ip, question.client, question.uses).hash(&mut hasher);
+        let hash = hasher.finish();
+        let second = question.at.secs();
+        let same = |judged: &Arc<Judged>| {
+            Arc::ptr_eq(&judged.paths, paths)
+                && judged.host.as_deref() == question.host
+                && judged.server_ip == question.server_ip
+                && judged.client == question.client
+                && judged.uses == question.uses
+        };
+        let known = self.verdicts.get(hash, 1, same);
+        if let Some(judged) = known.as_ref().filter(|judged| judged.throughout.contains(&second)) {
+            return Arc::clone(&judged.defects);
+        }
+        let defects: Arc<[Defect]> = judge(question, paths).into();
+        if let Some(leaf) = question.presented.first()
+            && question.presented.len() <= Self::LONGEST
+            && !defects.iter().any(|defect| defect.fault.is_of_the_moment())
+        {
+            if known.is_some() {
+                self.verdicts.remove(hash, same);
+            }
+            let judged = Judged {
+                paths: Arc::clone(paths),
+                host: question.host.map(Box::from),
+                server_ip: question.server_ip,
+                client: question.client,
+                uses: question.uses,
+                throughout: same_throughout(leaf, paths, second),
+                defects: Arc::clone(&defects),
+            };
+            self.verdicts.put(hash, 1, Arc::new(judged));
+        }
+        defects
+    }
+}
+
 /// A digest of the known certificates. Order matters: it seldom changes.
-fn of_known(hasher: &FixedState, known: &[Arc<Certificate>]) -> u64 {
+fn of_known(hasher: &RandomState, known: &[Arc<Certificate>]) -> u64 {
     let mut hasher = hasher.build_hasher();
     known.iter().for_each(|cert| hasher.write(&cert.sha256));
     hasher.finish()
@@ -108,18 +152,13 @@ fn of_known(hasher: &FixedState, known: &[Arc<Certificate>]) -> u64 {
 
 impl Verifier for ChainCache {
     fn signed(&mut self, cert: &Certificate, issuer: &Certificate) -> Verdict {
-        let key = (cert.sha256, issuer.sha256);
-        if let Some(&verdict) = self.edges.get(&key) {
+        let edge = (cert.sha256, issuer.sha256);
+        let hash = self.hasher.hash_one(edge);
+        if let Some((_, verdict)) = self.edges.get(hash, 1, |(other, _)| *other == edge) {
             return verdict;
         }
-        let verdict = match self.old_edges.get(&key) {
-            Some(&verdict) => verdict,
-            None => cert.signed_by(issuer),
-        };
-        if self.edges.len() >= self.most.saturating_mul(4) {
-            self.old_edges = std::mem::take(&mut self.edges);
-        }
-        self.edges.insert(key, verdict);
+        let verdict = cert.signed_by(issuer);
+        self.edges.put(hash, 1, (edge, verdict));
         verdict
     }
 }

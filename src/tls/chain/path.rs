@@ -1,5 +1,6 @@
 //! Paths from a leaf towards a root, in the manner of RFC 4158.
 
+use super::Question;
 use crate::tls::cert::{Certificate, same_name};
 use crate::tls::signature::Verdict;
 use crate::tls::trust::Trust;
@@ -110,25 +111,33 @@ impl Verifier for Plain {
     }
 }
 
-/// Paths of the first presented certificate, trusted ones first; one at least unless nothing was
-/// presented.
-pub fn find(
-    presented: &[Arc<Certificate>],
-    known: &[Arc<Certificate>],
-    trust: &Trust,
-    budget: &mut Budget,
-) -> Vec<Path> {
-    find_with(presented, known, trust, budget, &mut Plain)
+/// Verifies nothing: who bears the issuer's name made the signature, unless the key identifiers say otherwise.
+struct Believing;
+
+impl Verifier for Believing {
+    fn signed(&mut self, cert: &Certificate, issuer: &Certificate) -> Verdict {
+        match key_ids_match(cert, issuer) {
+            Some(false) => Verdict::Bad,
+            _ => Verdict::Unsupported("nobody asked"),
+        }
+    }
 }
 
-/// As [`find`], with a given verifier.
+/// Paths of the first presented certificate, trusted ones first; one at least unless nothing was
+/// presented.
+pub fn find(question: &Question<'_>, trust: &Trust, budget: &mut Budget) -> Vec<Path> {
+    find_with(question, trust, budget, &mut Plain)
+}
+
+/// As [`find`], with a given verifier, which is asked only where the question says so.
 pub fn find_with(
-    presented: &[Arc<Certificate>],
-    known: &[Arc<Certificate>],
+    question: &Question<'_>,
     trust: &Trust,
     budget: &mut Budget,
     verifier: &mut dyn Verifier,
 ) -> Vec<Path> {
+    let Question { presented, known, .. } = *question;
+    let verifier = if question.verify { verifier } else { &mut Believing };
     let Some(leaf) = presented.first() else { return Vec::new() };
     let mut search = Search { presented, known, trust, budget, verifier, found: Vec::new() };
     let mut steps = vec![Step { cert: leaf.clone(), place: Place::Presented(0), signed: None }];

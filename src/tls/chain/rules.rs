@@ -14,6 +14,7 @@ use crate::tls::cert::Certificate;
 use crate::tls::names;
 use single::{KEY_CERT_SIGN, critical, dates, purpose, usage_names, weak_key, weak_signature};
 use std::fmt;
+use std::ops::Range;
 
 /// CAs that the stores distrust, and keys that were published: a part of the root's subject, since
 /// when (seconds; the later where stores differ), and why.
@@ -33,6 +34,24 @@ const DISTRUSTED: [(&str, i64, &str); 14] = [
     ("eDellRoot", 1_448_236_800, "a CA whose private key was published in November 2015"), // 2015-11-23
     ("DSDTestProvider", 1_448_323_200, "a CA whose private key was published in November 2015"), // 2015-11-24
 ];
+
+/// The longest stretch of whole seconds around this one in which every rule says the same of a leaf and its paths: no
+/// date of a certificate, and no day of distrust, lies inside.
+pub(super) fn same_throughout(leaf: &Certificate, paths: &[Path], second: i64) -> Range<i64> {
+    let certs = paths.iter().flat_map(|path| &path.steps).map(|step| &*step.cert);
+    let dates = certs
+        .chain([leaf])
+        .flat_map(|cert| [cert.not_before.secs(), cert.not_after.secs().saturating_add(1)]);
+    let mut stretch = i64::MIN..i64::MAX;
+    for turn in dates.chain(DISTRUSTED.iter().map(|(_, since, _)| *since)) {
+        if turn <= second {
+            stretch.start = stretch.start.max(turn);
+        } else {
+            stretch.end = stretch.end.min(turn);
+        }
+    }
+    stretch
+}
 
 /// What the rules so far have found.
 struct Found<'a> {

@@ -69,12 +69,13 @@ impl World {
             server_ip: None,
             client: false,
             uses: KeyUse::Unknown,
+            verify: true,
         };
         change(&mut question);
         let defects = assess(&question, &self.trust);
         let mut cache = ChainCache::new(8);
         for _ in 0..2 {
-            assert_eq!(assess_cached(&question, &self.trust, &mut cache), defects);
+            assert_eq!(*assess_cached(&question, &self.trust, &mut cache), *defects);
         }
         defects
     }
@@ -360,11 +361,57 @@ fn known_certificates_that_arrive_later_refresh_the_cache() {
         server_ip: None,
         client: false,
         uses: KeyUse::Unknown,
+        verify: true,
     };
     let before = assess_cached(&question, &w.trust, &mut cache);
     assert_eq!(faults(&before), [(Fault::MissingIntermediate, Some(0))]);
     let known = [w.sub.clone()];
     question.known = &known;
-    assert_eq!(assess_cached(&question, &w.trust, &mut cache), []);
+    assert_eq!(*assess_cached(&question, &w.trust, &mut cache), []);
     assert_eq!(cache.len(), 1);
+}
+
+#[test]
+fn a_kept_answer_is_the_one_that_would_be_given_now() {
+    let w = World::new();
+    let mut cache = ChainCache::new(8);
+    let (sound, alone) = (vec![w.leaf.clone(), w.sub.clone()], vec![w.leaf.clone()]);
+    let dates = [&w.leaf, &w.sub, &w.root].into_iter().flat_map(|cert| [cert.not_before, cert.not_after]);
+    let around = |date: Stamp| [-1, 0, 1].map(|secs| date + Span::from_secs(secs));
+    let times: Vec<Stamp> = dates.chain([now()]).flat_map(around).collect();
+    let mut answers = 0;
+    for at in times.iter().chain(times.iter().rev()).copied() {
+        for (presented, host) in
+            [(&sound, Some(HOST)), (&alone, Some(HOST)), (&sound, Some("other.test")), (&sound, None)]
+        {
+            for (client, uses, verify) in [
+                (false, KeyUse::Unknown, true),
+                (false, KeyUse::Unknown, false),
+                (false, KeyUse::Decrypts, true),
+                (true, KeyUse::Signs, true),
+            ] {
+                let server_ip = Some([192, 0, 2, 1].into());
+                let question = Question { presented, known: &[], at, host, server_ip, client, uses, verify };
+                let kept = assess_cached(&question, &w.trust, &mut cache);
+                assert_eq!(*kept, *assess(&question, &w.trust), "{at} {question:?}");
+                answers += usize::from(kept.is_empty());
+            }
+        }
+    }
+    assert!(answers > 10);
+}
+
+#[test]
+fn where_nobody_asks_a_signature_is_taken_for_good_unless_the_key_identifiers_differ() {
+    let w = World::new();
+    let mut changed = w.leaf.der.to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    let changed = Arc::new(Certificate::parse(&changed));
+    let bad = (Fault::BadCertificateSignature, Some(0));
+    assert_eq!(faults(&w.assess(&[&changed, &w.sub])), [bad]);
+    assert_eq!(w.ask(&[&changed, &w.sub], |question| question.verify = false), []);
+    assert_eq!(
+        faults(&w.ask(&[&w.leaf], |question| question.verify = false)),
+        [(Fault::MissingIntermediate, Some(0))]
+    );
 }

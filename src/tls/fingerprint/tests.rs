@@ -1,5 +1,6 @@
 use super::*;
 use crate::tls::codes::{CipherSuite, Group, SignatureScheme};
+use crate::tls::hello::ClientHello;
 use crate::tls::samples::{CHROME, RETRY_CLIENT, RETRY_SERVER, bytes};
 
 /// The hello of a record: behind record and message header.
@@ -14,24 +15,24 @@ fn chrome() -> ClientHello {
 }
 
 /// The example of JA3's own description.
-fn published() -> ClientHello {
-    ClientHello {
+fn published() -> Offer {
+    Offer {
         legacy_version: Version(769),
         ciphers: [47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4].map(CipherSuite).to_vec(),
         extensions: [0, 10, 11].map(ExtensionType).to_vec(),
         groups: [23, 24, 25].map(Group).to_vec(),
         point_formats: vec![0],
-        ..ClientHello::default()
+        ..Offer::default()
     }
 }
 
 #[test]
 fn ja3_agrees_with_the_published_examples() {
     assert_eq!(published().ja3(), "ada70206e40642a3e4461f35503241d5");
-    let bare = ClientHello {
+    let bare = Offer {
         legacy_version: Version(769),
         ciphers: [4, 5, 10, 9, 100, 98, 3, 6, 19, 18, 99].map(CipherSuite).to_vec(),
-        ..ClientHello::default()
+        ..Offer::default()
     };
     assert_eq!(bare.ja3_string(), "769,4-5-10-9-100-98-3-6-19-18-99,,,");
     assert_eq!(bare.ja3(), "de350869b8c85de67a350c8d186f11e6");
@@ -73,7 +74,7 @@ fn ja4_ignores_the_order_of_extensions_and_ja3_does_not() {
 
 #[test]
 fn ja4_of_an_empty_hello_is_all_zeros() {
-    let empty = ClientHello { legacy_version: Version::TLS12, ..ClientHello::default() };
+    let empty = Offer { legacy_version: Version::TLS12, ..Offer::default() };
     assert_eq!(empty.ja4(), "t12i000000_000000000000_000000000000");
 }
 

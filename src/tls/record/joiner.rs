@@ -1,5 +1,7 @@
 //! Handshake messages rejoined across records.
 
+use std::borrow::Cow;
+
 use super::{Read, Unit};
 use crate::base::{PacketNo, Packets, Stamp};
 use crate::tls::codes::{HandshakeType, Version};
@@ -138,14 +140,14 @@ impl Joiner {
     /// Reads clear bytes of one record. `lead`: packets of the record's header, where these are its first bytes; the
     /// message that they belong to cites them. `false`: they are no handshake messages; the rest of the record is
     /// worth nothing.
-    pub(super) fn feed(
+    pub(super) fn feed<'a>(
         &mut self,
-        mut bytes: &[u8],
+        mut bytes: &'a [u8],
         record_version: Version,
         mut lead: Packets,
         at: PacketNo,
         when: Stamp,
-        out: &mut impl FnMut(Read),
+        out: &mut impl FnMut(Read<'a>),
     ) -> bool {
         lead.add(at);
         while !bytes.is_empty() {
@@ -185,8 +187,20 @@ impl Joiner {
                             at: packets,
                             when,
                         });
+                    } else if let Some((body, rest)) = bytes.split_at_checked(want) {
+                        self.make_room(want);
+                        self.place = Place::start();
+                        let unit =
+                            Unit::Handshake { kind, record_version: version, body: Cow::Borrowed(body) };
+                        out(Read { unit, at: packets, when });
+                        bytes = rest;
+                        lead = at.into();
+                        continue;
                     } else {
-                        self.start(kind, version, want, bytes.len(), packets);
+                        self.make_room(want);
+                        let body = Vec::with_capacity(want.min(bytes.len()));
+                        self.place =
+                            Place::Body(Partial { kind, record_version: version, want, body, at: packets });
                     }
                 }
                 Place::Body(partial) => {
@@ -215,19 +229,19 @@ impl Joiner {
         true
     }
 
-    fn start(&mut self, kind: HandshakeType, record_version: Version, want: usize, near: usize, at: Packets) {
+    /// A message of this many bytes begins: the one that was cut goes where both are too much.
+    fn make_room(&mut self, want: usize) {
         if self.cut.as_ref().is_some_and(|cut| cut.body.len() + want > self.limit) {
             self.cut = None;
         }
-        let body = Vec::with_capacity(want.min(near));
-        self.place = Place::Body(Partial { kind, record_version, want, body, at });
     }
 
     /// Reports the message under way if it is complete, and says whether one has ended.
-    fn finish(&mut self, when: Stamp, out: &mut impl FnMut(Read)) -> bool {
+    fn finish<'a>(&mut self, when: Stamp, out: &mut impl FnMut(Read<'a>)) -> bool {
         match &mut self.place {
             Place::Body(partial) if partial.body.len() == partial.want => {
                 let Some(Partial { kind, record_version, body, at, .. }) = self.take() else { return false };
+                let body = Cow::Owned(body);
                 out(Read { unit: Unit::Handshake { kind, record_version, body }, at, when });
                 true
             }

@@ -14,17 +14,19 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Feeds pieces, the first as packet 1.
-fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Read>, Inbound) {
+fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Read<'static>>, Inbound) {
     let mut inbound = Inbound::new(LIMIT);
     let mut reads = Vec::new();
     for (i, piece) in pieces.into_iter().enumerate() {
         let no = i as u64 + 1;
-        inbound.feed(piece, PacketNo(no), Stamp(no as i64), &mut |read| reads.push(read));
+        inbound.feed(piece, PacketNo(no), Stamp(no as i64), &mut |Read { unit, at, when }| {
+            reads.push(Read { unit: unit.into_owned(), at, when });
+        });
     }
     (reads, inbound)
 }
 
-fn units(stream: &[u8]) -> Vec<Unit> {
+fn units(stream: &[u8]) -> Vec<Unit<'static>> {
     read_pieces([stream]).0.into_iter().map(|read| read.unit).collect()
 }
 
@@ -382,7 +384,7 @@ proptest! {
         }
         let (reads, inbound) = read_pieces(pieces);
         let (whole, reference) = read_pieces([&stream[..]]);
-        let units = |reads: Vec<Read>| reads.into_iter().map(|read| read.unit).collect::<Vec<_>>();
+        let units = |reads: Vec<Read<'static>>| reads.into_iter().map(|read| read.unit).collect::<Vec<_>>();
         prop_assert_eq!(units(reads), units(whole));
         prop_assert_eq!(inbound.pending(), reference.pending());
     }

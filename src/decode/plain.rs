@@ -1,0 +1,97 @@
+//! The frame that nearly all frames are: TCP in IPv4 without options or fragments in Ethernet, captured whole.
+
+use super::transport::read_options;
+use super::{Hop, Segment, TcpFlags};
+use crate::base::Addr;
+
+/// Bytes of an IPv4 header without options.
+const IP: usize = 20;
+/// Bytes of a TCP header without options.
+const TCP: usize = 20;
+
+/// Reads such a frame in one look; `None` leaves it to the walk through the layers, which gives the same for these.
+#[inline]
+pub(super) fn segment(frame: &[u8]) -> Option<Segment<'_>> {
+    let (&[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, k0, k1], packet) = frame.split_first_chunk()?;
+    let &[version, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, ref addresses @ ..] =
+        packet.first_chunk::<IP>()?;
+    let &[a0, a1, a2, a3, b0, b1, b2, b3] = addresses;
+    // An EtherType; version and length of the header; the bits of "more fragments" and of the fragment's offset.
+    let is_plain = [k0, k1, version, protocol, f0 & 0x3f, f1] == [8, 0, 0x45, 6, 0, 0];
+    let rest = packet.get(IP..usize::from(u16::from_be_bytes([l0, l1])))?;
+    let &[p0, p1, q0, q1, s0, s1, s2, s3, c0, c1, c2, c3, offset, flags, w0, w1] = rest.first_chunk()?;
+    let header = usize::from(offset >> 4) * 4;
+    let (head, payload) = rest.split_at_checked(header)?;
+    if !is_plain || header < TCP {
+        return None;
+    }
+    let mut options = read_options(head.get(TCP..)?);
+    options.any = header > TCP;
+    Some(Segment {
+        hop: Hop {
+            src: Addr::v4([a0, a1, a2, a3]),
+            dst: Addr::v4([b0, b1, b2, b3]),
+            ttl,
+            ip_id: Some(u16::from_be_bytes([i0, i1])),
+            dont_fragment: f0 & 0x40 != 0,
+            link_src: Some([m0, m1, m2, m3, m4, m5]),
+        },
+        src_port: u16::from_be_bytes([p0, p1]),
+        dst_port: u16::from_be_bytes([q0, q1]),
+        seq: u32::from_be_bytes([s0, s1, s2, s3]),
+        ack: u32::from_be_bytes([c0, c1, c2, c3]),
+        flags: TcpFlags(flags),
+        window: u16::from_be_bytes([w0, w1]),
+        options,
+        payload,
+        #[expect(clippy::cast_possible_truncation, reason = "an IPv4 packet has less than 2^16 bytes")]
+        payload_wire_len: payload.len() as u32,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::*;
+    use super::super::walk::{Rest, Walk};
+    use super::super::{LinkType, Packet};
+    use super::*;
+
+    /// What the layers give.
+    fn walked(frame: &[u8]) -> String {
+        match Walk::default().frame(LinkType::ETHERNET, Rest { bytes: frame, missing: 0 }) {
+            Packet::Segment(segment) => format!("{segment:?}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_plain_segment_is_read_in_one_look_and_others_are_left_alone() {
+        let plain = ethernet(0x0800, &ipv4(6, &tcp(&TIMESTAMPS, PAYLOAD)));
+        assert_eq!(segment(&plain).unwrap().payload, PAYLOAD);
+        assert!(segment(&ethernet(0x86dd, &ipv6(6, &tcp(&TIMESTAMPS, PAYLOAD)))).is_none());
+        assert!(segment(&ethernet(0x0800, &ipv4(17, &udp(1, 2, PAYLOAD)))).is_none());
+        assert!(segment(&plain[..plain.len() - 1]).is_none(), "cut by the capture");
+    }
+
+    #[test]
+    fn one_look_and_the_walk_through_the_layers_agree_whatever_the_bytes() {
+        let options = join(&[&TIMESTAMPS, &[4, 2, 1, 1]]);
+        let frames = [&[][..], &TIMESTAMPS, &options].map(|options| {
+            let mut frame = ethernet(0x0800, &ipv4(6, &tcp(options, PAYLOAD)));
+            frame.extend([0; 6]); // padding
+            frame
+        });
+        let change = (0usize..200, proptest::prelude::any::<u8>());
+        proptest::proptest!(|(which in 0usize..3, changes in proptest::collection::vec(change, 0..4))| {
+            let mut frame = frames[which].clone();
+            for (at, value) in changes {
+                if let Some(byte) = frame.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            if let Some(segment) = segment(&frame) {
+                proptest::prop_assert_eq!(format!("{segment:?}"), walked(&frame));
+            }
+        });
+    }
+}

@@ -1,0 +1,290 @@
+//! The connections of one shard by their addresses, each in one of several lists.
+//!
+//! An entry lies in a slab that grows by chunks and is never moved. What finds it is an index of numbers, cut in parts
+//! that grow each for itself: no doubling copies more than a small part of a full table, or takes its memory
+//! twice.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use super::index::Index;
+use crate::base::{FlowKey, PackedKey};
+
+/// Number of an entry, as long as it is in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(u32);
+
+/// Number of a list, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List(pub u32);
+
+/// Entries in a chunk of the slab.
+const CHUNK: usize = 1 << 11;
+/// Parts of the index.
+const PARTS: usize = 64;
+/// A link to the end of list `n` is written as the number `ENDS + n`.
+const ENDS: u32 = 0xfff0_0000;
+/// A link of an entry that is in no list.
+const NOWHERE: u32 = u32::MAX;
+
+/// Neighbours in a list.
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    before: u32,
+    behind: u32,
+}
+
+impl Links {
+    const NONE: Self = Self { before: NOWHERE, behind: NOWHERE };
+}
+
+#[derive(Debug)]
+struct Entry<S> {
+    key: PackedKey,
+    state: S,
+    links: Links,
+}
+
+/// Entries by key; `S` is what is known of each. A removed entry's state is the default one.
+#[derive(Debug)]
+pub struct Table<S> {
+    index: Box<[Index]>,
+    chunks: Vec<Vec<Entry<S>>>,
+    /// The last and the first of each list: `before` and `behind` its end.
+    ends: Box<[Links]>,
+    /// The first free entry; each links to the next.
+    free: u32,
+    len: usize,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl<S: Copy + Default> Table<S> {
+    /// An empty table with this many lists.
+    pub fn new(lists: u32) -> Self {
+        Self {
+            index: (0..PARTS).map(|_| Index::default()).collect(),
+            chunks: Vec::new(),
+            ends: (0..lists).map(|list| Links { before: ENDS + list, behind: ENDS + list }).collect(),
+            free: NOWHERE,
+            len: 0,
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
+
+    /// Entries in the table.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub fn find(&self, key: &PackedKey) -> Option<Id> {
+        let hash = self.hash(key);
+        let part = self.index.get(part(hash))?;
+        part.find(hash, |id| self.entry(id).is_some_and(|entry| entry.key == *key)).map(Id)
+    }
+
+    /// Adds an entry, in no list yet. The key must not be in the table.
+    pub fn insert(&mut self, key: PackedKey, state: S) -> Id {
+        let entry = Entry { key, state, links: Links::NONE };
+        let id = match self.entry_mut(self.free) {
+            Some(place) => {
+                let next = place.links.behind;
+                *place = entry;
+                std::mem::replace(&mut self.free, next)
+            }
+            None => self.push(entry),
+        };
+        let hash = self.hash(&key);
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        if let Some(part) = self.index.get_mut(part(hash)) {
+            part.insert(hash, id, |id| get(chunks, id).map_or(0, |entry| hash_of(hasher, &entry.key)));
+        }
+        self.len += 1;
+        Id(id)
+    }
+
+    /// Takes an entry out of the table and of its list.
+    pub fn remove(&mut self, id: Id) {
+        self.unlink(id);
+        let free = self.free;
+        let Some(entry) = self.entry_mut(id.0) else { return };
+        let key = entry.key;
+        entry.state = S::default();
+        entry.links.behind = free;
+        self.free = id.0;
+        self.len -= 1;
+        let hash = self.hash(&key);
+        if let Some(part) = self.index.get_mut(part(hash)) {
+            part.remove(hash, id.0);
+        }
+    }
+
+    /// What is known of an entry.
+    #[inline]
+    pub fn get(&self, id: Id) -> S {
+        self.entry(id.0).map(|entry| entry.state).unwrap_or_default()
+    }
+
+    /// Notes what is known of an entry.
+    #[inline]
+    pub fn set(&mut self, id: Id, state: S) {
+        if let Some(entry) = self.entry_mut(id.0) {
+            entry.state = state;
+        }
+    }
+
+    /// The addresses of an entry.
+    pub fn key(&self, id: Id) -> FlowKey {
+        self.entry(id.0).map(|entry| entry.key.unpack()).unwrap_or_default()
+    }
+
+    /// Puts an entry at the end of a list, and takes it out of the one it was in.
+    pub fn place(&mut self, id: Id, list: List) {
+        self.unlink(id);
+        let end = ENDS + list.0;
+        let Some(links) = self.links_mut(end) else { return };
+        let last = std::mem::replace(&mut links.before, id.0);
+        if let Some(entry) = self.entry_mut(id.0) {
+            entry.links = Links { before: last, behind: end };
+        }
+        if let Some(links) = self.links_mut(last) {
+            links.behind = id.0;
+        }
+    }
+
+    /// Takes an entry out of its list.
+    pub fn unlink(&mut self, id: Id) {
+        let Some(entry) = self.entry_mut(id.0) else { return };
+        let links = std::mem::replace(&mut entry.links, Links::NONE);
+        if let Some(before) = self.links_mut(links.before) {
+            before.behind = links.behind;
+        }
+        if let Some(behind) = self.links_mut(links.behind) {
+            behind.before = links.before;
+        }
+    }
+
+    /// The first entry of a list.
+    #[inline]
+    pub fn front(&self, list: List) -> Option<Id> {
+        let first = self.ends.get(list.0 as usize)?.behind;
+        (first < ENDS).then_some(Id(first))
+    }
+
+    /// All entries, in no order; also removed ones, whose state is the default.
+    pub fn iter(&self) -> impl Iterator<Item = (Id, S)> {
+        self.chunks.iter().flatten().zip(0..).map(|(entry, id)| (Id(id), entry.state))
+    }
+
+    fn push(&mut self, entry: Entry<S>) -> u32 {
+        if self.chunks.last().is_none_or(|last| last.len() >= CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let place = self.chunks.last_mut().map_or(0, |last| {
+            last.push(entry);
+            last.len() - 1
+        });
+        u32::try_from(before + place).unwrap_or(NOWHERE)
+    }
+
+    #[inline]
+    fn hash(&self, key: &PackedKey) -> u64 {
+        hash_of(&self.hasher, key)
+    }
+
+    #[inline]
+    fn entry(&self, id: u32) -> Option<&Entry<S>> {
+        get(&self.chunks, id)
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, id: u32) -> Option<&mut Entry<S>> {
+        self.chunks.get_mut(id as usize / CHUNK)?.get_mut(id as usize % CHUNK)
+    }
+
+    fn links_mut(&mut self, of: u32) -> Option<&mut Links> {
+        match of.checked_sub(ENDS) {
+            Some(list) => self.ends.get_mut(list as usize),
+            None => self.entry_mut(of).map(|entry| &mut entry.links),
+        }
+    }
+}
+
+#[inline]
+fn get<S>(chunks: &[Vec<Entry<S>>], id: u32) -> Option<&Entry<S>> {
+    chunks.get(id as usize / CHUNK)?.get(id as usize % CHUNK)
+}
+
+#[inline]
+fn hash_of(hasher: &foldhash::fast::RandomState, key: &PackedKey) -> u64 {
+    let mut state = hasher.build_hasher();
+    key.hash(&mut state);
+    state.finish()
+}
+
+/// The part of the index for a hash: by bits that it uses for nothing else.
+#[inline]
+fn part(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Addr, Endpoint};
+
+    fn key(n: u32) -> PackedKey {
+        let low = Endpoint { addr: Addr::v4(n.to_be_bytes()), port: 7 };
+        PackedKey::from(FlowKey { low, high: Endpoint { port: 443, ..low } })
+    }
+
+    /// The states of a list, from its front.
+    fn numbers(table: &Table<u32>, list: u32) -> Vec<u32> {
+        let behind = |id: &Id| table.entry(id.0).map(|entry| entry.links.behind).filter(|&next| next < ENDS);
+        let ids = std::iter::successors(table.front(List(list)), |id| behind(id).map(Id));
+        ids.map(|id| table.get(id)).collect()
+    }
+
+    #[test]
+    fn entries_are_found_by_their_key_until_they_are_removed() {
+        let mut table = Table::new(1);
+        let ids: Vec<Id> = (0..10_000).map(|n| table.insert(key(n), n)).collect();
+        assert!((0..10_000).all(|n| table.find(&key(n)) == Some(ids[n as usize])));
+        assert_eq!(table.key(ids[77]), key(77).unpack());
+        for &id in &ids[..5_000] {
+            table.remove(id);
+        }
+        assert_eq!((table.len(), table.find(&key(4_999)), table.get(ids[3])), (5_000, None, 0));
+        assert!((5_000..10_000).all(|n| table.find(&key(n)).is_some()));
+        // What was freed is used again.
+        let again = table.insert(key(4_999), 9);
+        assert!(again <= ids[4_999] && table.find(&key(4_999)) == Some(again));
+    }
+
+    #[test]
+    fn an_entry_is_in_one_list_at_a_time_behind_those_that_came_before() {
+        let mut table = Table::new(2);
+        let ids: Vec<Id> = (0..5).map(|n| table.insert(key(n), n)).collect();
+        ids.iter().for_each(|&id| table.place(id, List(0)));
+        table.place(ids[1], List(1));
+        table.place(ids[0], List(0));
+        table.remove(ids[3]);
+        assert_eq!((numbers(&table, 0), numbers(&table, 1)), (vec![2, 4, 0], vec![1]));
+        table.unlink(ids[1]);
+        assert_eq!((table.front(List(0)), table.front(List(1))), (Some(ids[2]), None));
+    }
+
+    #[test]
+    fn a_connection_of_which_nothing_more_is_known_takes_at_most_64_bytes() {
+        // A state of eight bytes, as a shard's; a million such, and what finds them.
+        let million = 1 << 20;
+        let index = PARTS * Index::bytes(million / PARTS);
+        assert!(size_of::<Entry<(u32, u32)>>() + index / million <= 64);
+    }
+}

@@ -1,0 +1,216 @@
+//! How connections leave: what has waited long enough, what is settled, and what comes of it.
+
+use super::{DONE, NONE, OPENINGS, Open, Out, Shard, State, What, seconds, since};
+use crate::base::{PacketNo, Seen, Side, Stamp};
+use crate::evidence::opening::{Opening, Reached};
+use crate::evidence::{Evidence, Outcome, outcome, upgrade};
+use crate::flow::table::Id;
+
+impl Shard {
+    /// Closes everything whose deadline has passed.
+    #[cold]
+    pub(super) fn expire(&mut self, now: Stamp) {
+        while let Some(id) = self.timers.expired(&mut self.table, now) {
+            let deadline = match self.table.get(id) {
+                State::Open(no) => self.attempts.get_mut(no).map(|open| {
+                    open.armed = open.attempt.deadline;
+                    open.armed
+                }),
+                State::Http(no) => self.exchanges.get(no).map(|http| http.deadline),
+                State::Opening(_) | State::Done(_) => None,
+            };
+            match deadline {
+                Some(deadline) if deadline < now => self.close(id, deadline, false),
+                Some(deadline) => self.timers.arm(&mut self.table, id, deadline),
+                None => {}
+            }
+        }
+        if now > self.openings_due {
+            self.openings_due = Stamp(i64::MAX);
+            for (_, list) in OPENINGS {
+                while let Some(id) = self.table.front(list) {
+                    let State::Opening(no) = self.table.get(id) else { break };
+                    let Some(deadline) = self.openings.get(no).map(|opening| opening.deadline(&self.limits))
+                    else {
+                        break;
+                    };
+                    if deadline >= now {
+                        self.openings_due = self.openings_due.min(deadline);
+                        break;
+                    }
+                    self.close(id, deadline, false);
+                }
+            }
+        }
+        self.due = self.openings_due.min(self.timers.due());
+    }
+
+    /// The capture ended: closes some of what is open, in order of its beginning. The first packet of what is left, for
+    /// which it is to be called again; `None` once nothing is.
+    #[must_use = "more may be left"]
+    pub fn finish(&mut self, now: Stamp) -> Option<PacketNo> {
+        // Each may leave kilobytes, which are to be gone before the next come.
+        const AT_ONCE: usize = 1_024;
+        let mut left = match self.left.take() {
+            Some(left) => left,
+            None => {
+                self.tick(now);
+                self.all_open().into_iter()
+            }
+        };
+        for (_, id) in left.by_ref().take(AT_ONCE) {
+            self.close(id, now, true);
+        }
+        let next = left.as_slice().first().map(|(first, _)| *first);
+        self.left = Some(left);
+        next
+    }
+
+    fn all_open(&self) -> Vec<(PacketNo, Id)> {
+        let first = |state| match state {
+            State::Opening(no) => self.openings.get(no).map(|opening| opening.first),
+            State::Open(no) => self.attempts.get(no).map(|open| open.attempt.evidence.first),
+            State::Http(no) => self.exchanges.get(no).map(|http| http.first),
+            State::Done(_) => None,
+        };
+        let open = self.table.iter().filter_map(|(id, state)| Some((first(state)?, id)));
+        let mut open: Vec<_> = open.collect();
+        open.sort_unstable();
+        open
+    }
+
+    /// A connection is over for us: what is known of it is taken, and its entry stays for what it may still carry.
+    pub(super) fn forget(&mut self, id: Id, now: Stamp) -> Option<Open> {
+        let state = self.table.get(id);
+        self.table.set(id, State::Done(seconds(now)));
+        self.table.place(id, DONE);
+        self.forget_silent(now);
+        let State::Open(no) = state else { return None };
+        let open = self.attempts.take(no)?;
+        self.note_latest(no, NONE);
+        self.held = self.held.saturating_sub(open.held);
+        Some(open)
+    }
+
+    /// Takes some of the longest silent out of those that are finished. One that goes on is looked at again later.
+    fn forget_silent(&mut self, now: Stamp) {
+        const LOOKS: usize = 4;
+        for _ in 0..LOOKS {
+            let Some(id) = self.table.front(DONE) else { return };
+            let State::Done(seen) = self.table.get(id) else { return };
+            if since(seen, now) <= self.limits.remembered {
+                return self.table.place(id, DONE);
+            }
+            self.table.remove(id);
+        }
+    }
+
+    /// Ends what is known of a connection.
+    pub(super) fn close(&mut self, id: Id, at: Stamp, capture_ended: bool) {
+        match self.table.get(id) {
+            State::Open(_) => {
+                if let Some(open) = self.forget(id, at) {
+                    self.close_attempt(id, open, at, capture_ended);
+                }
+            }
+            State::Opening(no) => {
+                if let Some(opening) = self.openings.take(no) {
+                    self.close_opening(id, opening, at, capture_ended, false);
+                }
+            }
+            State::Http(no) => {
+                let Some(http) = self.exchanges.take(no) else { return };
+                self.forget(id, at);
+                let no = http.first;
+                if let Some((client, seen)) = http.close() {
+                    self.out.push(Out { at, no, what: What::Ocsp(client.addr, Box::new(seen)) });
+                }
+            }
+            State::Done(_) => {}
+        }
+    }
+
+    /// What comes of a connection without a byte. A hello on it would begin another attempt.
+    pub(super) fn close_opening(
+        &mut self,
+        id: Id,
+        opening: Opening,
+        at: Stamp,
+        capture_ended: bool,
+        evicted: bool,
+    ) {
+        let key = self.table.key(id);
+        let (client, server) = opening.ends(&key);
+        let no = opening.first;
+        if self.ports.contains(server.port) {
+            let mut attempt = opening.into_attempt(&key, true, &self.limits, &mut self.certs);
+            if evicted {
+                attempt.evidence.lost.flows_evicted += 1;
+            }
+            let evidence = attempt.close(at, capture_ended, &self.limits, &mut self.certs);
+            if !self.tell(evidence, at) {
+                self.leave_unreported(id, opening.last());
+            }
+            return self.table.remove(id);
+        }
+        self.leave_unreported(id, opening.last());
+        self.table.remove(id);
+        if server.port == 80 && opening.reached() == Reached::Asked {
+            // Responders and lists of revocation are asked over HTTP.
+            let seen = Seen::new(server, no, opening.started);
+            self.out.push(Out { at, no, what: What::Unreached(client.addr, seen) });
+        }
+    }
+
+    /// What comes of an attempt.
+    pub(super) fn close_attempt(&mut self, id: Id, open: Open, at: Stamp, capture_ended: bool) {
+        let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
+        let (last, speaks_tls) = (evidence.last, outcome::speaks_tls(&evidence));
+        if !self.tell(evidence, at) {
+            self.leave_unreported(id, last);
+        }
+        if !speaks_tls {
+            // It may still turn to TLS: a hello on the same connection begins another attempt.
+            self.table.remove(id);
+        }
+    }
+
+    /// Hands on what a connection's end tells; whether as an attempt.
+    fn tell(&mut self, evidence: Box<Evidence>, at: Stamp) -> bool {
+        let tls_port = self.ports.contains(evidence.server.port);
+        let tried = outcome::speaks_tls(&evidence) || upgrade::counts(&evidence);
+        if !tls_port && !tried {
+            // Responders and lists of revocation are asked over HTTP.
+            let silent = evidence.tcp.syn_ack.is_none();
+            if evidence.server.port == 80
+                && silent
+                && let Some(syn) = &evidence.tcp.syn
+            {
+                let seen = syn.clone().map(|_| evidence.server);
+                self.out.push(Out {
+                    at,
+                    no: evidence.first,
+                    what: What::Unreached(evidence.client.addr, seen),
+                });
+            }
+            return false;
+        }
+        // A lone SYN/ACK whose SYN went elsewhere is told as an aside.
+        if evidence.tcp.syn.is_none() && !outcome::speaks_tls(&evidence) {
+            let reset = evidence.tcp.resets.iter().find(|reset| reset.value.from == Side::Client);
+            if let (Some(syn_ack), Some(reset)) = (&evidence.tcp.syn_ack, reset) {
+                let cited = syn_ack.at.clone().and(&reset.at);
+                let seen = Seen { value: evidence.client, at: cited, when: reset.when };
+                // A reset of what was not asked for takes its sequence number from the acknowledgment.
+                let what = What::Astray(evidence.server, reset.value.seq, seen);
+                self.out.push(Out { at, no: evidence.first, what });
+            }
+            return false;
+        }
+        if evidence.outcome == Outcome::NotTls && !tls_port {
+            return false;
+        }
+        self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
+        true
+    }
+}

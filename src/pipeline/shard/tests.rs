@@ -1,0 +1,188 @@
+use super::*;
+use crate::base::Span;
+use crate::decode::{Hop, TcpFlags, TcpOptions};
+
+const SERVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 2]), port: 443 };
+const HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+
+/// A shard, and packets a millisecond apart.
+struct Bench {
+    shard: Shard,
+    no: u64,
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        Self { shard: Shard::new(Arc::new(limits), Arc::new(Ports::new(&[443])), 0), no: 0 }
+    }
+
+    fn now(&self) -> Stamp {
+        Stamp(1_000_000 + i64::try_from(self.no).unwrap() * 1_000)
+    }
+
+    fn packet(&mut self, src: Endpoint, dst: Endpoint, flags: u8, seq: u32, ack: u32, payload: &[u8]) {
+        self.no += 1;
+        let hop = Hop { src: src.addr, dst: dst.addr, ttl: 60, ..Hop::default() };
+        let segment = Segment {
+            hop,
+            src_port: src.port,
+            dst_port: dst.port,
+            seq,
+            ack,
+            flags: TcpFlags(flags),
+            window: 9,
+            options: TcpOptions::default(),
+            payload,
+            payload_wire_len: u32::try_from(payload.len()).unwrap(),
+        };
+        let now = self.now();
+        self.shard.packet(&Packet::Segment(segment), PacketNo(self.no), now, now);
+    }
+
+    fn asks(&mut self, n: u16) {
+        self.packet(client(n), SERVER, TcpFlags::SYN, 10, 0, &[]);
+    }
+
+    fn is_answered(&mut self, n: u16) {
+        self.packet(SERVER, client(n), TcpFlags::SYN | TcpFlags::ACK, 90, 11, &[]);
+    }
+
+    fn greets(&mut self, n: u16) {
+        self.packet(client(n), SERVER, TcpFlags::ACK, 11, 91, HELLO);
+    }
+
+    fn is_finished(&mut self, n: u16, port: u16) {
+        let server = Endpoint { port, ..SERVER };
+        self.packet(client(n), server, TcpFlags::SYN, 10, 0, &[]);
+        self.packet(client(n), server, TcpFlags::ACK, 11, 91, b"GARBAGE that is no TLS");
+    }
+
+    fn follows(&self, n: u16, port: u16) -> Follows {
+        self.shard.follows(&FlowKey::of(client(n), Endpoint { port, ..SERVER }).0)
+    }
+
+    /// Clients of the attempts that were reported, and whether each says that it was evicted.
+    fn reported(&mut self) -> Vec<(u16, bool)> {
+        let closed = self.shard.drain().filter_map(|out| match out.what {
+            What::Closed(evidence) => Some((evidence.client.port, evidence.lost.flows_evicted == 1)),
+            _ => None,
+        });
+        closed.collect()
+    }
+}
+
+fn client(port: u16) -> Endpoint {
+    Endpoint { addr: Addr::v4([192, 0, 2, 1]), port }
+}
+
+#[test]
+fn a_full_table_gives_up_what_is_finished_then_what_has_shown_least() {
+    let mut bench = Bench::new(Limits { flows: 4, ..Limits::default() });
+    bench.is_finished(1, 8_080);
+    bench.asks(2);
+    bench.is_answered(2);
+    bench.greets(2);
+    bench.asks(3);
+    bench.is_answered(3);
+    bench.asks(4);
+    assert_eq!(bench.shard.census(), Census { open: 3, finished: 1, bytes_held: bench.shard.held as u64 });
+    bench.asks(5);
+    assert_eq!((bench.reported(), bench.shard.table.len()), (vec![], 4), "the finished one left unsaid");
+    for (n, left) in [(6, 4), (7, 5), (8, 6)] {
+        bench.asks(n);
+        assert_eq!(bench.reported(), [(left, true)], "the SYN that waited longest");
+    }
+    assert_eq!(bench.follows(3, 443), Follows::Attempt, "it was answered");
+    assert_eq!(bench.shard.take_lost().flows_evicted, 3);
+    bench.is_answered(7);
+    bench.is_answered(8);
+    bench.asks(9);
+    bench.asks(10);
+    assert_eq!(bench.reported(), [(3, true), (9, true)]);
+    bench.is_answered(10);
+    [7, 8, 10].into_iter().for_each(|n| bench.greets(n));
+    bench.asks(11);
+    assert_eq!(bench.reported(), [(2, true)], "the hello that waited longest");
+}
+
+#[test]
+fn attempts_under_way_have_a_bound_of_their_own() {
+    let mut bench = Bench::new(Limits { under_way: 2, ..Limits::default() });
+    for n in 1..=3 {
+        bench.asks(n);
+        bench.is_answered(n);
+        bench.greets(n);
+    }
+    assert_eq!(bench.reported(), [(1, true)]);
+    assert_eq!(bench.shard.attempts.len(), 2);
+}
+
+#[test]
+fn a_finished_connection_is_known_while_it_carries_something() {
+    let mut bench = Bench::new(Limits { remembered: Span::from_secs(10), ..Limits::default() });
+    bench.is_finished(1, 8_080);
+    for n in 2..2_000 {
+        for _ in 0..20 {
+            bench.packet(client(1), Endpoint { port: 8_080, ..SERVER }, TcpFlags::ACK, 40, 91, b"more");
+        }
+        bench.is_finished(n, 8_081);
+    }
+    let known =
+        |n| bench.shard.table.find(&FlowKey::of(client(n), Endpoint { port: 8_081, ..SERVER }).0.into());
+    assert!(known(1_999).is_some() && known(2).is_none());
+    assert!(
+        bench
+            .shard
+            .table
+            .find(&FlowKey::of(client(1), Endpoint { port: 8_080, ..SERVER }).0.into())
+            .is_some()
+    );
+    // Some 450 end within ten seconds.
+    assert!(bench.shard.table.len() < 1_000, "{}", bench.shard.table.len());
+}
+
+#[test]
+fn a_mark_tells_of_the_earliest_packet_behind_which_anything_may_still_end() {
+    let mut bench = Bench::new(Limits::default());
+    bench.asks(1);
+    for n in 2..1_100 {
+        bench.asks(n);
+        bench.is_answered(n);
+        bench.greets(n);
+    }
+    let mark = |bench: &mut Bench| {
+        let now = bench.now();
+        bench.no += 5_000;
+        bench.shard.mark(PacketNo(bench.no), now);
+        bench.shard.drain().find_map(|out| match out.what {
+            What::Mark(_, no) => Some(no.0),
+            _ => None,
+        })
+    };
+    assert_eq!(mark(&mut bench), Some(1), "an unanswered SYN");
+    bench.is_answered(1);
+    bench.greets(1);
+    assert_eq!(mark(&mut bench), Some(4), "the first hello");
+}
+
+#[test]
+fn the_end_closes_in_order_of_beginnings_some_at_a_time() {
+    let mut bench = Bench::new(Limits::default());
+    for n in 1..=3_000 {
+        bench.asks(n);
+        if n % 3 == 0 {
+            bench.is_answered(n);
+            bench.greets(n);
+        }
+    }
+    let now = bench.now();
+    let mut ends = Vec::new();
+    while let Some(next) = bench.shard.finish(now) {
+        let some: Vec<_> = bench.shard.drain().filter(|out| matches!(out.what, What::Closed(_))).collect();
+        assert!(!some.is_empty() && some.len() <= 1_024 && some.iter().all(|out| out.no < next));
+        ends.extend(some.iter().map(|out| out.no));
+    }
+    ends.extend(bench.shard.drain().filter(|out| matches!(out.what, What::Closed(_))).map(|out| out.no));
+    assert_eq!(ends.len(), 3_000);
+    assert!(ends.is_sorted());
+}

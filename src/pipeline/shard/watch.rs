@@ -1,0 +1,68 @@
+//! What others may know of a shard while it runs.
+
+use std::sync::Arc;
+
+use super::{Ports, Shard, State};
+use crate::base::{FlowKey, PacketNo};
+use crate::flow::table::Id;
+
+/// What a shard holds just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections followed.
+    pub open: u64,
+    /// Finished connections remembered.
+    pub finished: u64,
+    /// Bytes of streams held.
+    pub bytes_held: u64,
+}
+
+/// What a shard does with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// An attempt is under way on it, or may begin.
+    Attempt,
+    /// It asks for a revocation status.
+    Http,
+    /// It is finished, or not known.
+    Nothing,
+}
+
+impl Shard {
+    /// From now on remembers which connections end without a report.
+    pub fn tell_unreported(&mut self) {
+        self.unreported.get_or_insert_default();
+    }
+
+    /// The connections that ended without a report since the last call, and their last packets.
+    pub fn take_unreported(&mut self) -> Vec<(FlowKey, PacketNo)> {
+        self.unreported.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What it does with a connection.
+    pub fn follows(&self, key: &FlowKey) -> Follows {
+        match self.table.find(&(*key).into()).map(|id| self.table.get(id)) {
+            Some(State::Opening(_) | State::Open(_)) => Follows::Attempt,
+            Some(State::Http(_)) => Follows::Http,
+            Some(State::Done(_)) | None => Follows::Nothing,
+        }
+    }
+
+    /// From now on counts silent attempts on these ports.
+    pub fn renew(&mut self, ports: Arc<Ports>) {
+        self.ports = ports;
+    }
+
+    /// What it holds; cheap enough for every batch.
+    pub fn census(&self) -> Census {
+        let open = self.openings.len() + self.attempts.len() + self.exchanges.len();
+        let finished = self.table.len().saturating_sub(open);
+        Census { open: open as u64, finished: finished as u64, bytes_held: self.held as u64 }
+    }
+
+    pub(super) fn leave_unreported(&mut self, id: Id, last: PacketNo) {
+        if let Some(unreported) = &mut self.unreported {
+            unreported.push((self.table.key(id), last));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What comes again and again, parsed once.
+
+use std::sync::Arc;
+
+use super::cert::{CertCache, Certificate};
+use super::codes::Version;
+use super::hello::{ClientHello, HelloCache};
+
+/// Parses certificates and hellos, keeping what it has seen within bounds. Not shared between threads.
+#[derive(Debug)]
+pub struct Parser {
+    certificates: CertCache,
+    hellos: HelloCache,
+}
+
+impl Parser {
+    /// Keeps up to `certificates` certificates (`Limits::certificates`).
+    pub fn new(certificates: usize) -> Self {
+        Self { certificates: CertCache::new(certificates), hellos: HelloCache::default() }
+    }
+
+    /// The parsed certificate of these DER bytes.
+    pub fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
+        self.certificates.get(der)
+    }
+
+    /// As [`ClientHello::parse`].
+    pub fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+        self.hellos.parse(record_version, body)
+    }
+}
