@@ -7,7 +7,7 @@ TARGET := $(CURDIR)/target
 COMMANDS := read live show explain schema completions man
 CARGO_DEB := $(or $(shell command -v cargo-deb),$(HOME)/.cargo/bin/cargo-deb)
 
-.PHONY: run test score lab bench soak instructions needs build install deb package clean
+.PHONY: run test score lab bench bench-live soak instructions needs build install deb package clean
 
 run: build ## build, and analyse captures/
 	./target/release/tlswhy read $(ROOTS) captures
@@ -20,6 +20,9 @@ score: needs ## judge captures/ anew and write captures/SCORE.md; OF=FOLDER: the
 
 bench: needs ## make large captures, and compare the program with floors and others; BENCH="files --mb 200": a part of it
 	cargo bench --locked --bench throughput -- $(BENCH)
+
+bench-live: needs ## replay a capture over veth at rising rates: loss and CPU of live beside a bare libpcap loop (root, tcpreplay)
+	cargo bench --locked --bench live
 
 soak: needs ## MINUTES of replayed traffic, and whether anything grew (root, tcpreplay, curl, openssl)
 	cargo bench --locked --bench soak -- --minutes $(or $(MINUTES),60)

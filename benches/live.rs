@@ -1,7 +1,7 @@
 //! What `tlswhy live` loses and costs beside a bare libpcap loop with a ring of the same size, on the same replays.
 //!
 //! `cargo bench --bench live` (as root) makes two network namespaces with a veth pair between them, replays
-//! `target/bench/mixed-200000000-1.pcap`, which `cargo bench --bench throughput` makes, at rising rates with tcpreplay, and prints loss
+//! a mixed capture of 200 MB, which `cargo bench --bench throughput` makes, at rising rates with tcpreplay, and prints loss
 //! and CPU time of each. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
 //! `-- --program PATH` (another build), `-- --workers N` say otherwise.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
@@ -270,9 +270,19 @@ fn cpu(of: &Child) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// The mixed capture of the other benchmark.
+/// The newest mixed capture of 200 MB that the other benchmark has made.
 fn mixed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/mixed-200000000-1.pcap")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mixed = files.filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("mixed-")
+            && name.contains("200000000")
+            && name.ends_with(".pcap")
+            && !name.contains("first")
+    });
+    let made = |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
+    mixed.max_by_key(made).unwrap_or_else(|| folder.join("mixed-….pcap"))
 }
 
 fn missing() -> Option<String> {
