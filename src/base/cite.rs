@@ -24,6 +24,7 @@ enum Kept {
     /// How many, by how much each of the others lies behind the first, the first.
     Few(u8, [u16; 3], u64),
     /// More, or farther apart.
+    #[expect(clippy::box_collection, reason = "a vector alone is larger than the rest")]
     Many(Box<Vec<PacketNo>>),
 }
 

@@ -4,7 +4,7 @@
 //! that grow each for itself: no doubling copies more than a small part of a full table, or takes its memory
 //! twice.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 use super::index::Index;
 use crate::base::{FlowKey, PackedKey};
@@ -223,9 +223,7 @@ fn get<S>(chunks: &[Vec<Entry<S>>], id: u32) -> Option<&Entry<S>> {
 
 #[inline]
 fn hash_of(hasher: &foldhash::fast::RandomState, key: &PackedKey) -> u64 {
-    let mut state = hasher.build_hasher();
-    key.hash(&mut state);
-    state.finish()
+    hasher.hash_one(key)
 }
 
 /// The part of the index for a hash: by bits that it uses for nothing else.

@@ -80,7 +80,7 @@ impl Timers {
         Some(id)
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the number of lists")]
+    #[expect(clippy::cast_possible_truncation, reason = "below the number of lists")]
     fn list(&self, stretch: i64) -> List {
         List(self.first_list + stretch.rem_euclid(i64::from(Self::LISTS)) as u32)
     }
