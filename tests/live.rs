@@ -120,8 +120,10 @@ fn an_interface_that_goes_down_or_away_is_read_again_when_it_is_back() {
         std::thread::sleep(Duration::from_millis(900));
         cable.send(&one("revocation/stapled-revoked-nginx-gnutls-tls12"));
         let events = live.stop();
-        let reasons: Vec<_> = events.iter().filter_map(|event| event["reason"].as_str()).collect();
-        assert_eq!(reasons, ["self_signed", "missing_intermediate", "revoked"], "{rings} ring(s)");
+        // At the end all are told at once, and several rings do not share one order of packets.
+        let mut reasons: Vec<_> = events.iter().filter_map(|event| event["reason"].as_str()).collect();
+        reasons.sort_unstable();
+        assert_eq!(reasons, ["missing_intermediate", "revoked", "self_signed"], "{rings} ring(s)");
     }
 }
 
