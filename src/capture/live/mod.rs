@@ -1,6 +1,6 @@
 //! Frames of a network interface, as they pass.
 //!
-//! Ethernet and raw IP come from a [`ring`] of our own; other links, and "any", through libpcap.
+//! Ethernet and raw IP come from a ring of our own (`ring.rs`); other links, and "any", through libpcap.
 
 mod members;
 mod pcap_reader;
@@ -221,7 +221,7 @@ impl LiveReader {
         self.link
     }
 
-    /// The next frame, or a tick when there is none just now. Waits no longer than [`WAIT_MS`]. An interface that goes
+    /// The next frame, or a tick when there is none just now. Waits no longer than 100 ms. An interface that goes
     /// down or away is waited for.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
     #[inline]
