@@ -102,8 +102,7 @@ const HAND: Span = Span::from_millis(5);
 const ASK: Span = Span::from_millis(100);
 /// Batches in flight a ring.
 const IN_FLIGHT: usize = 64;
-
-/// A lone ring's own last moment is over too.
+/// Behind a moment of which nothing more will come: a lone ring's last, and any ring's end.
 const JUST_BEHIND: Span = Span(1);
 /// ICMP errors on their way to other rings. They come one by one; a flood of them may be cut short.
 const ERRORS: usize = 1_024;
@@ -117,22 +116,22 @@ type Told = (IcmpError, PacketNo, Stamp);
 type Handed = (usize, Vec<Out>, Stamp);
 
 /// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges
-/// (the calling one where there is one ring), as soon as it is decided. What `renewal` offers is taken over meanwhile. One [`Totals`] a ring, in their order.
+/// (the calling one where there is one ring), as soon as it is decided. What `renewal` offers is taken over meanwhile.
+/// One [`Totals`] a ring, in their order.
 pub fn analyse_rings(
-    rings: Vec<Box<dyn Ring>>,
+    mut rings: Vec<Box<dyn Ring>>,
     settings: &Settings,
     renewal: &Renewal,
     each: &mut (dyn FnMut(Judged) + Send),
 ) -> Vec<Totals> {
     let count = rings.len();
-    let mut rings = rings;
     if count == 1
         && let Some(mut ring) = rings.pop()
     {
         return vec![alone(&mut *ring, settings, renewal, each)];
     }
     std::thread::scope(|scope| {
-        let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count.max(1));
+        let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count);
         let handles: Vec<_> = rings
             .into_iter()
             .zip(Errors::between(count))
@@ -304,7 +303,7 @@ fn follow(
     }
     errors.take(&mut shard, now);
     // Each end may leave kilobytes, which are to be gone before the next come.
-    while shard.finish(now).is_some() && hand_on(&mut shard, Stamp(now.0.saturating_add(1))) {}
+    while shard.finish(now).is_some() && hand_on(&mut shard, now + JUST_BEHIND) {}
     // Whether anybody takes it no longer matters.
     hand_on(&mut shard, Stamp(i64::MAX));
     if let Some(retain) = &retain {
