@@ -139,9 +139,9 @@ fn own_ring(interface: &str) {
     let (mut packets, mut bytes) = (0_u64, 0_u64);
     loop {
         match reader.next() {
-            Live::Frame(frame) => {
-                packets += 1;
-                bytes += frame.data.len() as u64;
+            Live::Frames(frames) => {
+                packets += frames.len() as u64;
+                bytes += frames.iter().map(|frame| frame.data.len() as u64).sum::<u64>();
             }
             Live::Stopped => break,
             _ => {}

@@ -37,7 +37,7 @@ const SIZES: [u64; 2] = [200, 1_200];
 const GROWING: [u64; 4] = [200, 400, 800, 1_200];
 const CROWDS: [u64; 3] = [10_000, 100_000, 1_000_000];
 /// Packets that follow once a crowd's connections are open.
-const FOLLOWING: u64 = 2_000_000;
+const FOLLOWING: u64 = 8_000_000;
 
 struct Asked {
     arguments: Vec<String>,

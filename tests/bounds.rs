@@ -64,7 +64,7 @@ impl Source for Flooded {
             self.left -= 1;
             self.write_syn();
             let wire_len = u32::try_from(self.syn.len()).unwrap();
-            return Some(Arrival::Frame(Frame {
+            return Some(Arrival::one(Frame {
                 no: PacketNo(self.no),
                 stamp: self.stamp,
                 link: LinkType::ETHERNET,
@@ -75,7 +75,7 @@ impl Source for Flooded {
         self.left = self.behind_each;
         let frame = self.real.next()?;
         self.stamp = self.stamp.max(frame.stamp);
-        Some(Arrival::Frame(Frame { no: PacketNo(self.no), ..frame }))
+        Some(Arrival::one(Frame { no: PacketNo(self.no), ..frame }))
     }
 }
 

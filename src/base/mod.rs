@@ -5,6 +5,7 @@ pub mod cite;
 pub mod flow_key;
 pub mod limits;
 pub mod lost;
+pub mod prefetch;
 pub mod rare;
 pub mod time;
 
@@ -12,5 +13,6 @@ pub use cite::{Cite, PacketNo, Packets, Seen};
 pub use flow_key::{Addr, Direction, Endpoint, FlowKey, PackedKey, PerSide, Side};
 pub use limits::Limits;
 pub use lost::Lost;
+pub use prefetch::prefetch;
 pub use rare::{Blank, Rare};
 pub use time::{Span, Stamp};

@@ -125,32 +125,36 @@ impl Classic {
     /// The next record, or how the file ends.
     #[inline]
     pub fn next(&mut self, buffer: &mut Buffer, progress: &mut Progress) -> Step {
-        let window = buffer.window();
-        if let Some(bytes) = window.first_chunk() {
-            let record = self.layout.record(bytes);
-            let captured = record.captured as usize;
-            let whole = self.layout.header + captured;
-            if captured <= PACKET_MOST && whole <= window.len() {
-                return self.give(buffer, progress, record);
-            }
+        match self.next_here(buffer, progress) {
+            Some(head) => Step::Frame(head),
+            None => self.refill(buffer, progress),
         }
-        self.refill(buffer, progress)
+    }
+
+    /// The next record, where it is sound and whole in the window.
+    #[inline]
+    pub fn next_here(&self, buffer: &mut Buffer, progress: &mut Progress) -> Option<Head> {
+        let window = buffer.window();
+        let record = self.layout.record(window.first_chunk()?);
+        let captured = record.captured as usize;
+        let whole = self.layout.header + captured;
+        (captured <= PACKET_MOST && whole <= window.len()).then(|| self.give(buffer, progress, record))
     }
 
     #[inline]
-    fn give(&self, buffer: &mut Buffer, progress: &mut Progress, record: Record) -> Step {
+    fn give(&self, buffer: &mut Buffer, progress: &mut Progress, record: Record) -> Head {
         let captured = record.captured as usize;
         let at = buffer.take(self.layout.header + captured) + self.layout.header;
         progress.number += 1;
         progress.given += 1;
         progress.last = record.stamp;
-        Step::Frame(Head {
+        Head {
             at,
             len: captured,
             stamp: record.stamp,
             link: self.link,
             wire_len: record.original.max(record.captured),
-        })
+        }
     }
 
     /// The record is not in the window: read on, or tell what is wrong with it.
@@ -174,7 +178,7 @@ impl Classic {
         if !buffer.holds(header + captured) {
             return Step::End(Some(cut_short(buffer, progress, header + captured)));
         }
-        self.give(buffer, progress, record)
+        Step::Frame(self.give(buffer, progress, record))
     }
 
     /// A damaged record header: go on behind it where that can be done with confidence.
@@ -192,7 +196,7 @@ impl Classic {
         let Some(record) = buffer.window().first_chunk().map(|bytes| self.layout.record(bytes)) else {
             return Step::End(None); // a record was found there
         };
-        self.give(buffer, progress, record)
+        Step::Frame(self.give(buffer, progress, record))
     }
 }
 

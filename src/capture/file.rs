@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use smallvec::SmallVec;
+
 use super::buffer::Buffer;
 use super::classic::Classic;
 use super::ending::{Ending, OpenError, OpenWhy, Skipped};
 use super::pcapng::Pcapng;
 use super::{Stopped, input, plainly};
 use crate::base::{PacketNo, Stamp};
-use crate::decode::{Frame, LinkType};
+use crate::decode::{BURST, Frame, Frames, LinkType};
 
 /// Reads the frames of one capture: pcap or pcapng, plain or compressed.
 pub struct FileReader {
@@ -126,22 +128,56 @@ impl FileReader {
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
     pub fn next(&mut self) -> Option<Frame<'_>> {
+        let head = self.step()?;
+        Some(self.frame(PacketNo(self.progress.number), &head))
+    }
+
+    /// The next frame, and those behind it that are in the read buffer already; otherwise as [`Self::next`].
+    pub fn burst(&mut self) -> Option<Frames<'_>> {
+        let mut heads = SmallVec::<[_; BURST]>::new();
+        let first = self.step()?;
+        heads.push((PacketNo(self.progress.number), first));
+        while heads.len() < BURST {
+            let head = match &mut self.format {
+                Format::Classic(classic) => classic.next_here(&mut self.buffer, &mut self.progress),
+                Format::Pcapng(pcapng) if pcapng.is_here(&self.buffer) => {
+                    match pcapng.next(&mut self.buffer, &mut self.progress) {
+                        Step::Frame(head) => Some(head),
+                        // It takes nothing, so that the next call comes upon it again.
+                        Step::End(_) => None,
+                    }
+                }
+                Format::Pcapng(_) => None,
+            };
+            let Some(head) = head else { break };
+            heads.push((PacketNo(self.progress.number), head));
+        }
+        Some(heads.iter().map(|(no, head)| self.frame(*no, head)).collect())
+    }
+
+    #[inline]
+    fn step(&mut self) -> Option<Head> {
         let step = match &mut self.format {
             Format::Classic(classic) => classic.next(&mut self.buffer, &mut self.progress),
             Format::Pcapng(pcapng) => pcapng.next(&mut self.buffer, &mut self.progress),
         };
         match step {
-            Step::Frame(head) => Some(Frame {
-                no: PacketNo(self.progress.number),
-                stamp: head.stamp,
-                link: head.link,
-                data: self.buffer.lent(head.at, head.len),
-                wire_len: head.wire_len,
-            }),
+            Step::Frame(head) => Some(head),
             Step::End(stopped) => {
                 self.end(stopped);
                 None
             }
+        }
+    }
+
+    #[inline]
+    fn frame(&self, no: PacketNo, head: &Head) -> Frame<'_> {
+        Frame {
+            no,
+            stamp: head.stamp,
+            link: head.link,
+            data: self.buffer.lent(head.at, head.len),
+            wire_len: head.wire_len,
         }
     }
 

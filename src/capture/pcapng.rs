@@ -220,6 +220,16 @@ impl Pcapng {
         }
     }
 
+    /// Whether the next block is one of a packet and whole in the window, so that the next step moves no bytes.
+    #[inline]
+    pub fn is_here(&self, buffer: &Buffer) -> bool {
+        let window = buffer.window();
+        let kind = self.order.at(window, 0);
+        let claims = self.order.at(window, 4);
+        kind == Some(kind::ENHANCED_PACKET)
+            && claims.is_some_and(|claims| (claims as usize).saturating_add(3) < window.len())
+    }
+
     #[cold]
     fn stop(&self, buffer: &Buffer, why: Why) -> Step {
         Step::End(Some(Stopped { unit: Unit::Block, no: self.blocks + 1, offset: buffer.offset(), why }))

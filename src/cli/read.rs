@@ -29,15 +29,21 @@ impl Source for Frames<'_> {
     fn next(&mut self) -> Option<Arrival<'_>> {
         if let Some(bar) = self.progress {
             self.since += 1;
-            if self.since == 1 << 14 {
+            if self.since == 1 << 9 {
                 self.since = 0;
                 bar.set_position(self.done_before + self.reader.bytes_read());
             }
         }
-        let Some(filter) = &mut self.filter else { return self.reader.next().map(Arrival::Frame) };
+        let Some(filter) = &mut self.filter else { return self.reader.burst().map(Arrival::Frames) };
         // What a filter refuses only passes time.
-        let frame = self.reader.next()?;
-        Some(if filter.matches(&frame) { Arrival::Frame(frame) } else { Arrival::Tick(frame.stamp) })
+        let mut frames = self.reader.burst()?;
+        let last = frames.iter().map(|frame| frame.stamp).max();
+        frames.retain(|frame| filter.matches(frame));
+        Some(if frames.is_empty() {
+            Arrival::Tick(last.unwrap_or_default())
+        } else {
+            Arrival::Frames(frames)
+        })
     }
 }
 

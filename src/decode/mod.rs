@@ -13,7 +13,7 @@ mod gre;
 mod icmp;
 mod ip;
 mod link;
-mod plain;
+pub mod plain;
 mod ppp;
 mod transport;
 mod tunnel;
@@ -28,6 +28,8 @@ mod oracle;
 mod samples;
 
 pub use decoder::Decoder;
+
+use smallvec::SmallVec;
 
 use crate::base::{Addr, Endpoint, PacketNo, Stamp};
 
@@ -116,6 +118,13 @@ pub struct Frame<'a> {
     /// How long it was on the wire; more than `data` where a snap length cut it.
     pub wire_len: u32,
 }
+
+/// Frames that are lent together at most: enough that the memory that each needs is fetched at the same time, little
+/// enough that it is all still there when its turn comes.
+pub const BURST: usize = 32;
+
+/// Frames that are lent together, in order; at least one.
+pub type Frames<'a> = SmallVec<[Frame<'a>; BURST]>;
 
 /// What the IP header (innermost, where tunnelled) told about a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

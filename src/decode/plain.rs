@@ -2,7 +2,7 @@
 
 use super::transport::read_options;
 use super::{Hop, Segment, TcpFlags};
-use crate::base::Addr;
+use crate::base::{Addr, Endpoint};
 
 /// Bytes of an IPv4 header without options.
 const IP: usize = 20;
@@ -49,6 +49,42 @@ pub(super) fn segment(frame: &[u8]) -> Option<Segment<'_>> {
     })
 }
 
+/// The ends of such a frame, if it is one: for hints, since little is checked.
+#[inline]
+pub fn ends(frame: &[u8]) -> Option<(Endpoint, Endpoint)> {
+    let &[
+        k0,
+        k1,
+        version,
+        _,
+        _,
+        _,
+        _,
+        _,
+        f0,
+        f1,
+        _,
+        protocol,
+        _,
+        _,
+        a0,
+        a1,
+        a2,
+        a3,
+        b0,
+        b1,
+        b2,
+        b3,
+        p0,
+        p1,
+        q0,
+        q1,
+    ] = frame.get(12..)?.first_chunk()?;
+    let is_plain = [k0, k1, version, protocol, f0 & 0x3f, f1] == [8, 0, 0x45, 6, 0, 0];
+    let end = |addr, port| Endpoint { addr: Addr::v4(addr), port: u16::from_be_bytes(port) };
+    is_plain.then(|| (end([a0, a1, a2, a3], [p0, p1]), end([b0, b1, b2, b3], [q0, q1])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::build::*;
@@ -68,6 +104,7 @@ mod tests {
     fn a_plain_segment_is_read_in_one_look_and_others_are_left_alone() {
         let plain = ethernet(0x0800, &ipv4(6, &tcp(&TIMESTAMPS, PAYLOAD)));
         assert_eq!(segment(&plain).unwrap().payload, PAYLOAD);
+        assert_eq!(segment(&plain).map(|segment| (segment.src(), segment.dst())), ends(&plain));
         assert!(segment(&ethernet(0x86dd, &ipv6(6, &tcp(&TIMESTAMPS, PAYLOAD)))).is_none());
         assert!(segment(&ethernet(0x0800, &ipv4(17, &udp(1, 2, PAYLOAD)))).is_none());
         assert!(segment(&plain[..plain.len() - 1]).is_none(), "cut by the capture");

@@ -306,7 +306,7 @@ pub(crate) fn running() -> Running {
         flows_open: 12,
         flows_finished: 40,
         bytes_held: 4_096,
-        queues: vec![("judged", 3), ("output_bytes", 0)],
+        queues: vec![("output_bytes", 3)],
         latency: Spread { count: 9, p50: span(800), p99: span(2_000), max: span(2_100) },
         wait: Spread { count: 9, p50: span(12_000_000), p99: span(12_100_000), max: span(12_100_000) },
         output: OutputNow { events: 61, lost: 2, errors: 1 },

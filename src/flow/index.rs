@@ -1,5 +1,7 @@
 //! Finds numbers by hash at the cost of one cache line.
 
+use crate::base::prefetch;
+
 /// Numbers in a line.
 const ROOM: usize = 12;
 
@@ -61,6 +63,21 @@ impl Index {
             }
         }
         None
+    }
+
+    /// Has the line fetched in which a search for this hash begins.
+    #[inline]
+    pub fn approach(&self, hash: u64) {
+        if let Some(line) = self.lines.get(self.place(hash, 0)) {
+            prefetch(line);
+        }
+    }
+
+    /// The first number that may be the one of this hash.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> Option<u32> {
+        let line = self.lines.get(self.place(hash, 0))?;
+        line.places(tag(hash)).next().map(|(_, number)| number)
     }
 
     /// Adds a number that is not there yet. `hash_of` gives the hash of each that is.

@@ -1,5 +1,7 @@
 //! Values that come and go, each at a place that never moves.
 
+use crate::base::prefetch;
+
 /// Values by number. It grows by chunks, so that nothing is copied and no doubling takes twice the memory; what was
 /// freed is used again.
 #[derive(Debug)]
@@ -48,6 +50,15 @@ impl<T> Pool<T> {
     pub fn get(&self, no: u32) -> Option<&T> {
         let no = no as usize;
         self.chunks.get(no / Self::CHUNK)?.get(no % Self::CHUNK)?.as_ref()
+    }
+
+    /// Has the value fetched.
+    #[inline]
+    pub fn approach(&self, no: u32) {
+        let no = no as usize;
+        if let Some(place) = self.chunks.get(no / Self::CHUNK).and_then(|chunk| chunk.get(no % Self::CHUNK)) {
+            prefetch(place);
+        }
     }
 
     /// The value of this number, to change.

@@ -7,7 +7,7 @@
 use std::hash::BuildHasher;
 
 use super::index::Index;
-use crate::base::{FlowKey, PackedKey};
+use crate::base::{FlowKey, PackedKey, prefetch};
 
 /// Number of an entry, as long as it is in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,32 @@ impl<S: Copy + Default> Table<S> {
     /// Whether it has no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Has the memory fetched where the search for a key begins; gives the key's hash for the further steps.
+    #[inline]
+    pub fn approach(&self, key: &PackedKey) -> u64 {
+        let hash = self.hash(key);
+        if let Some(part) = self.index.get(part(hash)) {
+            part.approach(hash);
+        }
+        hash
+    }
+
+    /// Has the entry fetched that is likely the one of this hash, once [`Self::approach`] had time.
+    #[inline]
+    pub fn approach_entry(&self, hash: u64) {
+        let likely = self.index.get(part(hash)).and_then(|part| part.likely(hash));
+        if let Some(entry) = likely.and_then(|id| self.entry(id)) {
+            prefetch(entry);
+        }
+    }
+
+    /// What is known of the entry that is likely the one of this hash, once [`Self::approach_entry`] had time.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> S {
+        let likely = self.index.get(part(hash)).and_then(|part| part.likely(hash));
+        likely.and_then(|id| self.entry(id)).map(|entry| entry.state).unwrap_or_default()
     }
 
     /// The entry of a key.

@@ -202,6 +202,11 @@ impl<M: Make> Join<M> {
         }
     }
 
+    /// Nothing more is judged for the moment.
+    pub fn pause(&mut self) {
+        self.make.pause();
+    }
+
     /// From now on judges by other roots.
     pub fn renew(&mut self, trust: Arc<Trust>) {
         self.trust = trust;

@@ -10,6 +10,9 @@ pub trait Make {
 
     /// Makes it.
     fn make(&mut self, judged: Judged) -> Self::Made;
+
+    /// Live: nothing more is judged for the moment, so what was held back to leave together leaves now.
+    fn pause(&mut self) {}
 }
 
 impl<M: Make> Make for &mut M {
@@ -17,6 +20,10 @@ impl<M: Make> Make for &mut M {
 
     fn make(&mut self, judged: Judged) -> Self::Made {
         (**self).make(judged)
+    }
+
+    fn pause(&mut self) {
+        (**self).pause();
     }
 }
 

@@ -9,6 +9,7 @@
 //! [`run`] wires them: with one worker in one thread on the read buffer itself, with more in
 //! batches over channels. The events do not depend on the number of workers until a bound is hit.
 
+mod ahead;
 pub mod batch;
 mod families;
 pub mod gauges;

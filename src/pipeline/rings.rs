@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::ahead;
 use super::gauges::{Gauges, Kernel, Link, Reading};
-use super::join::{Join, Judged};
+use super::join::Join;
+use super::make::Make;
 use super::renewal::Renewal;
 use super::retain::Retain;
 use super::run::{Arrival, Merge, Settings, Source, Totals};
@@ -57,7 +59,7 @@ impl LiveRing {
 impl Source for LiveRing {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self.reader.next() {
-            Live::Frame(frame) => return Some(Arrival::Frame(frame)),
+            Live::Frames(frames) => return Some(Arrival::Frames(frames)),
             Live::Tick(stamp) => self.now = stamp,
             Live::Down(why) => self.link.down = Some(why),
             Live::Up => {
@@ -95,7 +97,7 @@ impl Ring for LiveRing {
 }
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
-const BATCH: u64 = 4_096;
+const BATCH: usize = 4_096;
 /// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
 const HAND: Span = Span::from_millis(5);
 /// How often the kernel is asked for its counts.
@@ -107,7 +109,7 @@ const JUST_BEHIND: Span = Span(1);
 /// ICMP errors on their way to other rings. They come one by one; a flood of them may be cut short.
 const ERRORS: usize = 1_024;
 /// Packets after which errors that other rings saw are looked for.
-const LOOK: u64 = 64;
+const LOOK: usize = 64;
 
 /// An ICMP error that another ring saw, the packet's number and when it was captured.
 type Told = (IcmpError, PacketNo, Stamp);
@@ -115,20 +117,20 @@ type Told = (IcmpError, PacketNo, Stamp);
 /// A batch of one ring: its number, what left its shard, and the stamp before which nothing more will.
 type Handed = (usize, Vec<Out>, Stamp);
 
-/// Analyses all rings of one interface until each ends; hands every judged attempt to `each`, in the thread that judges
-/// (the calling one where there is one ring), as soon as it is decided. What `renewal` offers is taken over meanwhile.
-/// One [`Totals`] a ring, in their order.
-pub fn analyse_rings(
+/// Analyses all rings of one interface until each ends; has every judged attempt made into what it becomes as soon as it
+/// is decided, in the thread that judges (the calling one where there is one ring), and tells when nothing more is decided
+/// for the moment. What `renewal` offers is taken over meanwhile. One [`Totals`] a ring, in their order.
+pub fn analyse_rings<M: Make<Made = ()> + Send>(
     mut rings: Vec<Box<dyn Ring>>,
     settings: &Settings,
     renewal: &Renewal,
-    each: &mut (dyn FnMut(Judged) + Send),
+    make: &mut M,
 ) -> Vec<Totals> {
     let count = rings.len();
     if count == 1
         && let Some(mut ring) = rings.pop()
     {
-        return vec![alone(&mut *ring, settings, renewal, each)];
+        return vec![alone(&mut *ring, settings, renewal, make)];
     }
     std::thread::scope(|scope| {
         let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count);
@@ -146,7 +148,7 @@ pub fn analyse_rings(
             })
             .collect();
         drop(to_join);
-        let join = scope.spawn(move || judge(&from_rings, count, settings, renewal, each));
+        let join = scope.spawn(move || judge(&from_rings, count, settings, renewal, make));
         let mut totals: Vec<Totals> =
             handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect();
         if let (Ok(lost), Some(first)) = (join.join(), totals.first_mut()) {
@@ -158,20 +160,20 @@ pub fn analyse_rings(
 
 /// A single ring: judged in its own thread, which costs no waking of another, and frees what it made itself. The kernel's
 /// ring has room for what comes while a signature is verified.
-fn alone(
+fn alone<M: Make<Made = ()>>(
     ring: &mut dyn Ring,
     settings: &Settings,
     renewal: &Renewal,
-    each: &mut dyn FnMut(Judged),
+    make: &mut M,
 ) -> Totals {
     let errors =
         Errors { others: Vec::new(), inbox: crossbeam_channel::never(), early: VecDeque::new(), lost: 0 };
-    let mut judge = Judge::new(1, settings);
+    let mut judge = Judge::new(1, settings, make);
     let mut totals = follow(0, ring, settings, renewal, errors, &mut |shard, mark| {
-        judge.take(0, shard.drain(), mark, renewal, each);
+        judge.take(0, shard.drain(), mark, renewal);
         true
     });
-    totals.lost.add(&judge.finish(each));
+    totals.lost.add(&judge.finish());
     totals
 }
 
@@ -247,29 +249,34 @@ fn follow(
     let (mut asked, mut handed) = (now, now);
     let mut since = 0;
     let mut came = false;
-    while let Some(arrival) = ring.next() {
-        match arrival {
-            Arrival::Frame(frame) => {
-                totals.count(&frame);
-                now = now.max(frame.stamp);
-                let packet = decoder.decode(&frame);
-                match &mut retain {
-                    None => shard.packet(&packet, frame.no, frame.stamp, now),
-                    Some(retain) => retain.packet(&mut shard, &packet, &frame, now),
+    loop {
+        match ring.next() {
+            None => break,
+            Some(Arrival::Frames(frames)) => {
+                ahead::look(&shard, &frames);
+                for frame in &frames {
+                    totals.count(frame);
+                    now = now.max(frame.stamp);
+                    let packet = decoder.decode(frame);
+                    match &mut retain {
+                        None => shard.packet(&packet, frame.no, frame.stamp, now),
+                        Some(retain) => retain.packet(&mut shard, &packet, frame, now),
+                    }
+                    if let Packet::IcmpError(error) = packet {
+                        errors.tell(error, frame.no, frame.stamp);
+                    }
                 }
-                if let Packet::IcmpError(error) = packet {
-                    errors.tell(error, frame.no, frame.stamp);
-                }
-                since += 1;
+                let before = since;
+                since += frames.len();
                 came = true;
-                if since % LOOK == 0 {
+                if before / LOOK != since / LOOK {
                     errors.take(&mut shard, now);
                 }
                 if since < BATCH {
                     continue;
                 }
             }
-            Arrival::Tick(stamp) => {
+            Some(Arrival::Tick(stamp)) => {
                 now = now.max(stamp);
                 decoder.expire(now);
                 errors.take(&mut shard, now);
@@ -334,47 +341,41 @@ fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
 }
 
 /// The join's thread.
-fn judge(
+fn judge<M: Make<Made = ()>>(
     from_rings: &Receiver<Handed>,
     rings: usize,
     settings: &Settings,
     renewal: &Renewal,
-    each: &mut dyn FnMut(Judged),
+    make: &mut M,
 ) -> Lost {
-    let mut judge = Judge::new(rings, settings);
+    let mut judge = Judge::new(rings, settings, make);
     for (id, outs, mark) in from_rings {
-        judge.take(id, outs, mark, renewal, each);
+        judge.take(id, outs, mark, renewal);
     }
-    judge.finish(each)
+    judge.finish()
 }
 
 /// The join of an interface: waits for every ring's capture time to pass before it judges.
-struct Judge {
-    join: Join,
+struct Judge<M: Make<Made = ()>> {
+    join: Join<M>,
     merge: Merge,
     /// How far each ring is.
     marks: Vec<Stamp>,
     newest: u64,
 }
 
-impl Judge {
-    fn new(rings: usize, settings: &Settings) -> Self {
+impl<M: Make<Made = ()>> Judge<M> {
+    fn new(rings: usize, settings: &Settings, make: M) -> Self {
+        let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
         Self {
-            join: Join::new(Arc::clone(&settings.limits), Arc::clone(&settings.trust), false, rings),
+            join: Join::making(make, limits, trust, false, rings),
             merge: Merge::default(),
             marks: vec![Stamp(i64::MIN); rings],
             newest: 0,
         }
     }
 
-    fn take(
-        &mut self,
-        id: usize,
-        outs: impl IntoIterator<Item = Out>,
-        mark: Stamp,
-        renewal: &Renewal,
-        each: &mut dyn FnMut(Judged),
-    ) {
+    fn take(&mut self, id: usize, outs: impl IntoIterator<Item = Out>, mark: Stamp, renewal: &Renewal) {
         if let Some(newer) = renewal.newer(&mut self.newest) {
             self.join.renew(newer.trust);
         }
@@ -390,13 +391,15 @@ impl Judge {
             if self.marks.len() == 1 {
                 least = least + JUST_BEHIND; // nobody else can still give something of this moment
             }
-            self.merge.release(least, &mut self.join, each);
-            self.join.advance(least, each);
+            self.merge.release(least, &mut self.join, &mut drop);
+            self.join.advance(least, &mut drop);
         }
+        self.join.pause();
     }
 
-    fn finish(mut self, each: &mut dyn FnMut(Judged)) -> Lost {
-        self.merge.finish(&mut self.join, each);
+    fn finish(mut self) -> Lost {
+        self.merge.finish(&mut self.join, &mut drop);
+        self.join.pause();
         self.join.lost()
     }
 }
@@ -408,6 +411,7 @@ mod tests {
     use crate::decode::Frame;
     use crate::decode::LinkType;
     use crate::evidence::Outcome;
+    use crate::pipeline::Judged;
     use crate::pipeline::shard::Ports;
     use crate::tls::trust::Trust;
     use etherparse::PacketBuilder;
@@ -431,7 +435,7 @@ mod tests {
             };
             self.at += 1;
             self.number += self.rings;
-            Some(Arrival::Frame(Frame {
+            Some(Arrival::one(Frame {
                 no: PacketNo(self.number),
                 stamp: Stamp(millis * 1_000),
                 link: LinkType::RAW,
@@ -449,6 +453,26 @@ mod tests {
             Kernel::default()
         }
         fn refilter(&mut self, _: Option<&str>) {}
+    }
+
+    /// Keeps them all, and notes whether there was a pause behind the last.
+    #[derive(Default)]
+    struct All {
+        judged: Vec<Judged>,
+        paused: bool,
+    }
+
+    impl Make for All {
+        type Made = ();
+
+        fn make(&mut self, judged: Judged) {
+            self.judged.push(judged);
+            self.paused = false;
+        }
+
+        fn pause(&mut self) {
+            self.paused = true;
+        }
     }
 
     #[test]
@@ -479,8 +503,10 @@ mod tests {
         let ring = |frames, number| Scripted { frames, number, rings: 2, at: 0, seconds: 0 };
         let rings: Vec<Box<dyn Ring>> =
             vec![Box::new(ring(vec![(100, syn)], 0)), Box::new(ring(vec![(101, error)], 1))];
-        let mut judged = Vec::new();
-        let totals = analyse_rings(rings, &settings, &Renewal::default(), &mut |event| judged.push(event));
+        let mut all = All::default();
+        let totals = analyse_rings(rings, &settings, &Renewal::default(), &mut all);
+        let All { judged, paused } = all;
+        assert!(paused, "behind the last one");
         assert_eq!(totals.iter().map(|totals| totals.packets).collect::<Vec<_>>(), [1, 1]);
         assert_eq!(judged.len(), 1);
         assert_eq!(judged[0].evidence.outcome, Outcome::Failed);

@@ -5,13 +5,14 @@ use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use super::ahead;
 use super::batch::Batch;
 use super::join::Join;
 use super::make::Make;
 use super::shard::{Out, Ports, Shard, What};
 use crate::aside::dns;
 use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};
-use crate::decode::{Decoder, Frame, Packet};
+use crate::decode::{Decoder, Frame, Frames, Packet};
 use crate::tls::trust::Trust;
 
 /// What every analysis shares.
@@ -44,7 +45,7 @@ pub struct Totals {
     pub lost: Lost,
 }
 
-/// Where frames come from: lent one at a time.
+/// Where frames come from: lent a few at a time.
 pub trait Source {
     /// The next thing, or `None` at the end.
     fn next(&mut self) -> Option<Arrival<'_>>;
@@ -53,10 +54,19 @@ pub trait Source {
 /// What a source gives.
 #[derive(Debug)]
 pub enum Arrival<'a> {
-    /// A frame.
-    Frame(Frame<'a>),
+    /// Frames.
+    Frames(Frames<'a>),
     /// Nothing came, and capture time has passed to here.
     Tick(Stamp),
+}
+
+impl<'a> Arrival<'a> {
+    /// A lone frame.
+    pub fn one(frame: Frame<'a>) -> Self {
+        let mut frames = Frames::new();
+        frames.push(frame);
+        Self::Frames(frames)
+    }
 }
 
 /// Analyses a source to its end; hands what `make` makes of every judged attempt to `each`, in the thread that judges.
@@ -192,22 +202,33 @@ pub fn analyse_here<M: Make>(
     let mut now = Stamp(i64::MIN);
     while let Some(arrival) = source.next() {
         match arrival {
-            Arrival::Frame(frame) => {
-                totals.count(&frame);
-                let before = now;
-                now = before.max(frame.stamp);
-                if now - before > STEP && before > Stamp(i64::MIN) {
-                    for step in (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now) {
-                        shard.tick(step);
+            Arrival::Frames(frames) => {
+                ahead::look(&shard, &frames);
+                for frame in &frames {
+                    totals.count(frame);
+                    let before = now;
+                    now = before.max(frame.stamp);
+                    if now - before > STEP && before > Stamp(i64::MIN) {
+                        for step in
+                            (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now)
+                        {
+                            shard.tick(step);
+                            for out in shard.drain() {
+                                merge.push(out);
+                            }
+                            merge.release(step, &mut join, each);
+                        }
+                    }
+                    let packet = decoder.decode(frame);
+                    shard.packet(&packet, frame.no, frame.stamp, now);
+                    shard.mark(frame.no, now);
+                    if shard.has_out() {
                         for out in shard.drain() {
                             merge.push(out);
                         }
-                        merge.release(step, &mut join, each);
+                        merge.release(now, &mut join, each);
                     }
                 }
-                let packet = decoder.decode(&frame);
-                shard.packet(&packet, frame.no, frame.stamp, now);
-                shard.mark(frame.no, now);
             }
             Arrival::Tick(stamp) => {
                 now = now.max(stamp);
@@ -220,14 +241,13 @@ pub fn analyse_here<M: Make>(
                     }
                     merge.release(now, &mut join, each);
                     join.advance(now, each);
+                } else if shard.has_out() {
+                    for out in shard.drain() {
+                        merge.push(out);
+                    }
+                    merge.release(now, &mut join, each);
                 }
             }
-        }
-        if shard.has_out() {
-            for out in shard.drain() {
-                merge.push(out);
-            }
-            merge.release(now, &mut join, each);
         }
     }
     while let Some(next) = shard.finish(now) {
@@ -365,27 +385,29 @@ fn deal(source: &mut dyn Source, settings: &Settings, shards: &[Lane], totals: &
     let mut last = PacketNo::default();
     while let Some(arrival) = source.next() {
         match arrival {
-            Arrival::Frame(frame) => {
-                totals.count(&frame);
-                now = now.max(frame.stamp);
-                last = frame.no;
-                let packet = decoder.decode(&frame);
-                let key = match &packet {
-                    Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
-                    Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
-                    Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
-                        FlowKey::default()
-                    }
-                    _ => continue,
-                };
-                #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-                let chosen = hasher.hash_one(key) as usize % batches.len().max(1);
-                if let Some(batch) = batches.get_mut(chosen) {
-                    batch.push(&packet, frame.no, frame.stamp, now);
-                    dealt += 1;
-                    if batch.len() >= BATCH || batch.bytes() >= BATCH_BYTES || dealt >= BATCH * 4 {
-                        dealt = 0;
-                        flush(&mut batches, now, last);
+            Arrival::Frames(frames) => {
+                for frame in &frames {
+                    totals.count(frame);
+                    now = now.max(frame.stamp);
+                    last = frame.no;
+                    let packet = decoder.decode(frame);
+                    let key = match &packet {
+                        Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
+                        Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
+                        Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
+                            FlowKey::default()
+                        }
+                        _ => continue,
+                    };
+                    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+                    let chosen = hasher.hash_one(key) as usize % batches.len().max(1);
+                    if let Some(batch) = batches.get_mut(chosen) {
+                        batch.push(&packet, frame.no, frame.stamp, now);
+                        dealt += 1;
+                        if batch.len() >= BATCH || batch.bytes() >= BATCH_BYTES || dealt >= BATCH * 4 {
+                            dealt = 0;
+                            flush(&mut batches, now, last);
+                        }
                     }
                 }
             }
@@ -426,7 +448,7 @@ mod tests {
             self.at += 1;
             let stamp = Stamp::from_secs(self.at);
             match usize::try_from(self.at).ok().and_then(|n| self.frames.get(n - 1)) {
-                Some(data) => Some(Arrival::Frame(Frame {
+                Some(data) => Some(Arrival::one(Frame {
                     no: PacketNo(self.at.cast_unsigned()),
                     stamp,
                     link: LinkType::ETHERNET,

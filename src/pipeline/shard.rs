@@ -12,7 +12,7 @@ use super::lookups::Lookup;
 use super::memory::Recent;
 use crate::aside::dns;
 use crate::base::{
-    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp,
+    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp, prefetch,
 };
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
@@ -193,6 +193,8 @@ struct Place {
 impl Shard {
     /// Packets between two marks, at least.
     const MARK: u64 = 1_024;
+    /// Connections that take about a megabyte.
+    const LARGE: usize = 1 << 14;
 
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
@@ -218,6 +220,47 @@ impl Shard {
             marked: PacketNo::default(),
             left: None,
             unreported: None,
+        }
+    }
+
+    /// Whether its connections are too many for a cache near the processor, so that looking ahead pays.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.table.len() >= Self::LARGE
+    }
+
+    /// Has the memory fetched where the search for this connection begins. What it gives serves the further steps.
+    #[inline]
+    pub fn approach(&self, key: FlowKey) -> u64 {
+        self.table.approach(&key.into())
+    }
+
+    /// Has the connection itself fetched, some packets behind [`Self::approach`].
+    #[inline]
+    pub fn approach_connection(&self, hash: u64) {
+        self.table.approach_entry(hash);
+    }
+
+    /// Has what is known of it fetched, some packets behind [`Self::approach_connection`]. Gives the number of an attempt for
+    /// the last step.
+    #[inline]
+    pub fn approach_state(&self, hash: u64) -> Option<u32> {
+        match self.table.likely(hash) {
+            State::Done(_) | State::Http(_) => return None,
+            State::Opening(no) => self.openings.approach(no),
+            State::Open(no) => {
+                self.attempts.approach(no);
+                return Some(no);
+            }
+        }
+        None
+    }
+
+    /// Has an attempt's facts fetched, some packets behind [`Self::approach_state`].
+    #[inline]
+    pub fn approach_facts(&self, attempt: u32) {
+        if let Some(open) = self.attempts.get(attempt) {
+            prefetch(&*open.attempt.evidence);
         }
     }
 

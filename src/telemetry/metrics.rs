@@ -165,7 +165,7 @@ impl Collector for Families {
         )?;
         page.gauges(
             "queue_depth",
-            "What waits in a queue: events, or bytes where its name says so",
+            "What waits in a queue, in what its name says",
             now.queues.iter().map(|&(name, depth)| ([("queue", name)], depth)),
         )?;
         page.counter("events", "Events written", now.output.events)?;
@@ -238,7 +238,7 @@ mod tests {
             latency.record(Span::from_millis(millis));
         }
         let up = InterfaceNow { name: "eth\"0\n".into(), received: 7, dropped: 2, ..InterfaceNow::default() };
-        let now = Running { interfaces: vec![up], queues: vec![("judged", 4)], ..Running::default() };
+        let now = Running { interfaces: vec![up], queues: vec![("output_bytes", 4)], ..Running::default() };
         Snapshot {
             now,
             stages: vec![("latency", latency), ("wait", Stage::default())],

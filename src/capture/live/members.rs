@@ -140,15 +140,16 @@ impl MemberRing {
         Ok(())
     }
 
-    /// The next packet that lies ready.
+    /// The next packets that lie ready, a burst at most.
     #[inline]
-    pub fn next(&mut self) -> Option<Taken<'_>> {
-        let packet = self.ring.next()?;
-        let (secs, nanos) = packet.stamp;
-        Some(Taken {
-            data: packet.data,
-            wire_len: packet.wire_len,
-            stamp: stamp(i64::from(secs), i64::from(nanos / 1_000)),
+    pub fn burst(&mut self) -> impl Iterator<Item = Taken<'_>> {
+        self.ring.burst().into_iter().map(|packet| {
+            let (secs, nanos) = packet.stamp;
+            Taken {
+                data: packet.data,
+                wire_len: packet.wire_len,
+                stamp: stamp(i64::from(secs), i64::from(nanos / 1_000)),
+            }
         })
     }
 

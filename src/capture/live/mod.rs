@@ -20,7 +20,7 @@ use self::pcap_reader::PcapReader;
 use super::filter::FilterError;
 use super::{LATEST, PACKET_MOST};
 use crate::base::{PacketNo, Span, Stamp};
-use crate::decode::{Frame, LinkType};
+use crate::decode::{Frame, Frames, LinkType};
 
 /// How long one wait for packets lasts on a silent link. A stop is noticed within this.
 const WAIT_MS: i64 = 100;
@@ -56,8 +56,8 @@ impl Default for LiveOptions {
 /// What an interface gives.
 #[derive(Debug)]
 pub enum Live<'a> {
-    /// A frame, lent until the next call.
-    Frame(Frame<'a>),
+    /// Frames, lent until the next call.
+    Frames(Frames<'a>),
     /// Nothing came for a while, and nothing stamped before this will come. Never goes back.
     Tick(Stamp),
     /// It went down or away, and why. The reader waits for it, ticking meanwhile.
@@ -110,6 +110,25 @@ enum State {
     Idle,
     /// Waits for the interface.
     Down,
+}
+
+/// What is said while there are no frames.
+enum Said {
+    Tick(Stamp),
+    Down(String),
+    Up,
+    Stopped,
+}
+
+impl From<Said> for Live<'_> {
+    fn from(said: Said) -> Self {
+        match said {
+            Said::Tick(stamp) => Self::Tick(stamp),
+            Said::Down(why) => Self::Down(why),
+            Said::Up => Self::Up,
+            Said::Stopped => Self::Stopped,
+        }
+    }
 }
 
 /// What a wait for packets ended with.
@@ -221,7 +240,7 @@ impl LiveReader {
         self.link
     }
 
-    /// The next frame, or a tick when there is none just now. Waits no longer than 100 ms. An interface that goes
+    /// The next frames, or a tick when there are none just now. Waits no longer than 100 ms. An interface that goes
     /// down or away is waited for.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
     #[inline]
@@ -232,35 +251,34 @@ impl LiveReader {
         if self.state != State::Reading
             && let Some(said) = self.wait()
         {
-            return said;
+            return said.into();
         }
-        let packet = match &mut self.source {
-            Backend::Ring(member) => member.next(),
-            Backend::Pcap(reader) => reader.next(),
+        let (link, stride, number) = (self.link, self.stride, &mut self.number);
+        let numbers = std::iter::repeat_with(|| {
+            let no = PacketNo(*number);
+            *number += stride;
+            no
+        });
+        let frames: Frames<'_> = match &mut self.source {
+            Backend::Ring(member) => {
+                member.burst().zip(numbers).map(|(taken, no)| taken.frame(no, link)).collect()
+            }
+            Backend::Pcap(reader) => {
+                reader.next().into_iter().zip(numbers).map(|(taken, no)| taken.frame(no, link)).collect()
+            }
         };
-        match packet {
-            Some(packet) => {
-                let no = PacketNo(self.number);
-                self.number += self.stride;
-                Live::Frame(Frame {
-                    no,
-                    stamp: packet.stamp,
-                    link: self.link,
-                    data: packet.data.get(..PACKET_MOST).unwrap_or(packet.data),
-                    wire_len: packet.wire_len,
-                })
-            }
-            None => {
-                self.state = State::Idle;
-                self.ticked = now().max(self.ticked);
-                Live::Tick(self.ticked)
-            }
+        if !frames.is_empty() {
+            return Live::Frames(frames);
         }
+        drop(frames);
+        self.state = State::Idle;
+        self.ticked = now().max(self.ticked);
+        Live::Tick(self.ticked)
     }
 
     /// Waits for packets, or for the interface; `None` where there are packets to take.
     #[inline(never)]
-    fn wait(&mut self) -> Option<Live<'static>> {
+    fn wait(&mut self) -> Option<Said> {
         if self.state == State::Down {
             std::thread::sleep(Duration::from_millis(DOWN_MS));
             let back = match &mut self.source {
@@ -270,10 +288,10 @@ impl LiveReader {
             return Some(match back {
                 Ok(true) => {
                     self.state = State::Reading;
-                    Live::Up
+                    Said::Up
                 }
                 Ok(false) => self.tick(),
-                Err(why) => Live::Down(why),
+                Err(why) => Said::Down(why),
             });
         }
         let timeout = if self.stride > 1 || !self.silent { SHORT_WAIT_MS } else { WAIT_MS };
@@ -292,7 +310,7 @@ impl LiveReader {
             }
             Waited::Down(why) => {
                 self.state = State::Down;
-                return Some(Live::Down(why));
+                return Some(Said::Down(why));
             }
         }
         None
@@ -323,12 +341,12 @@ impl LiveReader {
         }
     }
 
-    fn tick(&mut self) -> Live<'static> {
+    fn tick(&mut self) -> Said {
         if self.stop.load(Ordering::Relaxed) {
-            return Live::Stopped;
+            return Said::Stopped;
         }
         self.ticked = now().max(self.ticked);
-        Live::Tick(self.ticked)
+        Said::Tick(self.ticked)
     }
 }
 
@@ -337,6 +355,14 @@ struct Taken<'a> {
     data: &'a [u8],
     wire_len: u32,
     stamp: Stamp,
+}
+
+impl<'a> Taken<'a> {
+    #[inline]
+    fn frame(self, no: PacketNo, link: LinkType) -> Frame<'a> {
+        let Self { data, wire_len, stamp } = self;
+        Frame { no, stamp, link, data: data.get(..PACKET_MOST).unwrap_or(data), wire_len }
+    }
 }
 
 /// A stamp of the kernel's.
@@ -404,9 +430,11 @@ mod tests {
         let began = Instant::now();
         let mut numbers = Vec::new();
         while numbers.len() < 3 && began.elapsed() < Duration::from_secs(5) {
-            if let Live::Frame(frame) = reader.next() {
-                numbers.push((frame.no.0, frame.data.last().copied()));
-                assert!(frame.stamp >= before && frame.wire_len == 14 + 20 + 8 + 40);
+            if let Live::Frames(frames) = reader.next() {
+                for frame in &frames {
+                    numbers.push((frame.no.0, frame.data.last().copied()));
+                    assert!(frame.stamp >= before && frame.wire_len == 14 + 20 + 8 + 40);
+                }
             }
         }
         assert_eq!(numbers, [(1, Some(b'a')), (2, Some(b'b')), (3, Some(b'c'))]);
@@ -424,7 +452,9 @@ mod tests {
         let next = |reader: &mut LiveReader| {
             from.send_to(&[7; 40_000], ("127.0.0.1", port)).unwrap();
             let frame = |_| match reader.next() {
-                Live::Frame(frame) => Some((frame.no.0, frame.data.len(), frame.wire_len)),
+                Live::Frames(frames) => {
+                    frames.first().map(|frame| (frame.no.0, frame.data.len(), frame.wire_len))
+                }
                 _ => None,
             };
             (0..20).find_map(frame)

@@ -4,7 +4,7 @@
 //! The ring is a row of blocks. The kernel fills one and hands it over, full or after [`RETIRE_MS`]; the reader takes its
 //! packets where they lie and gives it back. No system call a packet, and no copy.
 //!
-//! This is the one module with `unsafe`: its socket options have no safe wrapper in any crate kept here, and the ring is
+//! It takes `unsafe`: its socket options have no safe wrapper in any crate kept here, and the ring is
 //! memory that another party writes. What keeps it sound: a block is read only between the kernel's hand-over (acquire)
 //! and giving it back (release); every offset that the kernel wrote is checked against the block before use; packets are
 //! lent for no longer than until the next call.
@@ -14,6 +14,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use smallvec::SmallVec;
+
+use crate::decode::BURST;
 
 /// The kernel hands over a block that is not full after this.
 pub const RETIRE_MS: u32 = 10;
@@ -215,33 +219,54 @@ impl PacketRing {
         Some((u32::try_from(index).ok()?, flags & libc::IFF_UP != 0))
     }
 
-    /// The next packet, or `None` where the kernel has handed over no further block.
+    /// The next packets, all of one block; none where the kernel has handed over no further block.
     #[inline]
-    pub fn next(&mut self) -> Option<RingPacket<'_>> {
+    pub fn burst(&mut self) -> SmallVec<[RingPacket<'_>; BURST]> {
+        let mut packets = SmallVec::new();
         while self.left == 0 {
             self.give_back();
             if !self.take_block() {
-                return None;
+                return packets;
             }
         }
+        let mut end = 0;
+        while packets.len() < BURST && self.left > 0 {
+            match self.packet(end) {
+                Some((packet, behind)) => {
+                    packets.push(packet);
+                    end = behind;
+                }
+                // What the kernel writes does not come here.
+                None => self.left = 0,
+            }
+        }
+        packets
+    }
+
+    /// The next packet of the block being read, and where it ends in the block. `before`: where the one before it ended.
+    #[inline]
+    fn packet<'a>(&mut self, before: usize) -> Option<(RingPacket<'a>, usize)> {
         self.left -= 1;
         let start = self.offset;
         let header_len = size_of::<libc::tpacket3_hdr>();
-        if start.checked_add(header_len).is_none_or(|end| end > self.block) {
-            self.left = 0;
+        if start < before || start.checked_add(header_len).is_none_or(|end| end > self.block) {
             return None;
         }
         let block = self.block_at(self.at);
         // SAFETY: within the block (checked), which is ours until given back.
         let header: libc::tpacket3_hdr =
             unsafe { block.add(start).cast::<libc::tpacket3_hdr>().read_unaligned() };
-        self.offset = start + header.tp_next_offset as usize;
-        if self.left > 0 && self.offset < self.block {
-            fetch_ahead(block.wrapping_add(self.offset));
+        let size = header.tp_next_offset as usize;
+        self.offset = start.saturating_add(size);
+        // The next one; and the one behind it, should they have the same size, as they mostly have.
+        for ahead in [self.offset, self.offset.saturating_add(size)] {
+            if self.left > 0 && ahead < self.block {
+                fetch_ahead(block.wrapping_add(ahead));
+            }
         }
         let (mut from, mut len) = (start + usize::from(header.tp_mac), header.tp_snaplen as usize);
-        if from < start + header_len + TAG || from.saturating_add(len) > self.block {
-            self.left = 0;
+        let end = from.saturating_add(len);
+        if from < start + header_len + TAG || end > self.block {
             return None;
         }
         let mut wire_len = header.tp_len;
@@ -253,7 +278,8 @@ impl PacketRing {
             let [t0, t1] = tpid.to_be_bytes();
             let [c0, c1] = tci.to_be_bytes();
             // SAFETY: the four bytes before the packet are reserved for this (PACKET_RESERVE) and lie behind the header
-            // (checked); the twelve of the addresses are in the packet (checked).
+            // (checked), which lies behind the packet before it (checked); the twelve of the addresses are in the packet
+            // (checked).
             unsafe {
                 let packet = block.add(from);
                 ptr::copy(packet, packet.sub(TAG), 12);
@@ -263,9 +289,10 @@ impl PacketRing {
             len += TAG;
             wire_len += TAG as u32;
         }
-        // SAFETY: within the block (checked), which the kernel does not touch before it is given back; that takes `&mut self`.
+        // SAFETY: within the block (checked), apart from all others lent (checked), and not touched by the kernel before the
+        // block is given back. That takes `&mut self`, for which `burst` lends it.
         let data = unsafe { std::slice::from_raw_parts(block.add(from), len) };
-        Some(RingPacket { data, wire_len, stamp: (header.tp_sec, header.tp_nsec) })
+        Some((RingPacket { data, wire_len, stamp: (header.tp_sec, header.tp_nsec) }, end))
     }
 
     fn block_at(&self, place: usize) -> *mut u8 {

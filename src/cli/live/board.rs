@@ -89,8 +89,6 @@ pub struct Board {
     pub interfaces: Vec<Watched>,
     /// Whether packets are kept for -w.
     pub keeps: bool,
-    /// Attempts that are judged and wait for the loop.
-    pub judged: AtomicU64,
     /// Bytes that wait to be written.
     pub queued: AtomicU64,
     /// The end has begun.
@@ -107,7 +105,6 @@ impl Board {
         Self {
             interfaces,
             keeps,
-            judged: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             over: AtomicBool::new(false),
             began,
@@ -170,10 +167,7 @@ impl Board {
         let mut now = Running {
             at: clock(),
             uptime: Span(elapsed().0 - self.began.0),
-            queues: vec![
-                ("judged", self.judged.load(Ordering::Relaxed)),
-                ("output_bytes", self.queued.load(Ordering::Relaxed)),
-            ],
+            queues: vec![("output_bytes", self.queued.load(Ordering::Relaxed))],
             latency: account.latency.spread(),
             wait: account.wait.spread(),
             output: account.output,

@@ -1,16 +1,19 @@
 //! `tlswhy live`: the same on interfaces, until interrupted.
 //!
 //! ```text
-//! rings of an interface ─▶ judged ─┐
-//! rings of another      ─▶ judged ─┼─▶ loop ─▶ scribe: events, packets of failures
-//! signals, seconds ────────────────┘     └──▶ board ◀── metrics endpoint
+//! rings of an interface ─▶ teller ─┐
+//! rings of another      ─▶ teller ─┼─▶ scribe: events, packets of failures
+//! signals, seconds ─────▶ loop ────┘
+//! all of them ─▶ board ◀── metrics endpoint
 //! ```
 //!
-//! The loop never waits for an output: [`scribe`] does. What is known of the run is on the [`board`].
+//! A [`teller`] makes events in the thread that judges. Neither it nor the loop ever waits for an output: [`scribe`] does.
+//! What is known of the run is on the [`board`].
 
 mod board;
 mod scribe;
 mod sink;
+mod teller;
 mod watchers;
 
 use std::io::IsTerminal as _;
@@ -18,32 +21,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
+
 use super::args::LiveArgs;
 use super::config::Reloaded;
-use super::keep::Wanted;
 use super::notify::Notifier;
 use super::output::say;
 use super::{Done, Failure, config, output, privileges};
-use crate::base::{FlowKey, Limits, Lost, Span};
+use crate::base::{Lost, Span};
 use crate::capture::live::{LiveOptions, LiveReader, elapsed};
 use crate::capture::recent::Recent;
-use crate::event::{self, Kept, Since};
+use crate::event::{self, Since};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Judged, LiveRing, Renewal, Renewed, Ring, Settings, Totals};
+use crate::pipeline::{self, LiveRing, Renewal, Renewed, Ring, Settings, Totals};
 use crate::report::{self, Style};
 use crate::telemetry::Snapshot;
 use crate::telemetry::http::Server;
 
 use board::{Board, Watched};
 use scribe::{Lines, Outputs, Scribe};
+use teller::{Form, Teller};
 use watchers::Watchers;
 
 /// The loop looks at signals, links and the time this often.
 const ROUND: Duration = Duration::from_millis(200);
-/// Judged attempts that wait for the loop.
-const WAITING: usize = 4_096;
-/// Events written together at most: an event is worth nothing while it waits in a buffer.
-const TOGETHER: usize = 256;
 
 /// The flags that signals set.
 struct Signals {
@@ -137,13 +138,10 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         alive: elapsed(),
         json: args.json || args.output.is_some() || !std::io::stdout().is_terminal(),
         style: output::style(args.shared.color),
-        limits: Arc::clone(&settings.limits),
         board: &board,
         scribe,
         renewal: &renewal,
         signals: &signals,
-        certificates: Kept::default(),
-        lines: Lines::default(),
         interval: interval(args),
         told: elapsed(),
         downs: vec![None; args.interfaces.len()],
@@ -173,14 +171,10 @@ struct Loop<'a> {
     alive: Span,
     json: bool,
     style: Style,
-    limits: Arc<Limits>,
-    board: &'a Board,
+    board: &'a Arc<Board>,
     scribe: Scribe,
     renewal: &'a Renewal,
     signals: &'a Signals,
-    certificates: Kept,
-    /// Lines that wait for others to be written with.
-    lines: Lines,
     /// How often statistics are told, and when they last were; no time: only at the end.
     interval: Span,
     told: Span,
@@ -200,35 +194,26 @@ impl Loop<'_> {
     where
         Self: 'scope,
     {
-        let (send, judged) = crossbeam_channel::bounded::<(usize, Judged)>(WAITING);
+        // Nothing is sent: it is closed when the last analysis is over.
+        let (over, all_over) = crossbeam_channel::bounded::<()>(0);
         let renewal = self.renewal;
+        let form = if self.json { Form::Events } else { Form::Lines(self.style) };
         let analyses: Vec<_> = rings
             .into_iter()
             .enumerate()
             .map(|(n, rings)| {
-                let send = send.clone();
+                let mut teller = Teller::new(n, self.board, self.scribe.pen(), form, &settings.limits);
+                let over = over.clone();
                 scope.spawn(move || {
-                    // The loop outlives the analyses.
-                    let each = &mut |judged| drop(send.send((n, judged)));
-                    pipeline::analyse_rings(rings, settings, renewal, each)
+                    let totals = pipeline::analyse_rings(rings, settings, renewal, &mut teller);
+                    drop((teller, over));
+                    totals
                 })
             })
             .collect();
-        drop(send);
-        let rounds = crossbeam_channel::tick(ROUND);
-        loop {
-            crossbeam_channel::select! {
-                recv(judged) -> first => {
-                    let Ok((n, first)) = first else { break };
-                    self.take(n, &first);
-                    for (n, next) in judged.try_iter().take(TOGETHER) {
-                        self.take(n, &next);
-                    }
-                    self.board.judged.store(judged.len() as u64, Ordering::Relaxed);
-                    self.hand_over();
-                }
-                recv(rounds) -> _ => self.round(),
-            }
+        drop(over);
+        while let Err(RecvTimeoutError::Timeout) = all_over.recv_timeout(ROUND) {
+            self.round();
         }
         self.notifier.stopping();
         let totals = analyses.into_iter().flat_map(|analysis| analysis.join().unwrap_or_default());
@@ -236,45 +221,9 @@ impl Loop<'_> {
         self.end(totals.lost)
     }
 
-    /// Counts an attempt, makes its event, and saves its packets where it failed.
-    fn take(&mut self, n: usize, judged: &Judged) {
-        let Judged { evidence, diagnosis, hygiene, decided } = judged;
-        let diagnosis = diagnosis.as_ref();
-        self.board.account().judged(evidence, diagnosis);
-        let Some(interface) = self.board.interfaces.get(n) else { return };
-        let failed = evidence.outcome == Outcome::Failed;
-        let before = self.lines.bytes.len();
-        if self.json {
-            let kept = &mut self.certificates;
-            event::handshake_with(kept, evidence, diagnosis, hygiene, &interface.name, &mut self.lines.bytes);
-        } else if failed {
-            let text = report::text::line(evidence, diagnosis, self.style);
-            self.lines.bytes.extend_from_slice(text.as_bytes());
-        }
-        if self.lines.bytes.len() > before {
-            self.lines.events.push((self.lines.bytes.len(), *decided, evidence.ended));
-        }
-        if interface.recents.is_empty() {
-            return;
-        }
-        if failed {
-            let saved = Wanted::rescue(evidence, &interface.recents, &self.limits);
-            if saved.cut {
-                self.board.account().kept.cut += 1;
-            }
-            if !saved.frames.is_empty() {
-                self.scribe.keep(saved.frames);
-            }
-        } else {
-            let (key, _) = FlowKey::of(evidence.client, evidence.server);
-            interface.recents.iter().for_each(|recent| recent.let_go(&key, evidence.last));
-        }
-    }
-
-    fn hand_over(&mut self) {
-        if !self.lines.bytes.is_empty() {
-            self.scribe.write(std::mem::take(&mut self.lines));
-        }
+    /// Has lines written that are no events of attempts.
+    fn write(&self, bytes: Vec<u8>) {
+        self.scribe.pen().write(Lines { bytes, events: Vec::new() });
     }
 
     /// What is due a few times a second.
@@ -309,8 +258,9 @@ impl Loop<'_> {
         let snapshot = self.board.turn(None);
         self.say_losses(&snapshot);
         if self.json {
-            event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
-            self.hand_over();
+            let mut line = Vec::new();
+            event::running(&snapshot.totals, &snapshot.now, &mut line);
+            self.write(line);
         } else {
             let now = &snapshot.now;
             let since = &now.since_last;
@@ -353,7 +303,7 @@ impl Loop<'_> {
                 self.renewal.offer(Renewed { trust, ports, filter: args.shared.filter.clone() });
                 self.interval = interval(&args);
                 self.args = args;
-                self.scribe.reopen();
+                self.scribe.pen().reopen();
                 self.board.account().reloads.0 += 1;
                 format!("{says}; outputs opened anew")
             }
@@ -368,16 +318,15 @@ impl Loop<'_> {
 
     /// Tells the totals and closes the outputs.
     fn end(mut self, lost: Lost) -> Result<Done, Failure> {
-        self.hand_over();
-        self.scribe.settle();
+        self.scribe.pen().settle();
         let snapshot = self.board.turn(Some(lost));
+        let mut last = Vec::new();
         if self.json {
-            event::running(&snapshot.totals, &snapshot.now, &mut self.lines.bytes);
+            event::running(&snapshot.totals, &snapshot.now, &mut last);
         } else {
-            let text = report::text::render(&snapshot.totals, &report::Failures::default(), self.style);
-            self.lines.bytes.extend_from_slice(text.as_bytes());
+            last = report::text::render(&snapshot.totals, &report::Failures::default(), self.style).into();
         }
-        self.hand_over();
+        self.write(last);
         self.say_losses(&snapshot);
         if self.scribe.finish() {
             return Err(Failure::ClosedPipe);

@@ -68,11 +68,17 @@ impl Outputs {
     }
 }
 
-/// The way to the thread that writes.
-pub struct Scribe {
+/// The way to the thread that writes, for whoever has something to be written.
+#[derive(Clone)]
+pub struct Pen {
     jobs: Sender<(Job, u64)>,
-    ended: Receiver<Ended>,
     board: Arc<Board>,
+}
+
+/// The thread that writes.
+pub struct Scribe {
+    pen: Pen,
+    ended: Receiver<Ended>,
 }
 
 impl Scribe {
@@ -93,9 +99,38 @@ impl Scribe {
         std::thread::Builder::new()
             .name("scribe".into())
             .spawn(move || drop(tell.send(desk.work(&to_do))))?;
-        Ok(Self { jobs, ended, board: Arc::clone(board) })
+        Ok(Self { pen: Pen { jobs, board: Arc::clone(board) }, ended })
     }
 
+    /// Another way to it. It goes on until all are gone.
+    pub fn pen(&self) -> Pen {
+        self.pen.clone()
+    }
+
+    /// Has all that waits written, and ends. Says whether standard output was closed by its reader.
+    pub fn finish(self) -> bool {
+        let Self { pen: Pen { jobs, board }, ended } = self;
+        drop(jobs);
+        let waiting = || board.queued.load(Ordering::Relaxed);
+        let mut before = waiting();
+        loop {
+            match ended.recv_timeout(PATIENCE) {
+                Ok(ended) => return matches!(ended, Ended::Closed),
+                // A slow output is waited for as long as it takes anything.
+                Err(_) if waiting() < before => before = waiting(),
+                Err(_) => {
+                    say(format_args!(
+                        "the output takes nothing; {} bytes of events are left behind",
+                        waiting()
+                    ));
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+impl Pen {
     /// Has lines written.
     pub fn write(&self, lines: Lines) {
         let (cost, events) = (lines.bytes.len() as u64, lines.events.len() as u64);
@@ -133,27 +168,6 @@ impl Scribe {
             self.board.queued.fetch_add(cost, Ordering::Relaxed);
         }
         fits && self.jobs.send((job, cost)).is_ok()
-    }
-
-    /// Has all that waits written, and ends. Says whether standard output was closed by its reader.
-    pub fn finish(self) -> bool {
-        drop(self.jobs);
-        let waiting = || self.board.queued.load(Ordering::Relaxed);
-        let mut before = waiting();
-        loop {
-            match self.ended.recv_timeout(PATIENCE) {
-                Ok(ended) => return matches!(ended, Ended::Closed),
-                // A slow output is waited for as long as it takes anything.
-                Err(_) if waiting() < before => before = waiting(),
-                Err(_) => {
-                    say(format_args!(
-                        "the output takes nothing; {} bytes of events are left behind",
-                        waiting()
-                    ));
-                    return false;
-                }
-            }
-        }
     }
 }
 
