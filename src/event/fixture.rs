@@ -297,6 +297,7 @@ pub(crate) fn running() -> Running {
                 name: "eth1".into(),
                 down: Some("it is down".into()),
                 returned: 1,
+                clock_sets: 0,
                 packets: 311,
                 received: 311,
                 dropped: 3,

@@ -66,6 +66,8 @@ pub struct InterfaceNow {
     pub down: Option<String>,
     /// How often it came back.
     pub returned: u64,
+    /// How often the clock was set, which ended what was open.
+    pub clock_sets: u64,
     /// Packets analysed.
     pub packets: u64,
     /// Packets that passed the filter, as the kernel counts.
@@ -169,6 +171,7 @@ fn one(interface: &InterfaceNow, o: &mut Object<'_>) {
     o.boolean("up", interface.down.is_none());
     o.maybe_string("down", interface.down.as_deref());
     o.unsigned("returned", interface.returned);
+    o.unsigned("clock_sets", interface.clock_sets);
     o.unsigned("packets", interface.packets);
     o.unsigned("received", interface.received);
     o.unsigned("dropped", interface.dropped);

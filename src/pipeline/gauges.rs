@@ -43,6 +43,8 @@ pub struct Reading {
     pub flows_open: u64,
     /// Finished connections remembered.
     pub flows_finished: u64,
+    /// How often the clock was set.
+    pub clock_sets: u64,
     /// Bytes of streams held.
     pub bytes_held: u64,
     /// What the kernel says.
@@ -62,6 +64,7 @@ impl Reading {
         self.flows_open += other.flows_open;
         self.flows_finished += other.flows_finished;
         self.bytes_held += other.bytes_held;
+        self.clock_sets = self.clock_sets.max(other.clock_sets);
         self.kernel.received += other.kernel.received;
         self.kernel.dropped += other.kernel.dropped;
         self.kernel.interface_dropped = self.kernel.interface_dropped.max(other.kernel.interface_dropped);

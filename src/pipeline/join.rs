@@ -202,6 +202,11 @@ impl<M: Make> Join<M> {
         }
     }
 
+    /// Behind [`Self::finish`]: takes the next time for the first, whatever it is.
+    pub fn begin_again(&mut self) {
+        self.now = Stamp(i64::MIN);
+    }
+
     /// Nothing more is judged for the moment.
     pub fn pause(&mut self) {
         self.make.pause();

@@ -11,9 +11,12 @@
 
 mod ahead;
 pub mod batch;
+mod clock;
 mod families;
+mod follow;
 pub mod gauges;
 pub mod join;
+mod judge;
 mod lookups;
 mod make;
 mod memory;

@@ -2,23 +2,19 @@
 //!
 //! The kernel deals packets to the rings, so nothing is handed from thread to thread but what leaves a shard.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-
-use super::ahead;
-use super::gauges::{Gauges, Kernel, Link, Reading};
-use super::join::Join;
+use super::clock::Eras;
+use super::follow::{Errors, Follow};
+use super::gauges::{Gauges, Kernel, Link};
+use super::judge::{Judge, Mark};
 use super::make::Make;
 use super::renewal::Renewal;
-use super::retain::Retain;
-use super::run::{Arrival, Merge, Settings, Source, Totals};
+use super::run::{Arrival, Settings, Source, Totals};
 use super::shard::{Out, Shard};
-use crate::base::{Lost, PacketNo, Span, Stamp};
-use crate::capture::live::{Live, LiveReader};
+use crate::base::{Span, Stamp};
+use crate::capture::live::{Live, LiveReader, elapsed};
 use crate::capture::recent::Recent;
-use crate::decode::{Decoder, IcmpError, Packet};
 
 /// A source that runs in a thread of its own and tells how it is.
 ///
@@ -30,6 +26,9 @@ pub trait Ring: Source + Send {
 
     /// What the kernel says of it now.
     fn kernel(&mut self) -> Kernel;
+
+    /// The time that has passed, by a clock that nobody sets.
+    fn elapsed(&self) -> Span;
 
     /// Where packets wait until it is known whether they are wanted; `None` where none are.
     fn recent(&self) -> Option<Arc<Recent>> {
@@ -87,6 +86,10 @@ impl Ring for LiveRing {
         }
     }
 
+    fn elapsed(&self) -> Span {
+        elapsed()
+    }
+
     fn recent(&self) -> Option<Arc<Recent>> {
         self.recent.clone()
     }
@@ -96,26 +99,11 @@ impl Ring for LiveRing {
     }
 }
 
-/// Packets after which what was decided is handed on, on a link that never falls silent.
-const BATCH: usize = 4_096;
-/// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
-const HAND: Span = Span::from_millis(5);
-/// How often the kernel is asked for its counts.
-const ASK: Span = Span::from_millis(100);
 /// Batches in flight a ring.
 const IN_FLIGHT: usize = 64;
-/// Behind a moment of which nothing more will come: a lone ring's last, and any ring's end.
-const JUST_BEHIND: Span = Span(1);
-/// ICMP errors on their way to other rings. They come one by one; a flood of them may be cut short.
-const ERRORS: usize = 1_024;
-/// Packets after which errors that other rings saw are looked for.
-const LOOK: usize = 64;
 
-/// An ICMP error that another ring saw, the packet's number and when it was captured.
-type Told = (IcmpError, PacketNo, Stamp);
-
-/// A batch of one ring: its number, what left its shard, and the stamp before which nothing more will.
-type Handed = (usize, Vec<Out>, Stamp);
+/// A batch of one ring: its number, what left its shard and of which era that is, and how far the ring is.
+type Handed = (usize, u64, Vec<Out>, Mark);
 
 /// Analyses all rings of one interface until each ends; has every judged attempt made into what it becomes as soon as it
 /// is decided, in the thread that judges (the calling one where there is one ring), and tells when nothing more is decided
@@ -132,6 +120,7 @@ pub fn analyse_rings<M: Make<Made = ()> + Send>(
     {
         return vec![alone(&mut *ring, settings, renewal, make)];
     }
+    let eras = &Eras::default();
     std::thread::scope(|scope| {
         let (to_join, from_rings) = crossbeam_channel::bounded::<Handed>(IN_FLIGHT * count);
         let handles: Vec<_> = rings
@@ -141,14 +130,21 @@ pub fn analyse_rings<M: Make<Made = ()> + Send>(
             .map(|(id, (mut ring, errors))| {
                 let to_join = to_join.clone();
                 scope.spawn(move || {
-                    follow(id, &mut *ring, settings, renewal, errors, &mut |shard, mark| {
-                        to_join.send((id, shard.drain().collect(), mark)).is_ok()
-                    })
+                    let hand_on = &mut |shard: &mut Shard, era, mark| {
+                        to_join.send((id, era, shard.drain().collect(), mark)).is_ok()
+                    };
+                    Follow::new(id, &*ring, settings, renewal, eras, errors, hand_on).run(&mut *ring)
                 })
             })
             .collect();
         drop(to_join);
-        let join = scope.spawn(move || judge(&from_rings, count, settings, renewal, make));
+        let join = scope.spawn(move || {
+            let mut judge = Judge::new(count, settings, make);
+            for (id, era, outs, mark) in from_rings {
+                judge.take(id, era, outs, mark, renewal);
+            }
+            judge.finish()
+        });
         let mut totals: Vec<Totals> =
             handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect();
         if let (Ok(lost), Some(first)) = (join.join(), totals.first_mut()) {
@@ -166,275 +162,52 @@ fn alone<M: Make<Made = ()>>(
     renewal: &Renewal,
     make: &mut M,
 ) -> Totals {
-    let errors =
-        Errors { others: Vec::new(), inbox: crossbeam_channel::never(), early: VecDeque::new(), lost: 0 };
     let mut judge = Judge::new(1, settings, make);
-    let mut totals = follow(0, ring, settings, renewal, errors, &mut |shard, mark| {
-        judge.take(0, shard.drain(), mark, renewal);
+    let hand_on = &mut |shard: &mut Shard, era, mark| {
+        judge.take(0, era, shard.drain(), mark, renewal);
         true
-    });
+    };
+    let eras = Eras::default();
+    let mut totals = Follow::new(0, ring, settings, renewal, &eras, Errors::none(), hand_on).run(ring);
     totals.lost.add(&judge.finish());
     totals
-}
-
-/// A ring's end of the exchange of ICMP errors. An error comes from a router, so the kernel deals it to any ring, while
-/// the connection that it quotes is followed by one: every ring gets to see it.
-struct Errors {
-    others: Vec<Sender<Told>>,
-    inbox: Receiver<Told>,
-    /// Those taken from the inbox whose time has not come here.
-    early: VecDeque<Told>,
-    lost: u64,
-}
-
-impl Errors {
-    fn between(rings: usize) -> Vec<Self> {
-        let ends: Vec<_> = (0..rings).map(|_| crossbeam_channel::bounded(ERRORS)).collect();
-        let to = |own: usize| {
-            ends.iter()
-                .enumerate()
-                .filter(|(id, _)| *id != own)
-                .map(|(_, (sender, _))| sender.clone())
-                .collect()
-        };
-        let end = |(id, (_, inbox)): (usize, &(_, Receiver<Told>))| Self {
-            others: to(id),
-            inbox: inbox.clone(),
-            early: VecDeque::new(),
-            lost: 0,
-        };
-        ends.iter().enumerate().map(end).collect()
-    }
-
-    fn tell(&mut self, error: IcmpError, no: PacketNo, stamp: Stamp) {
-        for other in &self.others {
-            self.lost += u64::from(other.try_send((error, no, stamp)).is_err());
-        }
-    }
-
-    /// Hands to the shard what others saw before `now`: not earlier, since a quoted packet may still lie in the ring.
-    fn take(&mut self, shard: &mut Shard, now: Stamp) {
-        let room = ERRORS.saturating_sub(self.early.len());
-        self.early.extend(self.inbox.try_iter().take(room));
-        while let Some(&(error, no, stamp)) = self.early.front()
-            && stamp <= now
-        {
-            self.early.pop_front();
-            shard.packet(&Packet::IcmpError(error), no, stamp, now);
-        }
-    }
-}
-
-/// One ring to its end.
-fn follow(
-    id: usize,
-    ring: &mut dyn Ring,
-    settings: &Settings,
-    renewal: &Renewal,
-    mut errors: Errors,
-    hand_on: &mut dyn FnMut(&mut Shard, Stamp) -> bool,
-) -> Totals {
-    let gauges = ring.gauges();
-    let mut retain = ring.recent().map(Retain::new);
-    let mut newest = 0;
-    let mut totals = Totals::default();
-    let mut reading = Reading::default();
-    let mut lost = Lost::default();
-    let mut decoder = Decoder::new(&settings.limits);
-    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id);
-    if retain.is_some() {
-        shard.tell_unreported();
-    }
-    let mut now = Stamp(i64::MIN);
-    let (mut asked, mut handed) = (now, now);
-    let mut since = 0;
-    let mut came = false;
-    loop {
-        match ring.next() {
-            None => break,
-            Some(Arrival::Frames(frames)) => {
-                ahead::look(&shard, &frames);
-                for frame in &frames {
-                    totals.count(frame);
-                    now = now.max(frame.stamp);
-                    let packet = decoder.decode(frame);
-                    match &mut retain {
-                        None => shard.packet(&packet, frame.no, frame.stamp, now),
-                        Some(retain) => retain.packet(&mut shard, &packet, frame, now),
-                    }
-                    if let Packet::IcmpError(error) = packet {
-                        errors.tell(error, frame.no, frame.stamp);
-                    }
-                }
-                let before = since;
-                since += frames.len();
-                came = true;
-                if before / LOOK != since / LOOK {
-                    errors.take(&mut shard, now);
-                }
-                if since < BATCH {
-                    continue;
-                }
-            }
-            Some(Arrival::Tick(stamp)) => {
-                now = now.max(stamp);
-                decoder.expire(now);
-                errors.take(&mut shard, now);
-                shard.tick(now);
-            }
-        }
-        if std::mem::take(&mut came) && now - handed < HAND {
-            continue;
-        }
-        since = 0;
-        handed = now;
-        if !hand_on(&mut shard, now) {
-            break;
-        }
-        lost.add(&decoder.take_lost());
-        lost.add(&shard.take_lost());
-        lost.asides_dropped += std::mem::take(&mut errors.lost);
-        if let Some(retain) = &retain {
-            retain.let_go(&mut shard);
-        }
-        if now - asked >= ASK {
-            asked = now;
-            reading.kernel = ring.kernel();
-            if let Some(newer) = renewal.newer(&mut newest) {
-                shard.renew(newer.ports);
-                ring.refilter(newer.filter.as_deref());
-            }
-        }
-        look(&mut reading, &totals, &lost, &shard);
-        gauges.tell(&reading);
-    }
-    errors.take(&mut shard, now);
-    // Each end may leave kilobytes, which are to be gone before the next come.
-    while shard.finish(now).is_some() && hand_on(&mut shard, now + JUST_BEHIND) {}
-    // Whether anybody takes it no longer matters.
-    hand_on(&mut shard, Stamp(i64::MAX));
-    if let Some(retain) = &retain {
-        retain.let_go(&mut shard);
-    }
-    decoder.finish();
-    lost.add(&decoder.take_lost());
-    lost.add(&shard.take_lost());
-    reading.kernel = ring.kernel();
-    look(&mut reading, &totals, &lost, &shard);
-    totals.lost.clone_from(&reading.lost);
-    gauges.settle(reading);
-    totals
-}
-
-fn look(reading: &mut Reading, totals: &Totals, lost: &Lost, shard: &Shard) {
-    let census = shard.census();
-    reading.turns += 1;
-    reading.packets = totals.packets;
-    reading.bytes = totals.bytes;
-    reading.first = totals.first;
-    reading.last = totals.last;
-    reading.flows_open = census.open;
-    reading.flows_finished = census.finished;
-    reading.bytes_held = census.bytes_held;
-    reading.lost.clone_from(lost);
-    reading.lost.kernel_dropped = reading.kernel.dropped;
-}
-
-/// The join's thread.
-fn judge<M: Make<Made = ()>>(
-    from_rings: &Receiver<Handed>,
-    rings: usize,
-    settings: &Settings,
-    renewal: &Renewal,
-    make: &mut M,
-) -> Lost {
-    let mut judge = Judge::new(rings, settings, make);
-    for (id, outs, mark) in from_rings {
-        judge.take(id, outs, mark, renewal);
-    }
-    judge.finish()
-}
-
-/// The join of an interface: waits for every ring's capture time to pass before it judges.
-struct Judge<M: Make<Made = ()>> {
-    join: Join<M>,
-    merge: Merge,
-    /// How far each ring is.
-    marks: Vec<Stamp>,
-    newest: u64,
-}
-
-impl<M: Make<Made = ()>> Judge<M> {
-    fn new(rings: usize, settings: &Settings, make: M) -> Self {
-        let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
-        Self {
-            join: Join::making(make, limits, trust, false, rings),
-            merge: Merge::default(),
-            marks: vec![Stamp(i64::MIN); rings],
-            newest: 0,
-        }
-    }
-
-    fn take(&mut self, id: usize, outs: impl IntoIterator<Item = Out>, mark: Stamp, renewal: &Renewal) {
-        if let Some(newer) = renewal.newer(&mut self.newest) {
-            self.join.renew(newer.trust);
-        }
-        for out in outs {
-            self.merge.push(out);
-        }
-        if let Some(of_ring) = self.marks.get_mut(id) {
-            *of_ring = mark;
-        }
-        // A ring that has ended holds nobody back; what is left when all have is released in `finish`.
-        let mut least = self.marks.iter().copied().min().unwrap_or_default();
-        if least < Stamp(i64::MAX) {
-            if self.marks.len() == 1 {
-                least = least + JUST_BEHIND; // nobody else can still give something of this moment
-            }
-            self.merge.release(least, &mut self.join, &mut drop);
-            self.join.advance(least, &mut drop);
-        }
-        self.join.pause();
-    }
-
-    fn finish(mut self) -> Lost {
-        self.merge.finish(&mut self.join, &mut drop);
-        self.join.pause();
-        self.join.lost()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Limits;
+    use crate::base::{Limits, PacketNo};
     use crate::decode::Frame;
     use crate::decode::LinkType;
     use crate::evidence::Outcome;
     use crate::pipeline::Judged;
     use crate::pipeline::shard::Ports;
     use crate::tls::trust::Trust;
-    use etherparse::PacketBuilder;
+    use etherparse::{PacketBuilder, TcpOptionElement};
 
-    /// A ring with these packets, a tick behind each; then ticks a second apart.
+    /// A ring with these packets, by their times in milliseconds; then ticks a second apart.
     struct Scripted {
         frames: Vec<(i64, Vec<u8>)>,
         number: u64,
         rings: u64,
         at: usize,
         seconds: i64,
+        elapsed: Span,
     }
 
     impl Source for Scripted {
         fn next(&mut self) -> Option<Arrival<'_>> {
             let Some((millis, data)) = self.frames.get(self.at) else {
                 self.seconds += 1;
+                self.elapsed.0 += 1_000_000;
                 // The others have a moment to say what they saw.
                 std::thread::yield_now();
-                return (self.seconds < 60).then_some(Arrival::Tick(Stamp::from_secs(self.seconds)));
+                let last = self.frames.last().map_or(0, |(millis, _)| millis / 1_000);
+                return (self.seconds < 60).then_some(Arrival::Tick(Stamp::from_secs(last + self.seconds)));
             };
             self.at += 1;
             self.number += self.rings;
+            self.elapsed.0 += 1_000;
             Some(Arrival::one(Frame {
                 no: PacketNo(self.number),
                 stamp: Stamp(millis * 1_000),
@@ -451,6 +224,9 @@ mod tests {
         }
         fn kernel(&mut self) -> Kernel {
             Kernel::default()
+        }
+        fn elapsed(&self) -> Span {
+            self.elapsed
         }
         fn refilter(&mut self, _: Option<&str>) {}
     }
@@ -500,7 +276,14 @@ mod tests {
             in_order: false,
         };
         // The error lies in a ring that has come to it long before the SYN's ring has come to the SYN.
-        let ring = |frames, number| Scripted { frames, number, rings: 2, at: 0, seconds: 0 };
+        let ring = |frames, number| Scripted {
+            frames,
+            number,
+            rings: 2,
+            at: 0,
+            seconds: 0,
+            elapsed: Span::default(),
+        };
         let rings: Vec<Box<dyn Ring>> =
             vec![Box::new(ring(vec![(100, syn)], 0)), Box::new(ring(vec![(101, error)], 1))];
         let mut all = All::default();
@@ -511,5 +294,107 @@ mod tests {
         assert_eq!(judged.len(), 1);
         assert_eq!(judged[0].evidence.outcome, Outcome::Failed);
         assert_eq!(judged[0].evidence.tcp.icmp.len(), 1);
+    }
+
+    const CLIENT: [u8; 4] = [192, 0, 2, 1];
+    const SERVER: [u8; 4] = [198, 51, 100, 2];
+
+    fn syn(port: u16) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Without options it would be a scanner's.
+        let syn = PacketBuilder::ipv4(CLIENT, SERVER, 64)
+            .tcp(port, 443, 7, 64_240)
+            .syn()
+            .options(&[TcpOptionElement::SelectiveAcknowledgementPermitted])
+            .unwrap();
+        syn.write(&mut bytes, &[]).unwrap();
+        bytes
+    }
+
+    fn refusal(port: u16) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let reset = PacketBuilder::ipv4(SERVER, CLIENT, 64).tcp(443, port, 0, 0).rst().ack(8);
+        reset.write(&mut bytes, &[]).unwrap();
+        bytes
+    }
+
+    /// What is judged of rings with these packets, and how often each saw the clock being set.
+    fn judged(rings: Vec<Vec<(i64, Vec<u8>)>>) -> (Vec<Judged>, Vec<u64>) {
+        let settings = Settings {
+            workers: rings.len(),
+            limits: Arc::new(Limits::default()),
+            ports: Arc::new(Ports::new(&[443])),
+            trust: Arc::new(Trust::empty("none")),
+            in_order: false,
+        };
+        let count = rings.len() as u64;
+        let rings: Vec<_> = rings
+            .into_iter()
+            .zip(0..)
+            .map(|(frames, number)| {
+                let gauges = Gauges::new();
+                let ring =
+                    Scripted { frames, number, rings: count, at: 0, seconds: 0, elapsed: Span::default() };
+                (Told { ring, gauges: Arc::clone(&gauges) }, gauges)
+            })
+            .collect();
+        let (rings, gauges): (Vec<_>, Vec<_>) = rings.into_iter().unzip();
+        let rings = rings.into_iter().map(|ring| Box::new(ring) as Box<dyn Ring>).collect();
+        let mut all = All::default();
+        analyse_rings(rings, &settings, &Renewal::default(), &mut all);
+        (all.judged, gauges.iter().map(|gauges| gauges.read().clock_sets).collect())
+    }
+
+    /// A ring whose gauges are watched.
+    struct Told {
+        ring: Scripted,
+        gauges: Arc<Gauges>,
+    }
+
+    impl Source for Told {
+        fn next(&mut self) -> Option<Arrival<'_>> {
+            self.ring.next()
+        }
+    }
+
+    impl Ring for Told {
+        fn gauges(&self) -> Arc<Gauges> {
+            Arc::clone(&self.gauges)
+        }
+        fn kernel(&mut self) -> Kernel {
+            Kernel::default()
+        }
+        fn elapsed(&self) -> Span {
+            self.ring.elapsed
+        }
+        fn refilter(&mut self, _: Option<&str>) {}
+    }
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn a_clock_set_forward_makes_nobody_silent() {
+        let frames = vec![(1_000, syn(40_000)), (1_000 + HOUR, syn(40_001)), (1_040 + HOUR, refusal(40_001))];
+        let (judged, sets) = judged(vec![frames]);
+        let outcomes: Vec<_> = judged.iter().map(|judged| judged.evidence.outcome).collect();
+        assert_eq!((outcomes, sets), (vec![Outcome::Incomplete, Outcome::Failed], vec![1]));
+    }
+
+    #[test]
+    fn a_clock_set_back_holds_up_no_verdict() {
+        let frames = vec![
+            (HOUR, syn(40_000)),
+            (HOUR + 40, refusal(40_000)),
+            (1_000, syn(40_001)),
+            (1_040, refusal(40_001)),
+        ];
+        // The second ring, where there is one, sees the time pass and no packet.
+        for rings in [vec![frames.clone()], vec![frames.clone(), Vec::new()]] {
+            let (judged, _) = judged(rings);
+            let failed = judged.iter().filter(|judged| judged.evidence.outcome == Outcome::Failed);
+            let waited: Vec<_> = failed.map(|judged| judged.decided - judged.evidence.ended).collect();
+            assert_eq!(waited.len(), 2);
+            assert!(waited.iter().all(|wait| *wait <= Span::from_secs(13)), "{waited:?}");
+        }
     }
 }

@@ -101,6 +101,8 @@ const OPENINGS: [(Reached, List); 3] =
     [(Reached::Asked, List(1)), (Reached::Answered, List(2)), (Reached::Established, List(3))];
 /// Where the lists of the timers begin.
 const TIMERS: List = List(4);
+/// All lists.
+const TABLE_LISTS: u32 = TIMERS.0 + Timers::LISTS;
 
 /// The list of connections without a byte that got that far.
 fn list_of(reached: Reached) -> List {
@@ -203,7 +205,7 @@ impl Shard {
         Self {
             limits,
             ports,
-            table: Table::new(TIMERS.0 + Timers::LISTS),
+            table: Table::new(TABLE_LISTS),
             openings: Pool::default(),
             attempts: Pool::default(),
             latest: Vec::new(),

@@ -138,6 +138,11 @@ impl Collector for Families {
         page.counters("interface_packets", "Packets analysed of an interface", by_name(|one| one.packets))?;
         page.counters("interface_returns", "How often an interface came back", by_name(|one| one.returned))?;
         page.counters(
+            "clock_sets",
+            "How often the clock was set, which ended what was open",
+            by_name(|one| one.clock_sets),
+        )?;
+        page.counters(
             "lost",
             "What the capture or a bound kept from the analysis; the word says what, as in the events",
             totals.lost.counted().map(|(what, count)| ([("what", what)], count)),

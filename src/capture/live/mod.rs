@@ -58,7 +58,7 @@ impl Default for LiveOptions {
 pub enum Live<'a> {
     /// Frames, lent until the next call.
     Frames(Frames<'a>),
-    /// Nothing came for a while, and nothing stamped before this will come. Never goes back.
+    /// Nothing came for a while, and nothing stamped before this will come. Goes back only where the clock is set back.
     Tick(Stamp),
     /// It went down or away, and why. The reader waits for it, ticking meanwhile.
     Down(String),
@@ -91,8 +91,6 @@ pub struct LiveReader {
     state: State,
     /// The last wait gave nothing.
     silent: bool,
-    /// Stamp of the last tick.
-    ticked: Stamp,
     filter: Option<String>,
 }
 
@@ -224,7 +222,6 @@ impl LiveReader {
             stop: Arc::clone(stop),
             state: State::Reading,
             silent: false,
-            ticked: Stamp::default(),
             filter: options.filter.clone(),
         };
         Ok(sources.into_iter().zip(1..).map(reader).collect())
@@ -272,8 +269,7 @@ impl LiveReader {
         }
         drop(frames);
         self.state = State::Idle;
-        self.ticked = now().max(self.ticked);
-        Live::Tick(self.ticked)
+        Live::Tick(now())
     }
 
     /// Waits for packets, or for the interface; `None` where there are packets to take.
@@ -345,8 +341,7 @@ impl LiveReader {
         if self.stop.load(Ordering::Relaxed) {
             return Said::Stopped;
         }
-        self.ticked = now().max(self.ticked);
-        Said::Tick(self.ticked)
+        Said::Tick(now())
     }
 }
 

@@ -219,6 +219,7 @@ fn add(totals: &mut Stats, now: &mut Running, name: &str, reading: Reading, ende
         name: name.to_owned(),
         down,
         returned,
+        clock_sets: reading.clock_sets,
         packets: reading.packets,
         received: reading.kernel.received,
         dropped: reading.kernel.dropped,

@@ -145,6 +145,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         interval: interval(args),
         told: elapsed(),
         downs: vec![None; args.interfaces.len()],
+        clock_sets: 0,
         cut: 0,
     };
     std::thread::scope(|scope| {
@@ -180,6 +181,8 @@ struct Loop<'a> {
     told: Span,
     /// What was last said of each interface.
     downs: Vec<Option<String>>,
+    /// How often the clock was set, as last said.
+    clock_sets: u64,
     /// Failures whose packets had left memory, as last said.
     cut: u64,
 }
@@ -246,6 +249,11 @@ impl Loop<'_> {
                 }
                 *said = down;
             }
+        }
+        let sets = self.board.interfaces.iter().map(|interface| interface.reading().clock_sets).max();
+        if let Some(sets) = sets.filter(|sets| *sets > self.clock_sets) {
+            self.clock_sets = sets;
+            say(format_args!("the clock was set; what was open then is told as incomplete"));
         }
         if self.interval.0 > 0 && elapsed().0 - self.told.0 >= self.interval.0 {
             self.told = elapsed();

@@ -1,10 +1,11 @@
 //! How connections leave: what has waited long enough, what is settled, and what comes of it.
 
-use super::{DONE, NONE, OPENINGS, Open, Out, Shard, State, What, seconds, since};
+use super::{DONE, NONE, OPENINGS, Open, Out, Shard, State, TABLE_LISTS, TIMERS, What, seconds, since};
 use crate::base::{PacketNo, Seen, Side, Stamp};
 use crate::evidence::opening::{Opening, Reached};
 use crate::evidence::{Evidence, Outcome, outcome, upgrade};
-use crate::flow::table::Id;
+use crate::flow::table::{Id, Table};
+use crate::flow::timer::Timers;
 
 impl Shard {
     /// Closes everything whose deadline has passed.
@@ -64,6 +65,15 @@ impl Shard {
         let next = left.as_slice().first().map(|(first, _)| *first);
         self.left = Some(left);
         next
+    }
+
+    /// Behind [`Self::finish`]: knows no connection any more, and takes the next time for the first.
+    pub fn begin_again(&mut self) {
+        self.table = Table::new(TABLE_LISTS);
+        self.timers = Timers::new(TIMERS);
+        self.openings_due = Stamp(i64::MAX);
+        self.due = Stamp(i64::MIN);
+        self.left = None;
     }
 
     fn all_open(&self) -> Vec<(PacketNo, Id)> {

@@ -1,0 +1,291 @@
+//! One ring from its first packet to its end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::ahead;
+use super::clock::{Clock, Eras};
+use super::gauges::{Gauges, Reading};
+use super::judge::Mark;
+use super::renewal::Renewal;
+use super::retain::Retain;
+use super::rings::Ring;
+use super::run::{Arrival, Settings, Totals};
+use super::shard::Shard;
+use crate::base::{Lost, PacketNo, Span, Stamp};
+use crate::decode::{Decoder, Frames, IcmpError, Packet};
+
+/// Packets after which what was decided is handed on, on a link that never falls silent.
+const BATCH: usize = 4_096;
+/// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
+const HAND: Span = Span::from_millis(5);
+/// How often the kernel is asked for its counts.
+const ASK: Span = Span::from_millis(100);
+/// Behind a moment of which nothing more will come.
+pub(super) const JUST_BEHIND: Span = Span(1);
+/// ICMP errors on their way to other rings. They come one by one; a flood of them may be cut short.
+const ERRORS: usize = 1_024;
+/// Packets after which errors that other rings saw are looked for.
+const LOOK: usize = 64;
+
+/// An ICMP error that another ring saw, the packet's number and when it was captured.
+type Told = (IcmpError, PacketNo, Stamp);
+
+/// A ring's end of the exchange of ICMP errors. An error comes from a router, so the kernel deals it to any ring, while
+/// the connection that it quotes is followed by one: every ring gets to see it.
+pub(super) struct Errors {
+    others: Vec<Sender<Told>>,
+    inbox: Receiver<Told>,
+    /// Those taken from the inbox whose time has not come here.
+    early: VecDeque<Told>,
+    lost: u64,
+}
+
+impl Errors {
+    /// The ends of as many rings.
+    pub(super) fn between(rings: usize) -> Vec<Self> {
+        let ends: Vec<_> = (0..rings).map(|_| crossbeam_channel::bounded(ERRORS)).collect();
+        let to = |own: usize| {
+            ends.iter()
+                .enumerate()
+                .filter(|(id, _)| *id != own)
+                .map(|(_, (sender, _))| sender.clone())
+                .collect()
+        };
+        let end = |(id, (_, inbox)): (usize, &(_, Receiver<Told>))| Self {
+            others: to(id),
+            inbox: inbox.clone(),
+            early: VecDeque::new(),
+            lost: 0,
+        };
+        ends.iter().enumerate().map(end).collect()
+    }
+
+    /// The end of a lone ring.
+    pub(super) fn none() -> Self {
+        Self { others: Vec::new(), inbox: crossbeam_channel::never(), early: VecDeque::new(), lost: 0 }
+    }
+
+    fn tell(&mut self, error: IcmpError, no: PacketNo, stamp: Stamp) {
+        for other in &self.others {
+            self.lost += u64::from(other.try_send((error, no, stamp)).is_err());
+        }
+    }
+
+    /// Hands to the shard what others saw before `now`: not earlier, since a quoted packet may still lie in the ring.
+    fn take(&mut self, shard: &mut Shard, now: Stamp) {
+        let room = ERRORS.saturating_sub(self.early.len());
+        self.early.extend(self.inbox.try_iter().take(room));
+        while let Some(&(error, no, stamp)) = self.early.front()
+            && stamp <= now
+        {
+            self.early.pop_front();
+            shard.packet(&Packet::IcmpError(error), no, stamp, now);
+        }
+    }
+}
+
+/// Where what leaves a shard goes: the shard, the era of what it holds, and the mark behind that. False once nobody takes
+/// it any more.
+pub(super) type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, u64, Mark) -> bool;
+
+/// What a ring's thread holds.
+pub(super) struct Follow<'a> {
+    decoder: Decoder,
+    shard: Shard,
+    retain: Option<Retain>,
+    errors: Errors,
+    clock: Clock,
+    eras: &'a Eras,
+    renewal: &'a Renewal,
+    /// The renewal taken over last.
+    newest: u64,
+    hand_on: HandOn<'a>,
+    gauges: Arc<Gauges>,
+    reading: Reading,
+    totals: Totals,
+    lost: Lost,
+    /// When the kernel was asked, and when something was handed on.
+    asked: Stamp,
+    handed: Stamp,
+    /// Packets since then, and whether some came since the last tick.
+    since: usize,
+    came: bool,
+}
+
+impl<'a> Follow<'a> {
+    /// The `id`-th ring of an interface, nothing read yet.
+    pub(super) fn new(
+        id: usize,
+        ring: &dyn Ring,
+        settings: &Settings,
+        renewal: &'a Renewal,
+        eras: &'a Eras,
+        errors: Errors,
+        hand_on: HandOn<'a>,
+    ) -> Self {
+        let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id);
+        let retain = ring.recent().map(Retain::new);
+        if retain.is_some() {
+            shard.tell_unreported();
+        }
+        Self {
+            decoder: Decoder::new(&settings.limits),
+            shard,
+            retain,
+            errors,
+            clock: Clock::new(),
+            eras,
+            renewal,
+            newest: 0,
+            hand_on,
+            gauges: ring.gauges(),
+            reading: Reading::default(),
+            totals: Totals::default(),
+            lost: Lost::default(),
+            asked: Stamp(i64::MIN),
+            handed: Stamp(i64::MIN),
+            since: 0,
+            came: false,
+        }
+    }
+
+    /// Reads the ring to its end.
+    pub(super) fn run(mut self, ring: &mut dyn Ring) -> Totals {
+        loop {
+            let elapsed = ring.elapsed();
+            match ring.next() {
+                None => break,
+                Some(Arrival::Frames(frames)) => self.frames(&frames, elapsed),
+                Some(Arrival::Tick(stamp)) => self.tick(stamp, elapsed),
+            }
+            let now = self.clock.now();
+            if std::mem::take(&mut self.came) && self.since < BATCH && now - self.handed < HAND {
+                continue;
+            }
+            self.since = 0;
+            self.handed = now;
+            if !self.hand_on(now) {
+                break;
+            }
+            self.lost.add(&self.decoder.take_lost());
+            self.lost.add(&self.shard.take_lost());
+            self.lost.asides_dropped += std::mem::take(&mut self.errors.lost);
+            self.let_go();
+            if now - self.asked >= ASK {
+                self.asked = now;
+                self.reading.kernel = ring.kernel();
+                if let Some(newer) = self.renewal.newer(&mut self.newest) {
+                    self.shard.renew(newer.ports);
+                    ring.refilter(newer.filter.as_deref());
+                }
+            }
+            self.look();
+            self.gauges.tell(&self.reading);
+        }
+        self.close_all();
+        // Whether anybody takes it no longer matters.
+        (self.hand_on)(&mut self.shard, self.clock.era(), Mark::END);
+        self.let_go();
+        self.decoder.finish();
+        self.lost.add(&self.decoder.take_lost());
+        self.lost.add(&self.shard.take_lost());
+        self.reading.kernel = ring.kernel();
+        self.look();
+        self.totals.lost.clone_from(&self.reading.lost);
+        self.gauges.settle(self.reading);
+        self.totals
+    }
+
+    fn frames(&mut self, frames: &Frames<'_>, elapsed: Span) {
+        ahead::look(&self.shard, frames);
+        for frame in frames {
+            self.totals.count(frame);
+            self.pass(frame.stamp, elapsed);
+            let now = self.clock.now();
+            let packet = self.decoder.decode(frame);
+            match &mut self.retain {
+                None => self.shard.packet(&packet, frame.no, frame.stamp, now),
+                Some(retain) => retain.packet(&mut self.shard, &packet, frame, now),
+            }
+            if let Packet::IcmpError(error) = packet {
+                self.errors.tell(error, frame.no, frame.stamp);
+            }
+        }
+        let before = self.since;
+        self.since += frames.len();
+        self.came = true;
+        if before / LOOK != self.since / LOOK {
+            self.errors.take(&mut self.shard, self.clock.now());
+        }
+    }
+
+    fn tick(&mut self, stamp: Stamp, elapsed: Span) {
+        self.pass(stamp, elapsed);
+        let now = self.clock.now();
+        self.decoder.expire(now);
+        self.errors.take(&mut self.shard, now);
+        self.shard.tick(now);
+    }
+
+    /// Capture time comes to this stamp; where the clock was set, another era begins with it.
+    #[inline]
+    fn pass(&mut self, stamp: Stamp, elapsed: Span) {
+        if self.clock.is_set(stamp, elapsed, self.eras) {
+            self.turn();
+        }
+        self.clock.pass(stamp, elapsed);
+    }
+
+    #[cold]
+    fn turn(&mut self) {
+        self.close_all();
+        let before = self.clock.era();
+        self.clock.turn(self.eras);
+        let mark = Mark { era: self.clock.era(), stamp: Stamp(i64::MIN) };
+        (self.hand_on)(&mut self.shard, before, mark);
+        self.let_go();
+        self.shard.begin_again();
+        self.decoder.finish();
+        (self.asked, self.handed) = (Stamp(i64::MIN), Stamp(i64::MIN));
+        self.reading.clock_sets += 1;
+    }
+
+    /// Ends everything that is open.
+    fn close_all(&mut self) {
+        let now = self.clock.now();
+        self.errors.take(&mut self.shard, now);
+        self.errors.early.clear();
+        // Each end may leave kilobytes, which are to be gone before the next come.
+        while self.shard.finish(now).is_some() && self.hand_on(now + JUST_BEHIND) {}
+    }
+
+    /// Hands on what was decided; nothing more that is will have been before this.
+    fn hand_on(&mut self, stamp: Stamp) -> bool {
+        let era = self.clock.era();
+        (self.hand_on)(&mut self.shard, era, Mark { era, stamp })
+    }
+
+    fn let_go(&mut self) {
+        if let Some(retain) = &self.retain {
+            retain.let_go(&mut self.shard);
+        }
+    }
+
+    /// Reads off how it is.
+    fn look(&mut self) {
+        let (reading, totals, census) = (&mut self.reading, &self.totals, self.shard.census());
+        reading.turns += 1;
+        reading.packets = totals.packets;
+        reading.bytes = totals.bytes;
+        reading.first = totals.first;
+        reading.last = totals.last;
+        reading.flows_open = census.open;
+        reading.flows_finished = census.finished;
+        reading.bytes_held = census.bytes_held;
+        reading.lost.clone_from(&self.lost);
+        reading.lost.kernel_dropped = reading.kernel.dropped;
+    }
+}
