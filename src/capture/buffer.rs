@@ -65,6 +65,22 @@ impl Buffer {
         self.bytes.get(at..at.saturating_add(len)).unwrap_or_default()
     }
 
+    /// Gives the whole buffer away, in which all that was taken since the last refill has its place, and goes on with another
+    /// one, to which the window moves.
+    pub fn trade(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        let window = self.window();
+        let rest = window.len();
+        if spare.len() < rest.max(SIZE) {
+            spare.resize(rest.max(SIZE), 0);
+        }
+        if let Some(front) = spare.get_mut(..rest) {
+            front.copy_from_slice(window);
+        }
+        self.base += self.start as u64;
+        (self.start, self.end) = (0, rest);
+        std::mem::replace(&mut self.bytes, spare)
+    }
+
     /// Whether the window holds `need` bytes, after reading as much as that takes. `need` is
     /// bounded by the caller; the buffer grows to it.
     #[inline]
@@ -131,6 +147,24 @@ mod tests {
         }
         assert_eq!(buffer.window(), &all[at..]);
         assert!(buffer.ended() && buffer.failure().is_none());
+    }
+
+    #[test]
+    fn what_was_taken_stays_in_the_buffer_that_is_given_away() {
+        let all: Vec<u8> = (0..3 * SIZE).map(|n| (n * 7 % 251) as u8).collect();
+        let mut buffer = Buffer::new(Box::new(io::Cursor::new(all.clone())));
+        assert!(buffer.holds(2_000));
+        let place = buffer.take(1_500);
+        let given = buffer.trade(Vec::new());
+        assert_eq!(given[place..place + 1_500], all[..1_500]);
+        assert_eq!((buffer.offset(), &buffer.window()[..500]), (1_500, &all[1_500..2_000]));
+        let mut at = 1_500;
+        while buffer.holds(1_001) {
+            let place = buffer.take(1_001);
+            assert_eq!(buffer.trade(vec![9; 7])[place..place + 1_001], all[at..at + 1_001]);
+            at += 1_001;
+        }
+        assert_eq!(buffer.window(), &all[at..]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
+use super::block::Block;
 use super::buffer::Buffer;
 use super::classic::Classic;
 use super::ending::{Ending, OpenError, OpenWhy, Skipped};
@@ -54,6 +55,7 @@ impl Progress {
 }
 
 /// A frame whose bytes lie in the buffer.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     /// Place for [`Buffer::lent`].
     pub at: usize,
@@ -138,21 +140,42 @@ impl FileReader {
         let first = self.step()?;
         heads.push((PacketNo(self.progress.number), first));
         while heads.len() < BURST {
-            let head = match &mut self.format {
-                Format::Classic(classic) => classic.next_here(&mut self.buffer, &mut self.progress),
-                Format::Pcapng(pcapng) if pcapng.is_here(&self.buffer) => {
-                    match pcapng.next(&mut self.buffer, &mut self.progress) {
-                        Step::Frame(head) => Some(head),
-                        // It takes nothing, so that the next call comes upon it again.
-                        Step::End(_) => None,
-                    }
-                }
-                Format::Pcapng(_) => None,
-            };
-            let Some(head) = head else { break };
+            let Some(head) = self.step_here() else { break };
             heads.push((PacketNo(self.progress.number), head));
         }
         Some(heads.iter().map(|(no, head)| self.frame(*no, head)).collect())
+    }
+
+    /// All frames of the next piece of the file, with the piece itself; otherwise as [`Self::next`]. Where to put them is
+    /// given, if only to be filled again.
+    pub fn block(&mut self, mut block: Block) -> Option<Block> {
+        block.clear();
+        let first = self.step()?;
+        let mut next = Some(first);
+        while let Some(head) = next {
+            let no = PacketNo(self.progress.number);
+            block.pass(head.stamp, no);
+            block.heads.push((no, head));
+            next = self.step_here();
+        }
+        block.bytes = self.buffer.trade(std::mem::take(&mut block.bytes));
+        Some(block)
+    }
+
+    /// The next frame, where that moves no bytes.
+    #[inline]
+    fn step_here(&mut self) -> Option<Head> {
+        match &mut self.format {
+            Format::Classic(classic) => classic.next_here(&mut self.buffer, &mut self.progress),
+            Format::Pcapng(pcapng) if pcapng.is_here(&self.buffer) => {
+                match pcapng.next(&mut self.buffer, &mut self.progress) {
+                    Step::Frame(head) => Some(head),
+                    // It takes nothing, so that the next call comes upon it again.
+                    Step::End(_) => None,
+                }
+            }
+            Format::Pcapng(_) => None,
+        }
     }
 
     #[inline]

@@ -9,6 +9,7 @@
 //! A file that cannot be opened is an [`OpenError`]. A file that is damaged further on is no
 //! error: its frames are given as far as they go, and [`Ending`] says where and why it stopped.
 
+pub mod block;
 mod buffer;
 mod classic;
 mod ending;

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::ReadArgs;
 use super::keep::Wanted;
 use super::{Done, Failure, output};
+use crate::capture::block::Block;
 use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
@@ -44,6 +45,17 @@ impl Source for Frames<'_> {
         } else {
             Arrival::Frames(frames)
         })
+    }
+
+    fn block(&mut self, spare: Block) -> Option<Block> {
+        let mut block = self.reader.block(spare)?;
+        if let Some(bar) = self.progress {
+            bar.set_position(self.done_before + self.reader.bytes_read());
+        }
+        if let Some(filter) = &mut self.filter {
+            block.retain(|frame| filter.matches(frame));
+        }
+        Some(block)
     }
 }
 

@@ -6,11 +6,10 @@
 //!
 //! [`shard`] follows connections and closes attempts; shards share nothing. [`join`] alone sees
 //! all of them: it remembers what other traffic tells, waits for siblings, judges and orders.
-//! [`run`] wires them: with one worker in one thread on the read buffer itself, with more in
-//! batches over channels. The events do not depend on the number of workers until a bound is hit.
+//! [`run`] wires them: with one worker in one thread on the read buffer itself, with more in blocks of the file that all
+//! shards read, each what is its own. The events do not depend on the number of workers until a bound is hit.
 
 mod ahead;
-pub mod batch;
 mod clock;
 mod families;
 mod follow;

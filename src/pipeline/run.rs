@@ -5,14 +5,16 @@ use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::ahead;
-use super::batch::Batch;
 use super::join::Join;
 use super::make::Make;
 use super::shard::{Out, Ports, Shard, What};
 use crate::aside::dns;
-use crate::base::{FlowKey, Limits, Lost, PacketNo, Span, Stamp};
-use crate::decode::{Decoder, Frame, Frames, Packet};
+use crate::base::{FlowKey, Limits, Lost, PackedKey, PacketNo, Span, Stamp};
+use crate::capture::block::Block;
+use crate::decode::{BURST, Decoder, Frame, Frames, LinkType, Packet, plain};
 use crate::tls::trust::Trust;
 
 /// What every analysis shares.
@@ -49,6 +51,25 @@ pub struct Totals {
 pub trait Source {
     /// The next thing, or `None` at the end.
     fn next(&mut self) -> Option<Arrival<'_>>;
+
+    /// The next frames with their bytes, for several threads; `None` at the end. `spare` is to be filled again.
+    fn block(&mut self, spare: Block) -> Option<Block> {
+        let mut block = spare.emptied();
+        let mut any = false;
+        while !block.is_full()
+            && let Some(arrival) = self.next()
+        {
+            any = true;
+            match arrival {
+                Arrival::Frames(frames) => frames.iter().for_each(|frame| block.push(frame)),
+                Arrival::Tick(stamp) => {
+                    block.pass(stamp, PacketNo(0));
+                    break;
+                }
+            }
+        }
+        any.then_some(block)
+    }
 }
 
 /// What a source gives.
@@ -267,13 +288,8 @@ pub fn analyse_here<M: Make>(
     totals
 }
 
-/// Packets a batch, and bytes: enough to make a hand-over vanish, little enough to stay in cache.
-const BATCH: usize = 256;
-const BATCH_BYTES: usize = 256 << 10;
-/// Shards learn of passing time this often where no packets tell it.
-const TICK: Span = Span::from_millis(50);
-/// Batches in flight a shard.
-const IN_FLIGHT: usize = 16;
+/// Blocks in flight a shard: a reader that is ahead waits.
+const IN_FLIGHT: usize = 8;
 
 fn in_threads<M: Make + Send>(
     source: &mut dyn Source,
@@ -285,38 +301,43 @@ fn in_threads<M: Make + Send>(
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
         let (to_join, from_shards) = crossbeam_channel::bounded(IN_FLIGHT * workers);
+        // Blocks return empty, since making them anew would take as long as filling them.
+        let (give_back, spare) = crossbeam_channel::bounded::<Block>(IN_FLIGHT);
         let mut shards = Vec::with_capacity(workers);
         let mut handles = Vec::with_capacity(workers);
         for id in 0..workers {
-            let (to_shard, batches) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
-            let (give_back, spare) = crossbeam_channel::bounded::<Batch>(IN_FLIGHT);
-            shards.push(Lane { to_shard, spare });
-            let to_join = to_join.clone();
-            let limits = Arc::clone(&settings.limits);
-            let ports = Arc::clone(&settings.ports);
+            let (to_shard, blocks) = crossbeam_channel::bounded::<Arc<Block>>(IN_FLIGHT);
+            shards.push(to_shard);
+            let (to_join, give_back) = (to_join.clone(), give_back.clone());
             handles.push(scope.spawn(move || {
-                let mut shard = Shard::new(limits, ports, id);
-                let mut now = Stamp(i64::MIN);
-                for mut batch in batches {
-                    batch.each(|packet, no, stamp, now| shard.packet(&packet, no, stamp, now));
-                    now = batch.watermark;
-                    shard.tick(now);
-                    shard.mark(batch.last, now);
-                    batch.clear();
-                    // One too many goes.
-                    drop(give_back.try_send(batch));
-                    let out: Vec<Out> = shard.drain().collect();
-                    if to_join.send((id, out, (now, PacketNo(0)))).is_err() {
+                let mut worker = Worker::new(id, settings);
+                for block in blocks {
+                    worker.read(&block);
+                    if let Some(block) = Arc::into_inner(block) {
+                        // One too many goes.
+                        drop(give_back.try_send(block));
+                    }
+                    let out: Vec<Out> = worker.shard.drain().collect();
+                    if to_join.send((id, out, (worker.now, PacketNo(0)))).is_err() {
                         break;
                     }
                 }
+                let Worker { mut shard, now, .. } = worker;
                 while let Some(next) = shard.finish(now) {
                     drop(to_join.send((id, shard.drain().collect(), (now, next))));
                 }
                 let out: Vec<Out> = shard.drain().collect();
                 // The join only stops after every shard has.
                 drop(to_join.send((id, out, (Stamp(i64::MAX), PacketNo(0)))));
-                shard.take_lost()
+                worker.plain.finish();
+                worker.shared.finish();
+                let mut lost = shard.take_lost();
+                lost.add(&worker.plain.take_lost());
+                // All have decoded the same.
+                if id == 0 {
+                    lost.add(&worker.shared.take_lost());
+                }
+                lost
             }));
         }
         drop(to_join);
@@ -344,7 +365,13 @@ fn in_threads<M: Make + Send>(
             merge.finish(&mut join, each);
             join.lost()
         });
-        deal(source, settings, &shards, &mut totals);
+        while let Some(block) = source.block(spare.try_recv().unwrap_or_default()) {
+            block.frames().for_each(|frame| totals.count(&frame));
+            let block = Arc::new(block);
+            if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&block)).is_err()) {
+                break;
+            }
+        }
         drop(shards);
         for handle in handles {
             if let Ok(lost) = handle.join() {
@@ -358,74 +385,100 @@ fn in_threads<M: Make + Send>(
     totals
 }
 
-/// The way to a shard and back: batches return empty, since making them anew would take as long as filling them.
-struct Lane {
-    to_shard: crossbeam_channel::Sender<Batch>,
-    spare: crossbeam_channel::Receiver<Batch>,
+/// One of several that read the same blocks. To look at another's packet costs a few instructions; to hand each packet to
+/// the one whose it is would cost a copy of it.
+struct Worker {
+    id: usize,
+    workers: usize,
+    shard: Shard,
+    /// Decodes frames whose ends are known at a glance, and which are its own.
+    plain: Decoder,
+    /// Decodes all others, as every worker does: fragments, tunnels, other links.
+    shared: Decoder,
+    now: Stamp,
 }
 
-/// Decodes, and deals packets to the shards by their addresses.
-fn deal(source: &mut dyn Source, settings: &Settings, shards: &[Lane], totals: &mut Totals) {
-    let mut decoder = Decoder::new(&settings.limits);
-    let mut batches: Vec<Batch> = shards.iter().map(|_| Batch::default()).collect();
-    let mut now = Stamp(i64::MIN);
-    let hasher = foldhash::fast::FixedState::default();
-    let flush = |batches: &mut Vec<Batch>, now: Stamp, last: PacketNo| {
-        for (batch, lane) in batches.iter_mut().zip(shards) {
-            let mut full = std::mem::replace(batch, lane.spare.try_recv().unwrap_or_default());
-            full.watermark = now;
-            full.last = last;
-            if lane.to_shard.send(full).is_err() {
-                return;
-            }
-        }
-    };
-    let mut dealt = 0;
-    let mut flushed = now;
-    let mut last = PacketNo::default();
-    while let Some(arrival) = source.next() {
-        match arrival {
-            Arrival::Frames(frames) => {
-                for frame in &frames {
-                    totals.count(frame);
-                    now = now.max(frame.stamp);
-                    last = frame.no;
-                    let packet = decoder.decode(frame);
-                    let key = match &packet {
-                        Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
-                        Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
-                        Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
-                            FlowKey::default()
-                        }
-                        _ => continue,
-                    };
-                    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-                    let chosen = hasher.hash_one(key) as usize % batches.len().max(1);
-                    if let Some(batch) = batches.get_mut(chosen) {
-                        batch.push(&packet, frame.no, frame.stamp, now);
-                        dealt += 1;
-                        if batch.len() >= BATCH || batch.bytes() >= BATCH_BYTES || dealt >= BATCH * 4 {
-                            dealt = 0;
-                            flush(&mut batches, now, last);
-                        }
-                    }
-                }
-            }
-            Arrival::Tick(stamp) => {
-                now = now.max(stamp);
-                decoder.expire(now);
-                // A filter's refused packets tick too: far more often than timers need.
-                if now.0.saturating_sub(flushed.0) >= TICK.0 {
-                    flushed = now;
-                    dealt = 0;
-                    flush(&mut batches, now, last);
-                }
-            }
+impl Worker {
+    fn new(id: usize, settings: &Settings) -> Self {
+        Self {
+            id,
+            workers: settings.workers,
+            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id),
+            plain: Decoder::new(&settings.limits),
+            shared: Decoder::new(&settings.limits),
+            now: Stamp(i64::MIN),
         }
     }
-    flush(&mut batches, now, last);
-    decoder.finish();
-    totals.lost.add(&decoder.take_lost());
+
+    /// Takes what is its own of a block.
+    fn read(&mut self, block: &Block) {
+        // Its own plain frames, each with the capture's clock, that wait for being looked up together.
+        let mut waiting: Frames<'_> = Frames::new();
+        let mut clocks: SmallVec<[Stamp; BURST]> = SmallVec::new();
+        for frame in block.frames() {
+            self.now = self.now.max(frame.stamp);
+            let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
+            if let Some((src, dst)) = ends {
+                if self.owner(FlowKey::of(src, dst).0) == self.id {
+                    waiting.push(frame);
+                    clocks.push(self.now);
+                }
+                if waiting.len() < BURST {
+                    continue;
+                }
+            }
+            self.take(&mut waiting, &mut clocks);
+            if ends.is_none() {
+                self.take_other(&frame);
+            }
+        }
+        self.take(&mut waiting, &mut clocks);
+        let (until, last) = block.until();
+        self.now = self.now.max(until);
+        self.shared.expire(self.now);
+        self.shard.tick(self.now);
+        self.shard.mark(last, self.now);
+    }
+
+    fn take(&mut self, waiting: &mut Frames<'_>, clocks: &mut SmallVec<[Stamp; BURST]>) {
+        ahead::look(&self.shard, waiting);
+        for (frame, now) in waiting.iter().zip(clocks.iter()) {
+            let packet = self.plain.decode(frame);
+            self.shard.packet(&packet, frame.no, frame.stamp, *now);
+        }
+        waiting.clear();
+        clocks.clear();
+    }
+
+    fn take_other(&mut self, frame: &Frame<'_>) {
+        let (workers, id) = (self.workers, self.id);
+        let packet = self.shared.decode(frame);
+        let key = match &packet {
+            Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
+            Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
+            Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
+                FlowKey::default()
+            }
+            _ => return,
+        };
+        if owner(key, workers) == id {
+            self.shard.packet(&packet, frame.no, frame.stamp, self.now);
+        }
+    }
+
+    #[inline]
+    fn owner(&self, key: FlowKey) -> usize {
+        owner(key, self.workers)
+    }
+}
+
+/// Who of several follows a connection.
+#[inline]
+fn owner(key: FlowKey, workers: usize) -> usize {
+    let hash = foldhash::fast::FixedState::default().hash_one(PackedKey::from(key));
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+    let chosen = (hash >> 32) as usize % workers.max(1);
+    chosen
 }
 
 #[cfg(test)]
