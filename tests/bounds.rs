@@ -72,8 +72,8 @@ impl Source for Flooded {
                 wire_len,
             }));
         }
-        self.left = self.behind_each;
         let frame = self.real.next()?;
+        self.left = self.behind_each;
         self.stamp = self.stamp.max(frame.stamp);
         Some(Arrival::one(Frame { no: PacketNo(self.no), ..frame }))
     }

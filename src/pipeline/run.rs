@@ -49,7 +49,7 @@ pub struct Totals {
 
 /// Where frames come from: lent a few at a time.
 pub trait Source {
-    /// The next thing, or `None` at the end.
+    /// The next thing, or `None` at the end, and ever after.
     fn next(&mut self) -> Option<Arrival<'_>>;
 
     /// The next frames with their bytes, for several threads; `None` at the end. `spare` is to be filled again.
@@ -144,6 +144,9 @@ impl Ord for Ordered {
 }
 
 impl Merge {
+    /// More do not wait, even if time stands still: some captures have one stamp for all packets.
+    const MOST: usize = 1 << 15;
+
     pub(super) fn push(&mut self, out: Out) {
         self.heap.push(Reverse(Ordered(out)));
     }
@@ -165,7 +168,8 @@ impl Merge {
         join: &mut Join<M>,
         each: &mut dyn FnMut(M::Made),
     ) {
-        while self.heap.peek().is_some_and(|Reverse(first)| (first.0.at, first.0.no) < watermark) {
+        let passed = |Reverse(first): &Reverse<Ordered>| (first.0.at, first.0.no) < watermark;
+        while self.heap.len() > Self::MOST || self.heap.peek().is_some_and(passed) {
             if let Some(Reverse(first)) = self.heap.pop() {
                 join.take(first.0, each);
             }
@@ -556,5 +560,65 @@ mod tests {
         // What could still have come late, and a sibling, were waited for, and not longer.
         let Limits { after_end, sibling, .. } = *settings.limits;
         assert_eq!(decided, Some(Span(after_end.0 + sibling.0)));
+    }
+
+    /// Refused connections, all stamped alike, as some writers stamp everything.
+    struct Standing<'a> {
+        sent: u32,
+        bytes: Vec<u8>,
+        judged: &'a AtomicUsize,
+        before_the_end: usize,
+    }
+
+    impl Standing<'_> {
+        const CONNECTIONS: u32 = 40_000;
+    }
+
+    impl Source for Standing<'_> {
+        fn next(&mut self) -> Option<Arrival<'_>> {
+            use etherparse::PacketBuilder;
+            let (connection, resets) = (self.sent / 2, self.sent % 2 == 1);
+            if connection == Self::CONNECTIONS {
+                self.before_the_end = self.judged.load(Ordering::SeqCst);
+                return None;
+            }
+            self.sent += 1;
+            let [_, b, c, d] = connection.to_be_bytes();
+            let (client, server) = ([10, b, c, d], [198, 51, 100, 2]);
+            self.bytes.clear();
+            let tcp = if resets {
+                PacketBuilder::ipv4(server, client, 64).tcp(443, 40_000, 0, 0).rst().ack(8)
+            } else {
+                PacketBuilder::ipv4(client, server, 64).tcp(40_000, 443, 7, 64_240).syn()
+            };
+            tcp.write(&mut self.bytes, &[]).unwrap();
+            Some(Arrival::one(Frame {
+                no: PacketNo(u64::from(self.sent)),
+                stamp: Stamp::from_secs(1),
+                link: LinkType::RAW,
+                data: &self.bytes,
+                wire_len: u32::try_from(self.bytes.len()).unwrap(),
+            }))
+        }
+    }
+
+    #[test]
+    fn where_time_stands_still_what_was_decided_does_not_pile_up() {
+        let judged = AtomicUsize::new(0);
+        // A table so small that connections end for want of room.
+        let limits = Limits { flows: 1_000, held_events: 100, ..Limits::default() };
+        let settings = Settings {
+            workers: 1,
+            limits: Arc::new(limits),
+            ports: Arc::new(Ports::new(&[443])),
+            trust: Arc::new(Trust::empty("none")),
+            in_order: true,
+        };
+        let mut source = Standing { sent: 0, bytes: Vec::new(), judged: &judged, before_the_end: 0 };
+        analyse_here(&mut source, &settings, &mut AsJudged, &mut |_: Judged| {
+            judged.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(judged.load(Ordering::SeqCst), Standing::CONNECTIONS as usize);
+        assert!(source.before_the_end > 1_000, "{} of all", source.before_the_end);
     }
 }
