@@ -14,10 +14,13 @@ pub fn prefetch<T>(place: &T) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let begin = std::ptr::from_ref(place).cast::<i8>();
-        // Its last byte may lie in one line more.
-        for at in (0..size_of::<T>()).step_by(LINE).chain(size_of::<T>().checked_sub(1)) {
-            // SAFETY: a hint; no address is wrong for it, and these are the value's own.
+        let mut at = 0;
+        while at < size_of::<T>() {
+            // SAFETY: a hint; no address is wrong for it, and this is the value's own.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_add(at)) };
+            // The last byte may lie in one line more.
+            let last = size_of::<T>() - 1;
+            at = if at < last { (at + LINE).min(last) } else { size_of::<T>() };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

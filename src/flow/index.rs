@@ -18,14 +18,44 @@ struct Line {
 const EMPTY: Line = Line { tags: [0; ROOM], passed: 0, numbers: [0; ROOM] };
 
 impl Line {
-    /// The places whose tag is this.
+    /// The numbers that may have this tag, the first one first: all that have it, and now and then another.
     #[inline]
-    fn places(&self, tag: u8) -> impl Iterator<Item = (usize, u32)> {
-        self.tags
-            .iter()
-            .zip(self.numbers)
-            .enumerate()
-            .filter_map(move |(place, (&other, number))| (other == tag).then_some((place, number)))
+    fn candidates(&self, tag: u8) -> Candidates<'_> {
+        const ONES: u128 = 0x0101_0101_0101_0101_0101_0101;
+        const HIGHS: u128 = ONES << 7;
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(self.tags) {
+            *to = from;
+        }
+        // Bytes that are equal become zero, whose high bit is then set. A borrow may set it in the one behind as well.
+        let differ = u128::from_le_bytes(bytes) ^ (ONES * u128::from(tag));
+        Candidates { line: self, left: differ.wrapping_sub(ONES) & !differ & HIGHS }
+    }
+
+    /// The place of this number with this tag.
+    fn place_of(&self, tag: u8, number: u32) -> Option<usize> {
+        let both = |(&one, &other): (&u8, &u32)| one == tag && other == number;
+        self.tags.iter().zip(&self.numbers).position(both)
+    }
+}
+
+/// See [`Line::candidates`]: a bit for each in the highest of its tag's byte.
+struct Candidates<'a> {
+    line: &'a Line,
+    left: u128,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        if self.left == 0 {
+            return None;
+        }
+        let place = self.left.trailing_zeros() / 8;
+        self.left &= self.left - 1;
+        self.line.numbers.get(place as usize).copied()
     }
 }
 
@@ -55,7 +85,7 @@ impl Index {
         let tag = tag(hash);
         for step in 0..self.lines.len() {
             let line = self.lines.get(self.place(hash, step))?;
-            if let Some((_, number)) = line.places(tag).find(|&(_, number)| is_meant(number)) {
+            if let Some(number) = line.candidates(tag).find(|&number| is_meant(number)) {
                 return Some(number);
             }
             if line.passed == 0 {
@@ -77,7 +107,7 @@ impl Index {
     #[inline]
     pub fn likely(&self, hash: u64) -> Option<u32> {
         let line = self.lines.get(self.place(hash, 0))?;
-        line.places(tag(hash)).next().map(|(_, number)| number)
+        line.candidates(tag(hash)).next()
     }
 
     /// Adds a number that is not there yet. `hash_of` gives the hash of each that is.
@@ -103,8 +133,8 @@ impl Index {
         for step in 0..self.lines.len() {
             let at = self.place(hash, step);
             let Some(line) = self.lines.get_mut(at) else { return };
-            let found = line.places(tag).find(|&(_, other)| other == number);
-            if let Some(place) = found.and_then(|(place, _)| line.tags.get_mut(place)) {
+            let found = line.place_of(tag, number);
+            if let Some(place) = found.and_then(|place| line.tags.get_mut(place)) {
                 *place = 0;
                 self.len -= 1;
                 for step in 0..step {

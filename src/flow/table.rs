@@ -90,20 +90,12 @@ impl<S: Copy + Default> Table<S> {
         hash
     }
 
-    /// Has the entry fetched that is likely the one of this hash, once [`Self::approach`] had time.
+    /// Has the entry fetched that is likely the one of this hash, once [`Self::approach`] had time. It may be another.
     #[inline]
-    pub fn approach_entry(&self, hash: u64) {
-        let likely = self.index.get(part(hash)).and_then(|part| part.likely(hash));
-        if let Some(entry) = likely.and_then(|id| self.entry(id)) {
-            prefetch(entry);
-        }
-    }
-
-    /// What is known of the entry that is likely the one of this hash, once [`Self::approach_entry`] had time.
-    #[inline]
-    pub fn likely(&self, hash: u64) -> S {
-        let likely = self.index.get(part(hash)).and_then(|part| part.likely(hash));
-        likely.and_then(|id| self.entry(id)).map(|entry| entry.state).unwrap_or_default()
+    pub fn approach_entry(&self, hash: u64) -> Option<Id> {
+        let id = self.index.get(part(hash))?.likely(hash)?;
+        prefetch(self.entry(id)?);
+        Some(Id(id))
     }
 
     /// The entry of a key.

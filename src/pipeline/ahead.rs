@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::shard::Shard;
 use crate::base::FlowKey;
 use crate::decode::{BURST, Frames, LinkType, plain};
+use crate::flow::table::Id;
 
 /// Looks ahead where that pays. Nothing is taken from it but time: what a frame's connection is will be found out when its
 /// turn comes.
@@ -17,14 +18,17 @@ pub(super) fn look(shard: &Shard, frames: &Frames<'_>) {
 
 #[inline(never)]
 fn look_at(shard: &Shard, frames: &Frames<'_>) {
-    let ends = frames
-        .iter()
-        .filter(|frame| frame.link == LinkType::ETHERNET)
-        .filter_map(|frame| plain::ends(frame.data));
-    let hashes: SmallVec<[u64; BURST]> =
-        ends.map(|(src, dst)| shard.approach(FlowKey::of(src, dst).0)).collect();
-    hashes.iter().for_each(|&hash| shard.approach_connection(hash));
-    let attempts: SmallVec<[u32; BURST]> =
-        hashes.iter().filter_map(|&hash| shard.approach_state(hash)).collect();
+    let mut hashes: SmallVec<[u64; BURST]> = SmallVec::new();
+    for frame in frames {
+        if frame.link == LinkType::ETHERNET
+            && let Some((src, dst)) = plain::ends(frame.data)
+        {
+            hashes.push(shard.approach(FlowKey::of(src, dst).0));
+        }
+    }
+    let mut likely: SmallVec<[Id; BURST]> = SmallVec::new();
+    hashes.iter().for_each(|&hash| likely.extend(shard.approach_connection(hash)));
+    let mut attempts: SmallVec<[u32; BURST]> = SmallVec::new();
+    likely.iter().for_each(|&id| attempts.extend(shard.approach_state(id)));
     attempts.iter().for_each(|&attempt| shard.approach_facts(attempt));
 }

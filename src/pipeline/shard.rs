@@ -239,15 +239,15 @@ impl Shard {
 
     /// Has the connection itself fetched, some packets behind [`Self::approach`].
     #[inline]
-    pub fn approach_connection(&self, hash: u64) {
-        self.table.approach_entry(hash);
+    pub fn approach_connection(&self, hash: u64) -> Option<Id> {
+        self.table.approach_entry(hash)
     }
 
     /// Has what is known of it fetched, some packets behind [`Self::approach_connection`]. Gives the number of an attempt for
     /// the last step.
     #[inline]
-    pub fn approach_state(&self, hash: u64) -> Option<u32> {
-        match self.table.likely(hash) {
+    pub fn approach_state(&self, likely: Id) -> Option<u32> {
+        match self.table.get(likely) {
             State::Done(_) | State::Http(_) => return None,
             State::Opening(no) => self.openings.approach(no),
             State::Open(no) => {
