@@ -66,12 +66,10 @@ impl<M: Make<Made = ()>> Judge<M> {
         if let Some(newer) = renewal.newer(&mut self.newest) {
             self.join.renew(newer.trust);
         }
-        for out in outs {
-            if era > self.era {
-                self.later.push((era, out));
-            } else {
-                self.merge.push(out);
-            }
+        if era > self.era {
+            self.later.extend(outs.into_iter().map(|out| (era, out)));
+        } else {
+            self.merge.extend(outs);
         }
         if let Some(of_ring) = self.marks.get_mut(ring) {
             *of_ring = mark;
@@ -96,13 +94,10 @@ impl<M: Make<Made = ()>> Judge<M> {
         std::mem::take(&mut self.merge).finish(&mut self.join, &mut drop);
         self.join.begin_again();
         self.era += 1;
-        for (era, out) in std::mem::take(&mut self.later) {
-            if era > self.era {
-                self.later.push((era, out));
-            } else {
-                self.merge.push(out);
-            }
-        }
+        let later = std::mem::take(&mut self.later);
+        let (now, later): (Vec<_>, _) = later.into_iter().partition(|(era, _)| *era <= self.era);
+        self.later = later;
+        self.merge.extend(now.into_iter().map(|(_, out)| out));
     }
 
     /// All rings have ended: judges what is left. What the join lost.

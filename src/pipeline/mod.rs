@@ -6,8 +6,8 @@
 //!
 //! [`shard`] follows connections and closes attempts; shards share nothing. [`join`] alone sees
 //! all of them: it remembers what other traffic tells, waits for siblings, judges and orders.
-//! [`run`] wires them: with one worker in one thread on the read buffer itself, with more in blocks of the file that all
-//! shards read, each what is its own. The events do not depend on the number of workers until a bound is hit.
+//! [`run`] wires them for files: with one worker in one thread on the read buffer itself, with more in blocks of the file
+//! that all shards read, each what is its own; [`rings`] for interfaces, one ring a shard. The events do not depend on the number of workers until a bound is hit.
 
 mod ahead;
 mod clock;
@@ -26,6 +26,7 @@ mod retain;
 pub mod rings;
 pub mod run;
 pub mod shard;
+mod workers;
 
 pub use gauges::Gauges;
 pub use join::Judged;

@@ -55,6 +55,7 @@ impl Default for LiveOptions {
 
 /// What an interface gives.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and none is kept")]
 pub enum Live<'a> {
     /// Frames, lent until the next call.
     Frames(Frames<'a>),

@@ -1,0 +1,206 @@
+//! Several workers on one capture: all read the same blocks of the file, and each follows the connections that are its own.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::ahead;
+use super::join::Join;
+use super::make::Make;
+use super::run::{Merge, Settings, Source, Totals};
+use super::shard::{Out, Shard};
+use crate::aside::dns;
+use crate::base::{FlowKey, PackedKey, PacketNo, Stamp};
+use crate::capture::block::Block;
+use crate::decode::{BURST, Decoder, Frame, Frames, LinkType, Packet, plain};
+
+/// Blocks in flight a shard: a reader that is ahead waits.
+const IN_FLIGHT: usize = 8;
+
+/// As [`super::run::analyse`], with several workers.
+pub(super) fn analyse<M: Make + Send>(
+    source: &mut dyn Source,
+    settings: &Settings,
+    make: &mut M,
+    each: &mut (dyn FnMut(M::Made) + Send),
+) -> Totals {
+    let workers = settings.workers;
+    let mut totals = Totals::default();
+    std::thread::scope(|scope| {
+        let (to_join, from_shards) = crossbeam_channel::bounded(IN_FLIGHT * workers);
+        // Blocks return empty, since making them anew would take as long as filling them.
+        let (give_back, spare) = crossbeam_channel::bounded::<Block>(IN_FLIGHT);
+        let mut shards = Vec::with_capacity(workers);
+        let mut handles = Vec::with_capacity(workers);
+        for id in 0..workers {
+            let (to_shard, blocks) = crossbeam_channel::bounded::<Arc<Block>>(IN_FLIGHT);
+            shards.push(to_shard);
+            let (to_join, give_back) = (to_join.clone(), give_back.clone());
+            handles.push(scope.spawn(move || {
+                let mut worker = Worker::new(id, settings);
+                for block in blocks {
+                    worker.read(&block);
+                    if let Some(block) = Arc::into_inner(block) {
+                        // One too many goes.
+                        drop(give_back.try_send(block));
+                    }
+                    let out: Vec<Out> = worker.shard.drain().collect();
+                    if to_join.send((id, out, (worker.now, PacketNo(0)))).is_err() {
+                        break;
+                    }
+                }
+                let Worker { mut shard, now, .. } = worker;
+                while let Some(next) = shard.finish(now) {
+                    drop(to_join.send((id, shard.drain().collect(), (now, next))));
+                }
+                let out: Vec<Out> = shard.drain().collect();
+                // The join only stops after every shard has.
+                drop(to_join.send((id, out, (Stamp(i64::MAX), PacketNo(0)))));
+                worker.plain.finish();
+                worker.shared.finish();
+                let mut lost = shard.take_lost();
+                lost.add(&worker.plain.take_lost());
+                // All have decoded the same.
+                if id == 0 {
+                    lost.add(&worker.shared.take_lost());
+                }
+                lost
+            }));
+        }
+        drop(to_join);
+        let join = scope.spawn(move || {
+            let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
+            let mut join = Join::making(make, limits, trust, settings.in_order, workers);
+            let mut merge = Merge::default();
+            let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); workers];
+            for (id, out, watermark) in from_shards {
+                merge.extend(out);
+                if let Some(mark) = marks.get_mut(id) {
+                    *mark = watermark;
+                }
+                // What is left when all have finished is released in order below.
+                let least = marks.iter().copied().min().unwrap_or_default();
+                if least.0 < Stamp(i64::MAX) {
+                    merge.release_to(least, &mut join, each);
+                    if !settings.in_order {
+                        join.advance(least.0, each);
+                    }
+                }
+            }
+            merge.finish(&mut join, each);
+            join.lost()
+        });
+        while let Some(block) = source.block(spare.try_recv().unwrap_or_default()) {
+            block.frames().for_each(|frame| totals.count(&frame));
+            let block = Arc::new(block);
+            if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&block)).is_err()) {
+                break;
+            }
+        }
+        drop(shards);
+        for handle in handles {
+            if let Ok(lost) = handle.join() {
+                totals.lost.add(&lost);
+            }
+        }
+        if let Ok(lost) = join.join() {
+            totals.lost.add(&lost);
+        }
+    });
+    totals
+}
+
+/// One of several that read the same blocks. To look at another's packet costs a few instructions; to hand each packet to
+/// the one whose it is would cost a copy of it.
+struct Worker {
+    id: usize,
+    workers: usize,
+    shard: Shard,
+    /// Decodes frames whose ends are known at a glance, and which are its own.
+    plain: Decoder,
+    /// Decodes all others, as every worker does: fragments, tunnels, other links.
+    shared: Decoder,
+    now: Stamp,
+}
+
+impl Worker {
+    fn new(id: usize, settings: &Settings) -> Self {
+        Self {
+            id,
+            workers: settings.workers,
+            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id),
+            plain: Decoder::new(&settings.limits),
+            shared: Decoder::new(&settings.limits),
+            now: Stamp(i64::MIN),
+        }
+    }
+
+    /// Takes what is its own of a block.
+    fn read(&mut self, block: &Block) {
+        // Its own plain frames, each with the capture's clock, that wait for being looked up together.
+        let mut waiting: Frames<'_> = Frames::new();
+        let mut clocks: SmallVec<[Stamp; BURST]> = SmallVec::new();
+        for frame in block.frames() {
+            self.now = self.now.max(frame.stamp);
+            let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
+            if let Some((src, dst)) = ends {
+                if self.owner(FlowKey::of(src, dst).0) == self.id {
+                    waiting.push(frame);
+                    clocks.push(self.now);
+                }
+                if waiting.len() < BURST {
+                    continue;
+                }
+            }
+            self.take(&mut waiting, &mut clocks);
+            if ends.is_none() {
+                self.take_other(&frame);
+            }
+        }
+        self.take(&mut waiting, &mut clocks);
+        let (until, last) = block.until();
+        self.now = self.now.max(until);
+        self.shared.expire(self.now);
+        self.shard.tick(self.now);
+        self.shard.mark(last, self.now);
+    }
+
+    fn take(&mut self, waiting: &mut Frames<'_>, clocks: &mut SmallVec<[Stamp; BURST]>) {
+        ahead::look(&self.shard, waiting);
+        for (frame, now) in waiting.iter().zip(clocks.iter()) {
+            let packet = self.plain.decode(frame);
+            self.shard.packet(&packet, frame.no, frame.stamp, *now);
+        }
+        waiting.clear();
+        clocks.clear();
+    }
+
+    fn take_other(&mut self, frame: &Frame<'_>) {
+        let (workers, id) = (self.workers, self.id);
+        let packet = self.shared.decode(frame);
+        let key = match &packet {
+            Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
+            Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
+            Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
+                FlowKey::default()
+            }
+            _ => return,
+        };
+        if owner(key, workers) == id {
+            self.shard.packet(&packet, frame.no, frame.stamp, self.now);
+        }
+    }
+
+    #[inline]
+    fn owner(&self, key: FlowKey) -> usize {
+        owner(key, self.workers)
+    }
+}
+
+/// Who of several follows a connection.
+#[inline]
+fn owner(key: FlowKey, workers: usize) -> usize {
+    let hash = foldhash::fast::FixedState::default().hash_one(PackedKey::from(key));
+    (hash >> 32) as usize % workers.max(1)
+}
