@@ -56,9 +56,11 @@ impl Layout {
     #[inline]
     pub fn record(self, bytes: &[u8; Self::LEAST]) -> Record {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *bytes;
-        let read = |four: [u8; 4]| if self.big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
-        let (secs, fraction) = (read([a, b, c, d]), read([e, f, g, h]));
-        let (mut captured, mut original) = (read([i, j, k, l]), read([m, n, o, p]));
+        let mut words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(u32::from_le_bytes);
+        if self.big {
+            words = words.map(u32::swap_bytes);
+        }
+        let [secs, fraction, mut captured, mut original] = words;
         match self.lengths {
             Lengths::CapturedFirst => {}
             Lengths::SmallerIsCaptured if captured <= original => {}

@@ -54,7 +54,7 @@ pub struct Table<S> {
     /// The first free entry; each links to the next.
     free: u32,
     len: usize,
-    hasher: foldhash::fast::RandomState,
+    secret: [u64; 2],
 }
 
 impl<S: Copy + Default> Table<S> {
@@ -66,7 +66,7 @@ impl<S: Copy + Default> Table<S> {
             ends: (0..lists).map(|list| Links { before: ENDS + list, behind: ENDS + list }).collect(),
             free: NOWHERE,
             len: 0,
-            hasher: foldhash::fast::RandomState::default(),
+            secret: [0_u64, 1].map(|n| foldhash::fast::RandomState::default().hash_one(n)),
         }
     }
 
@@ -118,9 +118,9 @@ impl<S: Copy + Default> Table<S> {
             None => self.push(entry),
         };
         let hash = self.hash(&key);
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        let (chunks, secret) = (&self.chunks, self.secret);
         if let Some(part) = self.index.get_mut(part(hash)) {
-            part.insert(hash, id, |id| get(chunks, id).map_or(0, |entry| hash_of(hasher, &entry.key)));
+            part.insert(hash, id, |id| get(chunks, id).map_or(0, |entry| entry.key.hash(secret)));
         }
         self.len += 1;
         Id(id)
@@ -213,7 +213,7 @@ impl<S: Copy + Default> Table<S> {
 
     #[inline]
     fn hash(&self, key: &PackedKey) -> u64 {
-        hash_of(&self.hasher, key)
+        key.hash(self.secret)
     }
 
     #[inline]
@@ -237,11 +237,6 @@ impl<S: Copy + Default> Table<S> {
 #[inline]
 fn get<S>(chunks: &[Vec<Entry<S>>], id: u32) -> Option<&Entry<S>> {
     chunks.get(id as usize / CHUNK)?.get(id as usize % CHUNK)
-}
-
-#[inline]
-fn hash_of(hasher: &foldhash::fast::RandomState, key: &PackedKey) -> u64 {
-    hasher.hash_one(key)
 }
 
 /// The part of the index for a hash: by bits that it uses for nothing else.
