@@ -39,6 +39,16 @@ fn one_two_and_eight_workers_give_the_same_bytes() {
 }
 
 #[test]
+fn a_filter_leaves_out_packets_but_no_time_whatever_the_workers() {
+    // What it refuses at the end of a capture still tells how long the others were silent.
+    let one = read(&["--workers", "1", "-f", "tcp port 443", "captures"]);
+    assert!(one.events().iter().any(|event| event["ending"]["what"] == "silence"));
+    let many = read(&["--workers", "3", "-f", "tcp port 443", "captures"]);
+    let differ = one.stdout.lines().zip(many.stdout.lines()).find(|(a, b)| a != b);
+    assert_eq!(differ, None);
+}
+
+#[test]
 fn every_capture_is_read() {
     let ran = read(&["captures"]);
     let stats = ran.events().pop().unwrap();

@@ -4,70 +4,85 @@ use super::file::Head;
 use crate::base::{PacketNo, Stamp};
 use crate::decode::Frame;
 
-/// Frames in order, with their bytes. Empty ones are filled again.
+/// Frames in order, with their bytes. Those that are left out still say what time it was.
 #[derive(Debug, Default)]
 pub struct Block {
     pub(super) bytes: Vec<u8>,
-    pub(super) heads: Vec<(PacketNo, Head)>,
-    /// The latest stamp of all frames that were read for it, and the last one's number; refused ones count.
-    pub(super) until: (Stamp, PacketNo),
+    pub(super) places: Vec<Place>,
+    /// Behind the last frame.
+    until: (Stamp, PacketNo),
+}
+
+/// Where a frame lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub no: PacketNo,
+    pub head: Head,
+    pub left_out: bool,
+}
+
+impl Place {
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        let Self { no, head: Head { at, len, stamp, link, wire_len }, .. } = *self;
+        let data = bytes.get(at..at.saturating_add(len)).unwrap_or_default();
+        Frame { no, stamp, link, data, wire_len }
+    }
 }
 
 impl Block {
     /// Bytes beyond which no frame is added.
     const FULL: usize = 256 << 10;
 
-    /// Its frames.
-    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
-        self.heads.iter().map(|(no, head)| Frame {
-            no: *no,
-            stamp: head.stamp,
-            link: head.link,
-            data: self.bytes.get(head.at..head.at.saturating_add(head.len)).unwrap_or_default(),
-            wire_len: head.wire_len,
-        })
+    /// The stamp of each frame, and the frame unless it is left out.
+    pub fn frames(&self) -> impl Iterator<Item = (Stamp, Option<Frame<'_>>)> {
+        self.places
+            .iter()
+            .map(|place| (place.head.stamp, (!place.left_out).then(|| place.frame(&self.bytes))))
     }
 
-    /// The latest stamp, and the number of the last frame, also of frames that were left out.
+    /// The latest stamp, and the number of the last frame, also of frames that are left out.
     pub fn until(&self) -> (Stamp, PacketNo) {
         self.until
     }
 
     /// Leaves frames out.
     pub fn retain(&mut self, mut wanted: impl FnMut(&Frame<'_>) -> bool) {
-        let bytes = &self.bytes;
-        self.heads.retain(|(no, head)| {
-            let data = bytes.get(head.at..head.at.saturating_add(head.len)).unwrap_or_default();
-            wanted(&Frame { no: *no, stamp: head.stamp, link: head.link, data, wire_len: head.wire_len })
-        });
+        for place in &mut self.places {
+            place.left_out = !wanted(&place.frame(&self.bytes));
+        }
     }
 
-    /// Empties it; it keeps its memory.
+    /// Takes all frames out; their bytes stay, to be written over.
     pub fn clear(&mut self) {
-        self.heads.clear();
+        self.places.clear();
         self.until = (Stamp(i64::MIN), PacketNo(0));
     }
 
-    /// Adds a copy of a frame; to be cleared of bytes first.
-    pub fn push(&mut self, frame: &Frame<'_>) {
-        let at = self.bytes.len();
-        self.bytes.extend_from_slice(frame.data);
-        let Frame { no, stamp, link, data, wire_len } = *frame;
-        self.heads.push((no, Head { at, len: data.len(), stamp, link, wire_len }));
-        self.pass(stamp, no);
+    /// Adds a frame whose bytes lie here, or will.
+    pub(super) fn place(&mut self, no: PacketNo, head: Head) {
+        self.places.push(Place { no, head, left_out: false });
+        self.pass(head.stamp, no);
     }
 
-    /// Nothing but time: this stamp was read.
-    pub fn pass(&mut self, stamp: Stamp, no: PacketNo) {
-        self.until = (self.until.0.max(stamp), self.until.1.max(no));
-    }
-
-    /// An empty one to add frames to.
+    /// Empty, to add frames to.
     #[must_use]
     pub fn emptied(mut self) -> Self {
         self.clear();
         self.bytes.clear();
         self
+    }
+
+    /// Adds a copy of a frame.
+    pub fn push(&mut self, frame: &Frame<'_>) {
+        let Frame { no, stamp, link, data, wire_len } = *frame;
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(data);
+        self.place(no, Head { at, len: data.len(), stamp, link, wire_len });
+    }
+
+    /// Adds nothing but time, which has come to this stamp.
+    pub fn pass(&mut self, stamp: Stamp, no: PacketNo) {
+        self.until = (self.until.0.max(stamp), self.until.1.max(no));
     }
 
     /// Whether it has enough.

@@ -153,9 +153,7 @@ impl FileReader {
         let first = self.step()?;
         let mut next = Some(first);
         while let Some(head) = next {
-            let no = PacketNo(self.progress.number);
-            block.pass(head.stamp, no);
-            block.heads.push((no, head));
+            block.place(PacketNo(self.progress.number), head);
             next = self.step_here();
         }
         block.bytes = self.buffer.trade(std::mem::take(&mut block.bytes));

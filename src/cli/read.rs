@@ -37,14 +37,8 @@ impl Source for Frames<'_> {
         }
         let Some(filter) = &mut self.filter else { return self.reader.burst().map(Arrival::Frames) };
         // What a filter refuses only passes time.
-        let mut frames = self.reader.burst()?;
-        let last = frames.iter().map(|frame| frame.stamp).max();
-        frames.retain(|frame| filter.matches(frame));
-        Some(if frames.is_empty() {
-            Arrival::Tick(last.unwrap_or_default())
-        } else {
-            Arrival::Frames(frames)
-        })
+        let frame = self.reader.next()?;
+        Some(if filter.matches(&frame) { Arrival::one(frame) } else { Arrival::Tick(frame.stamp) })
     }
 
     fn block(&mut self, spare: Block) -> Option<Block> {

@@ -91,7 +91,7 @@ pub(super) fn analyse<M: Make + Send>(
             join.lost()
         });
         while let Some(block) = source.block(spare.try_recv().unwrap_or_default()) {
-            block.frames().for_each(|frame| totals.count(&frame));
+            block.frames().for_each(|(_, frame)| frame.iter().for_each(|frame| totals.count(frame)));
             let block = Arc::new(block);
             if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&block)).is_err()) {
                 break;
@@ -140,8 +140,9 @@ impl Worker {
         // Its own plain frames, each with the capture's clock, that wait for being looked up together.
         let mut waiting: Frames<'_> = Frames::new();
         let mut clocks: SmallVec<[Stamp; BURST]> = SmallVec::new();
-        for frame in block.frames() {
-            self.now = self.now.max(frame.stamp);
+        for (stamp, frame) in block.frames() {
+            self.now = self.now.max(stamp);
+            let Some(frame) = frame else { continue };
             let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
             if let Some((src, dst)) = ends {
                 if self.owner(FlowKey::of(src, dst).0) == self.id {
