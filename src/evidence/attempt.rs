@@ -16,9 +16,9 @@ use crate::tls::hello::ClientHello;
 use crate::tls::record::{Inbound, Read, starts_tls};
 
 /// Parses certificates and hellos, keeping those it has seen. Handed in, because it outlives every attempt.
-pub trait ParseCertificate {
+pub trait Parse {
     /// The parsed certificate of these DER bytes.
-    fn parse(&mut self, der: &[u8]) -> Arc<Certificate>;
+    fn certificate(&mut self, der: &[u8]) -> Arc<Certificate>;
 
     /// The ClientHello of this body.
     fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello>;
@@ -126,7 +126,7 @@ impl Attempt {
         now: Stamp,
         clock: Stamp,
         limits: &Limits,
-        certs: &mut impl ParseCertificate,
+        parser: &mut impl Parse,
     ) -> Step {
         let evidence = &mut *self.evidence;
         let keep_alive = segment.payload_wire_len <= 1
@@ -163,7 +163,7 @@ impl Attempt {
         }
         if !segment.flags.rst() {
             self.stuck(segment, from, no, now);
-            self.payload(segment, from, no, now, limits, certs);
+            self.payload(segment, from, no, now, limits, parser);
             self.latest = Some((from, segment.ack, segment.payload_wire_len));
         }
         if segment.flags.fin() {
@@ -210,7 +210,7 @@ impl Attempt {
         now: Stamp,
         capture_ended: bool,
         limits: &Limits,
-        certs: &mut impl ParseCertificate,
+        parser: &mut impl Parse,
     ) -> Box<Evidence> {
         for side in [Side::Client, Side::Server] {
             let unseen = self.streams.of(side).acked().saturating_sub(self.streams.of(side).next());
@@ -236,7 +236,7 @@ impl Attempt {
             let mut pieces = Vec::new();
             self.streams.of_mut(side).flush(&mut |piece| pieces.push(OwnedPiece::of(piece)));
             for piece in &pieces {
-                self.read(side, piece.lend(), limits, certs);
+                self.read(side, piece.lend(), limits, parser);
             }
             if !captured && !pieces.is_empty() {
                 (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of_mut(side)) = before;
@@ -365,7 +365,7 @@ impl Attempt {
         no: PacketNo,
         now: Stamp,
         limits: &Limits,
-        certs: &mut impl ParseCertificate,
+        parser: &mut impl Parse,
     ) {
         let wire = segment.payload_wire_len;
         if wire == 0 {
@@ -384,7 +384,7 @@ impl Attempt {
             now,
             limits.holes_per_side,
             limits.bytes_per_side,
-            &mut |piece| self.read(from, piece, limits, certs),
+            &mut |piece| self.read(from, piece, limits, parser),
         );
         *self.streams.of_mut(from) = stream;
         let evidence = &mut *self.evidence;
@@ -409,7 +409,7 @@ impl Attempt {
     }
 
     /// Reads the next bytes in order of one side.
-    fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, certs: &mut impl ParseCertificate) {
+    fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
         let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
@@ -440,7 +440,7 @@ impl Attempt {
             }
         }
         for read in units {
-            self.unit(from, read, certs);
+            self.unit(from, read, parser);
         }
     }
 

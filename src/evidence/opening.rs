@@ -5,7 +5,7 @@
 //! acknowledgment. They are kept as they came, and given to an [`Attempt`] as soon as anything else comes, so that
 //! both ways lead to the same facts.
 
-use super::attempt::{Attempt, ParseCertificate};
+use super::attempt::{Attempt, Parse};
 use crate::base::{Direction, Endpoint, FlowKey, Limits, PacketNo, PerSide, Side, Span, Stamp};
 use crate::decode::{Hop, Segment, TcpFlags, TcpOptions};
 
@@ -191,7 +191,7 @@ impl Opening {
         key: &FlowKey,
         tls_port: bool,
         limits: &Limits,
-        certs: &mut impl ParseCertificate,
+        parser: &mut impl Parse,
     ) -> Attempt {
         let (client, server) = self.ends(key);
         let mut attempt =
@@ -236,7 +236,7 @@ impl Opening {
             };
             let no = PacketNo(self.first.0 + u64::from(later.packets));
             let stamp = self.started + Span(later.micros.into());
-            attempt.segment(&segment, from, no, stamp, self.clock(), limits, certs);
+            attempt.segment(&segment, from, no, stamp, self.clock(), limits, parser);
         }
         attempt
     }
@@ -264,8 +264,8 @@ mod tests {
 
     struct Parses;
 
-    impl ParseCertificate for Parses {
-        fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
+    impl Parse for Parses {
+        fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
             Arc::new(Certificate::parse(der))
         }
 
@@ -329,14 +329,14 @@ mod tests {
 
     #[test]
     fn what_an_opening_becomes_knows_what_an_attempt_from_the_start_knows() {
-        let (limits, mut certs) = (Limits::default(), Parses);
+        let (limits, mut parser) = (Limits::default(), Parses);
         let (key, sends) = FlowKey::of(CLIENT, SERVER);
         for came in 1..=3 {
             let mut attempt = Attempt::new(CLIENT, SERVER, sends, true, place(0).0, place(0).1);
             let mut opening = None::<Opening>;
             for ((from, segment), n) in begun().iter().take(came).zip(0..) {
                 let (no, stamp, now) = place(n);
-                attempt.segment(segment, *from, no, stamp, now, &limits, &mut certs);
+                attempt.segment(segment, *from, no, stamp, now, &limits, &mut parser);
                 match &mut opening {
                     None => opening = Opening::new(segment, sends, no, stamp, now),
                     Some(opening) => assert!(opening.take(segment, direction(*from, sends), no, stamp, now)),
@@ -345,7 +345,7 @@ mod tests {
             let opening = opening.unwrap();
             assert_eq!(opening.last(), attempt.evidence.last);
             assert_eq!(opening.deadline(&limits), attempt.deadline);
-            let later = opening.into_attempt(&key, true, &limits, &mut certs);
+            let later = opening.into_attempt(&key, true, &limits, &mut parser);
             assert_eq!(format!("{later:?}"), format!("{attempt:?}"), "after {came} packets");
         }
     }

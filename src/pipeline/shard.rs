@@ -17,7 +17,7 @@ use crate::base::{
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
 use crate::evidence::around::OcspExchange;
-use crate::evidence::attempt::{Attempt, ParseCertificate, Step};
+use crate::evidence::attempt::{Attempt, Parse, Step};
 use crate::evidence::exchange::Exchange;
 use crate::evidence::opening::{Opening, Reached};
 use crate::flow::pool::Pool;
@@ -113,9 +113,9 @@ fn list_of(reached: Reached) -> List {
     }
 }
 
-impl ParseCertificate for Parser {
-    fn parse(&mut self, der: &[u8]) -> Arc<Certificate> {
-        self.certificate(der)
+impl Parse for Parser {
+    fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
+        Self::certificate(self, der)
     }
 
     fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
@@ -168,7 +168,7 @@ pub struct Shard {
     openings_due: Stamp,
     /// Nothing at all happens until this has passed.
     due: Stamp,
-    certs: Parser,
+    parser: Parser,
     /// DNS questions by client and transaction.
     asked: Recent<(Endpoint, u16), Seen<()>>,
     held: usize,
@@ -200,7 +200,7 @@ impl Shard {
 
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
-        let certs = Parser::new(limits.certificates);
+        let parser = Parser::new(limits.certificates);
         let asked = limits.asides;
         Self {
             limits,
@@ -213,7 +213,7 @@ impl Shard {
             timers: Timers::new(TIMERS),
             openings_due: Stamp(i64::MAX),
             due: Stamp(i64::MIN),
-            certs,
+            parser,
             asked: Recent::new(asked, 1),
             held: 0,
             lost: Lost::default(),
@@ -467,7 +467,7 @@ impl Shard {
         let opening = self.openings.take(no)?;
         let key = self.table.key(id);
         let tls_port = self.ports.contains(opening.ends(&key).1.port);
-        let attempt = opening.into_attempt(&key, tls_port, &self.limits, &mut self.certs);
+        let attempt = opening.into_attempt(&key, tls_port, &self.limits, &mut self.parser);
         Some(self.follow(id, attempt, now))
     }
 
@@ -499,7 +499,7 @@ impl Shard {
     fn feed(&mut self, id: Id, kept: u32, segment: &Segment<'_>, from: Side, place: Place) {
         let Some(open) = self.attempts.get_mut(kept) else { return };
         let Place { no, stamp, now } = place;
-        let step = open.attempt.segment(segment, from, no, stamp, now, &self.limits, &mut self.certs);
+        let step = open.attempt.segment(segment, from, no, stamp, now, &self.limits, &mut self.parser);
         match step {
             Step::Open => {
                 let last = open.attempt.evidence.last;

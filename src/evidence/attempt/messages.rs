@@ -1,6 +1,6 @@
 //! What the units read from a direction mean for the attempt.
 
-use super::{Attempt, ParseCertificate, Reading};
+use super::{Attempt, Parse, Reading};
 use crate::base::{Packets, Seen, Side, Stamp};
 use crate::evidence::{AlertFrom, Chain, Stage, outcome};
 use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
@@ -21,11 +21,11 @@ impl Attempt {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
-    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, certs: &mut impl ParseCertificate) {
+    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
         let Read { unit, at, when } = read;
         match unit {
             Unit::Handshake { kind, record_version, body } => {
-                self.message(from, kind, record_version, &body, at, when, certs);
+                self.message(from, kind, record_version, &body, at, when, parser);
             }
             Unit::Sslv2ClientHello { body } => {
                 if let Some(hello) = ClientHello::parse_sslv2(&body) {
@@ -66,7 +66,7 @@ impl Attempt {
         body: &[u8],
         at: Packets,
         when: Stamp,
-        certs: &mut impl ParseCertificate,
+        parser: &mut impl Parse,
     ) {
         let (cipher, version) = self.suite();
         let seen = Seen { value: (), at, when };
@@ -76,7 +76,7 @@ impl Attempt {
                 // The first one counts, or the second where the server asked for another; a renegotiation in
                 // clear repeats it behind a ServerHello. A capture may store the answer before the question.
                 if (evidence.hello.is_none() || (evidence.retry.is_some() && evidence.server_hello.is_none()))
-                    && let Some(hello) = certs.client_hello(record_version, body)
+                    && let Some(hello) = parser.client_hello(record_version, body)
                 {
                     evidence.hello = Some(Box::new(seen.map(|()| hello)));
                     self.reach(Stage::ClientHello);
@@ -100,10 +100,10 @@ impl Attempt {
                     evidence.lost.malformed_messages += 1;
                     return;
                 };
-                let mut chain: Vec<_> = list.ders.iter().map(|der| certs.parse(der)).collect();
+                let mut chain: Vec<_> = list.ders.iter().map(|der| parser.certificate(der)).collect();
                 if list.cut {
                     if let Some(partial) = list.partial {
-                        chain.push(certs.parse(partial));
+                        chain.push(parser.certificate(partial));
                     }
                     evidence.lost.malformed_messages += 1;
                 }

@@ -153,11 +153,11 @@ impl Shard {
         let (client, server) = opening.ends(&key);
         let no = opening.first;
         if self.ports.contains(server.port) {
-            let mut attempt = opening.into_attempt(&key, true, &self.limits, &mut self.certs);
+            let mut attempt = opening.into_attempt(&key, true, &self.limits, &mut self.parser);
             if evicted {
                 attempt.evidence.lost.flows_evicted += 1;
             }
-            let evidence = attempt.close(at, capture_ended, &self.limits, &mut self.certs);
+            let evidence = attempt.close(at, capture_ended, &self.limits, &mut self.parser);
             if !self.tell(evidence, at) {
                 self.leave_unreported(id, opening.last());
             }
@@ -174,7 +174,7 @@ impl Shard {
 
     /// What comes of an attempt.
     pub(super) fn close_attempt(&mut self, id: Id, open: Open, at: Stamp, capture_ended: bool) {
-        let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.certs);
+        let evidence = open.attempt.close(at, capture_ended, &self.limits, &mut self.parser);
         let (last, speaks_tls) = (evidence.last, outcome::speaks_tls(&evidence));
         if !self.tell(evidence, at) {
             self.leave_unreported(id, last);
