@@ -302,6 +302,12 @@ impl Shard {
         self.out.drain(..)
     }
 
+    /// How much waits to be drained.
+    #[inline]
+    pub fn outs(&self) -> usize {
+        self.out.len()
+    }
+
     /// Whether anything waits to be drained.
     #[inline]
     pub fn has_out(&self) -> bool {

@@ -14,8 +14,16 @@ use crate::base::{FlowKey, PackedKey, PacketNo, Stamp};
 use crate::capture::block::Block;
 use crate::decode::{BURST, Decoder, Frame, Frames, LinkType, Packet, plain};
 
+/// Lots in flight a shard.
+const LOTS: usize = 8;
+/// What is handed on at once, at least.
+const LOT: usize = 32;
+
+/// Takes what has left a shard, and how far capture time has come.
+type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, Stamp);
+
 /// Blocks in flight a shard: a reader that is ahead waits.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 2;
 
 /// As [`super::run::analyse`], with several workers.
 pub(super) fn analyse<M: Make + Send>(
@@ -27,7 +35,7 @@ pub(super) fn analyse<M: Make + Send>(
     let workers = settings.workers;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
-        let (to_join, from_shards) = crossbeam_channel::bounded(IN_FLIGHT * workers);
+        let (to_join, from_shards) = crossbeam_channel::bounded::<(usize, Vec<Out>, _)>(LOTS * workers);
         // Blocks return empty, since making them anew would take as long as filling them.
         let (give_back, spare) = crossbeam_channel::bounded::<Block>(IN_FLIGHT);
         let mut shards = Vec::with_capacity(workers);
@@ -39,14 +47,14 @@ pub(super) fn analyse<M: Make + Send>(
             handles.push(scope.spawn(move || {
                 let mut worker = Worker::new(id, settings);
                 for block in blocks {
-                    worker.read(&block);
+                    let hand_on = &mut |shard: &mut Shard, now| {
+                        // The join only stops after every shard has.
+                        drop(to_join.send((id, shard.drain().collect(), (now, PacketNo(0)))));
+                    };
+                    worker.read(&block, hand_on);
                     if let Some(block) = Arc::into_inner(block) {
                         // One too many goes.
                         drop(give_back.try_send(block));
-                    }
-                    let out: Vec<Out> = worker.shard.drain().collect();
-                    if to_join.send((id, out, (worker.now, PacketNo(0)))).is_err() {
-                        break;
                     }
                 }
                 let Worker { mut shard, now, .. } = worker;
@@ -54,7 +62,6 @@ pub(super) fn analyse<M: Make + Send>(
                     drop(to_join.send((id, shard.drain().collect(), (now, next))));
                 }
                 let out: Vec<Out> = shard.drain().collect();
-                // The join only stops after every shard has.
                 drop(to_join.send((id, out, (Stamp(i64::MAX), PacketNo(0)))));
                 worker.plain.finish();
                 worker.shared.finish();
@@ -135,8 +142,8 @@ impl Worker {
         }
     }
 
-    /// Takes what is its own of a block.
-    fn read(&mut self, block: &Block) {
+    /// Takes what is its own of a block. Hands on what comes of it in small lots, while it is in a cache.
+    fn read(&mut self, block: &Block, hand_on: HandOn<'_>) {
         // Its own plain frames, each with the capture's clock, that wait for being looked up together.
         let mut waiting: Frames<'_> = Frames::new();
         let mut clocks: SmallVec<[Stamp; BURST]> = SmallVec::new();
@@ -157,6 +164,9 @@ impl Worker {
             if ends.is_none() {
                 self.take_other(&frame);
             }
+            if self.shard.outs() >= LOT {
+                hand_on(&mut self.shard, self.now);
+            }
         }
         self.take(&mut waiting, &mut clocks);
         let (until, last) = block.until();
@@ -164,6 +174,7 @@ impl Worker {
         self.shared.expire(self.now);
         self.shard.tick(self.now);
         self.shard.mark(last, self.now);
+        hand_on(&mut self.shard, self.now);
     }
 
     fn take(&mut self, waiting: &mut Frames<'_>, clocks: &mut SmallVec<[Stamp; BURST]>) {
