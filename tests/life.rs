@@ -522,6 +522,7 @@ fn an_interface_that_goes_down_is_said_and_taken_up_again() {
         assert_eq!(code, 0, "{said}");
         let all = lines(&out);
         assert_eq!(of_kind(&all, "handshake").len(), 1);
-        assert_eq!(all.last().unwrap()["interfaces"][0]["returned"], 1);
+        let interface = &all.last().unwrap()["interfaces"][0];
+        assert_eq!((&interface["returned"], &interface["clock_sets"]), (&1.into(), &0.into()));
     });
 }

@@ -8,17 +8,17 @@ use crate::decode::Frame;
 #[derive(Debug, Default)]
 pub struct Block {
     pub(super) bytes: Vec<u8>,
-    pub(super) places: Vec<Place>,
+    places: Vec<Place>,
     /// Behind the last frame.
     until: (Stamp, PacketNo),
 }
 
 /// Where a frame lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub no: PacketNo,
-    pub head: Head,
-    pub left_out: bool,
+struct Place {
+    no: PacketNo,
+    head: Head,
+    left_out: bool,
 }
 
 impl Place {

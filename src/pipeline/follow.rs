@@ -110,9 +110,12 @@ pub(super) struct Follow<'a> {
     /// When the kernel was asked, and when something was handed on.
     asked: Stamp,
     handed: Stamp,
-    /// Packets since then, and whether some came since the last tick.
+    /// Packets since then.
     since: usize,
-    came: bool,
+    /// It ticked twice, and no packet came between.
+    silent: bool,
+    /// It ticked last.
+    ticked: bool,
 }
 
 impl<'a> Follow<'a> {
@@ -148,7 +151,8 @@ impl<'a> Follow<'a> {
             asked: Stamp(i64::MIN),
             handed: Stamp(i64::MIN),
             since: 0,
-            came: false,
+            silent: false,
+            ticked: false,
         }
     }
 
@@ -162,7 +166,7 @@ impl<'a> Follow<'a> {
                 Some(Arrival::Tick(stamp)) => self.tick(stamp, elapsed),
             }
             let now = self.clock.now();
-            if std::mem::take(&mut self.came) && self.since < BATCH && now - self.handed < HAND {
+            if !self.silent && self.since < BATCH && now - self.handed < HAND {
                 continue;
             }
             self.since = 0;
@@ -216,13 +220,14 @@ impl<'a> Follow<'a> {
         }
         let before = self.since;
         self.since += frames.len();
-        self.came = true;
+        (self.silent, self.ticked) = (false, false);
         if before / LOOK != self.since / LOOK {
             self.errors.take(&mut self.shard, self.clock.now());
         }
     }
 
     fn tick(&mut self, stamp: Stamp, elapsed: Span) {
+        self.silent = std::mem::replace(&mut self.ticked, true);
         self.pass(stamp, elapsed);
         let now = self.clock.now();
         self.decoder.expire(now);

@@ -102,13 +102,6 @@ pub struct Join<M: Make = AsJudged> {
     now: Stamp,
 }
 
-impl Join {
-    /// As [`Join::making`], of attempts as they were judged.
-    pub fn new(limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
-        Self::making(AsJudged, limits, trust, in_order, shards)
-    }
-}
-
 impl<M: Make> Join<M> {
     /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
     pub fn making(make: M, limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {

@@ -12,8 +12,8 @@ use super::make::Make;
 use super::renewal::Renewal;
 use super::run::{Arrival, Settings, Source, Totals};
 use super::shard::{Out, Shard};
-use crate::base::{Span, Stamp};
-use crate::capture::live::{Live, LiveReader, elapsed};
+use crate::base::Span;
+use crate::capture::live::{Live, LiveReader, clock, elapsed};
 use crate::capture::recent::Recent;
 
 /// A source that runs in a thread of its own and tells how it is.
@@ -45,13 +45,12 @@ pub struct LiveRing {
     gauges: Arc<Gauges>,
     recent: Option<Arc<Recent>>,
     link: Link,
-    now: Stamp,
 }
 
 impl LiveRing {
     /// Reads from here, and keeps in `recent` what may be wanted later.
     pub fn new(reader: LiveReader, recent: Option<Arc<Recent>>) -> Self {
-        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), now: Stamp::default() }
+        Self { reader, gauges: Gauges::new(), recent, link: Link::default() }
     }
 }
 
@@ -59,7 +58,7 @@ impl Source for LiveRing {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self.reader.next() {
             Live::Frames(frames) => return Some(Arrival::Frames(frames)),
-            Live::Tick(stamp) => self.now = stamp,
+            Live::Tick(stamp) => return Some(Arrival::Tick(stamp)),
             Live::Down(why) => self.link.down = Some(why),
             Live::Up => {
                 self.link.down = None;
@@ -67,7 +66,8 @@ impl Source for LiveRing {
             }
             Live::Stopped => return None,
         }
-        Some(Arrival::Tick(self.now))
+        // The time of the last tick would look like a clock that was set back.
+        Some(Arrival::Tick(clock()))
     }
 }
 
@@ -176,7 +176,7 @@ fn alone<M: Make<Made = ()>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Limits, PacketNo};
+    use crate::base::{Limits, PacketNo, Stamp};
     use crate::decode::Frame;
     use crate::decode::LinkType;
     use crate::evidence::Outcome;

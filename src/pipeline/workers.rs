@@ -37,7 +37,7 @@ pub(super) fn analyse<M: Make + Send>(
     std::thread::scope(|scope| {
         let (to_join, from_shards) = crossbeam_channel::bounded::<(usize, Vec<Out>, _)>(LOTS * workers);
         // Blocks return empty, since making them anew would take as long as filling them.
-        let (give_back, spare) = crossbeam_channel::bounded::<Block>(IN_FLIGHT);
+        let (give_back, spare) = crossbeam_channel::bounded::<Block>(IN_FLIGHT + 2);
         let mut shards = Vec::with_capacity(workers);
         let mut handles = Vec::with_capacity(workers);
         for id in 0..workers {
@@ -98,7 +98,7 @@ pub(super) fn analyse<M: Make + Send>(
             join.lost()
         });
         while let Some(block) = source.block(spare.try_recv().unwrap_or_default()) {
-            block.frames().for_each(|(_, frame)| frame.iter().for_each(|frame| totals.count(frame)));
+            block.frames().filter_map(|(_, frame)| frame).for_each(|frame| totals.count(&frame));
             let block = Arc::new(block);
             if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&block)).is_err()) {
                 break;
@@ -152,7 +152,7 @@ impl Worker {
             let Some(frame) = frame else { continue };
             let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
             if let Some((src, dst)) = ends {
-                if self.owner(FlowKey::of(src, dst).0) == self.id {
+                if owner(FlowKey::of(src, dst).0, self.workers) == self.id {
                     waiting.push(frame);
                     clocks.push(self.now);
                 }
@@ -165,6 +165,8 @@ impl Worker {
                 self.take_other(&frame);
             }
             if self.shard.outs() >= LOT {
+                // What was due before is decided first: nothing may come of it behind this.
+                self.shard.tick(self.now);
                 hand_on(&mut self.shard, self.now);
             }
         }
@@ -188,7 +190,6 @@ impl Worker {
     }
 
     fn take_other(&mut self, frame: &Frame<'_>) {
-        let (workers, id) = (self.workers, self.id);
         let packet = self.shared.decode(frame);
         let key = match &packet {
             Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
@@ -198,14 +199,9 @@ impl Worker {
             }
             _ => return,
         };
-        if owner(key, workers) == id {
+        if owner(key, self.workers) == self.id {
             self.shard.packet(&packet, frame.no, frame.stamp, self.now);
         }
-    }
-
-    #[inline]
-    fn owner(&self, key: FlowKey) -> usize {
-        owner(key, self.workers)
     }
 }
 

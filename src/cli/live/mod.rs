@@ -253,7 +253,7 @@ impl Loop<'_> {
         let sets = self.board.interfaces.iter().map(|interface| interface.reading().clock_sets).max();
         if let Some(sets) = sets.filter(|sets| *sets > self.clock_sets) {
             self.clock_sets = sets;
-            say(format_args!("the clock was set; what was open then is told as incomplete"));
+            say(format_args!("the clock was set: what was under way ends there, as at the end of a capture"));
         }
         if self.interval.0 > 0 && elapsed().0 - self.told.0 >= self.interval.0 {
             self.told = elapsed();
