@@ -13,7 +13,7 @@ pub fn placed(fault: Fault) -> (Cause, &'static str) {
         Fault::RootExpired => (ExpiredCert, "root_expired"),
         Fault::NotYetValid => (ValidityMisconfig, "not_yet_valid"),
         Fault::LifetimeInverted => (ValidityMisconfig, "lifetime_inverted"),
-        Fault::LifetimeTooLong => (ValidityMisconfig, "lifetime_too_long"),
+        Fault::LifetimeTooLong | Fault::LifetimePrivate => (ValidityMisconfig, "lifetime_too_long"),
         Fault::MissingIntermediate => (BrokenChain, "missing_intermediate"),
         Fault::UnknownRoot => (BrokenChain, "unknown_root"),
         Fault::SelfSigned => (BrokenChain, "self_signed"),
@@ -37,6 +37,7 @@ pub fn placed(fault: Fault) -> (Cause, &'static str) {
         Fault::BasicConstraints => (MissingExtension, "basic_constraints"),
         Fault::NameConstraints => (MissingExtension, "name_constraints"),
         Fault::UnknownCritical => (MissingExtension, "unknown_critical"),
+        Fault::Profile => (MissingExtension, "profile_violation"),
     }
 }
 

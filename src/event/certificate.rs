@@ -93,7 +93,8 @@ mod tests {
         certificate.alt_names = Some(AltNames {
             dns: vec!["a.example".into(), "*.a.example".into()],
             ips: vec!["2001:db8::1".parse().unwrap()],
-            others: 1,
+            others: vec![0xa0],
+            ..AltNames::default()
         });
         certificate.key.kind = KeyKind::Ec("P-384".into());
         let json: serde_json::Value = serde_json::from_str(&certificate_json(&certificate)).unwrap();

@@ -39,6 +39,7 @@ pub(crate) fn leaf() -> Certificate {
         not_after: Stamp::from_secs(1_793_491_200),
         common_name: Some("old.example.com".into()),
         alt_names: Some(AltNames { dns: vec!["old.example.com".into()], ..AltNames::default() }),
+        alt_names_critical: false,
         key: PublicKey { kind: KeyKind::Rsa(2048), spki: vec![] },
         signature_algorithm: "sha256WithRSAEncryption".into(),
         signature_algorithm_der: vec![],
@@ -59,6 +60,7 @@ pub(crate) fn leaf() -> Certificate {
         issuer_urls: vec![],
         scts: (0, None),
         has_policies: false,
+        quirks: Vec::new(),
         damage: None,
     }
 }

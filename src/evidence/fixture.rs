@@ -209,6 +209,7 @@ pub fn certificate(common_name: &str, names: &[&str]) -> Arc<Certificate> {
             dns: names.iter().map(|&name| name.to_owned()).collect(),
             ..AltNames::default()
         }),
+        alt_names_critical: false,
         key: PublicKey::default(),
         signature_algorithm: "sha256WithRSAEncryption".to_owned(),
         signature_algorithm_der: Vec::new(),
@@ -229,6 +230,7 @@ pub fn certificate(common_name: &str, names: &[&str]) -> Arc<Certificate> {
         issuer_urls: Vec::new(),
         scts: (0, None),
         has_policies: false,
+        quirks: Vec::new(),
         damage: None,
     })
 }

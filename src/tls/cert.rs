@@ -7,10 +7,11 @@ mod extensions;
 #[cfg(test)]
 pub(crate) mod forge;
 mod name;
+mod quirks;
 mod read;
 
 pub use cache::CertCache;
-pub use name::{Canonical, canonical as canonical_name, same as same_name};
+pub use name::{Canonical, canonical as canonical_name, emails as emails_of_subject, same as same_name};
 pub(in crate::tls) use read::{hex, key_kind as read_key_kind};
 
 use crate::base::Stamp;
@@ -43,6 +44,8 @@ pub struct Certificate {
     pub common_name: Option<String>,
     /// Names in subjectAltName; `None` where the extension is absent.
     pub alt_names: Option<AltNames>,
+    /// subjectAltName is critical.
+    pub alt_names_critical: bool,
     /// The public key.
     pub key: PublicKey,
     /// Name of the signature algorithm, e.g. `sha256WithRSAEncryption`, `ecdsa-with-SHA384`.
@@ -67,7 +70,7 @@ pub struct Certificate {
     pub authority_key_id: Option<Vec<u8>>,
     /// subjectKeyIdentifier.
     pub subject_key_id: Option<Vec<u8>>,
-    /// nameConstraints: permitted and excluded DNS subtrees (others are counted in `other`).
+    /// nameConstraints.
     pub name_constraints: Option<NameConstraints>,
     /// Critical extensions nobody here understands, as dotted OIDs.
     pub unknown_critical: Vec<String>,
@@ -83,6 +86,9 @@ pub struct Certificate {
     pub scts: (usize, Option<Stamp>),
     /// certificatePolicies is present.
     pub has_policies: bool,
+    /// Rules of RFC 5280 that the certificate breaks by itself, whoever looks and whatever it is used for, and that most
+    /// verifiers let pass.
+    pub quirks: Vec<String>,
     /// What is wrong with the encoding, where the full parse failed and only the raw walk stands.
     pub damage: Option<String>,
 }
@@ -94,23 +100,51 @@ pub struct AltNames {
     pub dns: Vec<String>,
     /// iPAddress entries.
     pub ips: Vec<IpAddr>,
-    /// Entries of other kinds.
-    pub others: usize,
+    /// rfc822Name entries as written.
+    pub emails: Vec<String>,
+    /// uniformResourceIdentifier entries as written.
+    pub uris: Vec<String>,
+    /// directoryName entries, DER.
+    pub directories: Vec<Vec<u8>>,
+    /// Tags of entries of other kinds.
+    pub others: Vec<u8>,
+}
+
+impl AltNames {
+    /// There is no entry of any kind.
+    pub fn is_empty(&self) -> bool {
+        let texts = [&self.dns, &self.emails, &self.uris];
+        texts.iter().all(|list| list.is_empty())
+            && self.ips.is_empty()
+            && self.directories.is_empty()
+            && self.others.is_empty()
+    }
 }
 
 /// nameConstraints (RFC 5280 section 4.2.1.10).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameConstraints {
-    /// Permitted dNSName subtrees.
-    pub permitted_dns: Vec<String>,
-    /// Excluded dNSName subtrees.
-    pub excluded_dns: Vec<String>,
-    /// Permitted iPAddress subtrees: address and mask.
-    pub permitted_ips: Vec<(IpAddr, IpAddr)>,
-    /// Excluded iPAddress subtrees.
-    pub excluded_ips: Vec<(IpAddr, IpAddr)>,
-    /// Subtrees of other kinds.
-    pub others: usize,
+    /// Names of these kinds must be in one of these.
+    pub permitted: Vec<Subtree>,
+    /// Names must be in none of these.
+    pub excluded: Vec<Subtree>,
+}
+
+/// A set of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subtree {
+    /// A host and what is below it, lower case.
+    Dns(String),
+    /// Address and mask.
+    Ip(IpAddr, IpAddr),
+    /// A mailbox, a host, or with a dot in front the hosts below a domain.
+    Email(String),
+    /// A host, or with a dot in front the hosts below a domain.
+    Uri(String),
+    /// The beginning of a distinguished name, DER.
+    Directory(Vec<u8>),
+    /// Another kind, its tag: not compared.
+    Other(u8),
 }
 
 /// A public key.

@@ -41,6 +41,7 @@ pub enum Fault {
     NotYetValid,
     LifetimeInverted,
     LifetimeTooLong,
+    LifetimePrivate,
     // broken_chain
     MissingIntermediate,
     UnknownRoot,
@@ -69,6 +70,7 @@ pub enum Fault {
     BasicConstraints,
     NameConstraints,
     UnknownCritical,
+    Profile,
 }
 
 /// What a chain is judged against.
@@ -149,8 +151,8 @@ impl Fault {
             Self::BadCertificateSignature => 110,
             Self::RootExpired => 30,
             Self::WeakKey | Self::WeakSignature => 15,
-            Self::NoAki | Self::NoSki | Self::BasicConstraints => 1,
-            Self::WrongOrder | Self::UnrelatedExtra => 0,
+            Self::NoAki | Self::NoSki | Self::BasicConstraints | Self::Profile => 1,
+            Self::WrongOrder | Self::UnrelatedExtra | Self::LifetimePrivate => 0,
             _ => 50,
         }
     }
@@ -164,7 +166,13 @@ impl Fault {
     pub fn is_mild(self) -> bool {
         matches!(
             self,
-            Self::NoAki | Self::NoSki | Self::BasicConstraints | Self::WrongOrder | Self::UnrelatedExtra
+            Self::NoAki
+                | Self::NoSki
+                | Self::BasicConstraints
+                | Self::Profile
+                | Self::WrongOrder
+                | Self::UnrelatedExtra
+                | Self::LifetimePrivate
         )
     }
 }

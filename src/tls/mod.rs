@@ -8,6 +8,7 @@
 pub mod cert;
 pub mod chain;
 pub mod codes;
+pub mod constraints;
 mod cursor;
 pub mod der;
 pub mod fingerprint;

@@ -1,6 +1,6 @@
 //! Does a certificate cover the host asked for? (RFC 9525)
 
-use super::cert::{AltNames, Certificate, NameConstraints};
+use super::cert::{AltNames, Certificate};
 use std::net::IpAddr;
 
 /// What comparing names gave.
@@ -39,7 +39,7 @@ pub fn covers(cert: &Certificate, host: &str) -> Cover {
     if names.dns.iter().any(|name| misses_by_depth(name, host)) {
         return Cover::WildcardDepth;
     }
-    if names.dns.is_empty() && names.ips.is_empty() && names.others == 0 {
+    if names.is_empty() {
         return Cover::NoSan { common_name_fits: false };
     }
     Cover::SanMismatch
@@ -90,64 +90,11 @@ fn misses_by_depth(presented: &str, host: &str) -> bool {
 }
 
 /// `host` ends in `.parent`.
-fn under(host: &str, parent: &str) -> bool {
+pub(super) fn under(host: &str, parent: &str) -> bool {
     let (host, parent) = (host.as_bytes(), parent.as_bytes());
     let Some(cut) = host.len().checked_sub(parent.len()) else { return false };
     let Some((front, back)) = host.split_at_checked(cut) else { return false };
     front.last() == Some(&b'.') && back.eq_ignore_ascii_case(parent)
-}
-
-/// The first name of the leaf that a CA's constraints forbid, and the subtree that does
-/// (RFC 5280 section 4.2.1.10). Kinds other than dNSName and iPAddress are not judged.
-pub fn forbidden(constraints: &NameConstraints, leaf: &Certificate) -> Option<String> {
-    let names = leaf.alt_names.as_ref()?;
-    // Bounded work whatever the lists' lengths: a million comparisons at most.
-    let subtrees = constraints.permitted_dns.len() + constraints.excluded_dns.len();
-    let most = 1_000_000 / subtrees.max(1);
-    for name in names.dns.iter().take(most) {
-        let bare = name.strip_prefix("*.").unwrap_or(name);
-        // A wildcard may stand for a name in the subtree right below it.
-        let reaches = |tree: &str| {
-            bare.len() < name.len()
-                && tree.split_once('.').is_some_and(|(_, up)| up.eq_ignore_ascii_case(bare))
-        };
-        if let Some(tree) = constraints.excluded_dns.iter().find(|tree| within(bare, tree) || reaches(tree)) {
-            return Some(format!("{name} is in the excluded subtree {tree}"));
-        }
-        if !constraints.permitted_dns.is_empty()
-            && !constraints.permitted_dns.iter().any(|tree| within(bare, tree))
-        {
-            return Some(format!("{name} is in no permitted subtree ({})", few(&constraints.permitted_dns)));
-        }
-    }
-    for ip in names.ips.iter().take(1_000) {
-        if constraints.excluded_ips.iter().take(1_000).any(|net| inside(*ip, net)) {
-            return Some(format!("{ip} is in an excluded subtree"));
-        }
-        if !constraints.permitted_ips.is_empty()
-            && !constraints.permitted_ips.iter().take(1_000).any(|net| inside(*ip, net))
-        {
-            return Some(format!("{ip} is in no permitted subtree"));
-        }
-    }
-    None
-}
-
-/// A name in a dNSName subtree: itself or below it; a leading dot asks for below, as many CAs write.
-fn within(name: &str, tree: &str) -> bool {
-    match tree.strip_prefix('.') {
-        _ if tree.is_empty() => true,
-        Some(parent) => under(name, parent),
-        None => name.eq_ignore_ascii_case(tree) || under(name, tree),
-    }
-}
-
-fn inside(ip: IpAddr, (net, mask): &(IpAddr, IpAddr)) -> bool {
-    match (ip, net, mask) {
-        (IpAddr::V4(ip), IpAddr::V4(net), IpAddr::V4(mask)) => ip & mask == net & mask,
-        (IpAddr::V6(ip), IpAddr::V6(net), IpAddr::V6(mask)) => ip & mask == net & mask,
-        _ => false,
-    }
 }
 
 /// The first names of a list, for messages.
@@ -168,7 +115,7 @@ mod tests {
         let mut cert = Certificate::parse(&[]);
         let dns = dns.iter().map(|&name| name.to_owned()).collect();
         let ips = ips.iter().map(|ip| ip.parse().unwrap()).collect();
-        cert.alt_names = Some(AltNames { dns, ips, others: 0 });
+        cert.alt_names = Some(AltNames { dns, ips, ..AltNames::default() });
         cert
     }
 
@@ -212,20 +159,5 @@ mod tests {
         cert.common_name = Some("example.com".to_owned());
         assert_eq!(covers(&cert, "example.com"), Cover::NoSan { common_name_fits: true });
         assert_eq!(covers(&cert, "example.org"), Cover::NoSan { common_name_fits: false });
-    }
-
-    #[test]
-    fn constraints_forbid_names_outside_their_subtrees() {
-        let leaf = naming(&["a.example.com"], &["192.0.2.1"]);
-        let permit =
-            |tree: &str| NameConstraints { permitted_dns: vec![tree.to_owned()], ..Default::default() };
-        assert_eq!(forbidden(&permit("example.com"), &leaf), None);
-        assert_eq!(forbidden(&permit(".example.com"), &leaf), None);
-        assert!(forbidden(&permit("example.org"), &leaf).is_some());
-        let exclude = NameConstraints { excluded_dns: vec!["example.com".to_owned()], ..Default::default() };
-        assert!(forbidden(&exclude, &leaf).is_some());
-        let net = ("192.0.2.0".parse().unwrap(), "255.255.255.0".parse().unwrap());
-        let nets = NameConstraints { excluded_ips: vec![net], ..Default::default() };
-        assert!(forbidden(&nets, &leaf).is_some());
     }
 }

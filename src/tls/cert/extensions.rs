@@ -1,7 +1,7 @@
 //! Certificate extensions (RFC 5280 section 4.2 and others).
 
 use super::super::der::{Der, Tlv, dotted, small, tag};
-use super::{AltNames, Certificate, NameConstraints};
+use super::{AltNames, Certificate, NameConstraints, Subtree, quirks};
 use crate::base::Stamp;
 use std::net::IpAddr;
 
@@ -27,7 +27,8 @@ pub(super) fn read(list: &Tlv<'_>, cert: &mut Certificate) {
         let Some(oid) = fields.want(tag::OID) else {
             return damage(cert, "an extension has no identifier".to_owned());
         };
-        let critical = fields.want(tag::BOOLEAN).is_some_and(|flag| flag.body.iter().any(|&bit| bit != 0));
+        let flag = fields.want(tag::BOOLEAN);
+        let critical = flag.is_some_and(|flag| flag.body.iter().any(|&bit| bit != 0));
         let Some(value) = fields.want(tag::OCTET_STRING) else {
             return damage(cert, format!("the extension {} has no value", title(oid.body)));
         };
@@ -39,9 +40,15 @@ pub(super) fn read(list: &Tlv<'_>, cert: &mut Certificate) {
             continue; // the first stands
         }
         seen.push(oid.body);
-        if one(oid.body, value.body, critical, cert).is_none() && matters(oid.body) {
-            damage(cert, format!("the extension {} is malformed", title(oid.body)));
+        if one(oid.body, value.body, critical, cert).is_none() {
+            let says = format!("the extension {} is malformed", title(oid.body));
+            if matters(oid.body) {
+                damage(cert, says);
+            } else {
+                quirks::add(cert, says);
+            }
         }
+        quirks::of_extension(oid.body, flag.map(|flag| flag.body), value.body, critical, cert);
     }
     if !extensions.is_empty() {
         damage(cert, "the extensions end early, or are too many".to_owned());
@@ -68,7 +75,7 @@ fn never_critical(oid: &[u8]) -> bool {
 }
 
 /// The name of an extension, else its dotted OID.
-fn title(oid: &[u8]) -> String {
+pub(super) fn title(oid: &[u8]) -> String {
     let name = match oid {
         [0x55, 0x1d, last] => match last {
             14 => "subjectKeyIdentifier",
@@ -79,9 +86,12 @@ fn title(oid: &[u8]) -> String {
             31 => "cRLDistributionPoints",
             32 => "certificatePolicies",
             35 => "authorityKeyIdentifier",
+            36 => "policyConstraints",
             37 => "extKeyUsage",
+            54 => "inhibitAnyPolicy",
             _ => return dotted(oid),
         },
+        [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01] => "authorityInfoAccess",
         _ => return dotted(oid),
     };
     name.to_owned()
@@ -96,7 +106,10 @@ fn one(oid: &[u8], value: &[u8], critical: bool, cert: &mut Certificate) -> Opti
     match oid {
         [0x55, 0x1d, 14] => cert.subject_key_id = Some(value.want(tag::OCTET_STRING)?.body.to_vec()),
         [0x55, 0x1d, 15] => cert.key_usage = Some(key_usage(value.want(tag::BIT_STRING)?.body)?),
-        [0x55, 0x1d, 17] => cert.alt_names = Some(alt_names(&value.want(tag::SEQUENCE)?)?),
+        [0x55, 0x1d, 17] => {
+            cert.alt_names_critical = critical;
+            cert.alt_names = Some(alt_names(&value.want(tag::SEQUENCE)?)?);
+        }
         [0x55, 0x1d, 19] => {
             let mut fields = value.want(tag::SEQUENCE)?.inside();
             let ca = fields.want(tag::BOOLEAN).is_some_and(|flag| flag.body.iter().any(|&bit| bit != 0));
@@ -164,13 +177,17 @@ fn alt_names(list: &Tlv<'_>) -> Option<AltNames> {
     let mut elements = list.inside();
     let mut sound = true;
     for element in elements.by_ref() {
+        let text = || String::from_utf8_lossy(element.body).into_owned();
         match element.tag {
-            0x82 => names.dns.push(String::from_utf8_lossy(element.body).into_owned()),
+            0x81 => names.emails.push(text()),
+            0x82 => names.dns.push(text()),
+            0x86 => names.uris.push(text()),
             0x87 => match address(element.body) {
                 Some(ip) => names.ips.push(ip),
                 None => sound = false,
             },
-            _ => names.others += 1,
+            0xa4 => names.directories.push(element.body.to_vec()),
+            other => names.others.push(other),
         }
     }
     (sound && elements.is_empty()).then_some(names)
@@ -187,26 +204,29 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 fn name_constraints(fields: &Tlv<'_>) -> Option<NameConstraints> {
     let mut found = NameConstraints::default();
     let mut fields = fields.inside();
-    for (place, permitted) in [(0, true), (1, false)] {
+    for (place, list) in [(0, &mut found.permitted), (1, &mut found.excluded)] {
         let Some(subtrees) = fields.want(tag::context(place)) else { continue };
         for subtree in subtrees.inside() {
-            let base = subtree.inside().next()?;
-            let (dns, ips) = if permitted {
-                (&mut found.permitted_dns, &mut found.permitted_ips)
-            } else {
-                (&mut found.excluded_dns, &mut found.excluded_ips)
-            };
-            match base.tag {
-                0x82 => dns.push(String::from_utf8_lossy(base.body).to_ascii_lowercase()),
-                0x87 => {
-                    let (net, mask) = base.body.split_at_checked(base.body.len() / 2)?;
-                    ips.push((address(net)?, address(mask)?));
-                }
-                _ => found.others += 1,
-            }
+            list.push(self::subtree(&subtree.inside().next()?)?);
         }
     }
     fields.is_empty().then_some(found)
+}
+
+/// A GeneralName as the base of a subtree.
+fn subtree(base: &Tlv<'_>) -> Option<Subtree> {
+    let text = || String::from_utf8_lossy(base.body).into_owned();
+    Some(match base.tag {
+        0x81 => Subtree::Email(text()),
+        0x82 => Subtree::Dns(text().to_ascii_lowercase()),
+        0x86 => Subtree::Uri(text().to_ascii_lowercase()),
+        0x87 => {
+            let (net, mask) = base.body.split_at_checked(base.body.len() / 2)?;
+            Subtree::Ip(address(net)?, address(mask)?)
+        }
+        0xa4 => Subtree::Directory(base.body.to_vec()),
+        other => Subtree::Other(other),
+    })
 }
 
 /// The URIs of distributionPoint.fullName.

@@ -70,7 +70,10 @@ pub fn year(year: i64) -> Stamp {
 
 fn time(stamp: Stamp) -> Vec<u8> {
     let digits: String = stamp.to_string().chars().take(19).filter(char::is_ascii_digit).collect();
-    der(tag::GENERALIZED_TIME, format!("{digits}Z").as_bytes())
+    match digits.strip_prefix("20").filter(|_| stamp < year(2050)) {
+        Some(digits) => der(tag::UTC_TIME, format!("{digits}Z").as_bytes()),
+        None => der(tag::GENERALIZED_TIME, format!("{digits}Z").as_bytes()),
+    }
 }
 
 /// A certificate to be made.

@@ -152,6 +152,19 @@ pub fn canonical(name: &[u8]) -> Option<Canonical> {
     Some(list)
 }
 
+/// The emailAddress attributes of a name (PKCS#9), which name constraints bind too.
+pub fn emails(name: &[u8]) -> Vec<String> {
+    let sets = Der(name).want(tag::SEQUENCE).into_iter().flat_map(|sets| sets.inside());
+    let pairs = sets.flat_map(|set| set.inside());
+    let email = |pair: Tlv<'_>| {
+        let mut inside = pair.inside();
+        let oid = inside.want(tag::OID)?;
+        (oid.body == [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01])
+            .then(|| inside.next().map(|value| string(&value)))?
+    };
+    pairs.filter_map(email).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! From DER bytes to a [`Certificate`].
 
 use super::super::der::{Der, bit_string, bits, dotted, small, tag, time};
-use super::{Certificate, KeyKind, PublicKey, extensions, name};
+use super::{Certificate, KeyKind, PublicKey, extensions, name, quirks};
 use crate::base::Stamp;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -36,6 +36,7 @@ fn empty(der: &[u8]) -> Certificate {
         not_after: Stamp::default(),
         common_name: None,
         alt_names: None,
+        alt_names_critical: false,
         key: PublicKey::default(),
         signature_algorithm: String::new(),
         signature_algorithm_der: Vec::new(),
@@ -56,6 +57,7 @@ fn empty(der: &[u8]) -> Certificate {
         issuer_urls: Vec::new(),
         scts: (0, None),
         has_policies: false,
+        quirks: Vec::new(),
         damage: None,
     }
 }
@@ -94,6 +96,7 @@ fn walk(der: &[u8], cert: &mut Certificate) -> Result<(), &'static str> {
     }
     let serial = fields.want(tag::INTEGER).ok_or("the serialNumber is unreadable")?;
     cert.serial = hex(serial.body);
+    quirks::of_serial(serial.body, cert);
     let inner = fields.want(tag::SEQUENCE).ok_or("the inner signature algorithm is unreadable")?;
     let issuer = fields.want(tag::SEQUENCE).ok_or("the issuer is unreadable")?;
     cert.issuer_der = issuer.whole.to_vec();
@@ -102,8 +105,8 @@ fn walk(der: &[u8], cert: &mut Certificate) -> Result<(), &'static str> {
     cert.issuer = issuer_text.unwrap_or_default().0;
     let validity = fields.want(tag::SEQUENCE).ok_or("the validity is unreadable")?;
     let mut dates = validity.inside();
-    let not_before = dates.next().and_then(|date| time(&date));
-    let not_after = dates.next().and_then(|date| time(&date));
+    let dates = [dates.next(), dates.next()];
+    let [not_before, not_after] = dates.map(|date| time(&date?));
     cert.not_before = not_before.unwrap_or_default();
     cert.not_after = not_after.unwrap_or_default();
     let subject = fields.want(tag::SEQUENCE).ok_or("the subject is unreadable")?;
@@ -119,6 +122,7 @@ fn walk(der: &[u8], cert: &mut Certificate) -> Result<(), &'static str> {
     if let Some(list) = &list {
         extensions::read(list, cert);
     }
+    quirks::of_whole(&tbs, &dates, list.is_some(), cert);
 
     let checks = [
         (broken_issuer, "the issuer is no sequence of names"),

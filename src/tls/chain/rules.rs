@@ -1,5 +1,6 @@
 //! What a verifier could hold against a path, rule by rule.
 
+mod distrust;
 mod leaf;
 mod presented;
 mod single;
@@ -11,29 +12,10 @@ pub(super) use presented::of_presentation;
 use super::path::{End, Path, Step};
 use super::{Defect, Fault, Question};
 use crate::tls::cert::Certificate;
-use crate::tls::names;
+use crate::tls::constraints;
 use single::{KEY_CERT_SIGN, critical, dates, purpose, usage_names, weak_key, weak_signature};
 use std::fmt;
 use std::ops::Range;
-
-/// CAs that the stores distrust, and keys that were published: a part of the root's subject, since
-/// when (seconds; the later where stores differ), and why.
-const DISTRUSTED: [(&str, i64, &str); 14] = [
-    ("DigiNotar", 1_314_835_200, "a CA removed by all stores in September 2011 after its compromise"), // 2011-09-01
-    ("CNNIC", 1_427_932_800, "a CA distrusted by Mozilla and Chrome since April 2015"), // 2015-04-02
-    ("WoSign", 1_485_388_800, "a CA distrusted by all stores since January 2017"),      // 2017-01-26
-    ("StartCom", 1_485_388_800, "a CA distrusted by all stores since January 2017"),    // 2017-01-26
-    ("Symantec", 1_540_252_800, "a CA distrusted by all stores since October 2018"),    // 2018-10-23
-    ("GeoTrust Inc", 1_540_252_800, "a Symantec brand, distrusted by all stores since October 2018"), // 2018-10-23
-    ("thawte\\, Inc", 1_540_252_800, "a Symantec brand, distrusted by all stores since October 2018"), // 2018-10-23
-    ("VeriSign\\, Inc", 1_540_252_800, "a Symantec brand, distrusted by all stores since October 2018"), // 2018-10-23
-    ("Certinomis", 1_562_630_400, "a CA removed by Mozilla in July 2019"), // 2019-07-09
-    ("TrustCor", 1_669_766_400, "a CA distrusted by Mozilla and Microsoft since November 2022"), // 2022-11-30
-    ("E-Tugra", 1_690_761_600, "a CA removed by Mozilla and Chrome in summer 2023"), // 2023-07-31
-    ("Superfish", 1_424_304_000, "a CA whose private key was published in February 2015"), // 2015-02-19
-    ("eDellRoot", 1_448_236_800, "a CA whose private key was published in November 2015"), // 2015-11-23
-    ("DSDTestProvider", 1_448_323_200, "a CA whose private key was published in November 2015"), // 2015-11-24
-];
 
 /// The longest stretch of whole seconds around this one in which every rule says the same of a leaf and its paths: no
 /// date of a certificate, and no day of distrust, lies inside.
@@ -43,7 +25,7 @@ pub(super) fn same_throughout(leaf: &Certificate, paths: &[Path], second: i64) -
         .chain([leaf])
         .flat_map(|cert| [cert.not_before.secs(), cert.not_after.secs().saturating_add(1)]);
     let mut stretch = i64::MIN..i64::MAX;
-    for turn in dates.chain(DISTRUSTED.iter().map(|(_, since, _)| *since)) {
+    for turn in dates.chain(distrust::turns()) {
         if turn <= second {
             stretch.start = stretch.start.max(turn);
         } else {
@@ -107,7 +89,7 @@ pub(super) fn along(path: &Path, question: &Question<'_>) -> Vec<Defect> {
         issuer(path, height, top && trusted, &title, &mut found);
     }
     ending(path, &mut found);
-    strict::identifiers(path, &mut found);
+    strict::profile(path, &mut found);
     found.list
 }
 
@@ -143,7 +125,8 @@ fn issuer(path: &Path, height: usize, root: bool, title: &Title<'_>, found: &mut
             format!("{title} has no basicConstraints with cA:TRUE, yet it issued {}", below_name(below)),
         ),
     }
-    if let (Some(false), false) = (cert.may(KEY_CERT_SIGN), root) {
+    // OpenSSL and GnuTLS ask it of trusted roots too.
+    if cert.may(KEY_CERT_SIGN) == Some(false) {
         let usage = usage_names(cert.key_usage.unwrap_or_default());
         found.add(
             Fault::NotACa,
@@ -164,16 +147,18 @@ fn issuer(path: &Path, height: usize, root: bool, title: &Title<'_>, found: &mut
             );
         }
     }
-    if !root {
+    // OpenSSL asks the purpose of trusted roots too, where they tell one.
+    if !matches!(path.end, End::Trusted { public: true }) || !root {
         purpose(cert, place, title, found);
     }
     if let Some(constraints) = &cert.name_constraints {
         // Self-issued intermediates are exempt (RFC 5280 section 6.1.3).
         let mut bound =
             below.iter().enumerate().filter(|(low, step)| *low == 0 || !step.cert.is_self_issued());
-        let breach = bound.find_map(|(low, step)| Some((low, names::forbidden(constraints, &step.cert)?)));
+        let breach = bound
+            .find_map(|(low, step)| Some((low, constraints::forbidden(constraints, &step.cert, low == 0)?)));
         if let Some((low, why)) = breach {
-            let says = format!("{title} has nameConstraints: the {}'s name {why}", role(low, false));
+            let says = format!("{title} has nameConstraints: the {}'s name{why}", role(low, false));
             found.add(Fault::NameConstraints, place, says);
         }
     }
@@ -189,9 +174,8 @@ fn ending(path: &Path, found: &mut Found<'_>) {
     let cert = &*top.cert;
     let height = path.steps.len() - 1;
     let what = title(cert, role(height, false));
-    let at = found.question.at;
-    let distrusted =
-        DISTRUSTED.iter().find(|(part, since, _)| cert.issuer.contains(part) && at.secs() >= *since);
+    let leaf = path.steps.first().map(|step| &*step.cert);
+    let distrusted = distrust::of(cert, leaf, found.question.at);
     let (fault, says) = match &path.end {
         End::Trusted { .. } if distrusted.is_none() || path.steps.len() < 2 => return,
         End::GaveUp => (
@@ -212,7 +196,7 @@ fn ending(path: &Path, found: &mut Found<'_>) {
             ),
         ),
         _ if distrusted.is_some() => {
-            let why = distrusted.map(|(.., why)| *why).unwrap_or_default();
+            let why = distrusted.unwrap_or_default();
             (Fault::DistrustedCa, format!("the path ends at {}, {why}", cert.issuer))
         }
         End::Trusted { .. } => return,

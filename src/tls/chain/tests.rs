@@ -116,7 +116,8 @@ fn an_expired_root_is_told() {
     let w = World::new();
     let sub = Forge::ca("Sub", "Root").dated(year(2024), year(2050)).sign(&w.sub_key, &w.root_key);
     let leaf = w.leaf(Forge::leaf(HOST, "Sub").dated(year(2024), year(2050)));
-    assert_eq!(faults(&w.at(&[&leaf, &sub], year(2045))), [(Fault::RootExpired, None)]);
+    let late = w.at(&[&leaf, &sub], year(2045));
+    assert_eq!(faults(&late), [(Fault::LifetimePrivate, Some(0)), (Fault::RootExpired, None)]);
 }
 
 #[test]

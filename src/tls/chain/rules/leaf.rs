@@ -2,7 +2,9 @@
 
 use super::super::path::{End, Path};
 use super::super::{Defect, Fault, KeyUse, Question};
-use super::single::{DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, critical, dates, purpose, usage_names, weak_key};
+use super::single::{
+    ANY_PURPOSE, DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, critical, dates, purpose, usage_names, weak_key,
+};
 use super::{Found, Title, title};
 use crate::base::Stamp;
 use crate::tls::cert::{Certificate, KeyKind};
@@ -108,30 +110,78 @@ fn key_usage(leaf: &Certificate, title: &Title<'_>, found: &mut Found<'_>) {
     );
 }
 
-/// Rules that bind publicly trusted certificates only (CA/Browser Forum's Baseline Requirements 2.2.6): lifetime.
+/// Rules that depend on who trusts the path: those of the CA/Browser Forum (Baseline Requirements 2.2.6) bind publicly
+/// trusted certificates only; Apple's systems limit the lifetime of all.
 pub(in crate::tls::chain) fn of_public_leaf(
     leaf: &Certificate,
     path: &Path,
     question: &Question<'_>,
     list: &mut Vec<Defect>,
 ) {
-    let public = matches!(path.end, End::Trusted { public: true });
-    if !public || question.client || path.steps.len() < 2 {
+    if question.client || path.steps.len() < 2 || leaf.not_after < leaf.not_before {
         return;
     }
     let title = title(leaf, "leaf");
     let issued = leaf.scts.1.unwrap_or(leaf.not_before);
     let days = lifetime_days(leaf);
+    let dates = || format!("{days} days ({} to {})", leaf.not_before.date(), leaf.not_after.date());
+    if !matches!(path.end, End::Trusted { public: true }) {
+        if days > PRIVATE_DAYS && issued.secs() >= PRIVATE_SINCE {
+            let says = format!(
+                "{title} is valid for {}: Apple's systems take {PRIVATE_DAYS} days at most, private roots included (support.apple.com/103769)",
+                dates()
+            );
+            list.push(Defect { fault: Fault::LifetimePrivate, cert: Some(0), says });
+        }
+        return;
+    }
     let longest = longest_lifetime(issued);
-    if days > longest && leaf.not_after >= leaf.not_before {
+    if days > longest {
         let says = format!(
-            "{title} is valid for {days} days ({} to {}); public certificates issued on {} may be for {longest} days (Baseline Requirements section 6.3.2)",
-            leaf.not_before.date(),
-            leaf.not_after.date(),
+            "{title} is valid for {}; public certificates issued on {} may be for {longest} days (Baseline Requirements section 6.3.2)",
+            dates(),
             issued.date()
         );
         list.push(Defect { fault: Fault::LifetimeTooLong, cert: Some(0), says });
     }
+    if issued.secs() >= BASELINE_2 {
+        let breach =
+            |says: String| Defect { fault: Fault::Profile, cert: Some(0), says: format!("{title} {says}") };
+        list.extend(baseline(leaf).into_iter().map(breach));
+    }
+}
+
+/// Apple's limit for certificates that a user or an administrator trusts, in days.
+const PRIVATE_DAYS: i64 = 825;
+/// It holds for those issued from 2019-07-01.
+const PRIVATE_SINCE: i64 = 1_561_939_200;
+/// Version 2.0.0 of the Baseline Requirements, with profiles of certificates, is in force since 2023-09-15.
+const BASELINE_2: i64 = 1_694_736_000;
+
+/// What the profile of subscriber certificates forbids (Baseline Requirements section 7.1.2.7) and verifiers let pass.
+fn baseline(leaf: &Certificate) -> Vec<String> {
+    let purposes = leaf.extended_key_usage.as_deref();
+    let any = purposes.is_some_and(|purposes| purposes.iter().any(|oid| oid == ANY_PURPOSE));
+    let access = !leaf.issuer_urls.is_empty() || !leaf.ocsp_urls.is_empty();
+    let alike = |name: &String, common: &str| name.eq_ignore_ascii_case(common);
+    let unnamed = leaf.common_name.as_deref().filter(|common| {
+        let Some(alt) = &leaf.alt_names else { return false };
+        !alt.dns.iter().any(|name| alike(name, common)) && !alt.ips.iter().any(|ip| ip.to_string() == *common)
+    });
+    let rules = [
+        (purposes.is_none(), "7.1.2.7.6", "has no extKeyUsage"),
+        (any, "7.1.2.7.10", "has anyExtendedKeyUsage"),
+        (!leaf.has_policies, "7.1.2.7.6", "has no certificatePolicies"),
+        (!access, "7.1.2.7.6", "has no authorityInfoAccess"),
+        (
+            leaf.alt_names_critical && leaf.subject_der.len() > 2,
+            "7.1.2.7.12",
+            "has a subject, yet a critical subjectAltName",
+        ),
+        (unnamed.is_some(), "7.1.4.3", "has a common name that is none of its subjectAltNames"),
+    ];
+    let broken = rules.into_iter().filter(|(wrong, ..)| *wrong);
+    broken.map(|(_, section, says)| format!("{says} (Baseline Requirements section {section})")).collect()
 }
 
 /// Whole days of validity, both ends included; any second more counts a day.

@@ -8,7 +8,7 @@ use crate::tls::names;
 
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
-const ANY_PURPOSE: &str = "2.5.29.37.0";
+pub(super) const ANY_PURPOSE: &str = "2.5.29.37.0";
 
 /// keyUsage bits (RFC 5280 section 4.2.1.3).
 pub(super) const DIGITAL_SIGNATURE: u8 = 0;
