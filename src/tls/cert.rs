@@ -11,7 +11,9 @@ mod quirks;
 mod read;
 
 pub use cache::CertCache;
-pub use name::{Canonical, canonical as canonical_name, emails as emails_of_subject, same as same_name};
+pub use name::{
+    COMMON_NAME, Canonical, EMAIL, canonical as canonical_name, same as same_name, values as values_of_name,
+};
 pub(in crate::tls) use read::{hex, key_kind as read_key_kind};
 
 use crate::base::Stamp;

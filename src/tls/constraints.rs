@@ -1,6 +1,8 @@
 //! Do a CA's name constraints forbid a certificate? (RFC 5280 section 4.2.1.10)
 
-use super::cert::{Canonical, Certificate, NameConstraints, Subtree, canonical_name, emails_of_subject};
+use super::cert::{
+    COMMON_NAME, Canonical, Certificate, EMAIL, NameConstraints, Subtree, canonical_name, values_of_name,
+};
 use super::names::{literal, under};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,7 +12,7 @@ const COMPARISONS: usize = 1 << 20;
 
 /// A name that constraints bind.
 enum Name<'a> {
-    Dns(&'a str),
+    Dns(Cow<'a, str>),
     Ip(IpAddr),
     Email(Cow<'a, str>),
     Uri(&'a str),
@@ -38,21 +40,21 @@ fn names(cert: &Certificate, leaf: bool) -> Vec<Name<'_>> {
         && let Some(subject) = canonical_name(&cert.subject_der)
     {
         list.push(Name::Directory(subject));
-        list.extend(emails_of_subject(&cert.subject_der).into_iter().map(|email| Name::Email(email.into())));
+        list.extend(
+            values_of_name(&cert.subject_der, &EMAIL).into_iter().map(|email| Name::Email(email.into())),
+        );
     }
     if let Some(alt) = &cert.alt_names {
-        list.extend(alt.dns.iter().map(|name| Name::Dns(name)));
+        list.extend(alt.dns.iter().map(|name| Name::Dns(name.as_str().into())));
         list.extend(alt.ips.iter().map(|&ip| Name::Ip(ip)));
         list.extend(alt.emails.iter().map(|email| Name::Email(email.as_str().into())));
         list.extend(alt.uris.iter().map(|uri| Name::Uri(uri)));
         list.extend(alt.directories.iter().filter_map(|name| Some(Name::Directory(canonical_name(name)?))));
         list.extend(alt.others.iter().map(|&tag| Name::Other(tag)));
     }
-    if leaf
-        && cert.alt_names.as_ref().is_none_or(|alt| alt.dns.is_empty())
-        && let Some(name) = cert.common_name.as_deref().filter(|name| looks_like_a_host(name))
-    {
-        list.push(Name::Dns(name));
+    if leaf && cert.alt_names.as_ref().is_none_or(|alt| alt.dns.is_empty()) {
+        let common = values_of_name(&cert.subject_der, &COMMON_NAME).into_iter();
+        list.extend(common.filter(|name| looks_like_a_host(name)).map(|name| Name::Dns(name.into())));
     }
     list
 }
@@ -157,9 +159,9 @@ fn within(name: &str, tree: &str) -> bool {
 
 fn said(name: &Name<'_>) -> String {
     match name {
-        Name::Dns(name) | Name::Uri(name) => (*name).to_owned(),
+        Name::Uri(name) => (*name).to_owned(),
         Name::Ip(ip) => ip.to_string(),
-        Name::Email(name) => name.to_string(),
+        Name::Dns(name) | Name::Email(name) => name.to_string(),
         Name::Directory(name) => directory(name),
         Name::Other(tag) => format!("of kind {}", tag & 0x1f),
     }

@@ -152,17 +152,21 @@ pub fn canonical(name: &[u8]) -> Option<Canonical> {
     Some(list)
 }
 
-/// The emailAddress attributes of a name (PKCS#9), which name constraints bind too.
-pub fn emails(name: &[u8]) -> Vec<String> {
+/// emailAddress of PKCS#9.
+pub const EMAIL: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01];
+/// commonName.
+pub const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+
+/// The values of a name's attributes of one type, in order.
+pub fn values(name: &[u8], of: &[u8]) -> Vec<String> {
     let sets = Der(name).want(tag::SEQUENCE).into_iter().flat_map(|sets| sets.inside());
     let pairs = sets.flat_map(|set| set.inside());
-    let email = |pair: Tlv<'_>| {
+    let value = |pair: Tlv<'_>| {
         let mut inside = pair.inside();
         let oid = inside.want(tag::OID)?;
-        (oid.body == [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01])
-            .then(|| inside.next().map(|value| string(&value)))?
+        (oid.body == of).then(|| inside.next().map(|value| string(&value)))?
     };
-    pairs.filter_map(email).collect()
+    pairs.filter_map(value).collect()
 }
 
 #[cfg(test)]

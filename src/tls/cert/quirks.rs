@@ -50,8 +50,19 @@ pub(super) fn of_extension(
     // The list itself is empty.
     let empty = matches!(value, [0x30, 0]);
     match oid {
-        [0x55, 0x1d, 15] if cert.key_usage == Some(0) => {
-            add(cert, "keyUsage has no bit set (RFC 5280 section 4.2.1.3)");
+        [0x55, 0x1d, 15] => {
+            if cert.key_usage == Some(0) {
+                add(cert, "keyUsage has no bit set (RFC 5280 section 4.2.1.3)");
+            }
+            // The last bit that is written is set.
+            if let [_, _, unused, .., last] = value
+                && u32::from(*unused) != last.trailing_zeros()
+            {
+                add(cert, "keyUsage is not written as short as can be (X.690 section 11.2.2)");
+            }
+        }
+        [0x55, 0x1d, 19] if value == [0x30, 3, 1, 1, 0] => {
+            add(cert, "basicConstraints spell out cA FALSE, the default (X.690 section 11.5)");
         }
         [0x55, 0x1d, 17] if empty => add(cert, "subjectAltName is empty (RFC 5280 section 4.2.1.6)"),
         [0x55, 0x1d, 30] => constraints(cert),

@@ -26,7 +26,7 @@ pub(super) fn profile(path: &Path, found: &mut Found<'_>) {
         if cert.version >= 3 {
             identifiers(cert, place, &title, top, found);
             if cert.is_ca() {
-                authority(cert, place, &title, height > 0, found);
+                authority(cert, place, &title, found);
             } else if height == 0 {
                 subscriber(cert, place, &title, found);
             }
@@ -64,14 +64,8 @@ fn identifiers(
 }
 
 /// A CA's certificate.
-fn authority(
-    cert: &Certificate,
-    place: Option<usize>,
-    title: &Title<'_>,
-    issues: bool,
-    found: &mut Found<'_>,
-) {
-    if issues && matches!(cert.basic_constraints, Some((true, _))) && !cert.basic_constraints_critical {
+fn authority(cert: &Certificate, place: Option<usize>, title: &Title<'_>, found: &mut Found<'_>) {
+    if matches!(cert.basic_constraints, Some((true, _))) && !cert.basic_constraints_critical {
         let says =
             format!("{title} is a CA's and its basicConstraints are not critical (RFC 5280 section 4.2.1.9)");
         found.add(Fault::BasicConstraints, place, says);
