@@ -91,6 +91,7 @@ fn verdicts(path: &Path, flood: u32, workers: usize) -> (Vec<String>, Totals) {
         }),
         ports: Arc::new(Ports::new(&Ports::DEFAULT)),
         trust: Arc::new(Trust::empty("none")),
+        given: Arc::default(),
         in_order: true,
     };
     let is_flood =

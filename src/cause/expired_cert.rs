@@ -127,7 +127,7 @@ mod tests {
             when: evidence.started,
         };
         let chain = seen(Vec::new(), 2);
-        evidence.around.shown_before = Some(crate::evidence::around::ShownBefore { chain, record });
+        evidence.around.shown_before = Some(crate::evidence::around::ShownBefore { chain, record, given: false });
         let Judgement::Found(finding) = judge(&evidence) else { panic!("not found") };
         assert_eq!((finding.reason, finding.certainty), ("leaf_expired", Certainty::Inferred));
         assert_eq!(finding.proofs.len(), 3, "the certificate then, its size now, the alert: {finding:?}");

@@ -246,8 +246,9 @@ fn of_server(
     let finding = Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone());
     let finding = match &evidence.around.shown_before {
         Some(before) => {
+            let whose = if before.given { "given for this name" } else { "shown then" };
             let size = format!(
-                "a sealed record of {} bytes, the size of the certificates shown then",
+                "a sealed record of {} bytes, the size of the certificates {whose}",
                 before.record.len
             );
             finding.and(before.record.at, size)

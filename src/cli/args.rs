@@ -93,6 +93,10 @@ pub struct Shared {
     /// Roots to judge chains by: `mozilla`, `system`, a PEM or DER file, or a folder of them; may be repeated
     #[arg(long, value_name = "mozilla|system|FILE|DIR", default_value = "mozilla")]
     pub trust: Vec<String>,
+    /// Certificates known beforehand, a PEM or DER file or a folder of them: intermediates that servers may leave out, and
+    /// chains of servers whose handshakes hide them; may be repeated
+    #[arg(long, value_name = "FILE|DIR")]
+    pub certs: Vec<PathBuf>,
     /// Threads that follow connections (0: one per processor)
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub workers: usize,

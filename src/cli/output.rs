@@ -11,7 +11,8 @@ use crate::event::{FileRead, Stats};
 use crate::pipeline::shard::Ports;
 use crate::pipeline::{Settings, Totals};
 use crate::report::Style;
-use crate::tls::trust::Trust;
+use crate::tls::given::Given;
+use crate::tls::trust::{Trust, TrustError};
 
 /// A line on standard error. Where nobody reads it any more, the work goes on.
 pub fn say(line: impl std::fmt::Display) {
@@ -42,6 +43,7 @@ pub fn settings(shared: &Shared, in_order: bool) -> Result<Settings, Failure> {
         limits: Arc::new(Limits::default()),
         ports: Arc::new(Ports::new(&shared.ports)),
         trust: Arc::new(trust(&shared.trust)?),
+        given: Arc::new(given(&shared.certs)?),
         in_order,
     })
 }
@@ -76,15 +78,42 @@ fn system() -> Result<Trust, Failure> {
     )))
 }
 
+/// The certificates of `--certs`.
+fn given(paths: &[PathBuf]) -> Result<Given, Failure> {
+    let mut given = Given::default();
+    for path in paths {
+        let before = given.len();
+        each_file(path, "certificates", |bytes| given.add(bytes))?;
+        if given.len() == before {
+            return Err(Failure::Says(format!("{}: no certificate inside", path.display())));
+        }
+    }
+    Ok(given)
+}
+
 fn from_path(path: &Path) -> Result<Trust, Failure> {
+    let mut trust = Trust::empty(&path.display().to_string());
+    each_file(path, "roots (--trust takes mozilla, system, a PEM or DER file, or a folder)", |bytes| {
+        trust.extend(&Trust::from_pem(&path.display().to_string(), bytes)?);
+        Ok(())
+    })?;
+    if trust.is_empty() {
+        return Err(Failure::Says(format!("{}: no certificate inside", path.display())));
+    }
+    Ok(trust)
+}
+
+/// Hands over the contents of a file, or of each file of a folder, which may hold other files too.
+fn each_file(
+    path: &Path,
+    what: &str,
+    mut take: impl FnMut(&[u8]) -> Result<(), TrustError>,
+) -> Result<(), Failure> {
     let cannot = |path: &Path, error: std::io::Error| {
-        Failure::Says(format!(
-            "cannot read roots from {}: {error} (--trust takes mozilla, system, a PEM or DER file, or a folder)",
-            path.display()
-        ))
+        Failure::Says(format!("cannot read {}: {error}; it should hold {what}", path.display()))
     };
-    let mut files: Vec<PathBuf> = Vec::new();
     let folder = path.is_dir();
+    let mut files: Vec<PathBuf> = Vec::new();
     if folder {
         for entry in std::fs::read_dir(path).map_err(|error| cannot(path, error))? {
             let file = entry.map_err(|error| cannot(path, error))?.path();
@@ -96,20 +125,14 @@ fn from_path(path: &Path) -> Result<Trust, Failure> {
     } else {
         files.push(path.to_owned());
     }
-    let mut trust = Trust::empty(&path.display().to_string());
     for file in files {
         let bytes = std::fs::read(&file).map_err(|error| cannot(&file, error))?;
-        match Trust::from_pem(&path.display().to_string(), &bytes) {
-            Ok(more) => trust.extend(&more),
-            // A folder of roots may hold other files too.
-            Err(_) if folder => {}
-            Err(error) => return Err(Failure::Says(format!("{}: {error}", file.display()))),
+        match take(&bytes) {
+            Err(error) if !folder => return Err(Failure::Says(format!("{}: {error}", file.display()))),
+            _ => {}
         }
     }
-    if trust.is_empty() {
-        return Err(Failure::Says(format!("{}: no certificate inside", path.display())));
-    }
-    Ok(trust)
+    Ok(())
 }
 
 /// Adds what one source amounted to.

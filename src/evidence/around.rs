@@ -81,13 +81,15 @@ pub struct Path {
     pub rtt: Span,
 }
 
-/// Certificates known from an earlier handshake.
+/// Certificates known from an earlier handshake, or given beforehand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownBefore {
     /// Leaf first, as shown then.
     pub chain: Seen<Vec<Arc<Certificate>>>,
     /// The sealed record of this handshake that has their size.
     pub record: SealedRecord,
+    /// They were given beforehand for this name, not shown in the traffic.
+    pub given: bool,
 }
 
 /// An OCSP exchange over HTTP.

@@ -10,6 +10,7 @@ use super::make::{AsJudged, Make};
 use super::memory::Recent;
 use super::offers::{Offers, offer};
 use super::order::Order;
+use super::run::Settings;
 use super::shard::{Out, What};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
@@ -18,8 +19,9 @@ use crate::cause::weigh::{Diagnosis, hygiene, weigh};
 use crate::evidence::around::{OcspExchange, Path, ShownBefore};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
-use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
+use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
+use crate::tls::given::Given;
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
 use crate::tls::signature::verify_server_key_exchange;
 use crate::tls::trust::Trust;
@@ -58,6 +60,10 @@ pub struct Join<M: Make = AsJudged> {
     limits: Arc<Limits>,
     trust: Arc<Trust>,
     chains: ChainCache,
+    /// Authorities that were presented, or given beforehand.
+    pool: Pool,
+    /// Certificates given beforehand.
+    given: Arc<Given>,
     /// Lookups that gave no address.
     lookups: Lookups,
     /// DNS answers by name.
@@ -104,12 +110,16 @@ pub struct Join<M: Make = AsJudged> {
 
 impl<M: Make> Join<M> {
     /// An empty memory. With `in_order` events leave in order of their ends, else as soon as they are decided.
-    pub fn making(make: M, limits: Arc<Limits>, trust: Arc<Trust>, in_order: bool, shards: usize) -> Self {
+    pub fn making(make: M, settings: &Settings, in_order: bool, shards: usize) -> Self {
+        let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
+        let given = Arc::clone(&settings.given);
         let asides = limits.asides;
         let servers = limits.servers;
         Self {
             make,
             chains: ChainCache::new(servers),
+            pool: Pool::new(servers, Arc::clone(&given)),
+            given,
             lookups: Lookups::new(limits.sibling, limits.servers),
             by_name: Recent::new(asides, 8),
             by_address: Recent::new(asides, 4),
@@ -355,28 +365,31 @@ impl<M: Make> Join<M> {
         {
             let question = Question {
                 presented: &chain.value,
-                known: &[],
                 at: evidence.started,
                 host: evidence.sni(),
                 server_ip: Some(evidence.server.addr.ip()),
                 client: false,
                 uses,
             };
-            evidence.defects = assess_cached(&question, &self.trust, &mut self.chains);
+            let misses = self.chains.misses;
+            let defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
+            if self.chains.misses != misses {
+                self.pool.learn(&chain.value);
+            }
+            evidence.defects = defects;
         }
         if let Some(chain) = evidence.client_chain.clear()
             && !chain.value.is_empty()
         {
             let question = Question {
                 presented: &chain.value,
-                known: &[],
                 at: evidence.started,
                 host: None,
                 server_ip: None,
                 client: true,
                 uses: KeyUse::Signs,
             };
-            evidence.client_defects = assess_cached(&question, &self.trust, &mut self.chains);
+            evidence.client_defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
         }
     }
 
@@ -472,7 +485,19 @@ impl<M: Make> Join<M> {
             let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
             let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
             evidence.around.shown_before =
-                shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record });
+                shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record, given: false });
+            if evidence.around.shown_before.is_none()
+                && let Some(host) = &host
+            {
+                let records = &evidence.sealing.records.server;
+                let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
+                evidence.around.shown_before =
+                    self.given.of_host(host).find_map(fits).map(|(record, chain)| ShownBefore {
+                        chain: Seen::new(chain, record.at, record.when),
+                        record,
+                        given: true,
+                    });
+            }
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);

@@ -43,9 +43,8 @@ pub(super) struct Judge<M: Make<Made = ()>> {
 impl<M: Make<Made = ()>> Judge<M> {
     /// Of as many rings.
     pub(super) fn new(rings: usize, settings: &Settings, make: M) -> Self {
-        let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
         Self {
-            join: Join::making(make, limits, trust, false, rings),
+            join: Join::making(make, settings, false, rings),
             era: 0,
             merge: Merge::default(),
             later: Vec::new(),

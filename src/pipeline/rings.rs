@@ -273,6 +273,7 @@ mod tests {
             limits: Arc::new(Limits::default()),
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
+            given: Arc::default(),
             in_order: false,
         };
         // The error lies in a ring that has come to it long before the SYN's ring has come to the SYN.
@@ -325,6 +326,7 @@ mod tests {
             limits: Arc::new(Limits::default()),
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
+            given: Arc::default(),
             in_order: false,
         };
         let count = rings.len() as u64;

@@ -11,6 +11,7 @@ use super::{ahead, workers};
 use crate::base::{Limits, Lost, PacketNo, Span, Stamp};
 use crate::capture::block::Block;
 use crate::decode::{Decoder, Frame, Frames};
+use crate::tls::given::Given;
 use crate::tls::trust::Trust;
 
 /// What every analysis shares.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub ports: Arc<Ports>,
     /// Roots.
     pub trust: Arc<Trust>,
+    /// Certificates given beforehand.
+    pub given: Arc<Given>,
     /// Events in order of their ends (files) or as soon as they are decided (interfaces).
     pub in_order: bool,
 }
@@ -218,8 +221,7 @@ pub fn analyse_here<M: Make>(
     let mut totals = Totals::default();
     let mut decoder = Decoder::new(&settings.limits);
     let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0);
-    let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
-    let mut join = Join::making(make, limits, trust, settings.in_order, 1);
+    let mut join = Join::making(make, settings, settings.in_order, 1);
     let mut merge = Merge::default();
     let mut now = Stamp(i64::MIN);
     while let Some(arrival) = source.next() {
@@ -336,6 +338,7 @@ mod tests {
             limits: Arc::new(Limits::default()),
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
+            given: Arc::default(),
             in_order: false,
         };
         let frames = vec![built(syn), built(reset)];
@@ -401,6 +404,7 @@ mod tests {
             limits: Arc::new(limits),
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
+            given: Arc::default(),
             in_order: true,
         };
         let mut source = Standing { sent: 0, bytes: Vec::new(), judged: &judged, before_the_end: 0 };

@@ -76,8 +76,7 @@ pub(super) fn analyse<M: Make + Send>(
         }
         drop(to_join);
         let join = scope.spawn(move || {
-            let (limits, trust) = (Arc::clone(&settings.limits), Arc::clone(&settings.trust));
-            let mut join = Join::making(make, limits, trust, settings.in_order, workers);
+            let mut join = Join::making(make, settings, settings.in_order, workers);
             let mut merge = Merge::default();
             let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); workers];
             for (id, out, watermark) in from_shards {

@@ -6,12 +6,14 @@
 
 mod cache;
 mod path;
+mod pool;
 mod rules;
 
 #[cfg(test)]
 mod tests;
 
 pub use cache::ChainCache;
+pub use pool::Pool;
 
 use super::cert::Certificate;
 use super::trust::Trust;
@@ -78,8 +80,6 @@ pub enum Fault {
 pub struct Question<'a> {
     /// The certificates as presented, leaf first (as the peer ordered them).
     pub presented: &'a [Arc<Certificate>],
-    /// Certificates that may complete a path: seen earlier in this traffic.
-    pub known: &'a [Arc<Certificate>],
     /// Capture time.
     pub at: Stamp,
     /// The host asked for; `None` where none is known (names are then not judged).
@@ -106,15 +106,21 @@ pub enum KeyUse {
 
 /// Every defect of the presented chain, those of the leaf first. Empty: none was found. Tries at
 /// most `path::Budget` signature checks, each 30 to 300 µs.
-pub fn assess(question: &Question<'_>, trust: &Trust) -> Vec<Defect> {
-    let paths = path::find(question, trust, &mut path::Budget::default());
+pub fn assess(question: &Question<'_>, trust: &Trust, pool: &mut Pool) -> Vec<Defect> {
+    let known = pool.above(question.presented);
+    let paths = path::find(question.presented, &known, trust, &mut path::Budget::default());
     judge(question, &paths)
 }
 
 /// As [`assess`], but chains seen before cost no signature checks, and questions asked before no look at the rules. A
 /// cache serves one `trust`.
-pub fn assess_cached(question: &Question<'_>, trust: &Trust, cache: &mut ChainCache) -> Arc<[Defect]> {
-    let paths = cache.paths(question, trust);
+pub fn assess_cached(
+    question: &Question<'_>,
+    trust: &Trust,
+    pool: &mut Pool,
+    cache: &mut ChainCache,
+) -> Arc<[Defect]> {
+    let paths = cache.paths(question.presented, trust, pool);
     cache.verdict(question, &paths)
 }
 

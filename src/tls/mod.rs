@@ -13,6 +13,7 @@ mod cursor;
 pub mod der;
 pub mod fingerprint;
 mod generations;
+pub mod given;
 pub mod hello;
 pub mod message;
 pub mod names;

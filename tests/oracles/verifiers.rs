@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tlswhy::base::Stamp;
 use tlswhy::tls::cert::Certificate;
-use tlswhy::tls::chain::{Defect, KeyUse, Question, assess};
+use tlswhy::tls::chain::{Defect, KeyUse, Pool, Question, assess};
 use tlswhy::tls::trust::Trust;
 
 use super::cases::Case;
@@ -22,14 +22,13 @@ pub fn defects(case: &Case) -> Vec<Defect> {
     let presented: Vec<Arc<Certificate>> = chain.map(|der| Arc::new(Certificate::parse(der))).collect();
     let question = Question {
         presented: &presented,
-        known: &[],
         at: Stamp(case.at * 1_000_000),
         host: case.host.as_deref(),
         server_ip: None,
         client: case.client,
         uses: KeyUse::Unknown,
     };
-    assess(&question, &trust)
+    assess(&question, &trust, &mut Pool::default())
 }
 
 /// Another verifier.

@@ -2,7 +2,7 @@
 
 use super::path::{Budget, End, Path, Verifier, find_with};
 use super::rules::same_throughout;
-use super::{Defect, KeyUse, Question, judge};
+use super::{Defect, KeyUse, Pool, Question, judge};
 use crate::tls::cert::Certificate;
 use crate::tls::generations::Generations;
 use crate::tls::signature::Verdict;
@@ -21,6 +21,8 @@ pub struct ChainCache {
     edges: Generations<(Edge, Verdict)>,
     verdicts: Generations<Arc<Judged>>,
     hasher: RandomState,
+    /// Chains whose paths had to be found.
+    pub misses: u64,
 }
 
 /// A question and what was found, without what names the moment.
@@ -59,6 +61,7 @@ impl ChainCache {
             edges: Generations::new(chains.saturating_mul(4), usize::MAX),
             verdicts: Generations::new(chains, usize::MAX),
             hasher: RandomState::default(),
+            misses: 0,
         }
     }
 
@@ -73,19 +76,28 @@ impl ChainCache {
     }
 
     /// The paths of a presented chain, found now or earlier.
-    pub(super) fn paths(&mut self, question: &Question<'_>, trust: &Trust) -> Arc<[Path]> {
-        let Question { presented, known, .. } = *question;
+    pub(super) fn paths(
+        &mut self,
+        presented: &[Arc<Certificate>],
+        trust: &Trust,
+        pool: &mut Pool,
+    ) -> Arc<[Path]> {
         let mut hasher = self.hasher.build_hasher();
         presented.iter().for_each(|cert| hasher.write(&cert.sha256));
         let hash = hasher.finish();
-        let same = |entry: &Entry| {
-            entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256))
-                && entry.known.is_none_or(|then| then == of_known(&self.hasher, known))
-        };
-        if let Some(entry) = self.chains.get(hash, 1, same) {
-            return entry.paths;
+        let same = |entry: &Entry| entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256));
+        let kept = self.chains.get(hash, 1, same);
+        if let Some(Entry { known: None, paths, .. }) = kept {
+            return paths;
         }
-        let paths: Arc<[Path]> = find_with(question, trust, &mut Budget::default(), self).into();
+        let known = &pool.above(presented);
+        if let Some(Entry { known: Some(then), paths, .. }) = kept
+            && then == of_known(&self.hasher, known)
+        {
+            return paths;
+        }
+        self.misses += 1;
+        let paths: Arc<[Path]> = find_with(presented, known, trust, &mut Budget::default(), self).into();
         if presented.len() <= Self::LONGEST {
             let settled = paths.first().is_some_and(|path| matches!(path.end, End::Trusted { .. }));
             let known = (!settled).then(|| of_known(&self.hasher, known));
@@ -118,7 +130,7 @@ impl ChainCache {
             return Arc::clone(&judged.defects);
         }
         let defects: Arc<[Defect]> = judge(question, paths).into();
-        if let Some(leaf) = question.presented.first()
+        if !question.presented.is_empty()
             && question.presented.len() <= Self::LONGEST
             && !defects.iter().any(|defect| defect.fault.is_of_the_moment())
         {
@@ -131,7 +143,7 @@ impl ChainCache {
                 server_ip: question.server_ip,
                 client: question.client,
                 uses: question.uses,
-                throughout: same_throughout(leaf, paths, second),
+                throughout: same_throughout(question.presented, paths, second),
                 defects: Arc::clone(&defects),
             };
             self.verdicts.put(hash, 1, Arc::new(judged));

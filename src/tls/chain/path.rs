@@ -1,6 +1,5 @@
 //! Paths from a leaf towards a root, in the manner of RFC 4158.
 
-use super::Question;
 use crate::tls::cert::{Certificate, same_name};
 use crate::tls::signature::Verdict;
 use crate::tls::trust::Trust;
@@ -111,20 +110,25 @@ impl Verifier for Plain {
     }
 }
 
-/// Paths of the first presented certificate, trusted ones first; one at least unless nothing was
-/// presented.
-pub fn find(question: &Question<'_>, trust: &Trust, budget: &mut Budget) -> Vec<Path> {
-    find_with(question, trust, budget, &mut Plain)
+/// Paths of the first presented certificate over others presented, known ones and roots, trusted ones first; one at least
+/// unless nothing was presented.
+pub fn find(
+    presented: &[Arc<Certificate>],
+    known: &[Arc<Certificate>],
+    trust: &Trust,
+    budget: &mut Budget,
+) -> Vec<Path> {
+    find_with(presented, known, trust, budget, &mut Plain)
 }
 
 /// As [`find`], with a given verifier.
 pub fn find_with(
-    question: &Question<'_>,
+    presented: &[Arc<Certificate>],
+    known: &[Arc<Certificate>],
     trust: &Trust,
     budget: &mut Budget,
     verifier: &mut dyn Verifier,
 ) -> Vec<Path> {
-    let Question { presented, known, .. } = *question;
     let Some(leaf) = presented.first() else { return Vec::new() };
     let mut search = Search { presented, known, trust, budget, verifier, found: Vec::new() };
     let mut steps = vec![Step { cert: leaf.clone(), place: Place::Presented(0), signed: None }];

@@ -9,20 +9,21 @@ mod strict;
 pub(super) use leaf::{of_leaf, of_public_leaf};
 pub(super) use presented::of_presentation;
 
-use super::path::{End, Path, Step};
+use super::path::{End, Path, Place, Step};
 use super::{Defect, Fault, Question};
 use crate::tls::cert::Certificate;
 use crate::tls::constraints;
 use single::{KEY_CERT_SIGN, critical, dates, purpose, usage_names, weak_key, weak_signature};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The longest stretch of whole seconds around this one in which every rule says the same of a leaf and its paths: no
 /// date of a certificate, and no day of distrust, lies inside.
-pub(super) fn same_throughout(leaf: &Certificate, paths: &[Path], second: i64) -> Range<i64> {
-    let certs = paths.iter().flat_map(|path| &path.steps).map(|step| &*step.cert);
+pub(super) fn same_throughout(presented: &[Arc<Certificate>], paths: &[Path], second: i64) -> Range<i64> {
+    let certs = paths.iter().flat_map(|path| &path.steps).map(|step| &step.cert);
     let dates = certs
-        .chain([leaf])
+        .chain(presented)
         .flat_map(|cert| [cert.not_before.secs(), cert.not_after.secs().saturating_add(1)]);
     let mut stretch = i64::MIN..i64::MAX;
     for turn in dates.chain(distrust::turns()) {
@@ -67,6 +68,7 @@ pub(super) fn along(path: &Path, question: &Question<'_>) -> Vec<Defect> {
     let last = path.steps.len().saturating_sub(1);
     let self_signed = matches!(path.end, End::SelfSigned);
     let trusted = matches!(path.end, End::Trusted { .. });
+    left_out(path, &mut found);
     for (height, step) in path.steps.iter().enumerate() {
         let cert = &*step.cert;
         let place = step.presented();
@@ -91,6 +93,22 @@ pub(super) fn along(path: &Path, question: &Question<'_>) -> Vec<Defect> {
     ending(path, &mut found);
     strict::profile(path, &mut found);
     found.list
+}
+
+/// An intermediate that the path needs and the server did not present.
+fn left_out(path: &Path, found: &mut Found<'_>) {
+    let pairs = path.steps.iter().zip(path.steps.iter().skip(1)).enumerate();
+    let Some((height, (below, above))) =
+        pairs.into_iter().find(|(_, (_, above))| above.place == Place::Known)
+    else {
+        return;
+    };
+    let says = format!(
+        "{} was issued by {}, which was not presented; another certificate of that name completes the path, for clients that keep or fetch intermediates",
+        title(&below.cert, role(height, false)),
+        above.cert.called()
+    );
+    found.add(Fault::MissingIntermediate, below.presented(), says);
 }
 
 fn role(height: usize, top: bool) -> &'static str {

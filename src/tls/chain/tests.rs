@@ -63,7 +63,6 @@ impl World {
         let presented: Vec<_> = presented.iter().map(|&cert| cert.clone()).collect();
         let mut question = Question {
             presented: &presented,
-            known,
             at: now(),
             host: Some(HOST),
             server_ip: None,
@@ -71,13 +70,21 @@ impl World {
             uses: KeyUse::Unknown,
         };
         change(&mut question);
-        let defects = assess(&question, &self.trust);
+        let mut pool = pool(known);
+        let defects = assess(&question, &self.trust, &mut pool);
         let mut cache = ChainCache::new(8);
         for _ in 0..2 {
-            assert_eq!(*assess_cached(&question, &self.trust, &mut cache), *defects);
+            assert_eq!(*assess_cached(&question, &self.trust, &mut pool, &mut cache), *defects);
         }
         defects
     }
+}
+
+/// Authorities that were presented earlier.
+fn pool(known: &[Arc<Certificate>]) -> Pool {
+    let mut pool = Pool::default();
+    pool.learn(&known.iter().take(1).chain(known).cloned().collect::<Vec<_>>());
+    pool
 }
 
 fn faults(defects: &[Defect]) -> Vec<(Fault, Option<usize>)> {
@@ -128,12 +135,13 @@ fn dates_the_wrong_way_round_are_told() {
 }
 
 #[test]
-fn a_missing_intermediate_is_told_and_a_known_one_completes_the_path() {
+fn a_missing_intermediate_is_told_whether_or_not_a_known_one_completes_the_path() {
     let w = World::new();
     assert_eq!(faults(&w.assess(&[&w.leaf])), [(Fault::MissingIntermediate, Some(0))]);
     let known = [w.sub.clone()];
     let completed = w.ask_knowing(&[&w.leaf], &known, |_| ());
-    assert_eq!(completed, []);
+    assert_eq!(faults(&completed), [(Fault::MissingIntermediate, Some(0))]);
+    assert!(completed[0].says.contains("completes the path"), "{}", completed[0].says);
 }
 
 #[test]
@@ -338,6 +346,15 @@ fn loops_and_crowds_end() {
 }
 
 #[test]
+fn an_expired_twin_that_the_path_does_without_is_told_and_mild() {
+    let w = World::new();
+    let old = Forge::ca("Sub", "Old Root").dated(year(2020), year(2024)).sign(&w.sub_key, &Key::new());
+    let found = w.assess(&[&w.leaf, &w.sub, &old]);
+    assert_eq!(faults(&found), [(Fault::UnrelatedExtra, Some(2))]);
+    assert!(found[0].says.contains("notAfter 2024-01-01"), "{}", found[0].says);
+}
+
+#[test]
 fn names_that_differ_in_string_type_still_chain() {
     let w = World::new();
     let mut forge = Forge::leaf(HOST, "Sub");
@@ -353,20 +370,18 @@ fn known_certificates_that_arrive_later_refresh_the_cache() {
     let w = World::new();
     let mut cache = ChainCache::new(8);
     let presented = [w.leaf.clone()];
-    let mut question = Question {
+    let question = Question {
         presented: &presented,
-        known: &[],
         at: now(),
         host: None,
         server_ip: None,
         client: false,
         uses: KeyUse::Unknown,
     };
-    let before = assess_cached(&question, &w.trust, &mut cache);
-    assert_eq!(faults(&before), [(Fault::MissingIntermediate, Some(0))]);
-    let known = [w.sub.clone()];
-    question.known = &known;
-    assert_eq!(*assess_cached(&question, &w.trust, &mut cache), []);
+    let before = assess_cached(&question, &w.trust, &mut pool(&[]), &mut cache);
+    let after = assess_cached(&question, &w.trust, &mut pool(&[w.sub.clone()]), &mut cache);
+    assert_eq!(faults(&before), faults(&after));
+    assert_ne!(before[0].says, after[0].says);
     assert_eq!(cache.len(), 1);
 }
 
@@ -386,9 +401,9 @@ fn a_kept_answer_is_the_one_that_would_be_given_now() {
             for (client, uses) in [(false, KeyUse::Unknown), (false, KeyUse::Decrypts), (true, KeyUse::Signs)]
             {
                 let server_ip = Some([192, 0, 2, 1].into());
-                let question = Question { presented, known: &[], at, host, server_ip, client, uses };
-                let kept = assess_cached(&question, &w.trust, &mut cache);
-                assert_eq!(*kept, *assess(&question, &w.trust), "{at} {question:?}");
+                let question = Question { presented, at, host, server_ip, client, uses };
+                let kept = assess_cached(&question, &w.trust, &mut pool(&[]), &mut cache);
+                assert_eq!(*kept, *assess(&question, &w.trust, &mut pool(&[])), "{at} {question:?}");
                 answers += usize::from(kept.is_empty());
             }
         }

@@ -2,6 +2,7 @@
 
 use super::super::path::{Path, Step};
 use super::super::{Defect, Fault, Question};
+use crate::base::Stamp;
 
 /// Order and surplus of what was presented (RFC 5246 section 7.4.2: each certificate MUST certify
 /// the one before it; RFC 9846 section 4.4.2: SHOULD, and be tolerant).
@@ -38,11 +39,20 @@ pub(in crate::tls::chain) fn of_presentation(path: &Path, question: &Question<'_
                     || step.cert.subject_der == cert.subject_der
             })
             || question.presented.first().is_some_and(|first| cert.issuer_der == first.subject_der);
+        let at = question.at.secs();
         if !related {
             let says = format!(
                 "certificate number {} ({}) belongs to no path from the leaf",
                 place + 1,
                 cert.called()
+            );
+            list.push(Defect { fault: Fault::UnrelatedExtra, cert: Some(place), says });
+        } else if !used.contains(&place) && cert.not_after.secs() < at && cert.not_after != Stamp::default() {
+            let says = format!(
+                "certificate number {} ({}) has notAfter {}; the path does without it, but verifiers that look for one path only may stop there",
+                place + 1,
+                cert.called(),
+                cert.not_after.date()
             );
             list.push(Defect { fault: Fault::UnrelatedExtra, cert: Some(place), says });
         }
