@@ -53,6 +53,13 @@ pub enum Command {
         field `id` of events give the ID; its first four digits are enough where they name one handshake."
     )]
     Show(ShowArgs),
+    /// The certificates seen, with what is wrong with them and who serves them
+    #[command(
+        after_long_help = "Examples:\n  tlswhy certs trace.pcap\n  tlswhy certs --format csv /var/captures > certificates.csv\n  \
+        tlswhy certs --format json trace.pcap | jq 'select(.days_left < 30)'\n\nThe soonest to expire come first. Days \
+        are counted from the last packet, not from today. Certificates of TLS 1.3 are sealed and cannot be listed."
+    )]
+    Certs(CertsArgs),
     /// The page of a cause: symptoms, what the wire shows, remedy
     #[command(after_long_help = "Examples:\n  tlswhy explain\n  tlswhy explain broken_chain")]
     Explain(ExplainArgs),
@@ -191,6 +198,35 @@ pub struct ShowArgs {
     /// What all analyses share.
     #[command(flatten)]
     pub shared: Shared,
+}
+
+/// `tlswhy certs`.
+#[derive(Debug, ClapArgs)]
+pub struct CertsArgs {
+    /// Captures (pcap, pcapng, also .gz and .zst), folders of them, or `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How to write them
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// No progress bar on standard error
+    #[arg(long)]
+    pub no_progress: bool,
+    /// What all analyses share.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// How to write a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON event a line.
+    Json,
+    /// RFC 4180, with a heading. Text that a spreadsheet would take for a formula gets a quote in front.
+    Csv,
 }
 
 /// `tlswhy explain`.

@@ -2,6 +2,8 @@
 
 pub mod args;
 mod bounds;
+mod captures;
+mod certs;
 pub mod config;
 mod explain;
 mod keep;
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Live(args) if args.service.check => config::check(&args),
         Command::Live(args) => live::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Certs(args) => certs::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Schema => explain::schema(),
         Command::Completions { shell } => explain::completions(shell),

@@ -1,57 +1,16 @@
 //! `tlswhy read`: files to events or to a report.
 
-use std::io::{IsTerminal as _, Write};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
 
 use super::args::ReadArgs;
+use super::captures::{Captures, Frames};
 use super::keep::Wanted;
 use super::{Done, Failure, output};
-use crate::capture::block::Block;
-use crate::capture::file::FileReader;
-use crate::capture::filter::Filter;
-use crate::capture::walk;
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, FileRead, Kept, Stats, Tally};
+use crate::event::{self, Kept, Tally};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Arrival, Judged, Make, Settings, Source, Totals};
+use crate::pipeline::{self, Judged, Make, Settings, Totals};
 use crate::report;
-
-/// A file as a source of frames, with a filter and a progress bar.
-pub(super) struct Frames<'a> {
-    pub reader: FileReader,
-    pub filter: Option<&'a mut Filter>,
-    pub progress: Option<&'a ProgressBar>,
-    pub done_before: u64,
-    pub since: u32,
-}
-
-impl Source for Frames<'_> {
-    fn next(&mut self) -> Option<Arrival<'_>> {
-        if let Some(bar) = self.progress {
-            self.since += 1;
-            if self.since == 1 << 9 {
-                self.since = 0;
-                bar.set_position(self.done_before + self.reader.bytes_read());
-            }
-        }
-        let Some(filter) = &mut self.filter else { return self.reader.burst().map(Arrival::Frames) };
-        // What a filter refuses only passes time.
-        let frame = self.reader.next()?;
-        Some(if filter.matches(&frame) { Arrival::one(frame) } else { Arrival::Tick(frame.stamp) })
-    }
-
-    fn block(&mut self, spare: Block) -> Option<Block> {
-        let mut block = self.reader.block(spare)?;
-        if let Some(bar) = self.progress {
-            bar.set_position(self.done_before + self.reader.bytes_read());
-        }
-        if let Some(filter) = &mut self.filter {
-            block.retain(|frame| filter.matches(frame));
-        }
-        Some(block)
-    }
-}
 
 /// Makes lines of judged attempts, or keeps those that failed for the table; counts them.
 struct Scribe {
@@ -141,29 +100,14 @@ impl Desk<'_> {
     }
 }
 
-/// Opens the filter, if one is asked for.
-pub(super) fn filter(expression: Option<&str>) -> Result<Option<Filter>, Failure> {
-    expression.map(Filter::new).transpose().map_err(|error| Failure::Says(error.to_string()))
-}
-
 /// Runs `read`.
 pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     let settings = output::settings(&args.shared, true)?;
-    let mut filter = filter(args.shared.filter.as_deref())?;
-    let found = walk::expand(&args.paths);
-    let mut problems = 0_usize;
-    for problem in &found.problems {
-        eprintln!("tlswhy: {problem}");
-        problems += 1;
+    let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?;
+    if captures.files.is_empty() {
+        return Ok(Done::Partly);
     }
-    if found.files.is_empty() {
-        return if problems > 0 {
-            Ok(Done::Partly)
-        } else {
-            Err(Failure::Says("there is no capture in the folders given (looked for pcap and pcapng files, also .gz and .zst)".into()))
-        };
-    }
-    if args.write.is_some() && found.files.iter().any(|file| file.as_os_str() == "-") {
+    if args.write.is_some() && captures.files.iter().any(|file| file.as_os_str() == "-") {
         return Err(Failure::Says(
             "-w reads a capture twice, which standard input cannot be: save it to a file first".into(),
         ));
@@ -172,9 +116,6 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         Some(path) => Some(PcapngWriter::create(path).map_err(|error| Failure::Says(error.to_string()))?),
         None => None,
     };
-    let size: u64 =
-        found.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.len()).sum();
-    let progress = progress(size, args.no_progress);
     let mut desk = Desk { out: std::io::stdout().lock(), failures: report::Failures::default(), error: None };
     let mut scribe = Scribe {
         json: args.json,
@@ -184,48 +125,20 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         wanted: None,
         capture: String::new(),
     };
-    let mut stats = Stats::default();
-    let mut done_before = 0;
-    for path in &found.files {
-        let name = path.display().to_string();
-        let reader = match FileReader::open(path) {
-            Ok(reader) => reader,
-            Err(error) => {
-                eprintln!("tlswhy: {error}");
-                problems += 1;
-                continue;
-            }
-        };
+    let mut stats = captures.each(|source, path, name| {
         if args.write.is_some() {
             scribe.wanted = Some(Wanted::default());
         }
-        let mut source =
-            Frames { reader, filter: filter.as_mut(), progress: progress.as_ref(), done_before, since: 0 };
-        scribe.capture.clone_from(&name);
-        let totals = one_file(&mut source, &settings, &mut scribe, &mut desk);
-        done_before += source.reader.bytes_read();
-        let ending = source.reader.ending();
-        let stopped = (!ending.is_clean()).then(|| ending.to_string());
-        if let Some(stopped) = &stopped {
-            eprintln!("tlswhy: {stopped}");
-        }
-        let file = FileRead { name, packets: source.reader.packets_read(), stopped };
-        output::add(&mut stats, &totals, file);
+        name.clone_into(&mut scribe.capture);
+        let totals = one_file(source, &settings, &mut scribe, &mut desk);
         if let Some(error) = desk.error.take() {
             return Err(error.into());
         }
         if let (Some(writer), Some(wanted)) = (&mut writer, scribe.wanted.take()) {
             wanted.copy(path, &settings.limits, writer)?;
         }
-    }
-    if let Some(filter) = &filter {
-        for (link, why) in filter.refused() {
-            eprintln!("tlswhy: the filter cannot speak of link type {}: {why}", link.0);
-        }
-    }
-    if let Some(bar) = progress {
-        bar.finish_and_clear();
-    }
+        Ok(totals)
+    })?;
     if let Some(writer) = writer {
         writer.finish().map_err(|error| Failure::Says(error.to_string()))?;
     }
@@ -240,7 +153,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     }
     desk.out.flush()?;
     let failures = stats.tally.outcome(Outcome::Failed);
-    Ok(if problems > 0 {
+    Ok(if captures.problems > 0 {
         Done::Partly
     } else if args.exit_code && failures > 0 {
         Done::Failures
@@ -284,16 +197,4 @@ fn one_file(
         }
         analysis.join().unwrap_or_default()
     })
-}
-
-/// A bar for long reads on a terminal; small files never show one.
-fn progress(size: u64, unwanted: bool) -> Option<ProgressBar> {
-    if unwanted || size < 32 << 20 || !std::io::stderr().is_terminal() {
-        return None;
-    }
-    let bar = ProgressBar::new(size);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
-        bar.set_style(style);
-    }
-    Some(bar)
 }

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::args::ShowArgs;
+use super::captures::{Frames, filter};
 use super::keep::of_lookup;
-use super::read::{Frames, filter};
+
 use super::{Done, Failure, output};
 use crate::aside::dns::qtype;
 use crate::base::{FlowKey, Limits, PerSide, Side};

@@ -1,6 +1,6 @@
 //! A certificate as events show it.
 
-use super::json::{array, display, hex, object, string};
+use super::json::{Object, array, display, hex, object, string};
 use crate::tls::cert::{Certificate, KeyKind};
 
 /// One certificate as a JSON object: subject, issuer, serial, sha256, sans, not_before, not_after, key,
@@ -13,36 +13,39 @@ pub fn certificate_json(certificate: &Certificate) -> String {
 }
 
 pub(super) fn write(certificate: &Certificate, out: &mut Vec<u8>) {
-    object(out, |o| {
-        o.string("subject", &certificate.subject);
-        o.string("issuer", &certificate.issuer);
-        o.string("serial", &certificate.serial);
-        let out = o.key("sha256");
-        out.push(b'"');
-        hex(&certificate.sha256, out);
-        out.push(b'"');
-        let out = o.key("sans");
-        match &certificate.alt_names {
-            None => out.extend_from_slice(b"[]"),
-            Some(names) if names.ips.is_empty() => array(out, &names.dns, |name, out| string(name, out)),
-            Some(names) => {
-                let dns = names.dns.iter().map(Name::Dns);
-                array(out, dns.chain(names.ips.iter().map(Name::Ip)), |name, out| match name {
-                    Name::Dns(name) => string(name, out),
-                    Name::Ip(ip) => display(ip, out),
-                });
-            }
+    object(out, |o| members(certificate, o));
+}
+
+/// The members, for objects that say more.
+pub(super) fn members(certificate: &Certificate, o: &mut Object<'_>) {
+    o.string("subject", &certificate.subject);
+    o.string("issuer", &certificate.issuer);
+    o.string("serial", &certificate.serial);
+    let out = o.key("sha256");
+    out.push(b'"');
+    hex(&certificate.sha256, out);
+    out.push(b'"');
+    let out = o.key("sans");
+    match &certificate.alt_names {
+        None => out.extend_from_slice(b"[]"),
+        Some(names) if names.ips.is_empty() => array(out, &names.dns, |name, out| string(name, out)),
+        Some(names) => {
+            let dns = names.dns.iter().map(Name::Dns);
+            array(out, dns.chain(names.ips.iter().map(Name::Ip)), |name, out| match name {
+                Name::Dns(name) => string(name, out),
+                Name::Ip(ip) => display(ip, out),
+            });
         }
-        o.display("not_before", &certificate.not_before);
-        o.display("not_after", &certificate.not_after);
-        o.object("key", |o| {
-            let (algorithm, bits, curve) = key(&certificate.key.kind);
-            o.maybe_string("algorithm", algorithm);
-            o.maybe_integer("bits", bits.map(i64::from));
-            o.maybe_string("curve", curve);
-        });
-        o.string("signature_algorithm", &certificate.signature_algorithm);
+    }
+    o.display("not_before", &certificate.not_before);
+    o.display("not_after", &certificate.not_after);
+    o.object("key", |o| {
+        let (algorithm, bits, curve) = key(&certificate.key.kind);
+        o.maybe_string("algorithm", algorithm);
+        o.maybe_integer("bits", bits.map(i64::from));
+        o.maybe_string("curve", curve);
     });
+    o.string("signature_algorithm", &certificate.signature_algorithm);
 }
 
 enum Name<'a> {

@@ -1,6 +1,6 @@
 //! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
 
-use super::{JSON_SCHEMA, Running, Stats, fixture, handshake, running, stats};
+use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
 use crate::cause::Cause;
 use crate::evidence::Ending;
 use serde_json::{Value, json};
@@ -180,6 +180,22 @@ fn every_field_written_is_in_the_schema() {
                 let described = known[name].get("properties").is_none_or(|of| of.get(inner).is_some());
                 assert!(described, "{name}.{inner} is not in the schema");
             }
+        }
+    }
+}
+
+#[test]
+fn every_certificate_of_an_inventory_obeys_the_schema() {
+    let mut inventory = Inventory::default();
+    inventory.add(&fixture::expired());
+    let known = &root()["$defs"]["certificate_event"]["properties"];
+    for item in inventory.by_expiry() {
+        let mut out = Vec::new();
+        certificate_event(item, item.last, &mut out);
+        let event: Value = serde_json::from_slice(&out).unwrap();
+        check(&event, &root(), "event").unwrap();
+        for name in event.as_object().unwrap().keys() {
+            assert!(known.get(name).is_some(), "{name} is not in the schema");
         }
     }
 }

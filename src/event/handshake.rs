@@ -96,7 +96,7 @@ fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
 }
 
 /// IPv4 without the formatting machinery: every event has two addresses.
-fn address(addr: Addr, out: &mut Vec<u8>) {
+pub(super) fn address(addr: Addr, out: &mut Vec<u8>) {
     let bytes = addr.0.to_be_bytes();
     match bytes.last_chunk::<4>() {
         Some(&[a, b, c, d]) if addr.is_v4() => {

@@ -1,12 +1,13 @@
 //! Floor 5: what others read. One JSON object a line; `schema.json` is the contract.
 //!
 //! [`handshake()`] writes an attempt with its verdict, [`stats()`] the last line of a run, [`running()`] how a program that runs on
-//! is; [`Tally`] counts both for the summary.
+//! is; [`Tally`] counts both for the summary. [`Inventory`] lists the certificates seen.
 //! Fields may be added under the same schema version, never renamed or given another meaning.
 
 mod certificate;
 mod handshake;
 mod id;
+mod inventory;
 mod json;
 mod kept;
 mod running;
@@ -21,6 +22,7 @@ pub(crate) mod fixture;
 pub use certificate::certificate_json;
 pub use handshake::{handshake, handshake_with};
 pub use id::{Id, asked_name, community_id};
+pub use inventory::{CSV_HEADING, Inventory, Item, Role, certificate_event, certificate_row, shown};
 pub use json::is_unprintable;
 pub use kept::Kept;
 pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};

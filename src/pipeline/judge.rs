@@ -1,7 +1,5 @@
 //! The join of an interface: what its rings hand over, judged in order of time.
 
-use std::sync::Arc;
-
 use super::follow::JUST_BEHIND;
 use super::join::Join;
 use super::make::Make;

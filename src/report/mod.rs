@@ -1,7 +1,9 @@
 //! Floor 6: evidence and verdicts as text for people. Renders only; the caller prints.
 //!
-//! [`text`] is the summary and the table of failures, [`ladder`] one handshake packet by packet, [`explain`] a cause's page.
+//! [`text`] is the summary and the table of failures, [`ladder`] one handshake packet by packet, [`explain`] a cause's page, [`certs`]
+//! the list of certificates.
 
+pub mod certs;
 pub mod explain;
 pub mod ladder;
 mod rows;

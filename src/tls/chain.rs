@@ -164,7 +164,7 @@ impl Fault {
     }
 
     /// What is said of it names the moment at which it was judged.
-    fn is_of_the_moment(self) -> bool {
+    pub fn is_of_the_moment(self) -> bool {
         matches!(self, Self::LeafExpired | Self::IntermediateExpired | Self::RootExpired | Self::NotYetValid)
     }
 

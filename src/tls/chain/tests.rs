@@ -325,7 +325,7 @@ fn the_path_with_the_fewest_defects_is_chosen() {
     let old = Forge::ca("Old", "Old").dated(year(2000), year(2020)).sign(&old_key, &old_key);
     let cross = Forge::ca("Sub", "Old").dated(year(2010), year(2020)).sign(&w.sub_key, &old_key);
     w.trust.add(&old.der);
-    assert_eq!(w.assess(&[&w.leaf, &cross, &w.sub]), []);
+    assert_eq!(faults(&w.assess(&[&w.leaf, &cross, &w.sub])), [(Fault::UnrelatedExtra, Some(1))]);
     let only_old = w.assess(&[&w.leaf, &cross]);
     assert_eq!(faults(&only_old), [(Fault::IntermediateExpired, Some(1)), (Fault::RootExpired, None)]);
 }

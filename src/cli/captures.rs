@@ -1,0 +1,134 @@
+//! The captures of a command line, read one after another.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, output};
+use crate::capture::block::Block;
+use crate::capture::file::FileReader;
+use crate::capture::filter::Filter;
+use crate::capture::walk;
+use crate::event::{FileRead, Stats};
+use crate::pipeline::{Arrival, Source, Totals};
+
+/// A file as a source of frames, with a filter and a progress bar.
+pub(super) struct Frames<'a> {
+    pub reader: FileReader,
+    pub filter: Option<&'a mut Filter>,
+    pub progress: Option<&'a ProgressBar>,
+    pub done_before: u64,
+    pub since: u32,
+}
+
+impl Source for Frames<'_> {
+    fn next(&mut self) -> Option<Arrival<'_>> {
+        if let Some(bar) = self.progress {
+            self.since += 1;
+            if self.since == 1 << 9 {
+                self.since = 0;
+                bar.set_position(self.done_before + self.reader.bytes_read());
+            }
+        }
+        let Some(filter) = &mut self.filter else { return self.reader.burst().map(Arrival::Frames) };
+        // What a filter refuses only passes time.
+        let frame = self.reader.next()?;
+        Some(if filter.matches(&frame) { Arrival::one(frame) } else { Arrival::Tick(frame.stamp) })
+    }
+
+    fn block(&mut self, spare: Block) -> Option<Block> {
+        let mut block = self.reader.block(spare)?;
+        if let Some(bar) = self.progress {
+            bar.set_position(self.done_before + self.reader.bytes_read());
+        }
+        if let Some(filter) = &mut self.filter {
+            block.retain(|frame| filter.matches(frame));
+        }
+        Some(block)
+    }
+}
+
+/// Opens the filter, if one is asked for.
+pub(super) fn filter(expression: Option<&str>) -> Result<Option<Filter>, Failure> {
+    expression.map(Filter::new).transpose().map_err(|error| Failure::Says(error.to_string()))
+}
+
+/// Captures found, and what could not be read of them.
+pub(super) struct Captures {
+    /// In the order to read them.
+    pub files: Vec<PathBuf>,
+    /// Files and folders that could not be read; each was said.
+    pub problems: usize,
+    filter: Option<Filter>,
+    no_progress: bool,
+}
+
+impl Captures {
+    /// Looks for them.
+    pub fn find(paths: &[PathBuf], expression: Option<&str>, no_progress: bool) -> Result<Self, Failure> {
+        let filter = filter(expression)?;
+        let found = walk::expand(paths);
+        for problem in &found.problems {
+            eprintln!("tlswhy: {problem}");
+        }
+        if found.files.is_empty() && found.problems.is_empty() {
+            return Err(Failure::Says("there is no capture in the folders given (looked for pcap and pcapng files, also .gz and .zst)".into()));
+        }
+        Ok(Self { files: found.files, problems: found.problems.len(), filter, no_progress })
+    }
+
+    /// Has each of them analysed by `run`, which gets the frames, the path and the name, and sums up.
+    pub fn each(
+        &mut self,
+        mut run: impl FnMut(&mut Frames<'_>, &Path, &str) -> Result<Totals, Failure>,
+    ) -> Result<Stats, Failure> {
+        let sizes = self.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.len());
+        let progress = progress(sizes.sum(), self.no_progress);
+        let mut stats = Stats::default();
+        let mut done_before = 0;
+        for path in &self.files {
+            let name = path.display().to_string();
+            let reader = match FileReader::open(path) {
+                Ok(reader) => reader,
+                Err(error) => {
+                    eprintln!("tlswhy: {error}");
+                    self.problems += 1;
+                    continue;
+                }
+            };
+            let (filter, progress) = (self.filter.as_mut(), progress.as_ref());
+            let mut source = Frames { reader, filter, progress, done_before, since: 0 };
+            let totals = run(&mut source, path, &name)?;
+            done_before += source.reader.bytes_read();
+            let ending = source.reader.ending();
+            let stopped = (!ending.is_clean()).then(|| ending.to_string());
+            if let Some(stopped) = &stopped {
+                eprintln!("tlswhy: {stopped}");
+            }
+            let file = FileRead { name, packets: source.reader.packets_read(), stopped };
+            output::add(&mut stats, &totals, file);
+        }
+        if let Some(filter) = &self.filter {
+            for (link, why) in filter.refused() {
+                eprintln!("tlswhy: the filter cannot speak of link type {}: {why}", link.0);
+            }
+        }
+        if let Some(bar) = progress {
+            bar.finish_and_clear();
+        }
+        Ok(stats)
+    }
+}
+
+/// A bar for long reads on a terminal; small files never show one.
+fn progress(size: u64, unwanted: bool) -> Option<ProgressBar> {
+    if unwanted || size < 32 << 20 || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::new(size);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
+        bar.set_style(style);
+    }
+    Some(bar)
+}

@@ -1,0 +1,74 @@
+//! `tlswhy certs`: the certificates seen, with who serves them.
+
+use std::io::Write as _;
+
+use super::args::{CertsArgs, Format};
+use super::captures::Captures;
+use super::{Done, Failure, output};
+use crate::base::Stamp;
+use crate::event::{self, Inventory};
+use crate::pipeline::{self, Judged, Make};
+use crate::report;
+
+/// Files away what attempts presented.
+#[derive(Default)]
+struct Clerk {
+    inventory: Inventory,
+    /// Handshakes whose certificates TLS 1.3 hides.
+    sealed: u64,
+}
+
+impl Make for Clerk {
+    type Made = ();
+
+    fn make(&mut self, judged: Judged) {
+        self.sealed += u64::from(matches!(judged.evidence.chain, crate::evidence::Chain::Sealed(_)));
+        self.inventory.add(&judged.evidence);
+    }
+}
+
+/// Runs `certs`.
+pub fn run(args: &CertsArgs) -> Result<Done, Failure> {
+    let settings = output::settings(&args.shared, true)?;
+    let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?;
+    if captures.files.is_empty() {
+        return Ok(Done::Partly);
+    }
+    let mut clerk = Clerk::default();
+    let stats =
+        captures.each(|source, _, _| Ok(pipeline::analyse(source, &settings, &mut clerk, &mut |()| ())))?;
+    let now = stats.last.unwrap_or(Stamp(0));
+    let items = clerk.inventory.by_expiry();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut line = Vec::new();
+    match args.format {
+        Format::Table => {
+            let text = report::certs::render(&items, now, clerk.sealed, output::style(args.shared.color));
+            out.write_all(text.as_bytes())?;
+        }
+        Format::Json => {
+            for item in items {
+                line.clear();
+                event::certificate_event(item, now, &mut line);
+                out.write_all(&line)?;
+            }
+        }
+        Format::Csv => {
+            out.write_all(event::CSV_HEADING.as_bytes())?;
+            for item in items {
+                line.clear();
+                event::certificate_row(item, now, &mut line);
+                out.write_all(&line)?;
+            }
+        }
+    }
+    out.flush()?;
+    if clerk.inventory.beyond > 0 {
+        eprintln!(
+            "tlswhy: {} certificates are listed; further ones were presented {} times and are not (split the captures)",
+            Inventory::MOST,
+            clerk.inventory.beyond
+        );
+    }
+    Ok(if captures.problems > 0 { Done::Partly } else { Done::Well })
+}

@@ -1,0 +1,313 @@
+//! The certificates of captures, with who serves them and what is wrong with them.
+
+use super::json::{array, object, string};
+use super::{Hygiene, SCHEMA, certificate, handshake};
+use crate::base::{Endpoint, Stamp};
+use crate::cause::Cause;
+use crate::cause::faults::{placed, placed_of_client};
+use crate::evidence::{Evidence, Outcome};
+use crate::tls::cert::Certificate;
+use crate::tls::chain::{Defect, Fault};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a certificate was presented as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// A server's own.
+    Server,
+    /// A client's own.
+    Client,
+    /// Behind one of these.
+    Issuer,
+}
+
+impl Role {
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Issuer => "issuer",
+        }
+    }
+}
+
+/// A certificate, and what was seen of it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Itself.
+    pub certificate: Arc<Certificate>,
+    /// What it was presented as, the first of [`Role`] where it was several.
+    pub role: Role,
+    /// When it was presented first.
+    pub first: Stamp,
+    /// And last.
+    pub last: Stamp,
+    /// Handshakes in which it was presented.
+    pub handshakes: u64,
+    /// Of them, failed.
+    pub failed: u64,
+    /// Who presented it, under which name, and how often; [`Inventory::SERVERS`] at most.
+    pub served: BTreeMap<(Endpoint, Option<Arc<str>>), u64>,
+    /// Handshakes of others that presented it.
+    pub served_by_more: u64,
+    /// What is wrong with it, each defect once.
+    pub defects: Vec<(Fault, Hygiene)>,
+}
+
+/// Certificates by their SHA-256, within a bound.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    items: HashMap<[u8; 32], Item, RandomState>,
+    /// Certificates that found no place.
+    pub beyond: u64,
+}
+
+impl Inventory {
+    /// Certificates kept: some 5 kB each.
+    pub const MOST: usize = 100_000;
+    /// Servers and names kept of one certificate.
+    pub const SERVERS: usize = 64;
+    /// Defects kept of one certificate.
+    const DEFECTS: usize = 32;
+
+    /// Takes what an attempt presented in clear.
+    pub fn add(&mut self, evidence: &Evidence) {
+        let chains = [
+            (evidence.chain.clear(), &evidence.defects, Role::Server, evidence.server),
+            (evidence.client_chain.clear(), &evidence.client_defects, Role::Client, evidence.client),
+        ];
+        for (chain, defects, role, by) in chains {
+            let Some(chain) = chain else { continue };
+            let place_reason = if role == Role::Client { placed_of_client } else { placed };
+            for (place, certificate) in chain.value.iter().enumerate() {
+                let role = if place == 0 { role } else { Role::Issuer };
+                let Some(item) = self.item(certificate, role, evidence.started) else { continue };
+                item.seen(evidence, role, by);
+                let of_this = defects.iter().filter(|defect| defect.cert == Some(place));
+                of_this.for_each(|defect| item.judged(defect, place_reason(defect.fault)));
+            }
+        }
+    }
+
+    fn item(&mut self, certificate: &Arc<Certificate>, role: Role, when: Stamp) -> Option<&mut Item> {
+        if !self.items.contains_key(&certificate.sha256) && self.items.len() >= Self::MOST {
+            self.beyond += 1;
+            return None;
+        }
+        Some(self.items.entry(certificate.sha256).or_insert_with(|| Item {
+            certificate: Arc::clone(certificate),
+            role,
+            first: when,
+            last: when,
+            handshakes: 0,
+            failed: 0,
+            served: BTreeMap::new(),
+            served_by_more: 0,
+            defects: Vec::new(),
+        }))
+    }
+
+    /// Everything, the soonest to expire first.
+    pub fn by_expiry(&self) -> Vec<&Item> {
+        let mut items: Vec<_> = self.items.values().collect();
+        items.sort_by_key(|item| (item.certificate.not_after, item.certificate.sha256));
+        items
+    }
+}
+
+impl Item {
+    fn seen(&mut self, evidence: &Evidence, role: Role, by: Endpoint) {
+        self.role = self.role.min(role);
+        self.first = self.first.min(evidence.started);
+        self.last = self.last.max(evidence.started);
+        self.handshakes += 1;
+        self.failed += u64::from(evidence.outcome == Outcome::Failed);
+        // Clients have another port each time.
+        let by = if by == evidence.client { Endpoint { port: 0, ..by } } else { by };
+        let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.clone());
+        let key = (by, sni);
+        if self.served.len() >= Inventory::SERVERS && !self.served.contains_key(&key) {
+            self.served_by_more += 1;
+        } else {
+            *self.served.entry(key).or_default() += 1;
+        }
+    }
+
+    fn judged(&mut self, defect: &Defect, (cause, reason): (Cause, &'static str)) {
+        let hygiene = || (cause, reason, defect.says.clone());
+        // What is said of dates names the moment: the last one stands.
+        let of_dates = defect.fault.is_of_the_moment();
+        let known = self
+            .defects
+            .iter()
+            .position(|(fault, known)| known.2 == defect.says || (of_dates && *fault == defect.fault));
+        match known {
+            Some(place) => {
+                if let Some((_, known)) = self.defects.get_mut(place).filter(|_| of_dates) {
+                    *known = hygiene();
+                }
+            }
+            None if self.defects.len() < Inventory::DEFECTS => self.defects.push((defect.fault, hygiene())),
+            None => {}
+        }
+    }
+
+    /// Whole days from a moment to the end of validity; negative where that is past.
+    pub fn days_left(&self, from: Stamp) -> i64 {
+        (self.certificate.not_after.secs() - from.secs()).div_euclid(86_400)
+    }
+}
+
+/// Appends the event of a certificate, a line of JSON. `now`: the last packet.
+pub fn certificate_event(item: &Item, now: Stamp, out: &mut Vec<u8>) {
+    object(out, |o| {
+        o.string("schema", SCHEMA);
+        o.string("kind", "certificate");
+        o.display("ts", &item.last);
+        o.display("first_ts", &item.first);
+        o.word("role", item.role.word());
+        certificate::members(&item.certificate, o);
+        let left = item.days_left(now);
+        super::json::integer(left, o.key("days_left"));
+        o.unsigned("handshakes", item.handshakes);
+        o.unsigned("failed", item.failed);
+        o.array("served_by", &item.served, |((by, sni), count), out| {
+            object(out, |o| {
+                handshake::address(by.addr, o.key("ip"));
+                o.maybe_integer("port", (by.port != 0).then_some(i64::from(by.port)));
+                o.maybe_string("sni", sni.as_deref());
+                o.unsigned("handshakes", *count);
+            });
+        });
+        o.unsigned("served_by_more", item.served_by_more);
+        let out = o.key("defects");
+        array(out, &item.defects, |(_, (cause, reason, says)), out| {
+            object(out, |o| {
+                o.word("cause", cause.word());
+                o.word("reason", reason);
+                string(says, o.key("says"));
+            });
+        });
+    });
+    out.push(b'\n');
+}
+
+/// The heading of [`certificate_row`].
+pub const CSV_HEADING: &str = "subject,names,issuer,serial,not_before,not_after,days_left,key,signature_algorithm,sha256,role,handshakes,failed,served_by,defects\r\n";
+
+/// Appends a certificate as a row of comma-separated values (RFC 4180).
+pub fn certificate_row(item: &Item, now: Stamp, out: &mut Vec<u8>) {
+    let cert = &item.certificate;
+    let names = cert
+        .alt_names
+        .iter()
+        .flat_map(|names| names.dns.iter().cloned().chain(names.ips.iter().map(ToString::to_string)));
+    let served = item.served.keys().map(|(by, sni)| match sni {
+        Some(sni) => format!("{} ({sni})", shown(*by)),
+        None => shown(*by),
+    });
+    let more = (item.served_by_more > 0).then(|| "and others".to_owned());
+    let mut sha256 = Vec::with_capacity(64);
+    super::json::hex(&cert.sha256, &mut sha256);
+    let fields = [
+        cert.subject.clone(),
+        names.collect::<Vec<_>>().join(" "),
+        cert.issuer.clone(),
+        cert.serial.clone(),
+        cert.not_before.to_string(),
+        cert.not_after.to_string(),
+        item.days_left(now).to_string(),
+        cert.key.kind.to_string(),
+        cert.signature_algorithm.clone(),
+        String::from_utf8_lossy(&sha256).into_owned(),
+        item.role.word().to_owned(),
+        item.handshakes.to_string(),
+        item.failed.to_string(),
+        served.chain(more).collect::<Vec<_>>().join("; "),
+        item.defects
+            .iter()
+            .map(|(_, (_, reason, says))| format!("{reason}: {says}"))
+            .collect::<Vec<_>>()
+            .join("; "),
+    ];
+    for (place, field) in fields.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        value(field, place == 6, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An address; of clients without the port.
+pub fn shown(by: Endpoint) -> String {
+    if by.port == 0 { by.addr.to_string() } else { by.to_string() }
+}
+
+/// One value, in quotes where it must be.
+fn value(text: &str, number: bool, out: &mut Vec<u8>) {
+    let formula = !number && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let clean: String = text.chars().filter(|&c| !super::is_unprintable(c)).collect();
+    if formula || clean.contains([',', '"', '\n']) {
+        out.push(b'"');
+        if formula {
+            out.push(b'\'');
+        }
+        out.extend_from_slice(clean.replace('"', "\"\"").as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(clean.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::fixture;
+
+    fn inventory() -> Inventory {
+        let mut inventory = Inventory::default();
+        for port in 0..3 {
+            let mut evidence = fixture::expired();
+            evidence.client.port += port;
+            let says = format!("the leaf has notAfter X, {port} before the capture at {port}");
+            evidence.defects = [Defect { fault: Fault::LeafExpired, cert: Some(0), says }].into();
+            inventory.add(&evidence);
+        }
+        inventory
+    }
+
+    #[test]
+    fn a_certificate_is_listed_once_with_all_who_serve_it() {
+        let inventory = inventory();
+        let items = inventory.by_expiry();
+        let leaf = items.iter().find(|item| item.role == Role::Server).unwrap();
+        assert_eq!((leaf.handshakes, leaf.failed, leaf.served.len()), (3, 3, 1));
+        assert_eq!(leaf.defects.len(), 1, "one defect, told of the last moment: {:?}", leaf.defects);
+    }
+
+    #[test]
+    fn days_are_counted_from_the_last_packet() {
+        let inventory = inventory();
+        let item = inventory.by_expiry()[0];
+        let end = item.certificate.not_after;
+        assert_eq!(item.days_left(end), 0);
+        assert_eq!(item.days_left(Stamp::from_secs(end.secs() + 1)), -1);
+        assert_eq!(item.days_left(Stamp::from_secs(end.secs() - 86_400)), 1);
+    }
+
+    #[test]
+    fn a_row_cannot_become_a_formula_or_another_row() {
+        let mut out = Vec::new();
+        for text in ["=cmd()", "a,\"b\"", "a\nb", "plain"] {
+            value(text, false, &mut out);
+            out.push(b'|');
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), "\"'=cmd()\"|\"a,\"\"b\"\"\"|ab|plain|");
+        assert_eq!(CSV_HEADING.split(',').count(), 15);
+    }
+}
