@@ -5,7 +5,7 @@
 //! rule that explains it; what the cases are about stands in `oracles/purposes.tsv`. With `TLSWHY_WRITE_ORACLES=FILE` the
 //! disagreements go to that file, for whoever keeps the list.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 #[path = "oracles/cases.rs"]
 mod cases;

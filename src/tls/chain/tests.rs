@@ -379,7 +379,7 @@ fn known_certificates_that_arrive_later_refresh_the_cache() {
         uses: KeyUse::Unknown,
     };
     let before = assess_cached(&question, &w.trust, &mut pool(&[]), &mut cache);
-    let after = assess_cached(&question, &w.trust, &mut pool(&[w.sub.clone()]), &mut cache);
+    let after = assess_cached(&question, &w.trust, &mut pool(std::slice::from_ref(&w.sub)), &mut cache);
     assert_eq!(faults(&before), faults(&after));
     assert_ne!(before[0].says, after[0].says);
     assert_eq!(cache.len(), 1);
