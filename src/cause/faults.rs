@@ -1,6 +1,6 @@
 //! Where each kind of defect belongs, and which of several defects a rejection is about.
 
-use super::stack::{Fit, fits};
+use super::stack::{Fit, Judge, before, fits};
 use super::{Cause, Certainty};
 use crate::tls::chain::{Defect, Fault};
 
@@ -78,8 +78,18 @@ fn weight(fault: Fault) -> Weight {
 
 /// The defect of `cause` that a rejection is about, and how sure that is. `code` is the alert's,
 /// `None` where the rejection had no readable alert. Nothing where `cause` has no defect that fits.
-pub fn blamed(defects: &[Defect], code: Option<u8>, cause: Cause) -> Option<(&Defect, Certainty)> {
-    let fit = |defect: &Defect| code.map_or(Fit::Generic, |code| fits(defect.fault, code));
+pub fn blamed(
+    defects: &[Defect],
+    code: Option<u8>,
+    cause: Cause,
+    judge: Judge,
+) -> Option<(&Defect, Certainty)> {
+    // A program may judge by itself, or its stack be taken for another: then any stack may have sent the code.
+    let by_stack = defects
+        .iter()
+        .any(|defect| weight(defect.fault) > Weight::Mild && fits(judge, defect.fault, code) != Fit::No);
+    let judge = if by_stack { judge } else { Judge::default() };
+    let fit = |defect: &Defect| fits(judge, defect.fault, code);
     let of = |defect: &Defect| placed(defect.fault).0;
     // `max_by_key` takes the last of equals: from the end, so that the leaf's comes first.
     let mine =
@@ -91,14 +101,21 @@ pub fn blamed(defects: &[Defect], code: Option<u8>, cause: Cause) -> Option<(&De
     let heavy = weight(mine.fault);
     let others = || defects.iter().filter(|defect| of(defect) != cause && fit(defect) != Fit::No);
     let others_have = |found: &dyn Fn(&Defect) -> bool| others().any(found);
+    // What the stack comes to first is what it rejected, and it never came to the others.
+    let comes_first = |of: &dyn Fn(&Defect) -> bool| {
+        others().filter(|other| of(other)).all(|other| before(judge, mine.fault, other.fault))
+    };
     let specific = |defect: &Defect| weight(defect.fault) > Weight::Mild && fit(defect) == Fit::Specific;
     let certainty = match (specific(mine), others_have(&specific)) {
         (true, false) => Certainty::Proven,
+        (true, true) if comes_first(&|other| specific(other)) => Certainty::Inferred,
         (true, true) => Certainty::Suspected,
         // The code speaks of something else that is there.
         (false, true) => return None,
         (false, false) => {
-            let rival = others().map(|defect| weight(defect.fault)).max().unwrap_or(Weight::Mild);
+            let behind = |defect: &&Defect| !before(judge, mine.fault, defect.fault);
+            let rival =
+                others().filter(behind).map(|defect| weight(defect.fault)).max().unwrap_or(Weight::Mild);
             let roots_only = others()
                 .filter(|defect| weight(defect.fault) >= Weight::Anchor)
                 .all(|defect| defect.fault == Fault::UnknownRoot);
@@ -119,7 +136,8 @@ pub fn blamed(defects: &[Defect], code: Option<u8>, cause: Cause) -> Option<(&De
 
 /// Whether any defect that a verifier minds fits the code.
 pub fn explained(defects: &[Defect], code: u8) -> bool {
-    defects.iter().any(|defect| weight(defect.fault) > Weight::Mild && fits(defect.fault, code) != Fit::No)
+    let fits = |fault| fits(Judge::default(), fault, Some(code)) != Fit::No;
+    defects.iter().any(|defect| weight(defect.fault) > Weight::Mild && fits(defect.fault))
 }
 
 /// Whether a defect is there that every verifier rejects.
@@ -136,7 +154,7 @@ mod tests {
     }
 
     fn verdict(faults: &[Fault], code: u8, cause: Cause) -> Option<Certainty> {
-        blamed(&defects(faults), Some(code), cause).map(|(_, certainty)| certainty)
+        blamed(&defects(faults), Some(code), cause, Judge::default()).map(|(_, certainty)| certainty)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::base::Stamp;
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{Group, SignatureScheme};
 use crate::tls::hello::{Offer, ServerHello};
+use crate::tls::stack::Stack;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::borrow::Borrow;
@@ -41,6 +42,7 @@ impl Kept {
                     json::members(out, |o| {
                         o.string("ja3", &offer.0.ja3());
                         o.string("ja4", &offer.0.ja4());
+                        o.maybe_word("client_stack", Stack::of_offer(&offer.0).map(Stack::word));
                         o.object("offered", |o| offered(&offer.0, o));
                     });
                 },

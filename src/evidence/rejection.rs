@@ -91,7 +91,7 @@ pub fn late(e: &Evidence) -> bool {
         return false;
     }
     let stack = e.stack();
-    let no_request = offers_http(e) && stack != Some(Stack::Chromium);
+    let no_request = offers_http(e) && !stack.is_some_and(Stack::preconnects);
     let no_word = stack.is_some_and(Stack::verifies_late) && goodbye(e, Side::Client).is_none();
     // wget asks for no name where it was given an address, and never leaves without a word but to reject.
     if !(asks_for_host(e) || no_word && stack == Some(Stack::GnuTls)) {

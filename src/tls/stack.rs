@@ -4,7 +4,7 @@
 //! `evidence::outcome`). A hello that fits none is `None`: programs choose suites and extensions of their own.
 
 use super::codes::{CipherSuite, ExtensionType, is_grease};
-use super::hello::ClientHello;
+use super::hello::{ClientHello, Offer};
 
 /// A client's TLS stack, or a program that sets one up in a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,14 @@ pub enum Stack {
     GnuTls,
     /// A browser of Chromium's family: BoringSSL with GREASE (RFC 8701).
     Chromium,
+    /// Apple's own, Secure Transport or Network.framework, with GREASE too.
+    Apple,
+    /// NSS, as in Firefox.
+    Nss,
+    /// Go's crypto/tls.
+    Go,
+    /// rustls.
+    Rustls,
 }
 
 /// In which order OpenSSL 1.1.1 to 4.0 writes extensions (`ext_defs` in ssl/statem/extensions.c), as far as clients
@@ -44,36 +52,79 @@ const OPENSSL_SUITES: [u16; 4] = [0xc02c, 0xc030, 0x009f, 0xcca9];
 /// AES-CCM for TLS 1.3, and for TLS 1.2 with ECDSA and with DHE, as in GnuTLS's priority `NORMAL`.
 const CCM_SUITES: [u16; 3] = [0x1304, 0xc0ad, 0xc09f];
 
+/// Suites for TLS 1.2 that Apple's stack asks for first; Chromium asks for AES-128 before AES-256.
+const APPLE_SUITES: [u16; 4] = [0xc02c, 0xc02b, 0xcca9, 0xc030];
+
+/// NSS's order for TLS 1.3 (`cipherSuites` in lib/ssl/ssl3con.c): ChaCha20 in the middle.
+const NSS_SUITES: [u16; 3] = [0x1301, 0x1303, 0x1302];
+
+/// rustls's default suites (`DEFAULT_CIPHER_SUITES` in rustls/src/crypto/aws_lc_rs/mod.rs), all it has.
+const RUSTLS_SUITES: [u16; 9] = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030, 0xc02f, 0xcca8];
+
 impl Stack {
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OpenSsl => "openssl",
+            Self::Curl => "curl",
+            Self::Node => "node",
+            Self::Python => "python",
+            Self::Jsse => "jsse",
+            Self::GnuTls => "gnutls",
+            Self::Chromium => "chromium",
+            Self::Apple => "apple",
+            Self::Nss => "nss",
+            Self::Go => "go",
+            Self::Rustls => "rustls",
+        }
+    }
+
+    /// OpenSSL below, whatever the program.
+    pub const fn is_openssl(self) -> bool {
+        matches!(self, Self::OpenSsl | Self::Curl | Self::Node | Self::Python)
+    }
+
+    /// Browsers open connections that they may not need.
+    pub const fn preconnects(self) -> bool {
+        matches!(self, Self::Chromium | Self::Apple)
+    }
+
     /// The stack that made a hello, or none of these.
     pub fn of(hello: &ClientHello) -> Option<Self> {
-        if hello.malformed || hello.sslv2_framed {
-            return None;
-        }
+        if hello.malformed || hello.sslv2_framed { None } else { Self::of_offer(&hello.offer) }
+    }
+
+    /// As [`Stack::of`], by what a whole hello offers.
+    pub fn of_offer(hello: &Offer) -> Option<Self> {
         if hello.extensions.iter().any(|kind| is_grease(kind.0)) {
-            return Some(Self::Chromium);
+            return Some(if begins_with(hello, &APPLE_SUITES) { Self::Apple } else { Self::Chromium });
         }
         if is_gnutls(hello) {
             return Some(Self::GnuTls);
         }
+        if is_nss(hello) {
+            return Some(Self::Nss);
+        }
         if is_jsse(hello) {
             return Some(Self::Jsse);
+        }
+        if is_go(hello) {
+            return Some(Self::Go);
+        }
+        if is_rustls(hello) {
+            return Some(Self::Rustls);
         }
         if !is_openssl(hello) {
             return None;
         }
-        let begins_with = |suites: &[u16]| {
-            let older = hello.ciphers.iter().map(|suite| suite.0).filter(|code| code >> 8 != 0x13);
-            older.take(suites.len()).eq(suites.iter().copied())
-        };
         let asks_for = |name: &str| hello.alpn.iter().any(|protocol| protocol == name);
         let http = asks_for("h2")
             || asks_for("http/1.1") && hello.extensions.contains(&ExtensionType::POST_HANDSHAKE_AUTH);
-        Some(if begins_with(&NODE_SUITES) {
+        Some(if begins_with(hello, &NODE_SUITES) {
             Self::Node
-        } else if begins_with(&PYTHON_SUITES) {
+        } else if begins_with(hello, &PYTHON_SUITES) {
             Self::Python
-        } else if begins_with(&OPENSSL_SUITES) && http {
+        } else if begins_with(hello, &OPENSSL_SUITES) && http {
             Self::Curl
         } else {
             Self::OpenSsl
@@ -97,13 +148,43 @@ impl Stack {
 
 /// The second version of status_request (RFC 6961), which of the stacks in use only JSSE sends, in the order of its
 /// `SSLExtension`.
-fn is_jsse(hello: &ClientHello) -> bool {
+fn is_jsse(hello: &Offer) -> bool {
     let place = |code: u16| hello.extensions.iter().position(|kind| kind.0 == code);
     matches!((place(10), place(17), place(23)), (Some(groups), Some(status), Some(secret)) if groups < status && status < secret)
 }
 
+/// The suites for TLS 1.2 and older begin with these.
+fn begins_with(hello: &Offer, suites: &[u16]) -> bool {
+    let ciphers = hello.ciphers.iter().map(|suite| suite.0);
+    let older = ciphers.filter(|code| code >> 8 != 0x13 && !is_grease(*code));
+    older.take(suites.len()).eq(suites.iter().copied())
+}
+
+/// A size limit for records without GnuTLS's AES-CCM, and NSS's order.
+fn is_nss(hello: &Offer) -> bool {
+    let newest = hello.ciphers.iter().map(|suite| suite.0).filter(|code| code >> 8 == 0x13);
+    hello.extensions.contains(&ExtensionType::RECORD_SIZE_LIMIT) && newest.take(3).eq(NSS_SUITES)
+}
+
+/// The suites of TLS 1.3 behind all others (`clientHelloMsg` in crypto/tls/handshake_client.go), and certificate
+/// timestamps, which Go always asks for, beside a stapled answer.
+fn is_go(hello: &Offer) -> bool {
+    let new = |suite: &CipherSuite| suite.0 >> 8 == 0x13;
+    let first_new = hello.ciphers.iter().position(new);
+    first_new.is_some_and(|place| place > 0 && hello.ciphers.iter().skip(place).all(new))
+        && hello.extensions.contains(&ExtensionType(18))
+        && hello.status_request
+}
+
+/// No suites but rustls's, in its order, the signal of RFC 5746 last where TLS 1.2 is offered.
+fn is_rustls(hello: &Offer) -> bool {
+    let real = hello.ciphers.iter().filter(|suite| !suite.is_signal()).map(|suite| suite.0);
+    let all = real.eq(RUSTLS_SUITES);
+    all && hello.ciphers.last().is_some_and(|suite| suite.is_signal())
+}
+
 /// Point formats before groups, encrypt-then-MAC and extended master secret, and nothing out of OpenSSL's order.
-fn is_openssl(hello: &ClientHello) -> bool {
+fn is_openssl(hello: &Offer) -> bool {
     let has = |kind: ExtensionType| hello.extensions.contains(&kind);
     // Without suites before TLS 1.3 there are no point formats.
     let only13 = hello.ciphers.iter().all(|suite| suite.0 >> 8 == 0x13 || suite.is_signal());
@@ -117,7 +198,7 @@ fn is_openssl(hello: &ClientHello) -> bool {
 }
 
 /// A size limit for records (RFC 8449), which beside GnuTLS only NSS asks for, and AES-CCM, which NSS does not offer.
-fn is_gnutls(hello: &ClientHello) -> bool {
+fn is_gnutls(hello: &Offer) -> bool {
     let ccm = |suite: &CipherSuite| CCM_SUITES.contains(&suite.0);
     hello.extensions.contains(&ExtensionType::RECORD_SIZE_LIMIT)
         && hello.status_request
@@ -127,7 +208,6 @@ fn is_gnutls(hello: &ClientHello) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::hello::Offer;
     use std::sync::Arc;
 
     fn hello(suites: &[u16], extensions: &[u16], alpn: &[&str]) -> ClientHello {
@@ -187,10 +267,28 @@ mod tests {
                 Some(Stack::GnuTls),
             ),
             ("Chromium", chromium, Some(Stack::Chromium)),
-            ("NSS", hello(&nss, &[0, 23, 0xff01, 10, 11, 51, 43, 13, 45, 28, 21], &[]), None),
+            ("NSS", hello(&nss, &[0, 23, 0xff01, 10, 11, 51, 43, 13, 45, 28, 21], &[]), Some(Stack::Nss)),
             ("Java", hello(&java, &[0, 5, 10, 11, 17, 23, 35, 13, 43, 45, 50, 51], &[]), Some(Stack::Jsse)),
-            ("Go", hello(&go, &[0, 5, 10, 11, 13, 0xff01, 18, 43, 51], &[]), None),
-            ("rustls", hello(&java, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), None),
+            ("Go", hello(&go, &[0, 5, 10, 11, 13, 0xff01, 18, 43, 51], &[]), Some(Stack::Go)),
+            (
+                "rustls",
+                hello(
+                    &[&RUSTLS_SUITES[..], &[0x00ff]].concat(),
+                    &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51],
+                    &[],
+                ),
+                Some(Stack::Rustls),
+            ),
+            ("suites of rustls and others", hello(&java, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), None),
+            (
+                "Safari",
+                hello(
+                    &[0x2a2a, 0x1301, 0x1302, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030],
+                    &[0x4a4a, 0, 23],
+                    &["h2"],
+                ),
+                Some(Stack::Apple),
+            ),
         ];
         for (name, hello, stack) in cases {
             assert_eq!(Stack::of(&hello), stack, "{name}");
