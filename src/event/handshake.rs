@@ -242,7 +242,7 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
     kept.choice(&choice, o);
     match hello {
         Some(hello) => kept.hello(&hello.offer, o),
-        None => ["ja3", "ja4", "offered"].into_iter().for_each(|name| o.null(name)),
+        None => ["ja3", "ja4", "client_stack", "offered"].into_iter().for_each(|name| o.null(name)),
     }
 }
 
