@@ -511,7 +511,7 @@ impl<M: Make> Join<M> {
 fn verify_key_exchange(evidence: &mut Evidence) {
     if let (Some(client), Some(server), Some(exchange), Some(chain)) =
         (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
-        && let Some(leaf) = chain.value.first()
+        && !chain.value.is_empty()
         && !exchange.value.signature.is_empty()
         && evidence.key_exchange_verdict.is_none()
     {
@@ -520,7 +520,7 @@ fn verify_key_exchange(evidence: &mut Evidence) {
             &client.value.random,
             &server.value.random,
             &exchange.value,
-            leaf,
+            &chain.value,
         ));
     }
 }

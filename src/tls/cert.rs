@@ -6,12 +6,14 @@ mod cache;
 mod extensions;
 #[cfg(test)]
 pub(crate) mod forge;
+mod key;
 mod name;
 mod read;
 
 pub use cache::CertCache;
+pub(in crate::tls) use key::{Material, RsaKey, curve, fault_of_key, material, oid as key_oid};
 pub use name::{Canonical, canonical as canonical_name, same as same_name};
-pub(in crate::tls) use read::{hex, key_kind as read_key_kind};
+pub(in crate::tls) use read::hex;
 
 use crate::base::Stamp;
 use std::fmt;
