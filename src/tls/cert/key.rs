@@ -33,6 +33,8 @@ pub(in crate::tls) enum Material<'a> {
 pub(in crate::tls) mod oid {
     pub(in crate::tls) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     pub(in crate::tls) const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
+    /// id-ea-rsa of X.509 annex, which some old CAs write.
+    pub(in crate::tls) const RSA_X509: &[u8] = &[0x55, 0x08, 0x01, 0x01];
     pub(in crate::tls) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
     pub(in crate::tls) const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
     pub(in crate::tls) const ED448: &[u8] = &[0x2b, 0x65, 0x71];
@@ -61,7 +63,7 @@ pub(in crate::tls) fn material(spki: &[u8]) -> Option<Material<'_>> {
     let oid = algorithm.want(tag::OID)?.body;
     let key = bit_string(fields.want(tag::BIT_STRING)?.body)?;
     Some(match oid {
-        oid::RSA | oid::RSA_PSS => {
+        oid::RSA | oid::RSA_X509 | oid::RSA_PSS => {
             let mut numbers = Der(key).want(tag::SEQUENCE)?.inside();
             let modulus = numbers.want(tag::INTEGER)?.body;
             let exponent = numbers.want(tag::INTEGER)?.body;
