@@ -6,7 +6,10 @@
 //! # On the wire
 //!
 //! In TLS 1.2 the signature over ServerKeyExchange is checked with the leaf's key: where it fails and
-//! the client rejects, `proven` (`inferred` where it sends another code, as Go's 10, or leaves). Otherwise a certificate's signature does not verify by its issuer's
+//! the client rejects, `proven` (`inferred` where it sends another code, as Go's 10, or leaves). So is a client's
+//! CertificateVerify, which covers all messages before it. Where another certificate that was shown has the key that
+//! signed, or a key of another kind or size did, it is `key_mismatch`. An RSA signature whose padding is whole was made
+//! by that very key, over other contents. Otherwise a certificate's signature does not verify by its issuer's
 //! key and the client sends 51 (decrypt_error), or the key is weak (42). nginx and haproxy load a
 //! damaged private key and sign with it. bad_record_mac (20) is none of this. Behind TLS 1.3 the size of CertificateVerify
 //! shows an RSA key of 1024 bits or less: `inferred` with OpenSSL's 42 in clear, `suspected` with a sealed alert.
@@ -18,14 +21,16 @@
 //!
 //! # References
 //!
-//! RFC 5246 section 7.4.3, RFC 8422 section 5.4, RFC 9846 sections 4.4.3 and 4.4.4; NIST SP 800-57 part
+//! RFC 5246 sections 7.4.3 and 7.4.8, RFC 8017 section 9, RFC 8422 section 5.4, RFC 9846 sections 4.4.3 and 4.4.4; NIST SP 800-57 part
 //! 1 (key sizes).
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
-use crate::tls::cert::KeyKind;
+use crate::evidence::signatures::Maker;
+use crate::tls::cert::Certificate;
 use signal::Signal;
+use std::sync::Arc;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -72,6 +77,11 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     {
         return Judgement::Found(finding);
     }
+    if evidence.certificate_verify_verdict.is_some_and(|verdict| verdict.fails())
+        && let Some(finding) = bad_certificate_verify(evidence)
+    {
+        return Judgement::Found(finding);
+    }
     if let Some(finding) = weak_key(evidence) {
         return Judgement::Found(finding);
     }
@@ -113,23 +123,68 @@ fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
         }
         _ => return None,
     };
-    let shown = "the signature over ServerKeyExchange does not verify by the leaf's key";
     let place = &evidence.key_exchange.as_ref()?.at;
-    let reason = if is_of_another_kind(evidence) { "key_mismatch" } else { "bad_handshake_signature" };
-    Some(Finding::new(certainty, reason, Party::Server, place, shown).and(at, says))
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    let maker = evidence.maker_of_key_exchange();
+    let finding = bad(certainty, Party::Server, place, "ServerKeyExchange", "the leaf's key", leaf, &maker);
+    Some(finding.and(at, says))
 }
 
-/// The leaf's key is of another kind than the scheme that signed (RFC 9846 section 4.2.3).
-fn is_of_another_kind(evidence: &Evidence) -> bool {
-    let scheme = evidence.key_exchange.as_ref().and_then(|exchange| exchange.value.scheme);
-    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
-    let (Some(scheme), Some(leaf)) = (scheme, leaf) else { return false };
-    // SHA-1 to SHA-512 with RSA (1) or ECDSA (3); RSA-PSS is 0x0804 to 0x0806 and 0x0809 to 0x080b.
-    match (&leaf.key.kind, scheme.0 >> 8, scheme.0 & 0xff) {
-        (KeyKind::Rsa(_), 2..=6, algorithm) => algorithm == 3,
-        (KeyKind::Ec(_), 2..=6, algorithm) => algorithm == 1,
-        (KeyKind::Ec(_), 8, 4..=6 | 9..=11) => true,
-        _ => false,
+/// What the client signed does not verify by the key of its certificate.
+fn bad_certificate_verify(evidence: &Evidence) -> Option<Finding> {
+    let (certainty, at, says) = match signal::read(evidence) {
+        // Chains are checked before signatures.
+        Signal::ServerAlert(code @ (43..=45 | 48), _)
+            if super::faults::explained(&evidence.client_defects, code) =>
+        {
+            return None;
+        }
+        Signal::ServerAlert(code, at) if code == 20 || signal::rejects(code) => {
+            (Certainty::Proven, at, signal::said("the server", code))
+        }
+        Signal::ServerAlert(code, at) => (Certainty::Inferred, at, signal::said("the server", code)),
+        Signal::ServerSilent(at) => (Certainty::Inferred, at, "the server gives up".to_owned()),
+        _ => return None,
+    };
+    let place = &evidence.certificate_verify.as_ref()?.at;
+    let leaf = evidence.client_chain.clear().and_then(|chain| chain.value.first());
+    let maker = evidence.maker_of_certificate_verify();
+    let what = "CertificateVerify over the messages so far";
+    let finding = bad(certainty, Party::Client, place, what, "the key of the client's certificate", leaf, &maker);
+    Some(finding.and(at, says))
+}
+
+/// A signature that does not verify, and what is seen of who made it.
+fn bad(
+    certainty: Certainty,
+    party: Party,
+    place: &Packets,
+    what: &str,
+    whose: &str,
+    leaf: Option<&Arc<Certificate>>,
+    maker: &Maker<'_>,
+) -> Finding {
+    let kind = leaf.map(|leaf| leaf.key.kind.to_string()).unwrap_or_default();
+    let fails = format!("the signature over {what} does not verify by {whose}");
+    let (reason, says) = match maker {
+        Maker::Another(cert, _) => {
+            ("key_mismatch", format!("{fails} ({kind}), but by that of another certificate, {}", cert.called()))
+        }
+        Maker::AnotherKind => {
+            ("key_mismatch", format!("{fails} ({kind}): a key of another kind or size made it"))
+        }
+        Maker::Same => (
+            "bad_handshake_signature",
+            format!("{fails} ({kind}): that key made it, but over other contents, so a message was altered"),
+        ),
+        Maker::Unknown => ("bad_handshake_signature", fails),
+    };
+    let finding = Finding::new(certainty, reason, party, place, says);
+    match maker {
+        Maker::Another(cert, at) if *at != place => {
+            finding.and(*at, format!("the certificate {} was shown here", cert.called()))
+        }
+        _ => finding,
     }
 }
 
@@ -149,7 +204,9 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         )
     };
     if signal::is_about_client(evidence) {
-        let signed = evidence.certificate_verify.is_some();
+        // What verifies here verifies there: then it is the Finished.
+        let good = evidence.certificate_verify_verdict.is_some_and(|verdict| verdict.holds());
+        let signed = evidence.certificate_verify.is_some() && !good;
         let reason = if signed { "bad_handshake_signature" } else { "bad_finished" };
         return Some(finding(Certainty::Suspected, reason, Party::Client));
     }

@@ -21,7 +21,6 @@ use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
-use crate::tls::signature::verify_server_key_exchange;
 use crate::tls::trust::Trust;
 
 /// An attempt with everything that is said of it.
@@ -244,12 +243,25 @@ impl<M: Make> Join<M> {
             }
             // Some clients say a polite goodbye to a server whose signature does not verify.
             Outcome::Abandoned if evidence.key_exchange.is_some() => {
-                verify_key_exchange(&mut evidence);
+                evidence.verify_signatures();
                 if evidence.key_exchange_verdict.is_some_and(|verdict| verdict.fails()) {
                     evidence.outcome = Outcome::Failed;
                 }
             }
             _ => {}
+        }
+        if evidence.outcome == Outcome::Failed
+            && evidence.key_exchange.is_some()
+            && let Some(chain) = evidence.chain.clear()
+        {
+            // Before what it shows now takes their place.
+            let key = (evidence.server.addr, name(&evidence).cloned());
+            let other = |shown: &&Shown| shown.value.first() != chain.value.first();
+            let named = self.shown.get(&key).find(other);
+            let shown = named.or_else(|| self.shown.get(&(key.0, None)).find(other)).cloned();
+            if shown.is_some() {
+                evidence.around.shown_earlier = shown;
+            }
         }
         self.remember(&evidence);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
@@ -383,7 +395,7 @@ impl<M: Make> Join<M> {
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
         self.assess(&mut evidence);
-        verify_key_exchange(&mut evidence);
+        evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
             self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None, decided }, each);
@@ -504,24 +516,6 @@ impl<M: Make> Join<M> {
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
-    }
-}
-
-/// Verifies the signature over ServerKeyExchange (TLS 1.2), where there is one, once.
-fn verify_key_exchange(evidence: &mut Evidence) {
-    if let (Some(client), Some(server), Some(exchange), Some(chain)) =
-        (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
-        && !chain.value.is_empty()
-        && !exchange.value.signature.is_empty()
-        && evidence.key_exchange_verdict.is_none()
-    {
-        evidence.key_exchange_verdict = Some(verify_server_key_exchange(
-            server.value.version,
-            &client.value.random,
-            &server.value.random,
-            &exchange.value,
-            &chain.value,
-        ));
     }
 }
 

@@ -14,8 +14,8 @@ use self::hash::Hash;
 use self::rsa::{Padding, Pss};
 use super::cert::{Certificate, Material, curve, key_oid, material};
 use super::codes::{SignatureScheme, Version};
-use super::der::{Der, tag};
-use super::message::ServerKeyExchange;
+use super::der::{Der, magnitude, tag};
+use super::message::{CertificateVerify, ServerKeyExchange};
 use aws_lc_rs::signature::{self as lc, UnparsedPublicKey, VerificationAlgorithm};
 use std::sync::Arc;
 
@@ -132,6 +132,50 @@ pub fn verify_server_key_exchange(
     }
     let message = signed_by_server(client_random, server_random, exchange, chain);
     verify_handshake(version, &leaf.key.spki, exchange.scheme, &message, &exchange.signature)
+}
+
+/// Verifies what a client signed to show that it has the key of its certificate (RFC 5246 section 7.4.8): `signed` are
+/// the handshake messages so far.
+pub fn verify_certificate_verify(
+    version: Version,
+    leaf: &Certificate,
+    verify: &CertificateVerify,
+    signed: &[u8],
+) -> Verdict {
+    if version == Version::SSL3 {
+        return Verdict::Unsupported("SSL 3.0 mixes the master secret in");
+    }
+    let verdict = |message: &[u8]| {
+        verify_handshake(version, &leaf.key.spki, verify.scheme, message, &verify.signature)
+    };
+    if version != Version::TLCP {
+        return verdict(signed);
+    }
+    // GB/T 38636 section 6.4.5.8 has the digest signed; not all do.
+    match (verdict(&Hash::Sm3.of(&[signed])), verdict(signed)) {
+        (Verdict::Bad, Verdict::Bad) => Verdict::Unsupported("the signature of a TLCP client"),
+        (Verdict::Good, _) | (_, Verdict::Good) => Verdict::Good,
+        (other, _) => other,
+    }
+}
+
+/// A handshake's signature that no key of this kind and size makes.
+pub fn is_of_another_size(
+    version: Version,
+    spki: &[u8],
+    scheme: Option<SignatureScheme>,
+    signature: &[u8],
+) -> bool {
+    match (of_handshake(version, spki, scheme), material(spki)) {
+        (Algorithm::Rsa(_), Some(Material::Rsa(key))) => magnitude(key.modulus).len() != signature.len(),
+        (Algorithm::Ecdsa(_) | Algorithm::Sm2(_), Some(Material::Ec(curve, _))) => {
+            curves::is_of_another_size(curve, signature)
+        }
+        (Algorithm::Unsupported(_), _) | (_, None) => false,
+        (Algorithm::Ed25519, Some(Material::Other(key_oid::ED25519, _))) => false,
+        (Algorithm::MlDsa(_), Some(Material::Other(..))) => false,
+        _ => true,
+    }
 }
 
 fn of_handshake(version: Version, spki: &[u8], scheme: Option<SignatureScheme>) -> Algorithm {

@@ -100,6 +100,20 @@ fn padded(
     verdict(UnparsedPublicKey::new(with, spki).verify_digest(&digest, signature).is_ok())
 }
 
+/// Whether r or s are longer than the curve's order, or both so much shorter that chance does not make them.
+pub(super) fn is_of_another_size(oid: &[u8], signature: &[u8]) -> bool {
+    let want = match oid {
+        curve::P256 | curve::SECP256K1 | curve::SM2 => 32,
+        curve::P384 => 48,
+        curve::P521 => 66,
+        _ => return false,
+    };
+    let longest = Der(signature).want(tag::SEQUENCE).and_then(|numbers| {
+        numbers.inside().filter(|number| number.tag == tag::INTEGER).map(|number| magnitude(number.body).len()).max()
+    });
+    longest.is_some_and(|longest| longest > want || longest + 8 < want)
+}
+
 /// r and s of Ecdsa-Sig-Value (RFC 3279 section 2.2.3), each of `N` octets.
 fn numbers<const N: usize>(signature: &[u8]) -> Option<([u8; N], [u8; N])> {
     let mut outer = Der(signature);
