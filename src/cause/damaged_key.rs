@@ -28,7 +28,7 @@ use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
 use crate::evidence::signatures::Maker;
-use crate::tls::cert::Certificate;
+use crate::tls::cert::{Certificate, KeyKind};
 use signal::Signal;
 use std::sync::Arc;
 
@@ -211,6 +211,13 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         return Some(finding(Certainty::Suspected, reason, Party::Client));
     }
     let good = evidence.key_exchange_verdict.is_some_and(|verdict| verdict.holds());
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    if good && let Some(KeyKind::Rsa(bits @ ..2048)) = leaf.map(|leaf| &leaf.key.kind) {
+        // rustls verifies nothing by so small a key and says it of the signature (`RSA_PKCS1_2048_8192_SHA256` of ring).
+        let meaning = format!("the signatures verify, but by an RSA key of {bits} bits, which it may not take");
+        let at = (code, at);
+        return Some(signal::from_code(evidence, Certainty::Inferred, "weak_key", Party::Server, at, &meaning));
+    }
     let unsigned = evidence.chain.clear().is_some() && evidence.key_exchange.is_none();
     Some(if good || unsigned {
         finding(Certainty::Suspected, "bad_certificate_signature", Party::Server)
@@ -239,6 +246,37 @@ mod tests {
         evidence.key_exchange = Some(seen(crate::tls::message::ServerKeyExchange::default(), 6).into());
         evidence.key_exchange_verdict = Some(crate::tls::signature::Verdict::Bad);
         assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Proven)));
+    }
+
+    /// A client that signed with another key than its certificate's.
+    fn bad_client() -> Evidence {
+        let mut evidence = attempt().client_shows(1, &[]);
+        evidence.certificate_verify = Some(seen(crate::tls::message::CertificateVerify::default(), 7).into());
+        evidence.certificate_verify_verdict = Some(crate::tls::signature::Verdict::Bad);
+        evidence
+    }
+
+    #[test]
+    fn a_clients_bad_signature_and_the_servers_alert_are_proof() {
+        for code in [51, 40, 42] {
+            let Judgement::Found(finding) = judge(&bad_client().alert(Side::Server, code)) else { panic!("{code}") };
+            let expected = ("bad_handshake_signature", Certainty::Proven, Party::Client);
+            assert_eq!((finding.reason, finding.certainty, finding.party), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_clients_bad_signature_is_not_blamed_where_its_certificate_expired() {
+        let mut evidence = bad_client().alert(Side::Server, 45);
+        evidence.client_defects = attempt().with(&[Fault::LeafExpired]).defects;
+        assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_clients_good_signature_leaves_the_finished() {
+        let mut evidence = bad_client().alert(Side::Server, 51);
+        evidence.certificate_verify_verdict = Some(crate::tls::signature::Verdict::Good);
+        assert_eq!(found(&evidence), Some(("bad_finished", Certainty::Suspected)));
     }
 
     #[test]

@@ -145,9 +145,8 @@ pub fn verify_certificate_verify(
     if version == Version::SSL3 {
         return Verdict::Unsupported("SSL 3.0 mixes the master secret in");
     }
-    let verdict = |message: &[u8]| {
-        verify_handshake(version, &leaf.key.spki, verify.scheme, message, &verify.signature)
-    };
+    let verdict =
+        |message: &[u8]| verify_handshake(version, &leaf.key.spki, verify.scheme, message, &verify.signature);
     if version != Version::TLCP {
         return verdict(signed);
     }

@@ -57,8 +57,10 @@ impl Transcript {
         // RFC 5246 section 7.3: ServerHello … ServerHelloDone, then Certificate (behind SupplementalData, RFC 4680).
         let server = rest.server.first() == Some(&HandshakeType::SERVER_HELLO.0)
             && rest.server.ends_with(&[HandshakeType::SERVER_HELLO_DONE.0, 0, 0, 0]);
-        let client = matches!(rest.client.first().map(|&kind| HandshakeType(kind)),
-            Some(HandshakeType::CERTIFICATE | HandshakeType::SUPPLEMENTAL_DATA));
+        let client = matches!(
+            rest.client.first().map(|&kind| HandshakeType(kind)),
+            Some(HandshakeType::CERTIFICATE | HandshakeType::SUPPLEMENTAL_DATA)
+        );
         let whole = !hello.is_empty() && server && client;
         whole.then(|| [hello, rest.server, rest.client].concat())
     }

@@ -109,7 +109,11 @@ pub(super) fn is_of_another_size(oid: &[u8], signature: &[u8]) -> bool {
         _ => return false,
     };
     let longest = Der(signature).want(tag::SEQUENCE).and_then(|numbers| {
-        numbers.inside().filter(|number| number.tag == tag::INTEGER).map(|number| magnitude(number.body).len()).max()
+        numbers
+            .inside()
+            .filter(|number| number.tag == tag::INTEGER)
+            .map(|number| magnitude(number.body).len())
+            .max()
     });
     longest.is_some_and(|longest| longest > want || longest + 8 < want)
 }
