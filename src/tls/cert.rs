@@ -12,7 +12,7 @@ mod read;
 
 pub use cache::CertCache;
 pub(in crate::tls) use key::{Material, RsaKey, curve, fault_of_key, material, oid as key_oid};
-pub use name::{Canonical, canonical as canonical_name, same as same_name};
+pub use name::{Canonical, canonical as canonical_name, same as same_name, text as name_text};
 pub(in crate::tls) use read::hex;
 
 use crate::base::Stamp;
