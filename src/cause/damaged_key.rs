@@ -126,7 +126,7 @@ fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
     let place = &evidence.key_exchange.as_ref()?.at;
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
     let maker = evidence.maker_of_key_exchange();
-    let finding = bad(certainty, Party::Server, place, "ServerKeyExchange", "the leaf's key", leaf, &maker);
+    let finding = bad(certainty, Party::Server, place, SERVERS, leaf, &maker);
     Some(finding.and(at, says))
 }
 
@@ -149,35 +149,44 @@ fn bad_certificate_verify(evidence: &Evidence) -> Option<Finding> {
     let place = &evidence.certificate_verify.as_ref()?.at;
     let leaf = evidence.client_chain.clear().and_then(|chain| chain.value.first());
     let maker = evidence.maker_of_certificate_verify();
-    let what = "CertificateVerify over the messages so far";
-    let finding = bad(certainty, Party::Client, place, what, "the key of the client's certificate", leaf, &maker);
+    let finding = bad(certainty, Party::Client, place, CLIENTS, leaf, &maker);
     Some(finding.and(at, says))
 }
+
+/// What the server signs, and by whose key.
+const SERVERS: (&str, &str) = ("the signature over ServerKeyExchange", "the leaf's key");
+/// What the client signs, and by whose key.
+const CLIENTS: (&str, &str) =
+    ("the client's CertificateVerify, over all messages before it,", "the key of its certificate");
 
 /// A signature that does not verify, and what is seen of who made it.
 fn bad(
     certainty: Certainty,
     party: Party,
     place: &Packets,
-    what: &str,
-    whose: &str,
+    (what, whose): (&str, &str),
     leaf: Option<&Arc<Certificate>>,
     maker: &Maker<'_>,
 ) -> Finding {
-    let kind = leaf.map(|leaf| leaf.key.kind.to_string()).unwrap_or_default();
-    let fails = format!("the signature over {what} does not verify by {whose}");
-    let (reason, says) = match maker {
-        Maker::Another(cert, _) => {
-            ("key_mismatch", format!("{fails} ({kind}), but by that of another certificate, {}", cert.called()))
+    let kind = leaf.map(|leaf| &leaf.key.kind);
+    let size = kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+    let fails = format!("{what} does not verify by {whose}");
+    let (reason, says) = match (maker, kind) {
+        (Maker::Another(cert, _), _) => {
+            ("key_mismatch", format!("{fails}{size}, but by that of another certificate, {}", cert.called()))
         }
-        Maker::AnotherKind => {
-            ("key_mismatch", format!("{fails} ({kind}): a key of another kind or size made it"))
+        (Maker::AnotherKind, _) => {
+            ("key_mismatch", format!("{fails}{size}: a key of another kind or size made it"))
         }
-        Maker::Same => (
-            "bad_handshake_signature",
-            format!("{fails} ({kind}): that key made it, but over other contents, so a message was altered"),
-        ),
-        Maker::Unknown => ("bad_handshake_signature", fails),
+        (Maker::Same, _) => {
+            let over = "that key made it, but over other contents, so a message was altered";
+            ("bad_handshake_signature", format!("{fails}{size}: {over}"))
+        }
+        (Maker::Unknown, Some(KeyKind::Rsa(_))) => {
+            let opens = "what it opens to is no padding, so the private key is damaged or another";
+            ("bad_handshake_signature", format!("{fails}{size}: {opens}"))
+        }
+        (Maker::Unknown, _) => ("bad_handshake_signature", format!("{fails}{size}")),
     };
     let finding = Finding::new(certainty, reason, party, place, says);
     match maker {

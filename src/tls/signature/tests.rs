@@ -145,6 +145,7 @@ fn a_key_exchange_is_verified_over_both_randoms() {
 /// What the dearest signature of each kind costs: `cargo test --release --lib costs -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
 fn costs_of_every_kind() {
     let time = |name: &str, verify: &dyn Fn() -> Verdict| {
         let begun = std::time::Instant::now();
