@@ -5,6 +5,7 @@
 //! anything. A signature over an old hash that verifies is good: that the hash is weak is said elsewhere.
 
 mod curves;
+mod dsa;
 mod hash;
 mod rsa;
 #[cfg(test)]
@@ -46,6 +47,7 @@ impl Verdict {
 enum Algorithm {
     Rsa(Padding),
     Ecdsa(Hash),
+    Dsa(Hash),
     /// SM2 with SM3, by one of these identifiers of the signer.
     Sm2(&'static [&'static str]),
     Ed25519,
@@ -171,7 +173,7 @@ pub fn is_of_another_size(
         }
         (Algorithm::Unsupported(_), _) | (_, None) => false,
         (Algorithm::Ed25519, Some(Material::Other(key_oid::ED25519, _))) => false,
-        (Algorithm::MlDsa(_), Some(Material::Other(..))) => false,
+        (Algorithm::MlDsa(_) | Algorithm::Dsa(_), Some(Material::Other(..))) => false,
         _ => true,
     }
 }
@@ -188,6 +190,7 @@ fn of_handshake(version: Version, spki: &[u8], scheme: Option<SignatureScheme>) 
         }
         (None, Some(Material::Ec(..))) => Algorithm::Ecdsa(Hash::Sha1),
         (None, Some(Material::Rsa(_))) => Algorithm::Rsa(Padding::Md5Sha1),
+        (None, Some(Material::Other(key_oid::DSA, _))) => Algorithm::Dsa(Hash::Sha1),
         _ => Algorithm::Unsupported("this key's signatures before TLS 1.2"),
     }
 }
@@ -228,8 +231,13 @@ fn by_identifier(identifier: &[u8]) -> Algorithm {
         key_oid::ML_DSA_44 => Algorithm::MlDsa(44),
         key_oid::ML_DSA_65 => Algorithm::MlDsa(65),
         key_oid::ML_DSA_87 => Algorithm::MlDsa(87),
-        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x03]
-        | [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x01..=0x08] => Algorithm::Unsupported("DSA"),
+        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x03] => Algorithm::Dsa(Hash::Sha1),
+        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, which @ 1..=4] => Algorithm::Dsa(match which {
+            1 => Hash::Sha224,
+            2 => Hash::Sha256,
+            3 => Hash::Sha384,
+            _ => Hash::Sha512,
+        }),
         [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x75] => SM2_OF_CERTIFICATES,
         // sm3WithRSAEncryption
         [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x78] => pkcs1(Hash::Sm3),
@@ -263,7 +271,12 @@ fn by_scheme(scheme: SignatureScheme) -> Algorithm {
         0x0904 => Algorithm::MlDsa(44),
         0x0905 => Algorithm::MlDsa(65),
         0x0906 => Algorithm::MlDsa(87),
-        scheme if scheme & 0xff == 2 => Algorithm::Unsupported("DSA"),
+        0x0102 => Algorithm::Dsa(Hash::Md5),
+        0x0202 => Algorithm::Dsa(Hash::Sha1),
+        0x0302 => Algorithm::Dsa(Hash::Sha224),
+        0x0402 => Algorithm::Dsa(Hash::Sha256),
+        0x0502 => Algorithm::Dsa(Hash::Sha384),
+        0x0602 => Algorithm::Dsa(Hash::Sha512),
         _ => Algorithm::Unsupported("a scheme that is not known here"),
     }
 }
@@ -286,6 +299,9 @@ fn run(spki: &[u8], algorithm: Algorithm, message: &[u8], signature: &[u8]) -> V
         }
         (Algorithm::Ecdsa(hash), Material::Ec(curve, point)) => {
             return curves::ecdsa(curve, spki, point, hash, message, signature);
+        }
+        (Algorithm::Dsa(hash), Material::Other(key_oid::DSA, _)) => {
+            return dsa::verify(spki, hash, message, signature);
         }
         (Algorithm::Sm2(ids), Material::Ec(curve::SM2, point)) => {
             return curves::sm2(point, ids, message, signature);

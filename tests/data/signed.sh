@@ -45,6 +45,10 @@ openssl ecparam -name SM2 -genkey -noout -out sm2
 certificate sm2-common-id sm2 sm3 -sigopt distid:1234567812345678
 certificate sm2-no-id sm2 sm3
 certificate sm2-other-id sm2 sm3 -sigopt distid:somebody
+openssl dsaparam -genkey -noout -out dsa1024 1024
+openssl dsaparam -genkey -noout -out dsa2048 2048
+for hash in sha1 sha256 sha512; do certificate "dsa1024-$hash" dsa1024 $hash; done
+certificate dsa2048-sha224 dsa2048 sha224
 # By rsa1024 over "hello", as before TLS 1.2.
 { printf hello | openssl md5 -binary; printf hello | openssl sha1 -binary; } |
     openssl pkeyutl -sign -inkey rsa1024 -pkeyopt digest:md5-sha1 > "$(dirname "$out")/md5-sha1.sig"

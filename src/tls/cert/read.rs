@@ -175,7 +175,7 @@ fn read_key(spki: &[u8]) -> Option<KeyKind> {
             oid::ML_DSA_65 => KeyKind::MlDsa(65),
             oid::ML_DSA_87 => KeyKind::MlDsa(87),
             // id-dsa: the prime is the first parameter
-            [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => {
+            oid::DSA => {
                 let algorithm = Der(spki).want(tag::SEQUENCE)?.inside().want(tag::SEQUENCE)?;
                 let parameters = algorithm.inside().nth(1).filter(|field| field.tag == tag::SEQUENCE);
                 let prime = parameters.and_then(|parameters| parameters.inside().want(tag::INTEGER));

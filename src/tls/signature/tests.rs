@@ -45,7 +45,7 @@ fn every_kind_of_key_is_named_and_verified_as_far_as_it_can_be() {
 #[test]
 fn every_kind_of_signature_is_verified() {
     let all = signed();
-    assert_eq!(all.len(), 54);
+    assert_eq!(all.len(), 58);
     for cert in all {
         let name = cert.common_name.clone().unwrap();
         let expected = match name.as_str() {
@@ -175,4 +175,10 @@ fn costs_of_every_kind() {
             time(&name, &|| verify_scheme(&spki, SignatureScheme(0x0301), b"", &signature));
         }
     }
+    let number =
+        |octets: usize| der(tag::INTEGER, &[vec![0, 0xff], vec![0x5a; octets - 2], vec![0xf1]].concat());
+    let algorithm = seq(&[&der(tag::OID, key_oid::DSA), &seq(&[&number(512), &number(64), &number(511)])]);
+    let spki = seq(&[&algorithm, &der(tag::BIT_STRING, &[&[0], number(510).as_slice()].concat())]);
+    let signature = seq(&[&number(63), &number(62)]);
+    time("DSA of 4096 bits", &|| verify_scheme(&spki, SignatureScheme(0x0202), b"", &signature));
 }
