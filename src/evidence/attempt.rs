@@ -273,8 +273,12 @@ impl Attempt {
         self.evidence
     }
 
-    /// Bytes held by this attempt, for the shard's bound.
-    pub fn held(&self) -> usize {
+    /// Bytes held by this attempt, for the shard's bound. Where room is scarce, what is held only in case that the client
+    /// will sign is let go of first.
+    pub fn held(&mut self, roomy: bool) -> usize {
+        if !roomy {
+            self.transcript.end();
+        }
         let inbound = |reading: &Reading| match reading {
             Reading::Tls(inbound) => inbound.held(),
             _ => 0,

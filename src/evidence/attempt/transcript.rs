@@ -11,7 +11,7 @@ use crate::tls::codes::HandshakeType;
 pub(super) struct Transcript {
     /// The ClientHello.
     hello: Vec<u8>,
-    /// What the server sent, and what the client sent behind its hello; `None` where nobody will sign it.
+    /// What the server sent, and what the client sent behind its hello.
     rest: Option<Box<PerSide<Vec<u8>>>>,
 }
 
@@ -24,13 +24,11 @@ impl Transcript {
         self.hello.clear();
         self.hello.reserve_exact(4 + hello.len());
         push(&mut self.hello, HandshakeType::CLIENT_HELLO, hello);
-        self.rest = Some(Box::default());
     }
 
     /// Begins with one in SSL 2.0 framing, which counts without its length (RFC 5246 appendix E.2).
     pub(super) fn begin_sslv2(&mut self, hello: &[u8]) {
         self.hello = hello.to_vec();
-        self.rest = Some(Box::default());
     }
 
     /// Nobody will sign: everything is let go.
@@ -40,13 +38,14 @@ impl Transcript {
 
     /// A message behind the ClientHello.
     pub(super) fn add(&mut self, from: Side, kind: HandshakeType, body: &[u8]) {
-        let len = self.held() + 4 + body.len();
-        let Some(rest) = &mut self.rest else { return };
-        if len > Self::MOST {
+        if self.hello.is_empty() {
+            return; // nobody will sign it
+        }
+        if self.held() + 4 + body.len() > Self::MOST {
             self.end();
         } else if kind != HandshakeType::HELLO_REQUEST {
             // RFC 5246 section 7.4.1.1: a HelloRequest is not in the hashes.
-            push(rest.of_mut(from), kind, body);
+            push(self.rest.get_or_insert_default().of_mut(from), kind, body);
         }
     }
 
