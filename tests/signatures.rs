@@ -32,7 +32,7 @@ impl Source for File {
 }
 
 /// The attempts of a capture, their signatures verified whatever became of them.
-fn attempts(path: &Path) -> Vec<Box<Evidence>> {
+fn attempts(path: &Path) -> Vec<Evidence> {
     let settings = Settings {
         workers: 1,
         limits: Arc::new(Limits::default()),
@@ -43,7 +43,7 @@ fn attempts(path: &Path) -> Vec<Box<Evidence>> {
     let mut all = Vec::new();
     let mut source = File(FileReader::open(path).unwrap());
     analyse(&mut source, &settings, &mut AsJudged, &mut |judged: Judged| {
-        let mut evidence = judged.evidence;
+        let mut evidence = *judged.evidence;
         evidence.verify_signatures();
         all.push(evidence);
     });
