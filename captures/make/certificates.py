@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Captures whose certificates are at fault: their dates, chain, names, extensions, keys."""
-import base64
 from cryptography import x509
 from cryptography.x509 import ObjectIdentifier as OID
-from lab import case, main, WORK
-from pki import ROOT, CA, TRUST, authority, leaf, new_key
+from lab import case, main
+from pki import ROOT, CA, TRUST, authority, leaf, new_key, wrong_ec, wrong_rsa
 from stacks import *
 
 SEALED = r"C:23/19 C:FIN"           # an alert of TLS 1.3 which the wire hides
@@ -191,40 +190,6 @@ case("damaged_key/intermediate-signature-python-tls12", nginx_cert(leaf("under-f
 impostor = leaf("impostor", signer=new_key("ec"))
 case("damaged_key/wrong-issuer-key-curl-tls12", s_server(impostor, "1.2"), curl(), 35, "EVP lib", "C:al51",
      "the leaf names the intermediate's name and key as issuer but another key signed it", **B)
-
-
-def der(tag, *parts):
-    body = b"".join(parts)
-    n = len(body)
-    return bytes([tag]) + (bytes([n]) if n < 128 else (lambda b: bytes([128 + len(b)]) + b)(n.to_bytes((n.bit_length() + 7) // 8, "big"))) + body
-
-
-def integer(n):
-    return der(2, n.to_bytes(n.bit_length() // 8 + 1, "big"))
-
-
-def pem_file(id, label, data):
-    path = WORK / f"{id}.key.pem"
-    path.write_text(f"-----BEGIN {label}-----\n{base64.encodebytes(data).decode()}-----END {label}-----\n")
-    return str(path)
-
-
-def wrong_rsa(c):
-    """The key file of c with a wrong private exponent, and without the factors' true helpers."""
-    n = c.privkey.private_numbers()
-    d = n.d ^ 0x10
-    c.key = pem_file(c.id + "-wrong", "RSA PRIVATE KEY", der(48, *map(integer, [0, n.public_numbers.n, 65537, d, n.p, n.q, d % (n.p - 1), d % (n.q - 1), n.iqmp])))
-    return c
-
-
-def wrong_ec(c):
-    """The key file of c with a wrong private scalar beside the true public point."""
-    n = c.privkey.private_numbers()
-    point = b"\0\4" + n.public_numbers.x.to_bytes(32, "big") + n.public_numbers.y.to_bytes(32, "big")
-    c.key = pem_file(c.id + "-wrong", "EC PRIVATE KEY", der(48, integer(1), der(4, (n.private_value ^ 0x10).to_bytes(32, "big")),
-                     der(0xa0, bytes.fromhex("06082a8648ce3d030107")), der(0xa1, der(3, point))))
-    return c
-
 
 bad_rsa, bad_ec = wrong_rsa(leaf("bad-rsa", key="rsa2048")), wrong_ec(leaf("bad-ec"))
 H = dict(reason="bad_handshake_signature")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Captures in which the server demands a client certificate: absent, expired, of an unknown root, for other uses, good."""
 from lab import case, main
-from pki import TRUST, authority, leaf
+from pki import TRUST, authority, leaf, wrong_ec, wrong_rsa
 from stacks import *
 
 good = leaf("good")
@@ -74,6 +74,23 @@ for s, (server, make) in enumerate(SERVERS.items()):
     tls = ("1.2", "1.3")[s % 2]
     case(f"none/client-cert-good-{server}-{client}-tls{tls.replace('.', '')}", make(tls), CLIENTS[client](alice), 0, "", {"1.2": "C:ccs .*S:ccs .*C:23/", "1.3": r"C:23/\d+ .*C:23/"}[tls],
          "near miss of a bad client certificate: both sides show good ones")
+
+# The client's key file is damaged: its certificate is good, what it signs is not.
+broken = {"wrong-scalar": ("scalar beside the true public point", wrong_ec(person("frank"))),
+          "wrong-exponent": ("private exponent beside the true modulus", wrong_rsa(person("grace", key="rsa2048")))}
+for word, server, client, tls, wire in (
+        ("wrong-scalar", "s-server", "s-client", "1.2", "S:al51"), ("wrong-exponent", "python", "python", "1.2", "S:al51"), ("wrong-scalar", "java", "node", "1.2", "S:al"),
+        ("wrong-exponent", "gnutls-serv", "curl", "1.2", "S:al"), ("wrong-scalar", "s-server", "python", "1.3", "S:23/19")):
+    what, cert = broken[word]
+    case(f"damaged_key/client-{word}-{server}-{client}-tls{tls.replace('.', '')}", SERVERS[server](tls), CLIENTS[client](cert), EXITS.get(client, 1), SAYS[client], wire,
+         f"the client's key file has a wrong {what}, so its CertificateVerify is bad", reason="bad_handshake_signature", side="client", visible=tls == "1.2")
+# The client's certificate is under a root that is known elsewhere, but this server names and knows another.
+for server, make, client, wire in (
+        ("s-server", s_server(good, "1.2", ["-Verify", "2", "-verify_return_error", "-CAfile", stranger.crt]), "s-client", "S:al48"),
+        ("java", java_server(good.p12, "1.2", [f"need={stranger.crt}"]), "python", "S:al46"),
+        ("node", node_server(good, "1.2", ["-", stranger.crt]), "curl", "S:")):
+    case(f"broken_chain/client-cert-not-named-{server}-{client}-tls12", make, CLIENTS[client](alice), (0, 1, 35, 52, 56), "", wire,
+         "the client's certificate is under the lab's root, and the server names and knows another one only", reason="client_chain", side="client")
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """The lab's certificates. The root lives in a state folder outside the repository, so that later runs can add captures
 under the same root; its certificate is committed as captures/lab-root.pem. Everything else is made afresh per run."""
-import datetime as dt, ipaddress, os
+import base64, datetime as dt, ipaddress, os
 from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization as ser
@@ -153,3 +153,36 @@ def leaf(id, issuer=CA, key="ec", subject="www.example.test", names=("www.exampl
             chain = sent_above(issuer)
         _made[id] = Cert(id, c, sign_key or k, chain)
     return _made[id]
+
+
+def der(tag, *parts):
+    body = b"".join(parts)
+    n = len(body)
+    return bytes([tag]) + (bytes([n]) if n < 128 else (lambda b: bytes([128 + len(b)]) + b)(n.to_bytes((n.bit_length() + 7) // 8, "big"))) + body
+
+
+def integer(n):
+    return der(2, n.to_bytes(n.bit_length() // 8 + 1, "big"))
+
+
+def pem_file(id, label, data):
+    path = WORK / f"{id}.key.pem"
+    path.write_text(f"-----BEGIN {label}-----\n{base64.encodebytes(data).decode()}-----END {label}-----\n")
+    return str(path)
+
+
+def wrong_rsa(c):
+    """The key file of c with a wrong private exponent, and without the factors' true helpers."""
+    n = c.privkey.private_numbers()
+    d = n.d ^ 0x10
+    c.key = pem_file(c.id + "-wrong", "RSA PRIVATE KEY", der(48, *map(integer, [0, n.public_numbers.n, 65537, d, n.p, n.q, d % (n.p - 1), d % (n.q - 1), n.iqmp])))
+    return c
+
+
+def wrong_ec(c):
+    """The key file of c with a wrong private scalar beside the true public point."""
+    n = c.privkey.private_numbers()
+    point = b"\0\4" + n.public_numbers.x.to_bytes(32, "big") + n.public_numbers.y.to_bytes(32, "big")
+    c.key = pem_file(c.id + "-wrong", "EC PRIVATE KEY", der(48, integer(1), der(4, (n.private_value ^ 0x10).to_bytes(32, "big")),
+                     der(0xa0, bytes.fromhex("06082a8648ce3d030107")), der(0xa1, der(3, point))))
+    return c

@@ -24,9 +24,10 @@
 //! RFC 5246 section 7.4.2 and RFC 9846 section 4.4.2 (order and content of Certificate), RFC 5280
 //! sections 4.2.1.9 and 6.1 (path validation), RFC 4158 (path building).
 
-use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
+use super::{Cause, Certainty, Finding, Judgement, Party, Reason, client_certificate, signal};
 use crate::base::Packets;
 use crate::evidence::{Chain, Evidence};
+use crate::tls::sealed::empty_certificate;
 use signal::Signal;
 
 /// The reasons.
@@ -113,16 +114,46 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
-/// A TLS 1.3 record with an empty Certificate (RFC 9846 section 4.4.2): 8 bytes, their type and tag;
-/// with Java's padding 16 more.
-const EMPTY_CERTIFICATE: [u16; 2] = [25, 41];
-
 /// Judges.
 pub fn judge(evidence: &Evidence) -> Judgement {
     if let Some(finding) = client_absent(evidence) {
         return Judgement::Found(finding);
     }
-    signal::by_defect(evidence, Cause::BrokenChain, |code, at| alone(evidence, code, at))
+    match signal::by_defect(evidence, Cause::BrokenChain, |code, at| alone(evidence, code, at)) {
+        Judgement::Found(finding) if finding.reason == "client_chain" => {
+            Judgement::Found(with_request(evidence, finding))
+        }
+        Judgement::Found(finding) => Judgement::Found(finding),
+        other => outside(evidence).map_or(other, Judgement::Found),
+    }
+}
+
+/// Adds to a finding about the client's chain what the server asked for, where the chain is none of it.
+fn with_request(evidence: &Evidence, finding: Finding) -> Finding {
+    match (client_certificate::outside(evidence), &evidence.certificate_request) {
+        (Some((at, says)), Some(request)) => {
+            finding.and(at, says).and(&request.at, client_certificate::wanted(&request.value))
+        }
+        _ => finding,
+    }
+}
+
+/// A server that rejects, with a code that may mean it, a client whose certificate is of no CA that it named.
+fn outside(evidence: &Evidence) -> Option<Finding> {
+    let (shown, says) = client_certificate::outside(evidence)?;
+    let request = evidence.certificate_request.as_ref()?;
+    let (at, end, sure) = match signal::read(evidence) {
+        Signal::ServerAlert(code @ (40 | 42 | 46 | 49 | 80), at) => {
+            (at, signal::said("the server", code), Certainty::Inferred)
+        }
+        Signal::ServerSilent(at) => (at, "the server closes without a word".to_owned(), Certainty::Suspected),
+        _ => return None,
+    };
+    // What every server rejects may be it as well.
+    let rival = super::faults::has_hard(&evidence.client_defects);
+    let certainty = if rival { Certainty::Suspected } else { sure };
+    let finding = Finding::new(certainty, "client_chain", Party::Client, shown, says);
+    Some(finding.and(&request.at, client_certificate::wanted(&request.value)).and(at, end))
 }
 
 fn client_absent(evidence: &Evidence) -> Option<Finding> {
@@ -136,9 +167,13 @@ fn client_absent(evidence: &Evidence) -> Option<Finding> {
                 let shown = "the client answers the CertificateRequest with an empty Certificate";
                 // RFC 5246 section 7.4.6: handshake_failure is what a server says then; it says it of much else too.
                 let certainty = if code == 116 { Certainty::Proven } else { Certainty::Inferred };
-                return Some(
-                    Finding::new(certainty, reason, Party::Client, &empty.at, shown).and(at, says),
-                );
+                let finding = Finding::new(certainty, reason, Party::Client, &empty.at, shown);
+                let request = evidence.certificate_request.as_ref();
+                let finding = match request.filter(|request| !request.value.authorities.is_empty()) {
+                    Some(request) => finding.and(&request.at, client_certificate::wanted(&request.value)),
+                    None => finding,
+                };
+                return Some(finding.and(at, says));
             }
             (code == 116).then(|| Finding::new(Certainty::Proven, reason, Party::Client, at, says))
         }
@@ -150,12 +185,15 @@ fn client_absent(evidence: &Evidence) -> Option<Finding> {
             Some(finding.and(at, says))
         }
         Signal::ServerSealed(at) => {
-            let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
-            let record =
-                evidence.sealing.records.client.iter().find(|record| EMPTY_CERTIFICATE.contains(&record.len));
-            let record = record.filter(|_| tls13)?;
+            let hello = evidence.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13())?;
+            // With the Finished behind it, it is the client's first; later ones of that size may hold data.
+            let mut records = evidence.sealing.records.client.iter().enumerate();
+            let (record, beside) = records.find_map(|(place, record)| {
+                let beside = empty_certificate(record.len, hello.value.cipher)?;
+                (beside.is_empty() || place == 0).then_some((record, beside))
+            })?;
             let shown =
-                format!("a sealed record of {} bytes, the size of an empty client Certificate", record.len);
+                format!("a sealed record of {} bytes, the size of an empty client Certificate{beside}", record.len);
             let says = "the server sends a sealed alert behind the client's Finished";
             Some(Finding::new(Certainty::Inferred, reason, Party::Client, record.at, shown).and(at, says))
         }

@@ -6,7 +6,10 @@
 //! # On the wire
 //!
 //! In TLS 1.2 the signature over ServerKeyExchange is checked with the leaf's key: where it fails and
-//! the client rejects, `proven` (`inferred` where it sends another code, as Go's 10, or leaves). Otherwise a certificate's signature does not verify by its issuer's
+//! the client rejects, `proven` (`inferred` where it sends another code, as Go's 10, or leaves). So is a client's
+//! CertificateVerify, which covers all messages before it. Where another certificate that was shown has the key that
+//! signed, or a key of another kind or size did, it is `key_mismatch`. An RSA signature whose padding is whole was made
+//! by that very key, over other contents. Otherwise a certificate's signature does not verify by its issuer's
 //! key and the client sends 51 (decrypt_error), or the key is weak (42). nginx and haproxy load a
 //! damaged private key and sign with it. bad_record_mac (20) is none of this. Behind TLS 1.3 the size of CertificateVerify
 //! shows an RSA key of 1024 bits or less: `inferred` with OpenSSL's 42 in clear, `suspected` with a sealed alert.
@@ -18,14 +21,16 @@
 //!
 //! # References
 //!
-//! RFC 5246 section 7.4.3, RFC 8422 section 5.4, RFC 9846 sections 4.4.3 and 4.4.4; NIST SP 800-57 part
+//! RFC 5246 sections 7.4.3 and 7.4.8, RFC 8017 section 9, RFC 8422 section 5.4, RFC 9846 sections 4.4.3 and 4.4.4; NIST SP 800-57 part
 //! 1 (key sizes).
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;
 use crate::evidence::Evidence;
-use crate::tls::cert::KeyKind;
+use crate::evidence::signatures::Maker;
+use crate::tls::cert::{Certificate, KeyKind};
 use signal::Signal;
+use std::sync::Arc;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -72,6 +77,11 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     {
         return Judgement::Found(finding);
     }
+    if evidence.certificate_verify_verdict.is_some_and(|verdict| verdict.fails())
+        && let Some(finding) = bad_certificate_verify(evidence)
+    {
+        return Judgement::Found(finding);
+    }
     if let Some(finding) = weak_key(evidence) {
         return Judgement::Found(finding);
     }
@@ -113,23 +123,77 @@ fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
         }
         _ => return None,
     };
-    let shown = "the signature over ServerKeyExchange does not verify by the leaf's key";
     let place = &evidence.key_exchange.as_ref()?.at;
-    let reason = if is_of_another_kind(evidence) { "key_mismatch" } else { "bad_handshake_signature" };
-    Some(Finding::new(certainty, reason, Party::Server, place, shown).and(at, says))
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    let maker = evidence.maker_of_key_exchange();
+    let finding = bad(certainty, Party::Server, place, SERVERS, leaf, &maker);
+    Some(finding.and(at, says))
 }
 
-/// The leaf's key is of another kind than the scheme that signed (RFC 9846 section 4.2.3).
-fn is_of_another_kind(evidence: &Evidence) -> bool {
-    let scheme = evidence.key_exchange.as_ref().and_then(|exchange| exchange.value.scheme);
-    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
-    let (Some(scheme), Some(leaf)) = (scheme, leaf) else { return false };
-    // SHA-1 to SHA-512 with RSA (1) or ECDSA (3); RSA-PSS is 0x0804 to 0x0806 and 0x0809 to 0x080b.
-    match (&leaf.key.kind, scheme.0 >> 8, scheme.0 & 0xff) {
-        (KeyKind::Rsa(_), 2..=6, algorithm) => algorithm == 3,
-        (KeyKind::Ec(_), 2..=6, algorithm) => algorithm == 1,
-        (KeyKind::Ec(_), 8, 4..=6 | 9..=11) => true,
-        _ => false,
+/// What the client signed does not verify by the key of its certificate.
+fn bad_certificate_verify(evidence: &Evidence) -> Option<Finding> {
+    let (certainty, at, says) = match signal::read(evidence) {
+        // Chains are checked before signatures.
+        Signal::ServerAlert(code @ (43..=45 | 48), _)
+            if super::faults::explained(&evidence.client_defects, code) =>
+        {
+            return None;
+        }
+        Signal::ServerAlert(code, at) if code == 20 || signal::rejects(code) => {
+            (Certainty::Proven, at, signal::said("the server", code))
+        }
+        Signal::ServerAlert(code, at) => (Certainty::Inferred, at, signal::said("the server", code)),
+        Signal::ServerSilent(at) => (Certainty::Inferred, at, "the server gives up".to_owned()),
+        _ => return None,
+    };
+    let place = &evidence.certificate_verify.as_ref()?.at;
+    let leaf = evidence.client_chain.clear().and_then(|chain| chain.value.first());
+    let maker = evidence.maker_of_certificate_verify();
+    let finding = bad(certainty, Party::Client, place, CLIENTS, leaf, &maker);
+    Some(finding.and(at, says))
+}
+
+/// What the server signs, and by whose key.
+const SERVERS: (&str, &str) = ("the signature over ServerKeyExchange", "the leaf's key");
+/// What the client signs, and by whose key.
+const CLIENTS: (&str, &str) =
+    ("the client's CertificateVerify, over all messages before it,", "the key of its certificate");
+
+/// A signature that does not verify, and what is seen of who made it.
+fn bad(
+    certainty: Certainty,
+    party: Party,
+    place: &Packets,
+    (what, whose): (&str, &str),
+    leaf: Option<&Arc<Certificate>>,
+    maker: &Maker<'_>,
+) -> Finding {
+    let kind = leaf.map(|leaf| &leaf.key.kind);
+    let size = kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+    let fails = format!("{what} does not verify by {whose}");
+    let (reason, says) = match (maker, kind) {
+        (Maker::Another(cert, _), _) => {
+            ("key_mismatch", format!("{fails}{size}, but by that of another certificate, {}", cert.called()))
+        }
+        (Maker::AnotherKind, _) => {
+            ("key_mismatch", format!("{fails}{size}: a key of another kind or size made it"))
+        }
+        (Maker::Same, _) => {
+            let over = "that key made it, but over other contents, so a message was altered";
+            ("bad_handshake_signature", format!("{fails}{size}: {over}"))
+        }
+        (Maker::Unknown, Some(KeyKind::Rsa(_))) => {
+            let opens = "what it opens to is no padding, so the private key is damaged or another";
+            ("bad_handshake_signature", format!("{fails}{size}: {opens}"))
+        }
+        (Maker::Unknown, _) => ("bad_handshake_signature", format!("{fails}{size}")),
+    };
+    let finding = Finding::new(certainty, reason, party, place, says);
+    match maker {
+        Maker::Another(cert, at) if *at != place => {
+            finding.and(*at, format!("the certificate {} was shown here", cert.called()))
+        }
+        _ => finding,
     }
 }
 
@@ -149,11 +213,20 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         )
     };
     if signal::is_about_client(evidence) {
-        let signed = evidence.certificate_verify.is_some();
+        // What verifies here verifies there: then it is the Finished.
+        let good = evidence.certificate_verify_verdict.is_some_and(|verdict| verdict.holds());
+        let signed = evidence.certificate_verify.is_some() && !good;
         let reason = if signed { "bad_handshake_signature" } else { "bad_finished" };
         return Some(finding(Certainty::Suspected, reason, Party::Client));
     }
     let good = evidence.key_exchange_verdict.is_some_and(|verdict| verdict.holds());
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    if good && let Some(KeyKind::Rsa(bits @ ..2048)) = leaf.map(|leaf| &leaf.key.kind) {
+        // rustls verifies nothing by so small a key and says it of the signature (`RSA_PKCS1_2048_8192_SHA256` of ring).
+        let meaning = format!("the signatures verify, but by an RSA key of {bits} bits, which it may not take");
+        let at = (code, at);
+        return Some(signal::from_code(evidence, Certainty::Inferred, "weak_key", Party::Server, at, &meaning));
+    }
     let unsigned = evidence.chain.clear().is_some() && evidence.key_exchange.is_none();
     Some(if good || unsigned {
         finding(Certainty::Suspected, "bad_certificate_signature", Party::Server)
@@ -182,6 +255,37 @@ mod tests {
         evidence.key_exchange = Some(seen(crate::tls::message::ServerKeyExchange::default(), 6).into());
         evidence.key_exchange_verdict = Some(crate::tls::signature::Verdict::Bad);
         assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Proven)));
+    }
+
+    /// A client that signed with another key than its certificate's.
+    fn bad_client() -> Evidence {
+        let mut evidence = attempt().client_shows(1, &[]);
+        evidence.certificate_verify = Some(seen(crate::tls::message::CertificateVerify::default(), 7).into());
+        evidence.certificate_verify_verdict = Some(crate::tls::signature::Verdict::Bad);
+        evidence
+    }
+
+    #[test]
+    fn a_clients_bad_signature_and_the_servers_alert_are_proof() {
+        for code in [51, 40, 42] {
+            let Judgement::Found(finding) = judge(&bad_client().alert(Side::Server, code)) else { panic!("{code}") };
+            let expected = ("bad_handshake_signature", Certainty::Proven, Party::Client);
+            assert_eq!((finding.reason, finding.certainty, finding.party), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_clients_bad_signature_is_not_blamed_where_its_certificate_expired() {
+        let mut evidence = bad_client().alert(Side::Server, 45);
+        evidence.client_defects = attempt().with(&[Fault::LeafExpired]).defects;
+        assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_clients_good_signature_leaves_the_finished() {
+        let mut evidence = bad_client().alert(Side::Server, 51);
+        evidence.certificate_verify_verdict = Some(crate::tls::signature::Verdict::Good);
+        assert_eq!(found(&evidence), Some(("bad_finished", Certainty::Suspected)));
     }
 
     #[test]

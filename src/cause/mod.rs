@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod chains_fixture;
+pub mod client_certificate;
 pub mod faults;
 pub mod signal;
 pub mod stack;

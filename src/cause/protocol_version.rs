@@ -35,7 +35,7 @@
 //! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
 
-use super::{Certainty, Finding, Judgement, Party, Reason};
+use super::{Certainty, Finding, Judgement, Party, Reason, client_certificate};
 use crate::base::{Packets, Side};
 use crate::evidence::upgrade::{Why, tells_trouble};
 use crate::evidence::{Chain, Ending, Evidence, Stage};
@@ -73,9 +73,9 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         word: "signature_algorithm",
-        remedy: "The server's key cannot sign with any algorithm that the client offers. Use a key that the client accepts, or let the client offer more.",
+        remedy: "The server's key cannot sign with any algorithm that the client offers, or the client's with any that the server asks for. Use a key that the other side accepts, or let that side offer more.",
         steps: &[
-            "Compare signature_algorithms of the ClientHello with the certificate's key.",
+            "Compare signature_algorithms of the ClientHello (or of the CertificateRequest) with the certificate's key.",
             "Serve an RSA certificate beside the ECDSA one for old clients.",
         ],
     },
@@ -158,6 +158,9 @@ pub fn judge(e: &Evidence) -> Judgement {
             _ => Judgement::Absent,
         };
     };
+    if let Some(finding) = client_certificate::unfit(e) {
+        return Judgement::Found(finding);
+    }
     let found = match &e.ending.value {
         Ending::Alert { from, alert } => by_alert(e, &hello.value, *from, alert.description.0, &e.ending.at),
         Ending::PlainText { said } if !tells_trouble(said) => Some(Finding::new(

@@ -31,6 +31,8 @@ pub struct Around {
     /// Of a sealed certificate: those that the same server showed in clear for the same SNI in an earlier handshake, where
     /// a sealed record has just their size.
     pub shown_before: Option<ShownBefore>,
+    /// Other certificates that the same server showed in clear earlier; looked for where a signature is to be explained.
+    pub shown_earlier: Option<Seen<Vec<Arc<Certificate>>>>,
     /// OCSP exchanges by this client that overlap the attempt, at most four.
     pub ocsp: Vec<Seen<OcspExchange>>,
     /// An HTTP server (port 80) that this client could not connect to during the attempt; cites the SYN.
@@ -61,6 +63,7 @@ impl Blank for Around {
         repeats: 0,
         probes_versions: false,
         shown_before: None,
+        shown_earlier: None,
         ocsp: Vec::new(),
         unreached: None,
         stray_syn_ack: None,

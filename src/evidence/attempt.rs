@@ -2,9 +2,11 @@
 
 mod messages;
 mod path;
+mod transcript;
 
 use std::sync::Arc;
 
+use self::transcript::Transcript;
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
@@ -74,6 +76,8 @@ pub struct Attempt {
     first_bytes: Rare<PerSide<Vec<u8>>>,
     clear_segments: u32,
     dialogue: Dialogue,
+    /// What a client's CertificateVerify will cover, while there may be one.
+    transcript: Transcript,
     tls_port: bool,
     ended_by_sign: bool,
     last_of: PerSide<Option<Stamp>>,
@@ -107,6 +111,7 @@ impl Attempt {
             first_bytes: Rare::default(),
             clear_segments: 0,
             dialogue: Dialogue::default(),
+            transcript: Transcript::default(),
             tls_port,
             ended_by_sign: false,
             last_of: PerSide::default(),
@@ -268,8 +273,12 @@ impl Attempt {
         self.evidence
     }
 
-    /// Bytes held by this attempt, for the shard's bound.
-    pub fn held(&self) -> usize {
+    /// Bytes held by this attempt, for the shard's bound. Where room is scarce, what is held only in case that the client
+    /// will sign is let go of first.
+    pub fn held(&mut self, roomy: bool) -> usize {
+        if !roomy {
+            self.transcript.end();
+        }
         let inbound = |reading: &Reading| match reading {
             Reading::Tls(inbound) => inbound.held(),
             _ => 0,
@@ -278,6 +287,7 @@ impl Attempt {
             + self.streams.server.held_bytes()
             + inbound(&self.reading.client)
             + inbound(&self.reading.server)
+            + self.transcript.held()
     }
 
     /// How long to wait for the next packet before the attempt is taken as it stands.

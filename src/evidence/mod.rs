@@ -13,6 +13,7 @@ pub mod opening;
 pub mod outcome;
 mod prelude;
 pub mod rejection;
+pub mod signatures;
 pub mod upgrade;
 
 use crate::base::{Blank, Endpoint, Lost, PacketNo, Packets, PerSide, Rare, Seen, Side, Span, Stamp};
@@ -21,7 +22,7 @@ use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
 use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
-use crate::tls::message::{Alert, CertificateRequest, ServerKeyExchange};
+use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
 use crate::tls::signature::Verdict;
@@ -431,8 +432,10 @@ pub struct Evidence {
     pub client_chain: Chain,
     /// ClientKeyExchange.
     pub client_key_exchange: Option<Seen<()>>,
-    /// CertificateVerify by the client in clear (TLS 1.2).
-    pub certificate_verify: Option<Seen<()>>,
+    /// CertificateVerify by the client in clear (TLS 1.2 and older).
+    pub certificate_verify: Option<Box<Seen<CertificateVerify>>>,
+    /// Whether it verifies by the key of the client's certificate; `None` where there was none to check.
+    pub certificate_verify_verdict: Option<Verdict>,
     /// Alerts in clear, in order, first eight.
     pub alerts: Vec<Seen<AlertFrom>>,
     /// What the sealed part shows.
@@ -477,6 +480,7 @@ impl Evidence {
             client_chain: Chain::Unsent,
             client_key_exchange: None,
             certificate_verify: None,
+            certificate_verify_verdict: None,
             alerts: Vec::new(),
             sealing: Rare::default(),
             unfinished: None,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::benign::benign;
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::make::{AsJudged, Make};
@@ -17,13 +18,12 @@ use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stam
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
 use crate::evidence::around::{OcspExchange, Path, ShownBefore};
-use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, outcome, rejection};
+use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
-use crate::tls::signature::verify_server_key_exchange;
 use crate::tls::trust::Trust;
 
 /// An attempt with everything that is said of it.
@@ -254,12 +254,25 @@ impl<M: Make> Join<M> {
             }
             // Some clients say a polite goodbye to a server whose signature does not verify.
             Outcome::Abandoned if evidence.key_exchange.is_some() => {
-                verify_key_exchange(&mut evidence);
+                evidence.verify_signatures();
                 if evidence.key_exchange_verdict.is_some_and(|verdict| verdict.fails()) {
                     evidence.outcome = Outcome::Failed;
                 }
             }
             _ => {}
+        }
+        if evidence.outcome == Outcome::Failed
+            && evidence.key_exchange.is_some()
+            && let Some(chain) = evidence.chain.clear()
+        {
+            // Before what it shows now takes their place.
+            let key = (evidence.server.addr, name(&evidence).cloned());
+            let other = |shown: &&Shown| shown.value.first() != chain.value.first();
+            let named = self.shown.get(&key).find(other);
+            let shown = named.or_else(|| self.shown.get(&(key.0, None)).find(other)).cloned();
+            if shown.is_some() {
+                evidence.around.shown_earlier = shown;
+            }
         }
         self.remember(&evidence);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
@@ -396,7 +409,7 @@ impl<M: Make> Join<M> {
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
         self.assess(&mut evidence);
-        verify_key_exchange(&mut evidence);
+        evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
             self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None, decided }, each);
@@ -532,24 +545,6 @@ impl<M: Make> Join<M> {
     }
 }
 
-/// Verifies the signature over ServerKeyExchange (TLS 1.2), where there is one, once.
-fn verify_key_exchange(evidence: &mut Evidence) {
-    if let (Some(client), Some(server), Some(exchange), Some(chain)) =
-        (&evidence.hello, &evidence.server_hello, &evidence.key_exchange, evidence.chain.clear())
-        && let Some(leaf) = chain.value.first()
-        && !exchange.value.signature.is_empty()
-        && evidence.key_exchange_verdict.is_none()
-    {
-        evidence.key_exchange_verdict = Some(verify_server_key_exchange(
-            server.value.version,
-            &client.value.random,
-            &server.value.random,
-            &exchange.value,
-            leaf,
-        ));
-    }
-}
-
 /// The sealed record that has just the size of a TLS 1.3 Certificate with these, bare or as JSSE pads it.
 fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
     let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
@@ -567,41 +562,5 @@ fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
     evidence.chain.clear().and_then(|chain| chain.value.first()).map(|leaf| leaf.sha256)
 }
 
-/// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
-const RACE: Span = Span::from_secs(5);
-
 /// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
 const RENEWED: Span = Span::from_secs(3600);
-
-/// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
-/// a connection that was not needed.
-fn benign(evidence: &Evidence) -> Option<Outcome> {
-    let around = &evidence.around;
-    let client_left = matches!(
-        evidence.ending.value,
-        Ending::Silence { .. } | Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
-    );
-    // Who asked for TLS and was told no neither raced nor scanned.
-    let tcp_only = evidence.stage == Stage::Tcp && evidence.upgrade.is_none();
-    if around.sibling.is_some() && rejection::completed_before_close(evidence) {
-        return Some(Outcome::Completed);
-    }
-    // The other connection came while this one was under way, and ended the need for it.
-    let sibling = around.sibling.as_ref().is_some_and(|sibling| {
-        let after = sibling.when - evidence.started;
-        // Who resends its SYN for long before another try succeeds did not race: it failed first.
-        (0..RACE.0).contains(&after.0) && evidence.ended - sibling.when < Span::from_secs(2)
-    });
-    let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
-    let not_wanted = rejection::silent_close(evidence) && !rejection::wanted(evidence);
-    let scan = (tcp_only && around.scan) || (evidence.hello.is_some() && around.probes_versions);
-    // What shows a fault by itself is none of these, whatever else succeeds.
-    if tcp_only
-        && (around.other_address.is_some()
-            || around.astray.is_some()
-            || evidence.refused_by_another().is_some())
-    {
-        return None;
-    }
-    (lost_race || scan || not_wanted).then_some(Outcome::Abandoned)
-}

@@ -10,6 +10,7 @@
 //! that all shards read, each what is its own; [`rings`] for interfaces, one ring a shard. The events do not depend on the number of workers until a bound is hit.
 
 mod ahead;
+mod benign;
 mod clock;
 mod families;
 mod follow;

@@ -509,7 +509,8 @@ impl Shard {
         match step {
             Step::Open => {
                 let last = open.attempt.evidence.last;
-                let held = open.attempt.held();
+                // Half of the room is left to what every verdict needs.
+                let held = open.attempt.held(self.held <= self.limits.bytes_per_shard / 2);
                 self.held = self.held.saturating_sub(open.held).saturating_add(held);
                 open.held = held;
                 let deadline = open.attempt.deadline;

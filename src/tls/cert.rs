@@ -6,15 +6,18 @@ mod cache;
 mod extensions;
 #[cfg(test)]
 pub(crate) mod forge;
+mod key;
 mod name;
 mod quirks;
 mod read;
 
 pub use cache::CertCache;
+pub(in crate::tls) use key::{Material, RsaKey, curve, fault_of_key, material, oid as key_oid};
 pub use name::{
-    COMMON_NAME, Canonical, EMAIL, canonical as canonical_name, same as same_name, values as values_of_name,
+    COMMON_NAME, Canonical, EMAIL, canonical as canonical_name, same as same_name, text as name_text,
+    values as values_of_name,
 };
-pub(in crate::tls) use read::{hex, key_kind as read_key_kind};
+pub(in crate::tls) use read::hex;
 
 use crate::base::Stamp;
 use std::fmt;

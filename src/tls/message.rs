@@ -33,9 +33,22 @@ pub struct ServerKeyExchange {
     pub signature: Vec<u8>,
 }
 
+/// What a client signed to show that it has the key of its certificate, before TLS 1.3 (RFC 5246 section 7.4.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateVerify {
+    /// Signature scheme; `None` before TLS 1.2.
+    pub scheme: Option<SignatureScheme>,
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// The handshake messages that it covers; `None` where not all of them are to be had.
+    pub signed: Option<Vec<u8>>,
+}
+
 /// What a server wants of a client's certificate (RFC 5246 section 7.4.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateRequest {
+    /// Acceptable kinds of certificate (ClientCertificateType); empty in TLS 1.3, which has none.
+    pub types: Vec<u8>,
     /// Acceptable schemes.
     pub schemes: Vec<SignatureScheme>,
     /// Acceptable issuers as DER names.
@@ -215,7 +228,7 @@ impl CertificateRequest {
             }
             return Some(read);
         }
-        cursor.vec8()?; // certificate types
+        read.types = cursor.vec8()?.to_vec();
         if has_scheme(version) {
             read.schemes = schemes(cursor.vec16()?);
         }

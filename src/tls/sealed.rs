@@ -68,6 +68,20 @@ pub fn certificate_record_len(der_lens: &[usize]) -> usize {
     der_lens.iter().map(|len| len.saturating_add(5)).fold(8 + 17, usize::saturating_add)
 }
 
+/// What else is in a TLS 1.3 record that has the size of an empty Certificate (RFC 9846 section 4.4.2: 8 bytes): nothing,
+/// bare (25 bytes) or as JSSE pads it, or the Finished, as rustls sends both together. `None`: it has another size.
+pub fn empty_certificate(len: u16, suite: CipherSuite) -> Option<&'static str> {
+    const MESSAGE: usize = 8;
+    let (len, around) = (usize::from(len), 1 + suite.tag_len());
+    if len == MESSAGE + around || len == MESSAGE + around + JSSE_PADDING {
+        Some("")
+    } else if len == MESSAGE + 4 + suite.hash_len() + around {
+        Some(" with the Finished behind it")
+    } else {
+        None
+    }
+}
+
 /// Body length of a TLS 1.3 record that holds exactly one CertificateVerify with a signature of this length.
 pub const fn certificate_verify_record_len(signature_len: usize) -> usize {
     signature_len.saturating_add(4 + 2 + 2 + 17)
@@ -97,6 +111,17 @@ mod tests {
     const V10: Version = Version::TLS10;
     const V12: Version = Version::TLS12;
     const V13: Version = Version::TLS13;
+
+    #[test]
+    fn an_empty_certificate_shows_alone_and_with_the_finished() {
+        for (suite, sizes) in [(0x1301, [25, 41, 61]), (0x1302, [25, 41, 77])] {
+            let alone = sizes.map(|len| empty_certificate(len, CipherSuite(suite)).map(str::is_empty));
+            assert_eq!(alone, [Some(true), Some(true), Some(false)]);
+            for finished in [53, 69, 85] {
+                assert_eq!(empty_certificate(finished, CipherSuite(suite)), None, "{finished}");
+            }
+        }
+    }
 
     #[test]
     fn alerts_and_finished_have_the_sizes_that_suites_give_them() {

@@ -5,7 +5,7 @@ use crate::base::{Packets, Seen, Side, Stamp};
 use crate::evidence::{AlertFrom, Chain, Stage, outcome};
 use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
-use crate::tls::message::{self, CertificateRequest, ServerKeyExchange};
+use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::record::{Read, Unit};
 use crate::tls::sealed::{SealedRecord, looks_like_alert};
 
@@ -29,6 +29,9 @@ impl Attempt {
             }
             Unit::Sslv2ClientHello { body } => {
                 if let Some(hello) = ClientHello::parse_sslv2(&body) {
+                    if self.evidence.hello.is_none() {
+                        self.transcript.begin_sslv2(&body);
+                    }
                     self.evidence.hello.get_or_insert_with(|| Box::new(Seen { value: hello, at, when }));
                     self.reach(Stage::ClientHello);
                 }
@@ -42,6 +45,7 @@ impl Attempt {
                 }
             }
             Unit::ChangeCipherSpec => {
+                self.transcript.end();
                 self.evidence.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when });
             }
             Unit::Sealed { content_type, len } => self.sealed(from, content_type, len, at, when),
@@ -71,6 +75,9 @@ impl Attempt {
         let (cipher, version) = self.suite();
         let seen = Seen { value: (), at, when };
         let evidence = &mut *self.evidence;
+        if evidence.server_hello.is_some() && kind != HandshakeType::CERTIFICATE_VERIFY {
+            self.transcript.add(from, kind, body);
+        }
         match (from, kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
                 // The first one counts, or the second where the server asked for another; a renegotiation in
@@ -79,6 +86,7 @@ impl Attempt {
                     && let Some(hello) = parser.client_hello(record_version, body)
                 {
                     evidence.hello = Some(Box::new(seen.map(|()| hello)));
+                    self.transcript.begin(body);
                     self.reach(Stage::ClientHello);
                 }
             }
@@ -87,6 +95,11 @@ impl Attempt {
                     if hello.retry && evidence.retry.is_none() {
                         evidence.retry = Some(Box::new(seen.map(|()| hello)));
                     } else if !hello.retry && evidence.server_hello.is_none() {
+                        if hello.version.is_tls13() {
+                            self.transcript.end();
+                        } else {
+                            self.transcript.add(from, kind, body);
+                        }
                         if hello.version.is_tls13() && !hello.psk {
                             evidence.chain = Chain::Sealed(seen.at.clone());
                         }
@@ -133,12 +146,25 @@ impl Attempt {
                     evidence.staple = Some(Box::new(seen.map(|()| response)));
                 }
             }
-            (Side::Server, HandshakeType::SERVER_HELLO_DONE) => evidence.server_hello_done = Some(seen),
+            (Side::Server, HandshakeType::SERVER_HELLO_DONE) => {
+                evidence.server_hello_done = Some(seen);
+                if evidence.certificate_request.is_none() {
+                    self.transcript.end();
+                }
+            }
             (Side::Client, HandshakeType::CLIENT_KEY_EXCHANGE) => {
                 evidence.client_key_exchange = Some(seen);
                 self.reach(Stage::KeyExchange);
             }
-            (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => evidence.certificate_verify = Some(seen),
+            (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => {
+                // What the capture lost is in the signature, but not here.
+                let whole = evidence.lost.gap_bytes == 0 && evidence.lost.malformed_messages == 0;
+                let signed = self.transcript.take().filter(|_| whole);
+                if let Some((scheme, signature)) = message::certificate_verify(body, version) {
+                    let verify = CertificateVerify { scheme, signature: signature.to_vec(), signed };
+                    evidence.certificate_verify = Some(Box::new(seen.map(|()| verify)));
+                }
+            }
             _ => {}
         }
     }

@@ -118,6 +118,22 @@ fn attempts_under_way_have_a_bound_of_their_own() {
 }
 
 #[test]
+fn hellos_that_nobody_answers_leave_half_of_the_room_free() {
+    let mut bench = Bench::new(Limits { bytes_per_shard: 64 << 10, ..Limits::default() });
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+    let padding = [&[1, 0x44, 0, 21, 1, 0x40][..], &[0; 0x140]].concat();
+    let len = u8::try_from(body.len() + padding.len() - 256).unwrap();
+    let hello = [&[22, 3, 1, 1, len + 4, 1, 0, 1, len][..], &body, &padding].concat();
+    for n in 1..=1_000 {
+        bench.asks(n);
+        bench.is_answered(n);
+        bench.packet(client(n), SERVER, TcpFlags::ACK, 11, 91, &hello);
+    }
+    assert_eq!((bench.reported(), bench.shard.attempts.len()), (vec![], 1_000));
+    assert!((32 << 10..=33 << 10).contains(&bench.shard.held), "{}", bench.shard.held);
+}
+
+#[test]
 fn a_finished_connection_is_known_while_it_carries_something() {
     let mut bench = Bench::new(Limits { remembered: Span::from_secs(10), ..Limits::default() });
     bench.is_finished(1, 8_080);

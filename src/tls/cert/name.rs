@@ -53,6 +53,12 @@ pub(super) fn read(name: &Tlv<'_>) -> Option<(String, Option<String>)> {
     Some((text, common_name))
 }
 
+/// The text of a name in DER; what cannot be read says so.
+pub fn text(name: &[u8]) -> String {
+    let text = Der(name).want(tag::SEQUENCE).and_then(|name| read(&name));
+    text.map_or_else(|| "(unreadable)".to_owned(), |(text, _)| text)
+}
+
 /// The short names of RFC 4514 section 3 and those that OpenSSL made customary.
 fn short(oid: &[u8]) -> Option<&'static str> {
     Some(match oid {

@@ -1,6 +1,7 @@
 //! From DER bytes to a [`Certificate`].
 
 use super::super::der::{Der, bit_string, bits, dotted, small, tag, time};
+use super::key::{Material, curve, material, oid};
 use super::{Certificate, KeyKind, PublicKey, extensions, name, quirks};
 use crate::base::Stamp;
 use std::sync::Arc;
@@ -156,47 +157,36 @@ pub(in crate::tls) fn hex(integer: &[u8]) -> String {
 }
 
 /// Kind and size of the key in a SubjectPublicKeyInfo.
-pub(in crate::tls) fn key_kind(spki: &[u8]) -> KeyKind {
+fn key_kind(spki: &[u8]) -> KeyKind {
     read_key(spki).unwrap_or(KeyKind::Unreadable)
 }
 
 fn read_key(spki: &[u8]) -> Option<KeyKind> {
-    let mut fields = Der(spki).want(tag::SEQUENCE)?.inside();
-    let mut algorithm = fields.want(tag::SEQUENCE)?.inside();
-    let oid = algorithm.want(tag::OID)?.body;
-    let key = bit_string(fields.want(tag::BIT_STRING)?.body)?;
-    Some(match oid {
-        // rsaEncryption, id-RSASSA-PSS
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01 | 0x0a] => {
-            let mut numbers = Der(key).want(tag::SEQUENCE)?.inside();
-            let modulus = numbers.want(tag::INTEGER)?;
-            numbers.want(tag::INTEGER)?;
-            KeyKind::Rsa(bits(modulus.body))
-        }
-        // id-ecPublicKey
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => KeyKind::Ec(match algorithm.want(tag::OID) {
-            Some(curve) => match curve.body {
-                [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07] => "P-256".to_owned(),
-                [0x2b, 0x81, 0x04, 0x00, 0x22] => "P-384".to_owned(),
-                [0x2b, 0x81, 0x04, 0x00, 0x23] => "P-521".to_owned(),
-                [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d] => "SM2".to_owned(),
-                other => dotted(other),
-            },
-            None => "explicit".to_owned(),
+    Some(match material(spki)? {
+        Material::Rsa(key) => KeyKind::Rsa(bits(key.modulus)),
+        Material::Ec(named, _) => KeyKind::Ec(match named {
+            curve::P256 => "P-256".to_owned(),
+            curve::P384 => "P-384".to_owned(),
+            curve::P521 => "P-521".to_owned(),
+            curve::SM2 => "SM2".to_owned(),
+            [] => "explicit".to_owned(),
+            other => dotted(other),
         }),
-        [0x2b, 0x65, 0x70] => KeyKind::Ed25519,
-        [0x2b, 0x65, 0x71] => KeyKind::Ed448,
-        // id-ml-dsa-44, -65, -87 (RFC 9881)
-        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11] => KeyKind::MlDsa(44),
-        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12] => KeyKind::MlDsa(65),
-        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13] => KeyKind::MlDsa(87),
-        // id-dsa: the prime is the first parameter
-        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => {
-            let parameters = algorithm.want(tag::SEQUENCE);
-            let prime = parameters.and_then(|parameters| parameters.inside().want(tag::INTEGER));
-            KeyKind::Dsa(prime.map_or(0, |prime| bits(prime.body)))
-        }
-        other => KeyKind::Other(dotted(other)),
+        Material::Other(oid, _) => match oid {
+            oid::ED25519 => KeyKind::Ed25519,
+            oid::ED448 => KeyKind::Ed448,
+            oid::ML_DSA_44 => KeyKind::MlDsa(44),
+            oid::ML_DSA_65 => KeyKind::MlDsa(65),
+            oid::ML_DSA_87 => KeyKind::MlDsa(87),
+            // id-dsa: the prime is the first parameter
+            oid::DSA => {
+                let algorithm = Der(spki).want(tag::SEQUENCE)?.inside().want(tag::SEQUENCE)?;
+                let parameters = algorithm.inside().nth(1).filter(|field| field.tag == tag::SEQUENCE);
+                let prime = parameters.and_then(|parameters| parameters.inside().want(tag::INTEGER));
+                KeyKind::Dsa(prime.map_or(0, |prime| bits(prime.body)))
+            }
+            other => KeyKind::Other(dotted(other)),
+        },
     })
 }
 

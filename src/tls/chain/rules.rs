@@ -13,6 +13,7 @@ use super::path::{End, Path, Place, Step};
 use super::{Defect, Fault, Question};
 use crate::tls::cert::Certificate;
 use crate::tls::constraints;
+use crate::tls::signature::is_by_key_of_certificate;
 use single::{KEY_CERT_SIGN, critical, dates, purpose, usage_names, weak_key, weak_signature};
 use std::fmt;
 use std::ops::Range;
@@ -207,10 +208,11 @@ fn ending(path: &Path, found: &mut Found<'_>) {
         End::BadSignature { issuer } => (
             Fault::BadCertificateSignature,
             format!(
-                "the signature ({}) of {what} does not verify with the key ({}) of its issuer {}",
+                "the signature ({}) of {what} does not verify with the key ({}) of its issuer {}{}",
                 cert.signature_algorithm,
                 issuer.key.kind,
-                issuer.called()
+                issuer.called(),
+                made_by(cert, issuer, found.question)
             ),
         ),
         _ if distrusted.is_some() => {
@@ -268,6 +270,24 @@ fn ending(path: &Path, found: &mut Found<'_>) {
     };
     found.add(fault, top.presented(), says);
 }
+
+/// What shows whose key made a signature that is not the issuer's.
+fn made_by(cert: &Certificate, issuer: &Certificate, question: &Question<'_>) -> String {
+    let by_issuer =
+        is_by_key_of_certificate(&issuer.key.spki, &cert.signature_algorithm_der, &cert.signature);
+    if by_issuer == Some(true) {
+        return ": that key signed other contents, so the certificate was altered".to_owned();
+    }
+    let others = question.presented.iter().filter(|other| other.key.spki != issuer.key.spki);
+    match others.take(TRIED).find(|other| cert.signed_by(other).holds()) {
+        Some(other) => format!(": the key of {} made it", other.called()),
+        None if by_issuer == Some(false) => ": another key made it, or it is damaged".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Other keys that are tried on a bad signature.
+const TRIED: usize = 8;
 
 /// The issuer calls itself a root.
 fn like_a_root(name: &str) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::Span;
 use crate::tls::cert::forge::{Forge, Key, der, name, seq, year};
-use crate::tls::der::tag;
+use crate::tls::der::{Der, tag};
 use crate::tls::trust::Trust;
 
 const EKU: [u8; 3] = [0x55, 0x1d, 37];
@@ -200,6 +200,41 @@ fn a_spoiled_signature_is_told() {
     forge.spoil = true;
     let leaf = w.leaf(forge);
     assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), [(Fault::BadCertificateSignature, Some(0))]);
+}
+
+#[test]
+fn who_made_a_signature_that_fails_is_named() {
+    let w = World::new();
+    let other_key = Key::new();
+    let other = Forge::ca("Other", "Root").sign(&other_key, &w.root_key);
+    let der = Forge::leaf(HOST, "Sub").der_without_ids(&w.leaf_key, &other_key);
+    let leaf = Arc::new(Certificate::parse(&der));
+    let says = |presented: &[&Arc<Certificate>]| {
+        let defects = w.assess(presented);
+        defects.into_iter().find(|defect| defect.fault == Fault::BadCertificateSignature).unwrap().says
+    };
+    assert!(says(&[&leaf, &w.sub, &other]).ends_with(": the key of CN=Other made it"));
+    assert!(says(&[&leaf, &w.sub]).ends_with("of its issuer CN=Sub"), "ECDSA shows no more");
+}
+
+#[test]
+fn a_certificate_altered_behind_its_signature_is_told() {
+    let (w, name) = (World::new(), "rsa1024-sha512");
+    let all = Der(include_bytes!("../../../tests/data/signed.der"));
+    let sound =
+        all.map(|cert| cert.whole).find(|der| Certificate::parse(der).called() == format!("CN={name}"));
+    let mut der = sound.unwrap().to_vec();
+    let places: Vec<_> = (0..der.len()).filter(|&at| der[at..].starts_with(name.as_bytes())).collect();
+    places.into_iter().for_each(|at| der[at] = b'R');
+    let defects = w.assess(&[&Arc::new(Certificate::parse(&der))]);
+    let defect = defects.into_iter().find(|defect| defect.fault == Fault::BadCertificateSignature).unwrap();
+    assert!(defect.says.ends_with("that key signed other contents, so the certificate was altered"));
+    // A bit of the signature instead: nothing shows whose it was.
+    let mut der = sound.unwrap().to_vec();
+    *der.last_mut().unwrap() ^= 1;
+    let defects = w.assess(&[&Arc::new(Certificate::parse(&der))]);
+    let defect = defects.into_iter().find(|defect| defect.fault == Fault::BadCertificateSignature).unwrap();
+    assert!(defect.says.ends_with(": another key made it, or it is damaged"));
 }
 
 #[test]

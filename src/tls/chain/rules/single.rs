@@ -3,7 +3,7 @@
 use super::super::Fault;
 use super::{Found, Title};
 use crate::base::{Span, Stamp};
-use crate::tls::cert::{Certificate, KeyKind};
+use crate::tls::cert::{Certificate, KeyKind, fault_of_key};
 use crate::tls::names;
 
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
@@ -114,6 +114,7 @@ pub(super) fn critical(cert: &Certificate, place: Option<usize>, title: &Title<'
 
 /// Keys below 112 bits of security (NIST SP 800-57 part 1; OpenSSL's security level 2).
 pub(super) fn weak_key(cert: &Certificate, place: Option<usize>, title: &Title<'_>, found: &mut Found<'_>) {
+    let fault = fault_of_key(&cert.key);
     let weak = match &cert.key.kind {
         KeyKind::Rsa(bits) | KeyKind::Dsa(bits) if *bits < 2048 => "below the 2048 bits that verifiers want",
         KeyKind::Dsa(_) => "which no TLS stack accepts any more",
@@ -126,7 +127,10 @@ pub(super) fn weak_key(cert: &Certificate, place: Option<usize>, title: &Title<'
         {
             "below 224 bits"
         }
-        _ => return,
+        _ => match &fault {
+            Some(fault) => fault,
+            None => return,
+        },
     };
     found.add(Fault::WeakKey, place, format!("{title} has the key {}, {weak}", cert.key.kind));
 }
