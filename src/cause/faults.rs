@@ -218,6 +218,8 @@ mod tests {
             BasicConstraints,
             NameConstraints,
             UnknownCritical,
+            Profile,
+            LifetimePrivate,
         ];
         for fault in all {
             for (cause, word) in [placed(fault), placed_of_client(fault)] {

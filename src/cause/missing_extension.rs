@@ -7,7 +7,8 @@
 //!
 //! The leaf's extKeyUsage or keyUsage forbids the use, and the client sends 43
 //! (unsupported_certificate): `proven`; Chromium 46 or 47, GnuTLS 42 or 80. Unknown critical extensions
-//! and name constraints read as 46 or 42. Absent AKI and SKI are rejected by strict verifiers only (Python
+//! and name constraints read as 46 or 42. Absent AKI and SKI, and what else breaks the profile of RFC 5280 or, of public
+//! certificates, the Baseline Requirements (`profile_violation`), is rejected by strict verifiers only (Python
 //! since 3.13), with 46. A 46 in clear behind TLS 1.3 comes from OpenSSL, which has codes of its own for most
 //! other faults: `unknown_critical`, `suspected`, though name constraints share it.
 //!
@@ -74,6 +75,11 @@ pub const REASONS: &[Reason] = &[
             "Correct the CA's profile: no critical extension that clients do not know",
             "Reissue and install",
         ],
+    },
+    Reason {
+        word: "profile_violation",
+        remedy: "Reissue the certificate from a profile that keeps to RFC 5280, for strict verifiers such as Python's.",
+        steps: &["Correct what the finding names in the CA's profile", "Reissue and install"],
     },
 ];
 

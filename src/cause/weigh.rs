@@ -104,17 +104,19 @@ fn backwards(code: u8, from: Side) -> &'static [Cause] {
     }
 }
 
-/// Defects that did not cause a failure: cause, reason and what is wrong, of both chains. Nothing
-/// for a handshake that failed, and no unknown root: a client that went on knows it.
-pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
-    if evidence.outcome == Outcome::Failed {
-        return Vec::new();
-    }
+/// Defects that did not cause a failure: cause, reason and what is wrong, of both chains. Of a handshake that failed those
+/// that no finding tells; of another one no unknown root: a client that went on knows it.
+pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause, &'static str, String)> {
     let server = evidence.defects.iter().map(|defect| (defect, placed(defect.fault)));
     let client = evidence.client_defects.iter().map(|defect| (defect, placed_of_client(defect.fault)));
+    let findings =
+        || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
+    let told =
+        |says: &str| findings().flat_map(|(_, finding)| &finding.proofs).any(|proof| proof.says == says);
+    let failed = evidence.outcome == Outcome::Failed;
     server
         .chain(client)
-        .filter(|(defect, _)| defect.fault != Fault::UnknownRoot)
+        .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
         .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
         .collect()
 }
@@ -156,7 +158,18 @@ mod tests {
     fn a_defect_of_a_completed_handshake_is_hygiene_but_a_private_root_is_not() {
         let mut evidence = attempt().with(&[Fault::LeafExpired, Fault::UnknownRoot]);
         evidence.outcome = Outcome::Completed;
-        let words: Vec<_> = hygiene(&evidence).into_iter().map(|(_, reason, _)| reason).collect();
+        let words: Vec<_> = hygiene(&evidence, None).into_iter().map(|(_, reason, _)| reason).collect();
         assert_eq!(words, ["leaf_expired"]);
+    }
+
+    #[test]
+    fn every_defect_of_a_failed_handshake_is_told_once() {
+        let faults = [Fault::LeafExpired, Fault::IntermediateExpired, Fault::SanMismatch, Fault::NoAki];
+        let evidence = attempt().with(&faults).alert(Side::Client, 45);
+        let diagnosis = weigh(&evidence);
+        assert_eq!(diagnosis.primary.as_ref().map(|(_, finding)| finding.reason), Some("leaf_expired"));
+        let words: Vec<_> =
+            hygiene(&evidence, Some(&diagnosis)).into_iter().map(|(_, reason, _)| reason).collect();
+        assert_eq!(words, ["intermediate_expired", "san_mismatch", "no_aki"]);
     }
 }

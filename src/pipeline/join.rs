@@ -289,7 +289,7 @@ impl<M: Make> Join<M> {
                 self.judge(oldest, at, each);
             }
         } else {
-            let hygiene = hygiene(&evidence);
+            let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
     }
@@ -412,11 +412,15 @@ impl<M: Make> Join<M> {
         evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
-            self.let_go(Judged { hygiene: hygiene(&evidence), evidence, diagnosis: None, decided }, each);
+            self.let_go(
+                Judged { hygiene: hygiene(&evidence, None), evidence, diagnosis: None, decided },
+                each,
+            );
             return;
         }
         let diagnosis = weigh(&evidence);
-        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene: Vec::new(), decided }, each);
+        let hygiene = hygiene(&evidence, Some(&diagnosis));
+        self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene, decided }, each);
     }
 
     /// A lookup that failed has no traffic of its own to look at.
