@@ -13,6 +13,7 @@ mod rules;
 mod tests;
 
 pub use cache::ChainCache;
+pub use path::key_ids_match;
 pub use pool::Pool;
 
 use super::cert::Certificate;

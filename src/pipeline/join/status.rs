@@ -7,6 +7,7 @@ use crate::base::{Seen, Span, Stamp};
 use crate::evidence::Evidence;
 use crate::evidence::around::{Answer, Listed, Method, StatusExchange};
 use crate::tls::cert::Certificate;
+use crate::tls::chain::key_ids_match;
 use crate::tls::ocsp::CertId;
 use crate::tls::trust::Trust;
 
@@ -106,14 +107,14 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
+    /// By name, and by key identifier where several bear it. Whether it signed is for whoever verifies to see.
     fn issuer(&self, cert: &Certificate) -> Option<Arc<Certificate>> {
-        let holds = |issuer: &&Arc<Certificate>| {
-            issuer.subject_der == cert.issuer_der && cert.signed_by(issuer).holds()
-        };
-        let presented = self.chain.iter().find(holds).cloned();
+        let named = |issuer: &&Arc<Certificate>| issuer.subject_der == cert.issuer_der;
+        let fits = |issuer: &&Arc<Certificate>| key_ids_match(cert, issuer) != Some(false);
+        let presented = self.chain.iter().find(|issuer| named(issuer) && fits(issuer)).cloned();
         presented.or_else(|| {
             let roots = self.trust.named(&cert.issuer_der).into_iter().map(|root| root.cert);
-            roots.into_iter().find(|root| holds(&root))
+            roots.into_iter().find(|root| fits(&root))
         })
     }
 }
