@@ -23,14 +23,13 @@ def crl(id, gone, days=(-1, 6)):
     return str(WORK / f"{id}.crl.pem")
 
 
-def responder(file, late=0, port=80):
-    return Server([sys.executable, PROGRAMS / "responder.py", file, str(late), str(port)], PYTHON.replace(" ssl", " HTTP responder"), port)
+def responder(file, late=0):
+    return Server([sys.executable, PROGRAMS / "responder.py", file, str(late)], PYTHON.replace(" ssl", " HTTP responder"), 80)
 
 
 plain = leaf("plain", ocsp=URL, crl=CRL)
 staple = leaf("must-staple", ocsp=URL, staple=True)
 SEALED = r"C:23/19 C:FIN"
-DONE12 = r"C:ccs .*S:ccs"
 
 M = dict(reason="staple_missing")
 why = "the leaf demands a stapled OCSP answer (must-staple) and the server sends none"
@@ -79,29 +78,6 @@ case("revocation/ocsp-unknown-java-tls12", s_server(plain, "1.2"), hard, 1, "rev
      helpers=[responder(answer("unknown2", plain, UNKNOWN))], reason="status_unknown")
 case("revocation/ocsp-slow-java-tls12", s_server(plain, "1.2"), java(extra=["ocsp"], opts=["-Dcom.sun.security.ocsp.timeout=3"]), 1, "timed out", "C:al",
      why + " within three seconds; it takes eight", helpers=[responder(answer("good", plain, GOOD), 8)], reason="responder_slow")
-why = "the client fetches the CRL named in the leaf during the handshake"
-case("revocation/crl-stale-download-s-client-tls12", s_server(plain, "1.2"), s_client(extra=["-crl_check", "-crl_download"], hold=1), 1, "CRL has expired", "C:al45",
-     why + ", and it should have been renewed six days before the run", helpers=[responder(str(WORK / "stale.crl"))], reason="crl_stale")
-crl("fine", [staple])
-case("none/crl-download-fine-s-client-tls12", s_server(plain, "1.2"), s_client(extra=["-quiet", "-crl_check", "-crl_download"], hold=1), 0, "", DONE12,
-     why + "; it lists another certificate, and the handshake completes", helpers=[responder(str(WORK / "fine.crl"))])
-
-other = leaf("other-port", ocsp="http://ocsp.example.test:8080/")
-POST = ["-Dcom.sun.security.ocsp.useget=false"]
-why = "the client asks the responder named in the leaf by POST on port 8080 and demands an answer"
-case("revocation/ocsp-post-revoked-java-tls12", s_server(other, "1.2"), java(extra=["ocsp"], opts=POST), 1, "revoked", "C:al", why + "; it says revoked",
-     helpers=[responder(answer("other-gone", other, REVOKED), 0, 8080)], **R)
-case("none/ocsp-post-good-java-tls12", s_server(other, "1.2"), java(extra=["ocsp"], opts=POST), 0, "", DONE12, why + "; it says good",
-     helpers=[responder(answer("other-good", other, GOOD), 0, 8080)])
-
-why = "the client asks the responder named in the leaf and demands an answer"
-delegate = leaf("delegate", subject="lab responder", use=("ocsp",))
-stranger = leaf("stranger", subject="lab stranger")
-case("none/ocsp-delegated-java-tls12", s_server(plain, "1.2"), hard, 0, "", DONE12, why + "; it says good, signed by a certificate of the CA with the purpose OCSPSigning",
-     helpers=[responder(answer("delegated", plain, GOOD, by=delegate))])
-case("revocation/ocsp-untrusted-java-tls12", s_server(plain, "1.2"), hard, 1, "Responder's certificate", "C:al", why + "; it says good, signed by a certificate of the CA without the purpose OCSPSigning",
-     helpers=[responder(answer("untrusted", plain, GOOD, by=stranger))], reason="answer_untrusted")
-
 
 if __name__ == "__main__":
     main()

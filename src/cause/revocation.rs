@@ -98,12 +98,6 @@ const SLOW: Span = Span::from_secs(2);
 pub fn judge(evidence: &Evidence) -> Judgement {
     let (code, at) = match signal::read(evidence) {
         Signal::Alert(code @ (42 | 44 | 46 | 113), at) => (Some(code), at),
-        // OpenSSL: a list that is out of date, or is not to be had (`x509table` in ssl/statem/statem_lib.c).
-        Signal::Alert(code @ (45 | 48), at)
-            if evidence.around.stale_list.is_some() && !faults::explained(&evidence.defects, code) =>
-        {
-            (Some(code), at)
-        }
         Signal::Sealed(at) | Signal::Silent(at) | Signal::Late(at) => (None, at),
         Signal::ServerAlert(44, at) => {
             let meaning = "the client's certificate is revoked";

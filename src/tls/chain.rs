@@ -13,7 +13,6 @@ mod rules;
 mod tests;
 
 pub use cache::ChainCache;
-pub use path::key_ids_match;
 pub use pool::Pool;
 
 use super::cert::Certificate;

@@ -7,7 +7,6 @@ use crate::base::{Seen, Span, Stamp};
 use crate::evidence::Evidence;
 use crate::evidence::around::{Answer, Listed, Method, StatusExchange};
 use crate::tls::cert::Certificate;
-use crate::tls::chain::key_ids_match;
 use crate::tls::ocsp::CertId;
 use crate::tls::trust::Trust;
 
@@ -107,14 +106,14 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// By name, and by key identifier where several bear it. Whether it signed is for whoever verifies to see.
     fn issuer(&self, cert: &Certificate) -> Option<Arc<Certificate>> {
-        let named = |issuer: &&Arc<Certificate>| issuer.subject_der == cert.issuer_der;
-        let fits = |issuer: &&Arc<Certificate>| key_ids_match(cert, issuer) != Some(false);
-        let presented = self.chain.iter().find(|issuer| named(issuer) && fits(issuer)).cloned();
+        let holds = |issuer: &&Arc<Certificate>| {
+            issuer.subject_der == cert.issuer_der && cert.signed_by(issuer).holds()
+        };
+        let presented = self.chain.iter().find(holds).cloned();
         presented.or_else(|| {
             let roots = self.trust.named(&cert.issuer_der).into_iter().map(|root| root.cert);
-            roots.into_iter().find(|root| fits(&root))
+            roots.into_iter().find(|root| holds(&root))
         })
     }
 }
