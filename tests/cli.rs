@@ -132,10 +132,7 @@ fn json_prints_events_and_last_the_statistics() {
     assert_eq!(kinds.last(), Some(&"stats"));
     assert!(events.iter().all(|event| event["schema"] == "tlswhy/1"));
     let stats = events.last().unwrap();
-    let of = |kind: &str| kinds.iter().filter(|other| **other == kind).count();
-    assert_eq!(stats["handshakes"].as_u64().unwrap() as usize, of("handshake"));
-    assert_eq!(stats["revocation"]["exchanges"].as_u64().unwrap() as usize, of("revocation"));
-    assert_eq!(of("handshake") + of("revocation") + 1, kinds.len());
+    assert_eq!(stats["handshakes"].as_u64().unwrap() as usize, kinds.len() - 1);
     assert_eq!(stats["outcomes"]["failed"].as_u64().unwrap() as usize, failed(&ran));
 }
 
@@ -214,9 +211,7 @@ fn every_event_obeys_the_schema() {
     let mut wrong = Vec::new();
     for event in read(&["--json", "captures"]).events() {
         let kind = event["kind"].as_str().unwrap();
-        let kinds = schema["$defs"].as_object().unwrap().values();
-        let of_kind = |def: &&Value| def["properties"]["kind"]["const"] == kind;
-        let own = kinds.clone().find(of_kind).unwrap_or_else(|| panic!("no schema of {kind}"));
+        let own = &schema["$defs"][kind];
         assert!(own["required"].as_array().is_some_and(|names| !names.is_empty()), "{kind} requires nothing");
         for line in breaks(own, &schema, &event, kind) {
             wrong.push(format!("{}: {line}", event["capture"]));

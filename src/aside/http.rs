@@ -6,7 +6,7 @@ use crate::base::base64;
 
 /// Longest head read, in bytes: requests to responders are below 1 kB.
 const HEAD: usize = 8 << 10;
-/// Longest body kept unless more is asked for, in bytes: OCSP messages are below 5 kB.
+/// Longest body kept, in bytes: OCSP messages are below 5 kB, most CRLs below this.
 const BODY: usize = 64 << 10;
 
 /// What came of reading.
@@ -169,20 +169,18 @@ pub struct Response {
     pub content_type: String,
     /// The Content-Length field.
     pub content_length: Option<usize>,
-    /// The body, its chunks joined; cut at a bound, then `whole` is false.
+    /// The body, its chunks joined; cut at 64 KiB, then `whole` is false.
     pub body: Vec<u8>,
     /// The body is all there.
     pub whole: bool,
 }
 
 /// Reads one response from the server's direction, piece by piece.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ResponseReader {
     held: Vec<u8>,
     state: State,
     response: Response,
-    /// Bytes of the body that are kept.
-    most: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,21 +199,10 @@ enum State {
     NotHttp,
 }
 
-impl Default for ResponseReader {
-    fn default() -> Self {
-        Self::keeping(BODY)
-    }
-}
-
 impl ResponseReader {
     /// Nothing read yet.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// As [`ResponseReader::new`], but keeps so many bytes of the body.
-    pub fn keeping(most: usize) -> Self {
-        Self { held: Vec::new(), state: State::default(), response: Response::default(), most }
     }
 
     /// The status code, once the head is read.
@@ -243,7 +230,7 @@ impl ResponseReader {
         match self.state {
             State::Head => Reading::NotHttp,
             State::UntilClose => {
-                self.response.whole = self.response.body.len() < self.most;
+                self.response.whole = self.response.body.len() < BODY;
                 self.state = State::Done;
                 self.reading()
             }
@@ -368,16 +355,15 @@ impl ResponseReader {
     /// Moves up to `most` held bytes to the body, or drops them where the body is full.
     fn keep(&mut self, most: usize) -> usize {
         let take = self.held.len().min(most);
-        let room = self.most.saturating_sub(self.response.body.len()).min(take);
+        let room = BODY.saturating_sub(self.response.body.len()).min(take);
         self.response.body.extend(self.held.iter().take(room));
         self.held.drain(..take);
         take
     }
 
     fn complete(&mut self) {
-        let most = self.most;
         let cut =
-            self.response.content_length.is_some_and(|len| len > most) || self.response.body.len() >= most;
+            self.response.content_length.is_some_and(|len| len > BODY) || self.response.body.len() >= BODY;
         self.response.whole = !cut;
         self.state = State::Done;
     }

@@ -18,11 +18,6 @@ pub struct Limits {
     pub bytes_per_side: usize,
     /// Holes in one direction. Beyond this the path is reordering wildly or attacking.
     pub holes_per_side: usize,
-    /// Bytes kept of a list of revoked certificates while it is fetched. The lists of public CAs for servers are below
-    /// 2 MB but for a few.
-    pub list_bytes: usize,
-    /// Requests for revocation status under way in one shard for which that much is kept; more keep 64 KiB each.
-    pub lists_under_way: usize,
     /// Bytes kept by one shard for all its connections.
     pub bytes_per_shard: usize,
     /// Sealed records remembered per side: enough to see Finished and what followed.
@@ -63,8 +58,6 @@ impl Default for Limits {
             remembered: Span::from_secs(120),
             bytes_per_side: 131_072,
             holes_per_side: 32,
-            list_bytes: 4 << 20,
-            lists_under_way: 16,
             bytes_per_shard: 64 << 20,
             sealed_records: 16,
             fragments: 1_024,

@@ -24,9 +24,7 @@
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
 use crate::base::{Packets, Span};
 use crate::evidence::{Evidence, rejection};
-use crate::evidence::around::{Answer, Listed};
-use crate::tls::ocsp::{Outcome, Response, Status, reason_word};
-use crate::tls::signature::Verdict;
+use crate::tls::ocsp::{Outcome, Response, Status};
 use crate::tls::stack::Stack;
 use signal::Signal;
 
@@ -76,15 +74,6 @@ pub const REASONS: &[Reason] = &[
         steps: &["Check nextUpdate of the CRL", "Repair its publication"],
     },
     Reason {
-        word: "answer_untrusted",
-        remedy: "The status answer is not signed as it must be: repair the responder.",
-        steps: &[
-            "Compare the answer's signer with the certificate's issuer",
-            "Check the responder's certificate: OCSPSigning, issued by the same CA",
-            "Ask the CA",
-        ],
-    },
-    Reason {
         word: "status_unknown",
         remedy: "The responder does not know the certificate: ask the CA.",
         steps: &["Check that serial and issuer are the CA's", "Ask the CA", "Reissue"],
@@ -129,16 +118,10 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     if let Some((reason, shown, says)) = status(evidence).filter(|(reason, ..)| fits(reason)) {
         // Behind a sealed chain nobody can tell whose status the exchange was about.
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
-        let listed = evidence.around.listed.as_ref();
         let unreached = evidence.around.unreached.as_ref().is_some_and(|unreached| unreached.at == shown);
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
             // Which HTTP server it was is not known; who leaves without a word may have been in no mood to wait.
             _ if unreached || (silent && !named) => Certainty::Suspected,
-            // Most clients ask no lists; whoever fetched this one may not be this client.
-            _ if listed.is_some_and(|listed| !listed.value.verified) => Certainty::Suspected,
-            (false, _) if listed.is_some_and(|listed| listed.value.fetched_by != evidence.client.addr) => {
-                Certainty::Suspected
-            }
             (true, _) => sure,
             (false, true) => Certainty::Suspected,
             (false, false) => Certainty::Inferred,
@@ -183,49 +166,33 @@ fn stalled(evidence: &Evidence) -> Option<Span> {
 fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
     let chain = evidence.chain.clear();
     let leaf = chain.and_then(|chain| chain.value.first());
-    // Nobody need ask after a certificate that ends so soon.
-    let asked_for = leaf.is_none_or(|leaf| !leaf.is_short_lived());
-    if let Some(listed) = &evidence.around.listed {
-        return Some(("revoked", listed.at.clone(), on_a_list(evidence, &listed.value)));
+    if let Some(staple) = &evidence.staple
+        && let Some((reason, says)) = fault(&staple.value, evidence)
+    {
+        return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
     }
-    if let Some(staple) = &evidence.staple {
-        let issuer = chain.zip(leaf).and_then(|(chain, leaf)| {
-            chain.value.iter().find(|cert| cert.subject_der == leaf.issuer_der)
-        });
-        let signed = issuer.map(|issuer| staple.value.signed(issuer));
-        if let Some((reason, says)) = fault(&staple.value, evidence).or(untrusted(signed)) {
-            return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
+    for exchange in &evidence.around.ocsp {
+        let about = |serial: &String| leaf.is_none_or(|leaf| leaf.serial == *serial);
+        if !exchange.value.serials.is_empty() && !exchange.value.serials.iter().any(about) {
+            continue;
         }
-    }
-    for exchange in &evidence.around.status {
-        let seen = &exchange.value;
-        let waited = seen.took_us.map_or(evidence.ending.when - exchange.when, Span);
-        let told = seen.response().and_then(|response| fault(response, evidence).or(untrusted(seen.signed)));
-        let found = match (&seen.answer, seen.status) {
-            _ if told.is_some() => told,
-            (Answer::Ocsp(_), _) if seen.same_nonce() == Some(false) => {
-                Some(("answer_untrusted", "repeats another nonce than was sent"))
-            }
-            _ if !asked_for => None,
+        let waited = exchange.value.took_us.map_or(evidence.ending.when - exchange.when, Span);
+        let found = match (&exchange.value.response, exchange.value.status) {
+            (Some(response), _) if fault(response, evidence).is_some() => fault(response, evidence),
             (_, Some(400..)) => Some(("responder_down", "is an HTTP error")),
-            (Answer::None, _) | (_, None) => Some(("responder_down", "did not come")),
-            (Answer::Ocsp(_), _) if waited > SLOW => Some(("responder_slow", "takes over two seconds")),
-            (Answer::Ocsp(_), _) => None,
-            _ => Some(("responder_down", "is no OCSP response")),
+            (None, Some(_)) => Some(("responder_down", "is no OCSP response")),
+            (_, None) => Some(("responder_down", "did not come")),
+            _ if waited > SLOW => Some(("responder_slow", "takes over two seconds")),
+            _ => None,
         };
         if let Some((reason, says)) = found {
             return Some((reason, exchange.at.clone(), format!("the OCSP answer of the responder {says}")));
         }
     }
-    if let Some(stale) = &evidence.around.stale_list {
-        let says = format!("the list of revoked certificates that the client fetched was due for renewal at {}", stale.value);
-        return Some(("crl_stale", stale.at.clone(), says));
-    }
     // Between the server's flight and the rejection, and the leaf says whom to ask.
     if let Some(unreached) = &evidence.around.unreached
-        && asked_for
         && rejection::flight(evidence).is_some_and(|flight| unreached.when >= flight)
-        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty() || !leaf.crl_urls.is_empty())
+        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty())
     {
         let says = format!("the client could not connect to {} behind the certificate, which names a responder", unreached.value);
         return Some(("responder_down", unreached.at.clone(), says));
@@ -237,32 +204,11 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
     None
 }
 
-/// What a list says of a certificate of the chain.
-pub fn on_a_list(evidence: &Evidence, listed: &Listed) -> String {
-    let cert = evidence.chain.clear().and_then(|chain| chain.value.get(listed.place));
-    let whose = if listed.verified { "its issuer's list" } else { "a list of its issuer's name, whose signature could not be checked," };
-    let reason = listed.revoked.reason.map_or(String::new(), |reason| format!(" ({})", reason_word(reason)));
-    format!(
-        "{} is revoked since {} by {whose}{reason}",
-        cert.map_or_else(|| "a certificate of the chain".to_owned(), |cert| cert.called()),
-        listed.revoked.at.date()
-    )
-}
-
-/// An answer that verifiers do not take.
-fn untrusted(signed: Option<Verdict>) -> Option<(&'static str, &'static str)> {
-    signed.is_some_and(Verdict::fails).then_some((
-        "answer_untrusted",
-        "is signed neither by the certificate's issuer nor by whom that entitles (RFC 6960 section 4.2.2.2)",
-    ))
-}
-
 fn fault(response: &Response, evidence: &Evidence) -> Option<(&'static str, &'static str)> {
     match response.outcome {
         Outcome::Successful => {}
         Outcome::TryLater => return Some(("try_later", "says tryLater")),
         Outcome::Unauthorized => return Some(("status_unknown", "says unauthorized")),
-        Outcome::MalformedRequest => return Some(("responder_down", "says malformedRequest")),
         _ => return Some(("responder_down", "is an error of the responder")),
     }
     let now = evidence.ending.when;

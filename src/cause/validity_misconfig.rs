@@ -91,7 +91,7 @@ fn nothing_wrong(evidence: &Evidence) -> Option<Finding> {
     let elsewhere = evidence.stack() == Some(Stack::Curl)
         || evidence.staple.is_some()
         || rejection::staple_missing(evidence)
-        || !evidence.around.status.is_empty();
+        || !evidence.around.ocsp.is_empty();
     if !shown || wrong || elsewhere || evidence.sni().is_none() {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Twelve judgements become one diagnosis.
 
 use super::faults::{placed, placed_of_client};
-use super::{Cause, Finding, Judgement, revocation};
+use super::{Cause, Finding, Judgement};
 use crate::base::Side;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
 use crate::tls::chain::Fault;
@@ -118,14 +118,7 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause
         .chain(client)
         .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
         .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
-        .chain(listed(evidence).filter(|(.., says)| !told(says)))
         .collect()
-}
-
-/// A certificate that its issuer's list names.
-fn listed(evidence: &Evidence) -> impl Iterator<Item = (Cause, &'static str, String)> {
-    let listed = evidence.around.listed.iter();
-    listed.map(|listed| (Cause::Revocation, "revoked", revocation::on_a_list(evidence, &listed.value)))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Wanted {
         }
         let around = &evidence.around;
         let asides =
-            around.status.iter().map(|seen| &seen.at).chain(around.unreached.iter().map(|seen| &seen.at));
+            around.ocsp.iter().map(|seen| &seen.at).chain(around.unreached.iter().map(|seen| &seen.at));
         self.asides.extend(asides.flat_map(Packets::iter));
         let (key, _) = FlowKey::of(evidence.client, evidence.server);
         self.stretches.entry(key).or_default().push((evidence.first, evidence.last));

@@ -9,9 +9,8 @@ use super::{Done, Failure, output};
 use crate::capture::write::PcapngWriter;
 use crate::event::{self, Kept, Tally};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Asked, Judged, Make, Settings, Totals};
+use crate::pipeline::{self, Judged, Make, Settings, Totals};
 use crate::report;
-use crate::telemetry::Responders;
 
 /// Makes lines of judged attempts, or keeps those that failed for the table; counts them.
 struct Scribe {
@@ -21,7 +20,6 @@ struct Scribe {
     tally: Tally,
     wanted: Option<Wanted>,
     capture: String,
-    statuses: Responders,
 }
 
 /// An attempt as it waits to be printed.
@@ -58,15 +56,6 @@ impl Make for Scribe {
             event: Box::from(self.line.as_slice()),
             failed: (failed && !self.json).then(|| Box::new(judged)),
         }
-    }
-
-    fn asked(&mut self, asked: Asked) -> Option<Line> {
-        self.statuses.add(&asked.exchange.value);
-        self.json.then(|| {
-            self.line.clear();
-            event::status(&asked.exchange, &asked.certificates, &self.capture, &mut self.line);
-            Line { event: Box::from(self.line.as_slice()), failed: None }
-        })
     }
 }
 
@@ -135,7 +124,6 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         tally: Tally::default(),
         wanted: None,
         capture: String::new(),
-        statuses: Responders::default(),
     };
     let mut stats = captures.each(|source, path, name| {
         if args.write.is_some() {
@@ -155,7 +143,6 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         writer.finish().map_err(|error| Failure::Says(error.to_string()))?;
     }
     stats.tally = scribe.tally;
-    stats.statuses = scribe.statuses.sum();
     if args.json {
         let mut line = Vec::new();
         event::stats(&stats, &mut line);

@@ -1,13 +1,8 @@
 //! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
 
-use super::{
-    Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats, status,
-};
-use crate::base::{PacketNo, Seen};
+use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
 use crate::cause::Cause;
 use crate::evidence::Ending;
-use crate::evidence::around::{Answer, Method, StatusExchange};
-use crate::tls::ocsp::{CertId, Response};
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -197,46 +192,6 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
     for item in inventory.by_expiry() {
         let mut out = Vec::new();
         certificate_event(item, item.last, &mut out);
-        let event: Value = serde_json::from_slice(&out).unwrap();
-        check(&event, &root(), "event").unwrap();
-        for name in event.as_object().unwrap().keys() {
-            assert!(known.get(name).is_some(), "{name} is not in the schema");
-        }
-    }
-}
-
-#[test]
-fn every_request_for_revocation_status_obeys_the_schema() {
-    let leaf = fixture::leaf();
-    let id = CertId {
-        hash: "1.3.14.3.2.26".to_owned(),
-        issuer_name_hash: Vec::new(),
-        issuer_key_hash: Vec::new(),
-        serial: leaf.serial.clone(),
-    };
-    let evidence = fixture::expired();
-    let asked = StatusExchange {
-        client: evidence.client,
-        responder: evidence.server,
-        method: Method::OcspGet,
-        url: "http://ocsp.example/MA".to_owned(),
-        ids: vec![id],
-        nonce: None,
-        status: None,
-        answer: Answer::None,
-        first_byte_us: None,
-        took_us: None,
-        ended: evidence.ended,
-        signed: None,
-    };
-    // tryLater (RFC 6960 section 4.2.1)
-    let later = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
-    let told = StatusExchange { status: Some(200), answer: Answer::Ocsp(Box::new(later)), ..asked.clone() };
-    let known = &root()["$defs"]["revocation_event"]["properties"];
-    for exchange in [asked, told] {
-        let seen = Seen::new(exchange, PacketNo(7), evidence.started);
-        let mut out = Vec::new();
-        status(&seen, &[None], "a.pcap", &mut out);
         let event: Value = serde_json::from_slice(&out).unwrap();
         check(&event, &root(), "event").unwrap();
         for name in event.as_object().unwrap().keys() {

@@ -86,7 +86,7 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
     o.maybe("alpn", asked, |alpn, out| json::array(out, alpn, |protocol, out| string(protocol, out)));
 }
 
-pub(super) fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
+fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
     o.maybe(name, end, |end, out| {
         object(out, |o| {
             address(end.addr, o.key("ip"));
@@ -167,7 +167,7 @@ fn proof(proof: &Proof, o: &mut Object<'_>) {
     }
 }
 
-pub(super) fn packets(packets: &Packets, o: &mut Object<'_>) {
+fn packets(packets: &Packets, o: &mut Object<'_>) {
     o.array("packets", packets.iter(), |no, out| unsigned(no.0, out));
 }
 

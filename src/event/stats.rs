@@ -1,7 +1,7 @@
 //! The last line of a run.
 
 use super::json::{Object, object, unsigned};
-use super::{SCHEMA, Statuses, Tally};
+use super::{SCHEMA, Tally};
 use crate::base::{Lost, Stamp};
 use crate::evidence::Outcome;
 use std::io::Write as _;
@@ -19,8 +19,6 @@ pub struct Stats {
     pub last: Option<Stamp>,
     /// The attempts.
     pub tally: Tally,
-    /// Requests for revocation status.
-    pub statuses: Statuses,
     /// What the captures and the bounds kept from us.
     pub lost: Lost,
     /// The files or interfaces, in the order read.
@@ -54,7 +52,6 @@ pub(super) fn members(stats: &Stats, o: &mut Object<'_>) {
     o.unsigned("packets", stats.packets);
     o.unsigned("bytes", stats.bytes);
     counted(&stats.tally, o);
-    super::revocation::statuses(&stats.statuses, o);
     o.object("lost", |o| stats.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
     o.array("files", &stats.files, |file, out| {
         object(out, |o| {

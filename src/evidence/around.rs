@@ -1,12 +1,10 @@
 //! What traffic beside an attempt tells about it.
 
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Addr, Blank, Endpoint, Seen, Span, Stamp};
+use crate::base::{Blank, Endpoint, Seen, Span};
 use crate::tls::cert::Certificate;
-use crate::tls::crl::{Crl, Revoked};
-use crate::tls::ocsp::{CertId, Response as OcspResponse};
+use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::SealedRecord;
-use crate::tls::signature::Verdict;
 use std::sync::Arc;
 
 /// What other flows of the same capture tell about one attempt.
@@ -35,12 +33,8 @@ pub struct Around {
     pub shown_before: Option<ShownBefore>,
     /// Other certificates that the same server showed in clear earlier; looked for where a signature is to be explained.
     pub shown_earlier: Option<Seen<Vec<Arc<Certificate>>>>,
-    /// Requests for revocation status by this client that overlap the attempt, at most four.
-    pub status: Vec<Seen<StatusExchange>>,
-    /// The list fetched by this client shortly before the attempt or within it that was out of date by then.
-    pub stale_list: Option<Seen<Stamp>>,
-    /// The first certificate of the chain that a list seen up to the attempt's end names.
-    pub listed: Option<Seen<Listed>>,
+    /// OCSP exchanges by this client that overlap the attempt, at most four.
+    pub ocsp: Vec<Seen<OcspExchange>>,
     /// An HTTP server (port 80) that this client could not connect to during the attempt; cites the SYN.
     pub unreached: Option<Seen<Endpoint>>,
     /// A SYN/ACK that fits this attempt's SYN but came from another address.
@@ -70,9 +64,7 @@ impl Blank for Around {
         probes_versions: false,
         shown_before: None,
         shown_earlier: None,
-        status: Vec::new(),
-        stale_list: None,
-        listed: None,
+        ocsp: Vec::new(),
         unreached: None,
         stray_syn_ack: None,
         astray: None,
@@ -103,105 +95,17 @@ pub struct ShownBefore {
     pub given: bool,
 }
 
-/// How a status was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// OCSP by GET (RFC 6960 appendix A.1).
-    OcspGet,
-    /// OCSP by POST.
-    OcspPost,
-    /// A list was fetched (RFC 5280 section 4.2.1.13).
-    Crl,
-}
-
-impl Method {
-    /// The word in events.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OcspGet => "ocsp_get",
-            Self::OcspPost => "ocsp_post",
-            Self::Crl => "crl",
-        }
-    }
-}
-
-/// What came back.
+/// An OCSP exchange over HTTP.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// Nothing.
-    None,
-    /// More than is kept.
-    Cut,
-    /// Neither a status nor a list.
-    Other,
-    /// A status.
-    Ocsp(Box<OcspResponse>),
-    /// A list.
-    Crl(Arc<Crl>),
-}
-
-/// A request for revocation status over HTTP, and its answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StatusExchange {
-    /// Who asked.
-    pub client: Endpoint,
-    /// Who was asked.
+pub struct OcspExchange {
+    /// The responder.
     pub responder: Endpoint,
-    /// How.
-    pub method: Method,
-    /// For what, 512 characters at most.
-    pub url: String,
-    /// Certificates asked about; empty for a list.
-    pub ids: Vec<CertId>,
-    /// The request's nonce.
-    pub nonce: Option<Vec<u8>>,
+    /// Serial numbers asked about, upper-case hexadecimal.
+    pub serials: Vec<String>,
     /// HTTP status; `None` while unanswered.
     pub status: Option<u16>,
     /// The answer.
-    pub answer: Answer,
-    /// Request to the answer's first byte in microseconds; `None` while unanswered.
-    pub first_byte_us: Option<i64>,
-    /// Request to the whole answer in microseconds; `None` while unanswered.
+    pub response: Option<OcspResponse>,
+    /// Request to answer in microseconds; `None` while unanswered.
     pub took_us: Option<i64>,
-    /// When the answer was whole; where it never was, when it was asked for.
-    pub ended: Stamp,
-    /// Whether the issuer of the certificate asked about signed the answer, or somebody entitled; `None` where the issuer is
-    /// not known.
-    pub signed: Option<Verdict>,
-}
-
-impl StatusExchange {
-    /// The status told.
-    pub fn response(&self) -> Option<&OcspResponse> {
-        match &self.answer {
-            Answer::Ocsp(response) => Some(response),
-            _ => None,
-        }
-    }
-
-    /// The list told.
-    pub fn crl(&self) -> Option<&Arc<Crl>> {
-        match &self.answer {
-            Answer::Crl(crl) => Some(crl),
-            _ => None,
-        }
-    }
-
-    /// The answer's nonce against the request's (RFC 9654): `None` where not both have one.
-    pub fn same_nonce(&self) -> Option<bool> {
-        Some(self.nonce.as_ref()? == self.response()?.nonce.as_ref()?)
-    }
-}
-
-/// A certificate that a list names, and the list.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// Its place in the chain, leaf 0.
-    pub place: usize,
-    /// What the list says.
-    pub revoked: Revoked,
-    /// Whether the list's signature was verified.
-    pub verified: bool,
-    /// Who fetched the list last.
-    pub fetched_by: Addr,
 }

@@ -154,9 +154,7 @@ fn bad_staple(e: &Evidence) -> bool {
 /// The leaf demands a stapled answer (RFC 7633), the client asked for one, none came.
 pub fn staple_missing(e: &Evidence) -> bool {
     let leaf = e.chain.clear().and_then(|chain| chain.value.first());
-    leaf.is_some_and(|leaf| leaf.must_staple && !leaf.is_short_lived())
-        && wants_staple(e)
-        && e.staple.is_none()
+    leaf.is_some_and(|leaf| leaf.must_staple) && wants_staple(e) && e.staple.is_none()
 }
 
 /// The client asked for a stapled answer. curl does so only where it demands one (`--cert-status`).
@@ -219,7 +217,7 @@ pub fn flight(e: &Evidence) -> Option<Stamp> {
 /// The client asked a responder behind the server's flight, or could not reach one.
 fn asked_for_status(e: &Evidence) -> bool {
     let mut asked =
-        e.around.status.iter().map(|seen| seen.when).chain(e.around.unreached.iter().map(|seen| seen.when));
+        e.around.ocsp.iter().map(|seen| seen.when).chain(e.around.unreached.iter().map(|seen| seen.when));
     flight(e).is_some_and(|flight| asked.any(|when| when >= flight))
 }
 

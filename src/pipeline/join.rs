@@ -1,28 +1,23 @@
 //! The one place that sees all shards: it remembers what other traffic tells, waits for siblings,
 //! judges and puts the events in order.
 
-mod status;
-
-pub use status::Asked;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::benign::benign;
 use super::families::Families;
-use super::lists::Lists;
 use super::lookups::{Lookup, Lookups};
 use super::make::{AsJudged, Make};
 use super::memory::Recent;
 use super::offers::{Offers, offer};
-use super::order::{Order, Place};
+use super::order::Order;
 use super::run::Settings;
 use super::shard::{Out, What};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
 use crate::cause::weigh::{Diagnosis, hygiene, weigh};
-use crate::evidence::around::{Path, ShownBefore, StatusExchange};
+use crate::evidence::around::{OcspExchange, Path, ShownBefore};
 use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
@@ -43,9 +38,6 @@ pub struct Judged {
     /// When it was decided, on capture time: where it had to wait for siblings, when that wait was over.
     pub decided: Stamp,
 }
-
-/// A certificate that was presented, and its issuer's where that is known.
-type Presented = (Arc<Certificate>, Option<Arc<Certificate>>);
 
 /// Certificates shown in clear.
 type Shown = Seen<Vec<Arc<Certificate>>>;
@@ -92,12 +84,8 @@ pub struct Join<M: Make = AsJudged> {
     offers: Offers,
     /// HTTP servers that did not answer, by client.
     unreached: Recent<Addr, Seen<Endpoint>>,
-    /// Requests for revocation status by client.
-    status: Recent<Addr, Seen<StatusExchange>>,
-    /// Lists that were fetched.
-    lists: Lists,
-    /// Certificates presented, by serial number.
-    presented: Recent<String, Presented>,
+    /// OCSP exchanges by client.
+    ocsp: Recent<Addr, Seen<OcspExchange>>,
     /// SYNs by server and first sequence number.
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
@@ -142,9 +130,7 @@ impl<M: Make> Join<M> {
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
-            status: Recent::new(servers, 8),
-            lists: Lists::default(),
-            presented: Recent::new(servers, 2),
+            ocsp: Recent::new(servers, 8),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
             astray: Recent::new(asides, 2),
@@ -165,7 +151,7 @@ impl<M: Make> Join<M> {
         self.advance(out.at, each);
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
-            What::Status(seen) => self.asked(*seen, each),
+            What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
             What::Unreached(client, seen) => self.unreached.put(client, seen),
@@ -241,8 +227,7 @@ impl<M: Make> Join<M> {
             asides_dropped: self.by_name.dropped
                 + self.by_address.dropped
                 + self.shown.dropped
-                + self.lookups.dropped
-                + self.lists.dropped,
+                + self.lookups.dropped,
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
         }
@@ -323,11 +308,6 @@ impl<M: Make> Join<M> {
     fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(M::Made)) {
         let place = (judged.evidence.last, judged.evidence.first);
         let made = self.make.make(judged);
-        self.queue(place, made, each);
-    }
-
-    /// In its place in the order.
-    fn queue(&mut self, place: Place, made: M::Made, each: &mut dyn FnMut(M::Made)) {
         let leaves = match &mut self.order {
             Some(order) => order.hold(place, made),
             None => Some(made),
@@ -407,11 +387,9 @@ impl<M: Make> Join<M> {
             let misses = self.chains.misses;
             let defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
             if self.chains.misses != misses {
-                self.learn(&chain.value);
+                self.pool.learn(&chain.value);
             }
-            let listed = self.listed(&chain.value, evidence.ended);
             evidence.defects = defects;
-            evidence.around.listed = listed;
         }
         if let Some(chain) = evidence.client_chain.clear()
             && !chain.value.is_empty()
@@ -538,8 +516,10 @@ impl<M: Make> Join<M> {
                     });
             }
         }
-        self.look_for_status(evidence);
+        // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
+        let during = |seen: &&Seen<OcspExchange>| seen.when >= started && seen.when <= ended;
+        evidence.around.ocsp = self.ocsp.get(&client.addr).filter(during).take(4).cloned().collect();
         let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
         evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
         if let Some(syn) = &evidence.tcp.syn {

@@ -1,6 +1,6 @@
 //! What becomes of judged attempts.
 
-use super::join::{Asked, Judged};
+use super::join::Judged;
 
 /// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
 /// the order of ends: a line of text waits in a third of the memory that the facts take.
@@ -11,12 +11,6 @@ pub trait Make {
     /// Makes it.
     fn make(&mut self, judged: Judged) -> Self::Made;
 
-    /// What a request for revocation status becomes; nothing, unless it is of interest.
-    fn asked(&mut self, asked: Asked) -> Option<Self::Made> {
-        drop(asked);
-        None
-    }
-
     /// Live: nothing more is judged for the moment, so what was held back to leave together leaves now.
     fn pause(&mut self) {}
 }
@@ -26,10 +20,6 @@ impl<M: Make> Make for &mut M {
 
     fn make(&mut self, judged: Judged) -> Self::Made {
         (**self).make(judged)
-    }
-
-    fn asked(&mut self, asked: Asked) -> Option<Self::Made> {
-        (**self).asked(asked)
     }
 
     fn pause(&mut self) {

@@ -17,7 +17,6 @@ mod follow;
 pub mod gauges;
 pub mod join;
 mod judge;
-mod lists;
 mod lookups;
 mod make;
 mod memory;
@@ -31,7 +30,7 @@ pub mod shard;
 mod workers;
 
 pub use gauges::Gauges;
-pub use join::{Asked, Judged};
+pub use join::Judged;
 pub use make::{AsJudged, Make};
 pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};

@@ -1,6 +1,5 @@
 //! One shard: the connections whose addresses hash to it.
 
-mod asked;
 mod close;
 mod room;
 mod watch;
@@ -17,7 +16,7 @@ use crate::base::{
 };
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
-use crate::evidence::around::StatusExchange;
+use crate::evidence::around::OcspExchange;
 use crate::evidence::attempt::{Attempt, Parse, Step};
 use crate::evidence::exchange::Exchange;
 use crate::evidence::opening::{Opening, Reached};
@@ -51,8 +50,8 @@ pub enum What {
     Syn(Endpoint, u32, Seen<Endpoint>),
     /// An HTTP server that did not take a connection, and whose: the SYN.
     Unreached(Addr, Seen<Endpoint>),
-    /// A request for revocation status over HTTP, and what came of it.
-    Status(Box<Seen<StatusExchange>>),
+    /// An OCSP exchange over HTTP, and who asked.
+    Ocsp(Addr, Box<Seen<OcspExchange>>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
     StraySynAck(Seen<Endpoint>, Endpoint, u32),
     /// A SYN/ACK went to a client that sent no SYN, and was reset: its server, the acknowledgment, who reset it.
@@ -293,7 +292,7 @@ impl Shard {
     #[inline]
     pub fn mark(&mut self, no: PacketNo, now: Stamp) {
         let since = no.0.saturating_sub(self.marked.0);
-        if since >= Self::MARK && since >= (self.attempts.len() + self.exchanges.len()) as u64 {
+        if since >= Self::MARK && since >= self.attempts.len() as u64 {
             self.say_mark(no, now);
         }
     }
@@ -328,8 +327,7 @@ impl Shard {
             let State::Opening(no) = self.table.get(self.table.front(*list)?) else { return None };
             self.openings.get(no).map(Opening::last)
         });
-        let exchanges = self.exchanges.iter().map(|http| http.last);
-        let mark = attempts.chain(openings).chain(exchanges).min().map_or(no, |last| last.min(no));
+        let mark = attempts.chain(openings).min().map_or(no, |last| last.min(no));
         self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
@@ -352,7 +350,12 @@ impl Shard {
                 }
             }
             State::Open(no) => self.of_attempt(id, no, direction, segment, place),
-            State::Http(no) => self.of_exchange(id, no, direction, segment, place),
+            State::Http(no) => {
+                let Some(http) = self.exchanges.get_mut(no) else { return };
+                if http.segment(segment, direction, place.no, place.stamp, place.now, &self.limits) {
+                    self.close(id, place.now, false);
+                }
+            }
         }
     }
 
@@ -383,7 +386,7 @@ impl Shard {
                 [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
                 [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
                 // A later request on a connection that is kept open.
-                [b'G', b'E', b'T', b' ', ..] | [b'P', b'O', b'S', b'T', ..] => {
+                [b'G' | b'P', ..] if segment.dst_port == 80 => {
                     return self.ask(None, key, direction, segment, place);
                 }
                 _ => return,
@@ -398,6 +401,24 @@ impl Shard {
             self.out.push(Out { at: place.now, no: place.no, what });
         }
         self.begin(None, key, direction, segment, from, place);
+    }
+
+    /// Follows an HTTP connection whose client asks for a revocation status. `known`: its entry, which is done.
+    fn ask(
+        &mut self,
+        known: Option<Id>,
+        key: PackedKey,
+        sends: Direction,
+        segment: &Segment<'_>,
+        place: Place,
+    ) {
+        let Some(mut http) = Exchange::begin(segment, sends, place.no, place.now) else { return };
+        let id = known.unwrap_or_else(|| self.entry(key, place.now));
+        self.make_way(id, place.now);
+        http.segment(segment, sends, place.no, place.stamp, place.now, &self.limits);
+        self.arm(id, http.deadline);
+        let no = self.exchanges.put(http);
+        self.table.set(id, State::Http(no));
     }
 
     /// A connection begins. `known`: its entry, which is done.

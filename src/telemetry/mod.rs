@@ -7,11 +7,8 @@
 pub mod http;
 pub mod latency;
 pub mod metrics;
-mod responders;
 
 use crate::event::{Running, Stats};
-
-pub use responders::Responders;
 
 use latency::Stage;
 

@@ -209,14 +209,6 @@ impl Certificate {
         }
     }
 
-    /// Too short-lived to need a revocation status (Baseline Requirements section 1.6.1): 10 days, from 2026-03-15 7.
-    pub fn is_short_lived(&self) -> bool {
-        const FROM: i64 = 1_773_532_800;
-        let days = if self.not_before.secs() < FROM { 10 } else { 7 };
-        let lifetime = self.not_after.secs() - self.not_before.secs();
-        (0..=days * 86_400).contains(&lifetime)
-    }
-
     /// Bit `bit` of keyUsage, 0 = digitalSignature; `None` where the extension is absent.
     pub fn may(&self, bit: u8) -> Option<bool> {
         self.key_usage.map(|usage| usage >> bit & 1 == 1)

@@ -3,14 +3,12 @@
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
 //! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
 //! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
-//! chain of certificates; [`signature`] verifies; [`ocsp`] and [`crl`] read what says that
-//! certificates are revoked.
+//! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers.
 
 pub mod cert;
 pub mod chain;
 pub mod codes;
 pub mod constraints;
-pub mod crl;
 mod cursor;
 pub mod der;
 pub mod fingerprint;

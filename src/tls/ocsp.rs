@@ -115,8 +115,6 @@ pub struct Response {
     pub answers: Vec<Answer>,
     /// Certificates that came along, 4 at most.
     pub certificates: Vec<Certificate>,
-    /// The request's nonce, repeated (RFC 9654).
-    pub nonce: Option<Vec<u8>>,
     /// The signature algorithm's identifier, DER.
     pub signature_algorithm: Vec<u8>,
     signed_bytes: Vec<u8>,
@@ -165,28 +163,9 @@ impl CertId {
     }
 }
 
-/// A request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request {
-    /// The certificates asked about, 64 at most.
-    pub ids: Vec<CertId>,
-    /// Its nonce (RFC 9654).
-    pub nonce: Option<Vec<u8>>,
-}
-
-/// The nonce among extensions, which an octet string wraps once more.
-fn nonce(list: &Tlv<'_>) -> Option<Vec<u8>> {
-    list.inside().want(tag::SEQUENCE)?.inside().find_map(|extension| {
-        let mut inside = extension.inside();
-        let oid = inside.want(tag::OID)?;
-        (oid.body == [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02]).then_some(())?;
-        let _ = inside.want(tag::BOOLEAN);
-        Some(inside.want(tag::OCTET_STRING)?.body.to_vec())
-    })
-}
-
-/// Reads a request (RFC 6960 section 4.1.1). `None`: the bytes are no request.
-pub fn read_request(der: &[u8]) -> Option<Request> {
+/// Reads a request (RFC 6960 section 4.1.1): the certificates asked about, 64 at most. `None`:
+/// the bytes are no request.
+pub fn read_request(der: &[u8]) -> Option<Vec<CertId>> {
     let request = Der(der).want(tag::SEQUENCE)?;
     let mut fields = request.inside().want(tag::SEQUENCE)?.inside();
     let _ = fields.want(tag::context(0)); // version
@@ -196,8 +175,7 @@ pub fn read_request(der: &[u8]) -> Option<Request> {
     for request in list.inside().take(MOST) {
         ids.push(CertId::read(&request.inside().want(tag::SEQUENCE)?)?);
     }
-    let nonce = fields.want(tag::context(2)).and_then(|list| nonce(&list));
-    (!ids.is_empty()).then_some(Request { ids, nonce })
+    (!ids.is_empty()).then_some(ids)
 }
 
 impl Response {
@@ -219,7 +197,6 @@ impl Response {
             produced_at: None,
             answers: Vec::new(),
             certificates: Vec::new(),
-            nonce: None,
             signature_algorithm: Vec::new(),
             signed_bytes: Vec::new(),
             signature: Vec::new(),
@@ -254,7 +231,6 @@ impl Response {
         for answer in fields.want(tag::SEQUENCE)?.inside().take(MOST) {
             self.answers.push(Answer::read(&answer)?);
         }
-        self.nonce = fields.want(tag::context(1)).and_then(|list| nonce(&list));
         Some(())
     }
 
@@ -264,7 +240,7 @@ impl Response {
     }
 
     /// Whether the issuer signed this, or somebody whom the issuer entitled to (RFC 6960 section
-    /// 4.2.2.2: a certificate issued directly by the same CA, with the purpose OCSPSigning, valid when the answer was made).
+    /// 4.2.2.2: a certificate issued directly by the same CA, with the purpose OCSPSigning).
     pub fn signed(&self, issuer: &Certificate) -> Verdict {
         let by = |key: &Certificate| {
             verify(&key.key.spki, &self.signature_algorithm, &self.signed_bytes, &self.signature)
@@ -280,9 +256,7 @@ impl Response {
             .filter(|cert| purposes(cert).iter().any(|purpose| purpose == "1.3.6.1.5.5.7.3.9"));
         for delegate in delegates {
             let entitled = delegate.signed_by(issuer);
-            let at = self.produced_at.unwrap_or_default();
-            let valid = delegate.not_before <= at && at <= delegate.not_after;
-            if valid && !entitled.fails() && by(delegate).holds() {
+            if !entitled.fails() && by(delegate).holds() {
                 return entitled;
             }
         }
@@ -410,7 +384,7 @@ mod tests {
     fn a_request_names_its_certificates() {
         let (_, _, leaf) = issuer_and_leaf();
         let list = seq(&[&seq(&[&id(&leaf)])]);
-        let ids = read_request(&seq(&[&seq(&[&list])])).unwrap().ids;
+        let ids = read_request(&seq(&[&seq(&[&list])])).unwrap();
         assert!(ids[0].is_of(&leaf));
         assert_eq!(read_request(b"0\x00"), None);
     }

@@ -10,11 +10,10 @@ use crate::capture::recent::Recent;
 use crate::cause::Diagnosis;
 use crate::event::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Stats, Tally};
 use crate::evidence::Evidence;
-use crate::evidence::around::StatusExchange;
 use crate::pipeline::Gauges;
 use crate::pipeline::gauges::{Link, Reading};
+use crate::telemetry::Snapshot;
 use crate::telemetry::latency::Stage;
-use crate::telemetry::{Responders, Snapshot};
 
 /// The loop comes around a few times a second. Where it has not for so long, something holds it.
 const STALLED: Span = Span::from_secs(30);
@@ -50,7 +49,6 @@ pub struct Account {
     tally: Tally,
     latency: Stage,
     wait: Stage,
-    statuses: Responders,
     /// The same since the last statistics.
     tally_since: Tally,
     latency_since: Stage,
@@ -68,11 +66,6 @@ pub struct Account {
 }
 
 impl Account {
-    /// Counts a request for revocation status.
-    pub fn asked(&mut self, exchange: &StatusExchange) {
-        self.statuses.add(exchange);
-    }
-
     /// Counts an attempt.
     pub fn judged(&mut self, evidence: &Evidence, diagnosis: Option<&Diagnosis>) {
         self.tally.add(evidence, diagnosis);
@@ -170,8 +163,7 @@ impl Board {
     }
 
     fn snapshot(&self, account: &Account) -> Snapshot {
-        let mut totals =
-            Stats { tally: account.tally.clone(), statuses: account.statuses.sum(), ..Stats::default() };
+        let mut totals = Stats { tally: account.tally.clone(), ..Stats::default() };
         let mut now = Running {
             at: clock(),
             uptime: Span(elapsed().0 - self.began.0),

@@ -8,7 +8,7 @@ use super::scribe::{Lines, Pen};
 use crate::base::{FlowKey, Limits};
 use crate::event::{self, Kept};
 use crate::evidence::Outcome;
-use crate::pipeline::{Asked, Judged, Make};
+use crate::pipeline::{Judged, Make};
 use crate::report::{self, Style};
 
 /// Bytes of events after which they are handed on although more are coming.
@@ -86,18 +86,6 @@ impl Make for Teller {
         if self.lines.bytes.len() >= FULL {
             self.pause();
         }
-    }
-
-    /// Counts a request for revocation status, and makes its event.
-    fn asked(&mut self, asked: Asked) -> Option<()> {
-        let Asked { exchange, certificates } = &asked;
-        self.board.account().asked(&exchange.value);
-        let interface = self.board.interfaces.get(self.interface)?;
-        if let Form::Events = self.form {
-            event::status(exchange, certificates, &interface.name, &mut self.lines.bytes);
-            self.lines.events.push((self.lines.bytes.len(), exchange.value.ended, exchange.value.ended));
-        }
-        None
     }
 
     fn pause(&mut self) {

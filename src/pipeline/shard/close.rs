@@ -132,8 +132,8 @@ impl Shard {
                 let Some(http) = self.exchanges.take(no) else { return };
                 self.forget(id, at);
                 let no = http.first;
-                for seen in http.close() {
-                    self.out.push(Out { at, no, what: What::Status(Box::new(seen)) });
+                if let Some((client, seen)) = http.close() {
+                    self.out.push(Out { at, no, what: What::Ocsp(client.addr, Box::new(seen)) });
                 }
             }
             State::Done(_) => {}
