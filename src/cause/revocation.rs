@@ -7,8 +7,9 @@
 //! # On the wire
 //!
 //! Alert 44 (certificate_revoked) or 113 (bad_certificate_status_response); a stapled answer or one
-//! over HTTP that says revoked, unknown or tryLater, or whose nextUpdate is past; a must-staple leaf
-//! without a staple; an OCSP request that takes over 2 s, gets no OCSP response or none at all until the client rejects;
+//! over HTTP, on any port, that says revoked, unknown or tryLater, whose nextUpdate is past, which the issuer did not sign, or
+//! which is about another certificate; a CRL that was fetched in clear and lists a presented certificate, or is not
+//! current; a must-staple leaf without a staple, unless it is short-lived; an OCSP request that takes over 2 s, gets no OCSP response or none at all until the client rejects;
 //! a responder that cannot be reached behind the certificate; or nothing at all for over 2 s and then the rejection of a
 //! chain that is fine: `suspected`. curl asks for a staple only where it demands one.
 //!
@@ -22,11 +23,14 @@
 //! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
-use crate::base::{Packets, Span};
-use crate::evidence::{Evidence, rejection};
-use crate::tls::ocsp::{Outcome, Response, Status};
+use crate::base::{Packets, Seen, Span, Stamp};
+use crate::evidence::around::{Method, Revoked, StatusExchange};
+use crate::evidence::{Evidence, Outcome as EvidenceOutcome, rejection};
+use crate::tls::cert::Certificate;
+use crate::tls::ocsp::{Answer, Outcome, Response, Signer, Status, reason_word};
 use crate::tls::stack::Stack;
 use signal::Signal;
+use std::sync::Arc;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -77,6 +81,15 @@ pub const REASONS: &[Reason] = &[
         word: "status_unknown",
         remedy: "The responder does not know the certificate: ask the CA.",
         steps: &["Check that serial and issuer are the CA's", "Ask the CA", "Reissue"],
+    },
+    Reason {
+        word: "answer_untrusted",
+        remedy: "The status is not signed by the CA or its delegate, or is about something else: repair the responder.",
+        steps: &[
+            "Check which key signs the answers",
+            "Give the responder a current certificate for OCSPSigning",
+            "Check for a proxy that answers instead",
+        ],
     },
 ];
 
@@ -155,7 +168,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 fn stalled(evidence: &Evidence) -> Option<Span> {
     let flight = rejection::flight(evidence)?;
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
-    let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty());
+    let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty() && !is_short_lived(leaf));
     // Who leaves without a word may have lost patience.
     let rejected = matches!(signal::read(evidence), Signal::Alert(..) | Signal::Sealed(_));
     let waited = evidence.ending.when - flight;
@@ -164,55 +177,145 @@ fn stalled(evidence: &Evidence) -> Option<Span> {
 
 /// What is wrong with the status that the capture shows.
 fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
-    let chain = evidence.chain.clear();
-    let leaf = chain.and_then(|chain| chain.value.first());
+    let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
+    let leaf = chain.first();
     if let Some(staple) = &evidence.staple
-        && let Some((reason, says)) = fault(&staple.value, evidence)
+        && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
     {
         return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
     }
+    if let Some(revoked) = &evidence.around.revoked {
+        return Some(("revoked", revoked.at.clone(), said_of(&revoked.value)));
+    }
     for exchange in &evidence.around.ocsp {
-        let about = |serial: &String| leaf.is_none_or(|leaf| leaf.serial == *serial);
-        if !exchange.value.serials.is_empty() && !exchange.value.serials.iter().any(about) {
+        let told = &exchange.value;
+        let about = told.about(chain);
+        // Of a sealed certificate, time alone tells.
+        if !chain.is_empty() && about.is_none() {
             continue;
         }
-        let waited = exchange.value.took_us.map_or(evidence.ending.when - exchange.when, Span);
-        let found = match (&exchange.value.response, exchange.value.status) {
-            (Some(response), _) if fault(response, evidence).is_some() => fault(response, evidence),
-            (_, Some(400..)) => Some(("responder_down", "is an HTTP error")),
-            (None, Some(_)) => Some(("responder_down", "is no OCSP response")),
-            (_, None) => Some(("responder_down", "did not come")),
-            _ if waited > SLOW => Some(("responder_slow", "takes over two seconds")),
-            _ => None,
-        };
-        if let Some((reason, says)) = found {
-            return Some((reason, exchange.at.clone(), format!("the OCSP answer of the responder {says}")));
+        let cert = about.and_then(|place| chain.get(place));
+        if let Some(found) = trouble(exchange, cert, evidence) {
+            return Some(found);
         }
     }
     // Between the server's flight and the rejection, and the leaf says whom to ask.
     if let Some(unreached) = &evidence.around.unreached
         && rejection::flight(evidence).is_some_and(|flight| unreached.when >= flight)
-        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty())
+        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty() && !is_short_lived(leaf))
     {
         let says = format!("the client could not connect to {} behind the certificate, which names a responder", unreached.value);
         return Some(("responder_down", unreached.at.clone(), says));
     }
-    if rejection::staple_missing(evidence) {
+    if rejection::staple_missing(evidence) && leaf.is_none_or(|leaf| !is_short_lived(leaf)) {
         let says = "the leaf demands a stapled OCSP answer (RFC 7633), the client asked for one, none came";
         return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
     }
     None
 }
 
-fn fault(response: &Response, evidence: &Evidence) -> Option<(&'static str, &'static str)> {
+/// What is wrong with an exchange that this client waited for.
+fn trouble(
+    exchange: &Seen<StatusExchange>,
+    cert: Option<&Arc<Certificate>>,
+    evidence: &Evidence,
+) -> Option<(&'static str, Packets, String)> {
+    let told = &exchange.value;
+    let of_list = told.method == Method::Crl;
+    let what = if of_list { "the CRL that the client fetched" } else { "the OCSP answer of the responder" };
+    let told_of = |reason, says: &str| Some((reason, exchange.at.clone(), format!("{what} {says}")));
+    let waited = told.took_us.map_or(evidence.ending.when - exchange.when, Span);
+    if let Some(response) = &told.response
+        && let Some((reason, says)) = fault(response, cert, evidence)
+    {
+        return told_of(reason, says);
+    }
+    if let Some(crl) = &told.crl {
+        let issuer = cert.and_then(|cert| issuer_of(cert, evidence));
+        if issuer.is_some_and(|issuer| crl.signed(issuer).fails()) {
+            return told_of("answer_untrusted", "is not signed by the certificate's issuer");
+        }
+        if crl.next_update.is_some_and(|next| next < evidence.ending.when) {
+            return told_of("crl_stale", "has a nextUpdate before the capture");
+        }
+        if crl.this_update > evidence.ending.when {
+            return told_of("crl_stale", "is dated after the capture");
+        }
+    }
+    if told.nonce_differs() {
+        return told_of("answer_untrusted", "has another nonce than the request (RFC 9654)");
+    }
+    // Such certificates need no status (CA/Browser Forum BR 7.1.2.11.2): who is asked all the same decides nothing.
+    if cert.is_some_and(|cert| is_short_lived(cert)) {
+        return None;
+    }
+    match told.trouble()? {
+        "unanswered" => told_of("responder_down", "did not come"),
+        "http_error" => told_of("responder_down", "is an HTTP error"),
+        "slow" => told_of("responder_slow", "takes over two seconds"),
+        _ if waited > SLOW && told.status.is_none() => told_of("responder_slow", "takes over two seconds"),
+        _ if of_list => told_of("responder_down", "is no CRL"),
+        _ => told_of("responder_down", "is no OCSP response"),
+    }
+}
+
+fn said_of(revoked: &Revoked) -> String {
+    let Revoked { certificate, called, by, at, reason, verified } = revoked;
+    let which = if *certificate == 0 { "the leaf" } else { called.as_str() };
+    let why = reason.map(|reason| format!(" ({})", reason_word(reason))).unwrap_or_default();
+    let sure = if *verified { "" } else { "; its signature could not be verified" };
+    format!("{by} in the capture says that {which} was revoked at {at}{why}{sure}")
+}
+
+/// The issuer's certificate: presented, or a root.
+fn issuer_of<'a>(cert: &Certificate, evidence: &'a Evidence) -> Option<&'a Certificate> {
+    let chain = evidence.chain.clear()?;
+    let presented = chain.value.iter().find(|other| other.subject_der == cert.issuer_der);
+    let root = evidence.around.issuer.as_ref().filter(|root| root.subject_der == cert.issuer_der);
+    presented.or(root).map(AsRef::as_ref)
+}
+
+/// Exempt from revocation: at most ten days of validity, seven where issued from 2026-03-15 (CA/Browser Forum BR 1.6.1,
+/// short-lived subscriber certificate).
+fn is_short_lived(cert: &Certificate) -> bool {
+    const FROM: Stamp = Stamp::from_secs(1_773_532_800);
+    let days = if cert.not_before >= FROM { 7 } else { 10 };
+    // Both ends count.
+    let seconds = Span((cert.not_after - cert.not_before).0 + Span::from_secs(1).0);
+    seconds <= Span::from_secs(days * 86_400)
+}
+
+fn fault(
+    response: &Response,
+    cert: Option<&Arc<Certificate>>,
+    evidence: &Evidence,
+) -> Option<(&'static str, &'static str)> {
     match response.outcome {
         Outcome::Successful => {}
         Outcome::TryLater => return Some(("try_later", "says tryLater")),
         Outcome::Unauthorized => return Some(("status_unknown", "says unauthorized")),
+        Outcome::MalformedRequest => return Some(("responder_down", "says malformedRequest")),
         _ => return Some(("responder_down", "is an error of the responder")),
     }
     let now = evidence.ending.when;
-    response.answers.iter().find_map(|answer| match answer.status {
+    if let Some(cert) = cert {
+        let issuer = issuer_of(cert, evidence);
+        let about = |answer: &&Answer| {
+            answer.id.is_of(cert) && issuer.is_none_or(|issuer| answer.id.is_issued_by(issuer) != Some(false))
+        };
+        if !response.answers.iter().any(|answer| about(&answer)) {
+            return Some(("answer_untrusted", "is about another certificate"));
+        }
+        if let Some(Signer::Untrusted(why)) = issuer.map(|issuer| response.signer(issuer, now)) {
+            return Some(("answer_untrusted", why_untrusted(why)));
+        }
+        return response.answers.iter().filter(about).find_map(|answer| said(answer, now));
+    }
+    response.answers.iter().find_map(|answer| said(answer, now))
+}
+
+fn said(answer: &Answer, now: Stamp) -> Option<(&'static str, &'static str)> {
+    match answer.status {
         Status::Revoked { .. } => Some(("revoked", "says revoked")),
         Status::Unknown => Some(("status_unknown", "says unknown")),
         Status::Good if answer.next_update.is_some_and(|next| next < now) => {
@@ -220,7 +323,37 @@ fn fault(response: &Response, evidence: &Evidence) -> Option<(&'static str, &'st
         }
         Status::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
         Status::Good => None,
-    })
+    }
+}
+
+fn why_untrusted(why: &'static str) -> &'static str {
+    match why {
+        "its signature does not verify" => "has a signature that does not verify",
+        "its signer's certificate is not for OCSPSigning" => "is signed with a certificate that is not for OCSPSigning",
+        "its signer's certificate is not valid at capture time" => {
+            "is signed with a certificate that is not valid at capture time"
+        }
+        _ => "is signed with a certificate that is not of the certificate's issuer",
+    }
+}
+
+/// What is wrong with the status of a chain that the client took all the same.
+pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
+    if evidence.outcome == EvidenceOutcome::Failed {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if let Some(revoked) = &evidence.around.revoked {
+        found.push((Cause::Revocation, "revoked", said_of(&revoked.value)));
+        return found;
+    }
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    if let Some(staple) = &evidence.staple
+        && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
+    {
+        found.push((Cause::Revocation, reason, format!("the stapled OCSP answer {says}")));
+    }
+    found
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, FileRead, Kept, Stats, Tally};
+use crate::event::{self, FileRead, Kept, Stats, StatusTally, Tally};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Arrival, Judged, Make, Settings, Source, Totals};
+use crate::pipeline::{self, Arrival, Judged, Make, Settings, Source, Told, Totals};
 use crate::report;
 
 /// A file as a source of frames, with a filter and a progress bar.
@@ -59,6 +59,7 @@ struct Scribe {
     kept: Kept,
     line: Vec<u8>,
     tally: Tally,
+    statuses: StatusTally,
     wanted: Option<Wanted>,
     capture: String,
 }
@@ -97,6 +98,22 @@ impl Make for Scribe {
             event: Box::from(self.line.as_slice()),
             failed: (failed && !self.json).then(|| Box::new(judged)),
         }
+    }
+
+    fn status(&mut self, told: Told) -> Option<Line> {
+        self.statuses.add(&told.seen.value);
+        if !self.json {
+            return None;
+        }
+        self.line.clear();
+        let known = event::StatusKnown {
+            subjects: &told.subjects,
+            signature: told.signature,
+            waited_for: &told.waited_for,
+            capture: &self.capture,
+        };
+        event::revocation(&told.seen, &known, &mut self.line);
+        Some(Line { event: Box::from(self.line.as_slice()), failed: None })
     }
 }
 
@@ -181,6 +198,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         kept: Kept::default(),
         line: Vec::with_capacity(4096),
         tally: Tally::default(),
+        statuses: StatusTally::default(),
         wanted: None,
         capture: String::new(),
     };
@@ -230,6 +248,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         writer.finish().map_err(|error| Failure::Says(error.to_string()))?;
     }
     stats.tally = scribe.tally;
+    stats.revocation = scribe.statuses;
     if args.json {
         let mut line = Vec::new();
         event::stats(&stats, &mut line);

@@ -1,6 +1,6 @@
 //! Floor 5: what others read. One JSON object a line; `schema.json` is the contract.
 //!
-//! [`handshake()`] writes an attempt with its verdict, [`stats()`] the last line of a run, [`running()`] how a program that runs on
+//! [`handshake()`] writes an attempt with its verdict, [`revocation()`] an exchange about revocation, [`stats()`] the last line of a run, [`running()`] how a program that runs on
 //! is; [`Tally`] counts both for the summary.
 //! Fields may be added under the same schema version, never renamed or given another meaning.
 
@@ -9,6 +9,7 @@ mod handshake;
 mod id;
 mod json;
 mod kept;
+mod revocation;
 mod running;
 mod stats;
 mod tally;
@@ -23,6 +24,7 @@ pub use handshake::{handshake, handshake_with};
 pub use id::{Id, asked_name, community_id};
 pub use json::is_unprintable;
 pub use kept::Kept;
+pub use revocation::{StatusKnown, StatusTally, revocation};
 pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::benign::benign;
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::make::{AsJudged, Make};
@@ -11,12 +12,14 @@ use super::memory::Recent;
 use super::offers::{Offers, offer};
 use super::order::Order;
 use super::shard::{Out, What};
+use super::statuses::{self, Statuses, issuer_of};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
-use crate::cause::weigh::{Diagnosis, hygiene, weigh};
-use crate::evidence::around::{OcspExchange, Path, ShownBefore};
-use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, outcome, rejection};
+use crate::cause::revocation;
+use crate::cause::weigh::{self, Diagnosis, weigh};
+use crate::evidence::around::{Path, ShownBefore};
+use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
@@ -78,8 +81,8 @@ pub struct Join<M: Make = AsJudged> {
     offers: Offers,
     /// HTTP servers that did not answer, by client.
     unreached: Recent<Addr, Seen<Endpoint>>,
-    /// OCSP exchanges by client.
-    ocsp: Recent<Addr, Seen<OcspExchange>>,
+    /// What clients learned of revocation.
+    statuses: Statuses,
     /// SYNs by server and first sequence number.
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
@@ -120,7 +123,7 @@ impl<M: Make> Join<M> {
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
-            ocsp: Recent::new(servers, 8),
+            statuses: Statuses::new(&limits),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
             astray: Recent::new(asides, 2),
@@ -141,7 +144,11 @@ impl<M: Make> Join<M> {
         self.advance(out.at, each);
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
-            What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
+            What::Status(seen) => {
+                if let Some(told) = self.statuses.put(*seen, out.at) {
+                    self.tell(told, each);
+                }
+            }
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
             What::Unreached(client, seen) => self.unreached.put(client, seen),
@@ -169,6 +176,9 @@ impl<M: Make> Join<M> {
         while let Some(evidence) = self.lookups.next_before(now) {
             self.judge_lookup(evidence, each);
         }
+        while let Some(told) = self.statuses.next_before(now) {
+            self.tell(told, each);
+        }
     }
 
     /// A shard is past `no`: lets go what has its place in the order for certain.
@@ -177,6 +187,7 @@ impl<M: Make> Join<M> {
         order.mark(shard, no);
         let parked = self.parked.values().map(|(last, _)| *last).min().unwrap_or(no);
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
+        let open = self.statuses.earliest().map_or(open, |status| status.min(open));
         while let Some(made) = order.settled(open) {
             each(made);
         }
@@ -189,6 +200,9 @@ impl<M: Make> Join<M> {
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
+        }
+        while let Some(told) = self.statuses.next_before(Stamp(i64::MAX)) {
+            self.tell(told, each);
         }
         while let Some(made) = self.order.as_mut().and_then(Order::pop) {
             each(made);
@@ -217,6 +231,7 @@ impl<M: Make> Join<M> {
             asides_dropped: self.by_name.dropped
                 + self.by_address.dropped
                 + self.shown.dropped
+                + self.statuses.dropped
                 + self.lookups.dropped,
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
@@ -252,6 +267,7 @@ impl<M: Make> Join<M> {
             _ => {}
         }
         self.remember(&evidence);
+        self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
         if ended && self.moved_on(&mut evidence) {
             evidence.outcome = Outcome::Failed;
@@ -266,6 +282,7 @@ impl<M: Make> Join<M> {
                 self.judge(oldest, at, each);
             }
         } else {
+            self.look_for_revoked(&mut evidence);
             let hygiene = hygiene(&evidence);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
@@ -282,9 +299,39 @@ impl<M: Make> Join<M> {
         evidence.around.other_address.is_some()
     }
 
+    /// Whether a presented certificate is revoked, as the capture so far tells.
+    fn look_for_revoked(&mut self, evidence: &mut Evidence) {
+        if let Some(revoked) = self.statuses.revoked(evidence, &self.trust) {
+            evidence.around.revoked = Some(revoked);
+        }
+        // Who issued the leaf, to verify what is said of it.
+        if let Some(chain) = evidence.chain.clear()
+            && let Some(leaf) = chain.value.first()
+            && (evidence.staple.is_some() || !evidence.around.ocsp.is_empty())
+            && !chain.value.iter().any(|cert| cert.subject_der == leaf.issuer_der)
+        {
+            let issuer = issuer_of(leaf, &chain.value, &self.trust);
+            if issuer.is_some() {
+                evidence.around.issuer = issuer;
+            }
+        }
+    }
+
+    fn tell(&mut self, told: statuses::Told, each: &mut dyn FnMut(M::Made)) {
+        let exchange = &told.seen.value;
+        let place = (exchange.last, exchange.first, exchange.nth);
+        if let Some(made) = self.make.status(told) {
+            self.hold(place, made, each);
+        }
+    }
+
     fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(M::Made)) {
-        let place = (judged.evidence.last, judged.evidence.first);
+        let place = (judged.evidence.last, judged.evidence.first, 0);
         let made = self.make.make(judged);
+        self.hold(place, made, each);
+    }
+
+    fn hold(&mut self, place: super::order::Place, made: M::Made, each: &mut dyn FnMut(M::Made)) {
         let leaves = match &mut self.order {
             Some(order) => order.hold(place, made),
             None => Some(made),
@@ -476,8 +523,7 @@ impl<M: Make> Join<M> {
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
-        let during = |seen: &&Seen<OcspExchange>| seen.when >= started && seen.when <= ended;
-        evidence.around.ocsp = self.ocsp.get(&client.addr).filter(during).take(4).cloned().collect();
+        evidence.around.ocsp = self.statuses.during(client.addr, started, ended);
         let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
         evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
         if let Some(syn) = &evidence.tcp.syn {
@@ -504,6 +550,7 @@ impl<M: Make> Join<M> {
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
+        self.look_for_revoked(evidence);
     }
 }
 
@@ -532,6 +579,13 @@ fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option
     records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
 }
 
+/// Defects that did not cause a failure.
+fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
+    let mut all = weigh::hygiene(evidence);
+    all.extend(revocation::hygiene(evidence));
+    all
+}
+
 /// The host name asked for.
 fn name(evidence: &Evidence) -> Option<&Name> {
     evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref())
@@ -542,41 +596,5 @@ fn leaf(evidence: &Evidence) -> Option<[u8; 32]> {
     evidence.chain.clear().and_then(|chain| chain.value.first()).map(|leaf| leaf.sha256)
 }
 
-/// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
-const RACE: Span = Span::from_secs(5);
-
 /// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
 const RENEWED: Span = Span::from_secs(3600);
-
-/// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
-/// a connection that was not needed.
-fn benign(evidence: &Evidence) -> Option<Outcome> {
-    let around = &evidence.around;
-    let client_left = matches!(
-        evidence.ending.value,
-        Ending::Silence { .. } | Ending::Fin { from: Side::Client } | Ending::Reset { from: Side::Client }
-    );
-    // Who asked for TLS and was told no neither raced nor scanned.
-    let tcp_only = evidence.stage == Stage::Tcp && evidence.upgrade.is_none();
-    if around.sibling.is_some() && rejection::completed_before_close(evidence) {
-        return Some(Outcome::Completed);
-    }
-    // The other connection came while this one was under way, and ended the need for it.
-    let sibling = around.sibling.as_ref().is_some_and(|sibling| {
-        let after = sibling.when - evidence.started;
-        // Who resends its SYN for long before another try succeeds did not race: it failed first.
-        (0..RACE.0).contains(&after.0) && evidence.ended - sibling.when < Span::from_secs(2)
-    });
-    let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
-    let not_wanted = rejection::silent_close(evidence) && !rejection::wanted(evidence);
-    let scan = (tcp_only && around.scan) || (evidence.hello.is_some() && around.probes_versions);
-    // What shows a fault by itself is none of these, whatever else succeeds.
-    if tcp_only
-        && (around.other_address.is_some()
-            || around.astray.is_some()
-            || evidence.refused_by_another().is_some())
-    {
-        return None;
-    }
-    (lost_race || scan || not_wanted).then_some(Outcome::Abandoned)
-}

@@ -10,6 +10,7 @@
 //! that all shards read, each what is its own; [`rings`] for interfaces, one ring a shard. The events do not depend on the number of workers until a bound is hit.
 
 mod ahead;
+mod benign;
 mod clock;
 mod families;
 mod follow;
@@ -26,6 +27,7 @@ mod retain;
 pub mod rings;
 pub mod run;
 pub mod shard;
+mod statuses;
 mod workers;
 
 pub use gauges::Gauges;
@@ -33,4 +35,5 @@ pub use join::Judged;
 pub use make::{AsJudged, Make};
 pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
+pub use statuses::Told;
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};

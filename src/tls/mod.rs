@@ -9,6 +9,7 @@ pub mod cert;
 pub mod chain;
 pub mod codes;
 mod cursor;
+pub mod crl;
 pub mod der;
 pub mod fingerprint;
 mod generations;
