@@ -6,7 +6,7 @@
 //!
 //! # On the wire
 //!
-//! Alert 44 (certificate_revoked) or 113 (bad_certificate_status_response); a stapled answer or one
+//! Alert 44 (certificate_revoked), 45 or 48 of OpenSSL beside a CRL that is not current or could not be had, or 113 (bad_certificate_status_response); a stapled answer or one
 //! over HTTP, on any port, that says revoked, unknown or tryLater, whose nextUpdate is past, which the issuer did not sign, or
 //! which is about another certificate; a CRL that was fetched in clear and lists a presented certificate, or is not
 //! current; a must-staple leaf without a staple, unless it is short-lived; an OCSP request that takes over 2 s, gets no OCSP response or none at all until the client rejects;
@@ -100,6 +100,12 @@ const SLOW: Span = Span::from_secs(2);
 pub fn judge(evidence: &Evidence) -> Judgement {
     let (code, at) = match signal::read(evidence) {
         Signal::Alert(code @ (42 | 44 | 46 | 113), at) => (Some(code), at),
+        // OpenSSL's words for a list that is not current, and for one that could not be had.
+        Signal::Alert(code @ (45 | 48), at)
+            if list_is_wrong(evidence) && !faults::explained(&evidence.defects, code) =>
+        {
+            (Some(code), at)
+        }
         Signal::Sealed(at) | Signal::Silent(at) | Signal::Late(at) => (None, at),
         Signal::ServerAlert(44, at) => {
             let meaning = "the client's certificate is revoked";
@@ -184,6 +190,10 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
     {
         return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
     }
+    if let Some((reason, says)) = further_fault(evidence) {
+        let at = evidence.staple.as_ref().map_or_else(|| signal::chain_at(evidence).clone(), |staple| staple.at.clone());
+        return Some((reason, at, says));
+    }
     if let Some(revoked) = &evidence.around.revoked {
         return Some(("revoked", revoked.at.clone(), said_of(&revoked.value)));
     }
@@ -212,6 +222,26 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
         return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
     }
     None
+}
+
+/// What is wrong with an answer stapled for a certificate above the leaf (RFC 6961).
+fn further_fault(evidence: &Evidence) -> Option<(&'static str, String)> {
+    let chain = &evidence.chain.clear()?.value;
+    evidence.further_staples.iter().find_map(|(place, response)| {
+        let cert = chain.get(usize::from(*place))?;
+        let (reason, says) = fault(response, Some(cert), evidence)?;
+        Some((reason, format!("the OCSP answer stapled for {} {says}", cert.called())))
+    })
+}
+
+/// The client fetched a list about this chain, and something is wrong with it.
+fn list_is_wrong(evidence: &Evidence) -> bool {
+    let Some(chain) = evidence.chain.clear() else { return false };
+    evidence.around.ocsp.iter().any(|exchange| {
+        let cert = exchange.value.about(&chain.value).and_then(|place| chain.value.get(place));
+        exchange.value.method == Method::Crl
+            && cert.is_some_and(|cert| trouble(exchange, Some(cert), evidence).is_some())
+    })
 }
 
 /// What is wrong with an exchange that this client waited for.
@@ -353,6 +383,9 @@ pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
     {
         found.push((Cause::Revocation, reason, format!("the stapled OCSP answer {says}")));
     }
+    if let Some((reason, says)) = further_fault(evidence) {
+        found.push((Cause::Revocation, reason, says));
+    }
     found
 }
 
@@ -360,7 +393,7 @@ pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
 mod tests {
     use super::super::chains_fixture::{Then, attempt, seen};
     use super::*;
-    use crate::base::Side;
+    use crate::base::{PacketNo, Side};
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
         match judge(evidence) {
@@ -399,6 +432,105 @@ mod tests {
         assert_eq!(found(&evidence), Some(("revoked", Certainty::Inferred)));
         evidence.chain = crate::evidence::Chain::Clear(seen(Vec::new(), 6));
         assert_eq!(found(&evidence), Some(("revoked", Certainty::Proven)));
+    }
+
+    fn exchange(method: Method, url: &str) -> StatusExchange {
+        let evidence = attempt();
+        StatusExchange {
+            client: evidence.client,
+            responder: evidence.server,
+            method,
+            host: String::new(),
+            target: url.to_owned(),
+            asked: Vec::new(),
+            nonce: None,
+            status: Some(200),
+            response: None,
+            crl: None,
+            cut: false,
+            first_us: Some(10),
+            took_us: Some(10),
+            first: PacketNo(5),
+            last: PacketNo(6),
+            ended: Stamp(0),
+            nth: 0,
+        }
+    }
+
+    #[test]
+    fn a_list_seen_that_names_the_leaf_makes_it_revoked() {
+        let revoked = Revoked {
+            certificate: 0,
+            called: "CN=www.example.com".to_owned(),
+            by: "a CRL",
+            at: Stamp::from_secs(0),
+            reason: Some(1),
+            verified: true,
+        };
+        let mut evidence = attempt().alert(Side::Client, 46);
+        evidence.chain = crate::evidence::Chain::Clear(seen(Vec::new(), 6));
+        evidence.around.revoked = Some(seen(revoked.clone(), 9));
+        let Judgement::Found(finding) = judge(&evidence) else { panic!() };
+        assert_eq!((finding.reason, finding.certainty), ("revoked", Certainty::Inferred));
+        assert!(finding.proofs.iter().any(|proof| proof.cite.packets().iter().any(|no| no.0 == 9)));
+        assert_eq!(hygiene(&evidence), [], "of a failure");
+        evidence.outcome = EvidenceOutcome::Completed;
+        assert_eq!(hygiene(&evidence).len(), 1, "of what the client took all the same");
+        evidence.around.revoked = None;
+        assert_eq!(hygiene(&evidence), []);
+    }
+
+    #[test]
+    fn what_is_no_answer_blames_the_responder_behind_a_sealed_chain_and_stays_unsure() {
+        for (status, reason) in [(Some(503), "responder_down"), (None, "responder_down")] {
+            let mut evidence = attempt().sealed().alert(Side::Client, 46);
+            let told = StatusExchange { status, took_us: None, ..exchange(Method::OcspPost, "/") };
+            evidence.around.ocsp = vec![seen(told, 7)];
+            assert_eq!(found(&evidence), Some((reason, Certainty::Inferred)));
+        }
+    }
+
+    #[test]
+    fn another_nonce_than_asked_for_is_not_to_be_trusted() {
+        let mut evidence = attempt().sealed().alert(Side::Client, 46);
+        let mut told = exchange(Method::OcspPost, "/");
+        let mut response = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
+        (response.outcome, response.nonce) = (Outcome::Successful, Some(vec![1]));
+        (told.nonce, told.response) = (Some(vec![2]), Some(response));
+        evidence.around.ocsp = vec![seen(told.clone(), 7)];
+        assert_eq!(found(&evidence), Some(("answer_untrusted", Certainty::Inferred)));
+        told.nonce = Some(vec![1]);
+        evidence.around.ocsp = vec![seen(told, 7)];
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED), "with the same nonce");
+    }
+
+    #[test]
+    fn an_answer_about_none_of_the_presented_certificates_decides_nothing() {
+        let mut evidence = attempt().alert(Side::Client, 46);
+        evidence.chain = crate::evidence::Chain::Clear(seen(vec![leaf_of(60)], 6));
+        let told = StatusExchange { status: Some(503), ..exchange(Method::OcspPost, "/") };
+        evidence.around.ocsp = vec![seen(told, 7)];
+        assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    fn leaf_of(days: i64) -> Arc<Certificate> {
+        let key = crate::tls::cert::forge::Key::new();
+        let forged = crate::tls::cert::forge::Forge::leaf("example.com", "Issuer").sign(&key, &key);
+        let mut leaf = forged.as_ref().clone();
+        leaf.not_before = Stamp::from_secs(1_800_000_000);
+        leaf.not_after = Stamp::from_secs(1_800_000_000 + days * 86_400 - 1);
+        Arc::new(leaf)
+    }
+
+    #[test]
+    fn short_lived_certificates_need_no_status() {
+        assert!(is_short_lived(&leaf_of(7)));
+        assert!(!is_short_lived(&leaf_of(8)), "issued after 2026-03-15");
+        let mut early = leaf_of(10).as_ref().clone();
+        let by = Span::from_secs(200_000_000);
+        (early.not_before, early.not_after) =
+            (Stamp(early.not_before.0 - by.0), Stamp(early.not_after.0 - by.0));
+        assert!(is_short_lived(&early));
     }
 
     #[test]

@@ -282,9 +282,11 @@ impl Exchange {
                     told.cut = !response.whole;
                     if told.method == Method::Crl {
                         let crl = Crl::read(&response.body, limits.list_entries).map(Arc::new);
-                        let named = told.target.split('?').next().is_some_and(|path| {
-                            path.to_ascii_lowercase().ends_with(".crl")
-                        });
+                        let named = told
+                            .target
+                            .split('?')
+                            .next()
+                            .is_some_and(|path| path.to_ascii_lowercase().ends_with(".crl"));
                         ours = crl.is_some() || named || response.content_type == "application/pkix-crl";
                         told.crl = crl;
                     } else {
@@ -323,7 +325,8 @@ impl Exchange {
                 told.first_us = began.map(|(_, first)| (first - question.when).micros());
             }
             let last = question.at.last().unwrap_or(told.first);
-            (told.last, told.ended) = if n == 0 { (self.last.max(last), self.ended) } else { (last, question.when) };
+            (told.last, told.ended) =
+                if n == 0 { (self.last.max(last), self.ended) } else { (last, question.when) };
             self.tell(told, question.at, question.when);
         }
         std::mem::take(&mut self.done)

@@ -35,5 +35,5 @@ pub use join::Judged;
 pub use make::{AsJudged, Make};
 pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
-pub use statuses::Told;
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};
+pub use statuses::Told;

@@ -187,7 +187,9 @@ impl Crl {
 
     /// The signature algorithm, as a dotted OID.
     pub fn algorithm(&self) -> String {
-        let oid = Der(&self.signature_algorithm).want(tag::SEQUENCE).and_then(|fields| fields.inside().want(tag::OID));
+        let oid = Der(&self.signature_algorithm)
+            .want(tag::SEQUENCE)
+            .and_then(|fields| fields.inside().want(tag::OID));
         oid.map_or_else(String::new, |oid| dotted(oid.body))
     }
 }

@@ -8,8 +8,8 @@
 pub mod cert;
 pub mod chain;
 pub mod codes;
-mod cursor;
 pub mod crl;
+mod cursor;
 pub mod der;
 pub mod fingerprint;
 mod generations;

@@ -189,7 +189,8 @@ pub fn read_request(der: &[u8]) -> Option<Vec<CertId>> {
 /// The nonce of a request (RFC 9654 section 2.1).
 pub fn request_nonce(der: &[u8]) -> Option<Vec<u8>> {
     let request = Der(der).want(tag::SEQUENCE)?;
-    let extensions = request.inside().want(tag::SEQUENCE)?.inside().find(|field| field.tag == tag::context(2))?;
+    let extensions =
+        request.inside().want(tag::SEQUENCE)?.inside().find(|field| field.tag == tag::context(2))?;
     nonce(&extensions)
 }
 
@@ -200,7 +201,8 @@ fn nonce(extensions: &Tlv<'_>) -> Option<Vec<u8>> {
         if fields.want(tag::OID)?.body == [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02] {
             let _ = fields.want(tag::BOOLEAN);
             let value = fields.want(tag::OCTET_STRING)?;
-            let inner = value.inside().want(tag::OCTET_STRING).filter(|inner| inner.whole.len() == value.body.len());
+            let inner =
+                value.inside().want(tag::OCTET_STRING).filter(|inner| inner.whole.len() == value.body.len());
             return Some(inner.map_or(value.body, |inner| inner.body).to_vec());
         }
     }

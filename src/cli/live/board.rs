@@ -165,11 +165,8 @@ impl Board {
     }
 
     fn snapshot(&self, account: &Account) -> Snapshot {
-        let mut totals = Stats {
-            tally: account.tally.clone(),
-            revocation: account.statuses.clone(),
-            ..Stats::default()
-        };
+        let mut totals =
+            Stats { tally: account.tally.clone(), revocation: account.statuses.clone(), ..Stats::default() };
         let mut now = Running {
             at: clock(),
             uptime: Span(elapsed().0 - self.began.0),

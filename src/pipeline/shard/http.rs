@@ -33,11 +33,22 @@ impl Shard {
         self.of_exchange(id, no, sends, segment, place);
     }
 
-    pub(super) fn of_exchange(&mut self, id: Id, no: u32, direction: Direction, segment: &Segment<'_>, place: super::Place) {
+    pub(super) fn of_exchange(
+        &mut self,
+        id: Id,
+        no: u32,
+        direction: Direction,
+        segment: &Segment<'_>,
+        place: super::Place,
+    ) {
         let Some(http) = self.exchanges.get_mut(no) else { return };
         let before = http.held();
         let over = http.segment(segment, direction, place.no, place.stamp, place.now, &self.limits);
-        let told = http.drain().map(|seen| Out { at: place.now, no: seen.value.first, what: What::Status(Box::new(seen)) });
+        let told = http.drain().map(|seen| Out {
+            at: place.now,
+            no: seen.value.first,
+            what: What::Status(Box::new(seen)),
+        });
         self.out.extend(told);
         self.held = self.held.saturating_sub(before).saturating_add(http.held());
         if self.held > self.limits.bytes_per_shard {
