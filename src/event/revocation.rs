@@ -185,3 +185,26 @@ fn nonce(exchange: &StatusExchange) -> Option<&'static str> {
         None => "unanswered",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::fixture;
+
+    #[test]
+    fn exchanges_are_counted_by_what_came_of_them() {
+        let mut tally = StatusTally::default();
+        fixture::exchanges().iter().for_each(|exchange| tally.add(&exchange.value));
+        assert_eq!((tally.exchanges, tally.answered), (3, 2));
+        assert_eq!(tally.troubles().collect::<Vec<_>>(), [("unanswered", 1)]);
+        let (p50, _, max) = tally.round_trips().unwrap();
+        // A histogram of two digits.
+        assert!((p50.micros() - 20_000).abs() < 200 && (max.micros() - 20_000).abs() < 200);
+    }
+
+    #[test]
+    fn the_worst_that_an_answer_says_is_its_outcome() {
+        let outcomes: Vec<_> = fixture::exchanges().iter().map(|exchange| outcome(&exchange.value)).collect();
+        assert_eq!(outcomes, ["revoked", "unanswered", "list"]);
+    }
+}

@@ -247,6 +247,12 @@ pub(crate) mod tests {
         seq(&[&tbs, &ecdsa_sha256(), &der(tag::BIT_STRING, &bits)])
     }
 
+    /// Some list.
+    pub(crate) fn any() -> Vec<u8> {
+        let key = Key::new();
+        list(&Forge::ca("Issuer", "Issuer").sign(&key, &key), &key, &[&[9]], WEEK)
+    }
+
     const WEEK: [&str; 2] = ["20250101000000Z", "20250108000000Z"];
 
     fn issuer_and_leaf() -> (Key, Arc<Certificate>, Arc<Certificate>) {
