@@ -191,3 +191,38 @@ fn hostile_and_damaged_captures_end_soon_and_without_a_panic() {
         }
     }
 }
+
+/// What OpenSSL reads of a list: how many entries.
+fn entries_by_openssl(file: &Path) -> Option<usize> {
+    let form = if std::fs::read(file).ok()?.starts_with(b"-----") { "PEM" } else { "DER" };
+    let output = Command::new("openssl")
+        .args(["crl", "-noout", "-text", "-inform", form, "-in"])
+        .arg(file)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output
+        .status
+        .success()
+        .then(|| text.lines().filter(|line| line.trim().starts_with("Serial Number:")).count())
+}
+
+#[test]
+fn lists_have_the_entries_that_openssl_finds() {
+    let Some(folder) = folder() else { return };
+    let (mut same, mut differ) = (0, Vec::new());
+    for part in ["certs/pkits/ca", "certs/openssl", "certs/pyca-custom"] {
+        let Ok(entries) = std::fs::read_dir(folder.join(part)) else { continue };
+        for file in entries.map(|entry| entry.unwrap().path()) {
+            if !file.to_string_lossy().to_lowercase().contains("crl") {
+                continue;
+            }
+            let bytes = std::fs::read(&file).unwrap();
+            let ours = tlswhy::tls::crl::Crl::read(&bytes, 1_000).map(|crl| crl.len());
+            if ours == entries_by_openssl(&file) { same += 1 } else { differ.push((file, ours)) }
+        }
+    }
+    println!("{same} lists read alike; otherwise: {differ:?}");
+    assert!(differ.is_empty(), "{differ:?}");
+}

@@ -138,7 +138,7 @@ pub fn revocation(seen: &Seen<StatusExchange>, known: &StatusKnown<'_>, out: &mu
         o.maybe_word("nonce", nonce(exchange));
         o.maybe_integer("rtt_us", exchange.first_us);
         o.maybe_integer("took_us", exchange.took_us);
-        o.array("waited_for", known.waited_for, |id, out| json::display(id, out));
+        o.array("waited_for", known.waited_for, json::display);
         o.array("packets", seen.at.iter(), |no, out| json::unsigned(no.0, out));
     });
     out.push(b'\n');
