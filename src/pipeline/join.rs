@@ -12,12 +12,11 @@ use super::memory::Recent;
 use super::offers::{Offers, offer};
 use super::order::Order;
 use super::shard::{Out, What};
-use super::statuses::{self, Statuses, issuer_of};
+use super::statuses::{self, Statuses, hygiene, issuer_of};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
-use crate::cause::revocation;
-use crate::cause::weigh::{self, Diagnosis, weigh};
+use crate::cause::weigh::{Diagnosis, weigh};
 use crate::evidence::around::{Path, ShownBefore};
 use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
@@ -523,7 +522,8 @@ impl<M: Make> Join<M> {
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
-        evidence.around.ocsp = self.statuses.during(client.addr, started, ended);
+        let behind = statuses::verifying(evidence).0;
+        evidence.around.ocsp = self.statuses.during(client.addr, behind, ended);
         let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
         evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
         if let Some(syn) = &evidence.tcp.syn {
@@ -577,13 +577,6 @@ fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option
     let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
     let bare = certificate_record_len(&lens);
     records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
-}
-
-/// Defects that did not cause a failure.
-fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
-    let mut all = weigh::hygiene(evidence);
-    all.extend(revocation::hygiene(evidence));
-    all
 }
 
 /// The host name asked for.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::memory::Recent;
 use crate::base::{Addr, Limits, PacketNo, Seen, Span, Stamp};
+use crate::cause::{Cause, revocation, weigh};
 use crate::event::Id;
-use crate::evidence::Evidence;
 use crate::evidence::around::{Revoked, StatusExchange};
+use crate::evidence::{Evidence, Outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::crl::Crl;
 use crate::tls::ocsp::{Signer, Status};
@@ -144,6 +145,7 @@ impl Statuses {
             return;
         }
         let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
+        let (from, to) = verifying(evidence);
         for told in self.waiting.values_mut() {
             let exchange = &told.seen.value;
             if !chain.is_empty() {
@@ -166,9 +168,8 @@ impl Statuses {
                     _ => "unknown",
                 };
             }
-            let overlaps = exchange.client.addr == evidence.client.addr
-                && told.seen.when >= evidence.started
-                && told.seen.when <= evidence.ended;
+            let overlaps =
+                exchange.client.addr == evidence.client.addr && (from..=to).contains(&told.seen.when);
             let sealed = evidence.chain.clear().is_none();
             if overlaps && (sealed || about.is_some()) && told.waited_for.len() < WAITED {
                 told.waited_for.push(Id::of(evidence));
@@ -240,6 +241,23 @@ impl Statuses {
     }
 }
 
+/// When the client could have waited for a status: behind the server's flight, or its certificates in clear; up to its own
+/// Finished, or the end of an attempt that failed.
+pub fn verifying(evidence: &Evidence) -> (Stamp, Stamp) {
+    let shown = evidence.chain.clear().map(|chain| chain.when);
+    let from = shown.or_else(|| rejection::flight(evidence)).unwrap_or(evidence.started);
+    let finished = evidence.sealing.finished.client.as_ref().map(|finished| finished.when);
+    let completed = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
+    (from, finished.filter(|_| completed).unwrap_or(evidence.ended))
+}
+
+/// Defects that did not cause a failure.
+pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
+    let mut all = weigh::hygiene(evidence);
+    all.extend(revocation::hygiene(evidence));
+    all
+}
+
 /// The certificate of who issued this one: presented, or a root.
 pub fn issuer_of(cert: &Certificate, chain: &[Arc<Certificate>], trust: &Trust) -> Option<Arc<Certificate>> {
     let mut candidates: Vec<Arc<Certificate>> =
@@ -253,5 +271,88 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Good => "good",
         Verdict::Bad => "bad",
         _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::fixture;
+    use crate::evidence::Chain;
+    use crate::tls::cert::forge::{Forge, Key};
+    use crate::tls::crl::tests::list;
+
+    const SECOND: [&str; 2] = ["20260101000000Z", "20270101000000Z"];
+
+    /// A list that names the leaf's serial number, or none, by a key, and a completed attempt that presents leaf and issuer.
+    fn story(named: bool, own_key: bool) -> (Seen<StatusExchange>, Evidence) {
+        let (key, leaf_key) = (Key::new(), Key::new());
+        let issuer = Forge::ca("Issuer", "Issuer").sign(&key, &key);
+        let leaf = Forge::leaf("example.com", "Issuer").sign(&leaf_key, &key);
+        let number = u128::from_str_radix(&leaf.serial, 16).unwrap().to_be_bytes();
+        let serials: &[&[u8]] = if named { &[&number] } else { &[&[77]] };
+        let der = list(&issuer, if own_key { &key } else { &leaf_key }, serials, SECOND);
+        let mut evidence = fixture::completed();
+        let mut seen = fixture::exchanges().remove(2);
+        seen.value.crl = Crl::read(&der, 9).map(Arc::new);
+        seen.when = evidence.started;
+        evidence.chain = Chain::Clear(Seen::new(vec![leaf, issuer], PacketNo(6), evidence.started));
+        (seen, evidence)
+    }
+
+    fn revoked(named: bool, own_key: bool) -> Option<Seen<Revoked>> {
+        let (seen, evidence) = story(named, own_key);
+        let mut statuses = Statuses::new(&Limits::default());
+        statuses.put(seen, evidence.started);
+        statuses.revoked(&evidence, &Trust::empty("none"))
+    }
+
+    #[test]
+    fn a_presented_certificate_that_a_signed_list_names_is_revoked() {
+        let found = revoked(true, true).unwrap();
+        assert_eq!((found.value.certificate, found.value.by, found.value.verified), (0, "a CRL", true));
+        assert!(!found.at.is_empty());
+    }
+
+    #[test]
+    fn neither_another_list_nor_one_of_a_foreign_key_revokes() {
+        assert_eq!(revoked(false, true), None);
+        assert_eq!(revoked(true, false), None);
+    }
+
+    #[test]
+    fn what_was_learned_behind_the_end_does_not_count() {
+        let (mut seen, evidence) = story(true, true);
+        seen.when = evidence.ended + Span::from_secs(1);
+        let mut statuses = Statuses::new(&Limits::default());
+        statuses.put(seen, evidence.ended);
+        assert_eq!(statuses.revoked(&evidence, &Trust::empty("none")), None);
+    }
+
+    #[test]
+    fn lists_beyond_the_bound_leave_and_are_counted() {
+        let mut statuses = Statuses::new(&Limits { lists_bytes: 1_500, ..Limits::default() });
+        for _ in 0..4 {
+            let (mut seen, evidence) = story(true, true);
+            if let Some(crl) = seen.value.crl.as_mut().and_then(Arc::get_mut) {
+                crl.scope = vec![
+                    u8::try_from(statuses.dropped).unwrap(),
+                    u8::try_from(statuses.lists.len()).unwrap(),
+                ];
+            }
+            statuses.put(seen, evidence.started);
+        }
+        assert!(statuses.lists_bytes <= 1_500 && statuses.dropped > 0);
+    }
+
+    #[test]
+    fn an_attempt_that_was_under_way_waited_for_the_exchange_about_its_chain() {
+        let (seen, mut evidence) = story(true, true);
+        let mut statuses = Statuses::new(&Limits::default());
+        evidence.client = seen.value.client;
+        statuses.put(seen, evidence.started);
+        statuses.ended(&evidence, &Trust::empty("none"));
+        let told = statuses.next_before(Stamp(i64::MAX)).unwrap();
+        assert_eq!((told.waited_for, told.signature), (vec![Id::of(&evidence)], "good"));
     }
 }

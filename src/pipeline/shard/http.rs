@@ -19,11 +19,11 @@ impl Shard {
         segment: &Segment<'_>,
         place: super::Place,
     ) {
+        let Some(http) = Exchange::begin(segment, sends, place.no, place.now) else { return };
         if self.exchanges.len() >= EXCHANGES {
             self.lost.asides_dropped += 1;
             return;
         }
-        let Some(http) = Exchange::begin(segment, sends, place.no, place.now) else { return };
         let id = known.unwrap_or_else(|| self.entry(key, place.now));
         self.make_way(id, place.now);
         let no = self.exchanges.put(http);
