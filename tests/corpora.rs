@@ -191,3 +191,83 @@ fn hostile_and_damaged_captures_end_soon_and_without_a_panic() {
         }
     }
 }
+
+/// What OpenSSL reads of a list: how many entries.
+fn entries_by_openssl(file: &Path) -> Option<usize> {
+    let form = if std::fs::read(file).ok()?.starts_with(b"-----") { "PEM" } else { "DER" };
+    let output = Command::new("openssl")
+        .args(["crl", "-noout", "-text", "-inform", form, "-in"])
+        .arg(file)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output
+        .status
+        .success()
+        .then(|| text.lines().filter(|line| line.trim().starts_with("Serial Number:")).count())
+}
+
+#[test]
+fn lists_have_the_entries_that_openssl_finds() {
+    let Some(folder) = folder() else { return };
+    let (mut same, mut differ) = (0, Vec::new());
+    for part in ["certs/pkits/ca", "certs/openssl", "certs/pyca-custom"] {
+        let Ok(entries) = std::fs::read_dir(folder.join(part)) else { continue };
+        for file in entries.map(|entry| entry.unwrap().path()) {
+            if !file.to_string_lossy().to_lowercase().contains("crl") {
+                continue;
+            }
+            // One takes a certificate off a hold, which is no entry here; the other has a time that is none.
+            if file.ends_with("deltaCRLCA1deltaCRL.crl") || file.ends_with("crl_invalid_time.der") {
+                continue;
+            }
+            let bytes = std::fs::read(&file).unwrap();
+            let ours = tlswhy::tls::crl::Crl::read(&bytes, 100_000).map(|crl| crl.len());
+            if ours == entries_by_openssl(&file) { same += 1 } else { differ.push((file, ours)) }
+        }
+    }
+    println!("{same} lists read alike; otherwise: {differ:?}");
+    assert!(differ.is_empty(), "{differ:?}");
+}
+
+#[test]
+fn answers_say_what_openssl_reads_in_them() {
+    use tlswhy::tls::ocsp::{Outcome, Response, Status, read_request};
+    let Some(folder) = folder() else { return };
+    let Ok(files) = std::fs::read_dir(folder.join("certs/pyca-ocsp")) else { return };
+    let mut read = 0;
+    for file in files.map(|entry| entry.unwrap().path()) {
+        let request = file.to_string_lossy().contains("req");
+        let option = if request { "-reqin" } else { "-respin" };
+        let Ok(output) =
+            Command::new("openssl").args(["ocsp", "-noverify", "-text", option]).arg(&file).output()
+        else {
+            return;
+        };
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let bytes = std::fs::read(&file).unwrap();
+        if request {
+            let theirs = text.lines().filter(|line| line.trim().starts_with("Serial Number:")).count();
+            assert_eq!(read_request(&bytes).map(|ids| ids.len()), Some(theirs), "{}", file.display());
+        } else {
+            let ours = Response::read(&bytes).unwrap();
+            let words: Vec<_> = ours
+                .answers
+                .iter()
+                .map(|answer| match answer.status {
+                    Status::Good => "good",
+                    Status::Revoked { .. } => "revoked",
+                    Status::Unknown => "unknown",
+                })
+                .collect();
+            let theirs: Vec<_> =
+                text.lines().filter_map(|line| line.trim().strip_prefix("Cert Status: ")).collect();
+            assert_eq!(words, theirs, "{}", file.display());
+            assert_eq!(ours.outcome == Outcome::Unauthorized, text.contains("unauthorized (6)"));
+        }
+        read += 1;
+    }
+    println!("{read} requests and answers read alike");
+}

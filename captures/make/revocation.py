@@ -23,8 +23,8 @@ def crl(id, gone, days=(-1, 6)):
     return str(WORK / f"{id}.crl.pem")
 
 
-def responder(file, late=0):
-    return Server([sys.executable, PROGRAMS / "responder.py", file, str(late)], PYTHON.replace(" ssl", " HTTP responder"), 80)
+def responder(file, late=0, port=80):
+    return Server([sys.executable, PROGRAMS / "responder.py", file, str(late), str(port)], PYTHON.replace(" ssl", " HTTP responder"), port)
 
 
 plain = leaf("plain", ocsp=URL, crl=CRL)
@@ -78,6 +78,39 @@ case("revocation/ocsp-unknown-java-tls12", s_server(plain, "1.2"), hard, 1, "rev
      helpers=[responder(answer("unknown2", plain, UNKNOWN))], reason="status_unknown")
 case("revocation/ocsp-slow-java-tls12", s_server(plain, "1.2"), java(extra=["ocsp"], opts=["-Dcom.sun.security.ocsp.timeout=3"]), 1, "timed out", "C:al",
      why + " within three seconds; it takes eight", helpers=[responder(answer("good", plain, GOOD), 8)], reason="responder_slow")
+
+def openssl_ocsp(index, port, signer=CA):
+    return Server(["openssl", "ocsp", "-index", index, "-port", str(port), "-rsigner", signer.crt, "-rkey", signer.key, "-CA", CA.crt, "-ndays", "7"], OPENSSL + " ocsp", port)
+
+
+def indexed(id, c, gone):
+    path = WORK / f"{id}.index"
+    path.write_text((f"R\t{day(60):%y%m%d%H%M%SZ}\t{day(-3):%y%m%d%H%M%SZ},superseded" if gone else f"V\t{day(60):%y%m%d%H%M%SZ}\t")
+                    + f"\t{c.x509.serial_number:X}\tunknown\t/CN=www.example.test\n")
+    return path
+
+
+fetches = ["-crl_check", "-crl_download"]
+case("revocation/crl-stale-download-s-client-tls12", s_server(plain, "1.2"), s_client(extra=fetches, hold=1), 1, "CRL has expired", "C:al",
+     "the client fetches the CRL named in the leaf during the handshake; it should have been renewed six days before the run",
+     helpers=[responder(crl("stale-list", [], (-20, -6)).replace(".pem", ""))], reason="crl_stale")
+case("none/crl-download-s-client-tls12", s_server(plain, "1.2"), s_client(extra=fetches, hold=1), 0, "", "S:23",
+     "the client fetches the CRL named in the leaf during the handshake; it is current and lists another certificate",
+     helpers=[responder(crl("others", [staple]).replace(".pem", ""))])
+
+elsewhere = leaf("elsewhere", ocsp="http://ocsp.example.test:8889/status", crl=CRL)
+case("revocation/ocsp-post-other-port-gnutls-tls12", s_server(elsewhere, "1.2"), gnutls(extra=["--ocsp"], hold=1), 1, "revoked", "C:",
+     "the client asks the responder named in the leaf, by POST on port 8889; it says that the leaf was revoked three days before the run",
+     helpers=[openssl_ocsp(indexed("elsewhere", elsewhere, True), 8889)], **R)
+
+delegate = leaf("delegate", subject="tlswhy lab OCSP", names=(), use=("ocsp",))
+case("revocation/ocsp-delegated-java-tls12", s_server(plain, "1.2"), hard, 1, "revoked", "C:al", "the client asks the responder named in the leaf and demands an answer; it says revoked, signed by a responder that the CA entitled to",
+     helpers=[openssl_ocsp(indexed("delegated", plain, True), 80, delegate)], **R)
+case("none/ocsp-delegated-java-tls12", s_server(plain, "1.2"), java(extra=["ocsp"]), 0, "", "S:23", "the client asks the responder named in the leaf and demands an answer; it says good, signed by a responder that the CA entitled to",
+     helpers=[openssl_ocsp(indexed("delegated-good", plain, False), 80, delegate)])
+foreign = leaf("foreign", subject="tlswhy lab foreign", names=())
+case("revocation/ocsp-foreign-signer-java-tls12", s_server(plain, "1.2"), hard, 1, "", "C:al", "the client asks the responder named in the leaf and demands an answer; it says good, signed with a server's certificate that is not for OCSPSigning",
+     helpers=[openssl_ocsp(indexed("foreign", plain, False), 80, foreign)], reason="answer_untrusted")
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ use crate::base::base64;
 
 /// Longest head read, in bytes: requests to responders are below 1 kB.
 const HEAD: usize = 8 << 10;
-/// Longest body kept, in bytes: OCSP messages are below 5 kB, most CRLs below this.
+/// Longest body kept, in bytes, unless more is allowed: OCSP messages are below 5 kB.
 const BODY: usize = 64 << 10;
 
 /// What came of reading.
@@ -109,6 +109,9 @@ impl RequestHead {
         if ends(&[".crl"]) {
             return Asked::Crl;
         }
+        if ends(&[".js", ".css", ".html", ".png"]) {
+            return Asked::Other;
+        }
         if ends(&[".crt", ".cer", ".der", ".p7c", ".p7b"]) {
             return Asked::Issuer;
         }
@@ -125,7 +128,14 @@ impl RequestHead {
                 return Asked::Ocsp(der);
             }
         }
-        Asked::Other
+        // Some lists have no such ending: what the answer holds tells.
+        let names_crl = |text: &str| text.to_ascii_lowercase().contains("crl");
+        if names_crl(&self.target) || names_crl(&self.host) { Asked::Crl } else { Asked::Other }
+    }
+
+    /// Bytes of the request, its body included.
+    pub fn whole(&self) -> usize {
+        self.len.saturating_add(self.content_length.unwrap_or(0))
     }
 }
 
@@ -181,6 +191,8 @@ pub struct ResponseReader {
     held: Vec<u8>,
     state: State,
     response: Response,
+    /// Bytes of the body that are kept, where more than usual.
+    most: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,6 +207,8 @@ enum State {
     ChunkSize,
     /// So many bytes of a chunk, with its line end, are missing.
     Chunk(usize),
+    /// Behind the last chunk, until an empty line.
+    Trailer,
     Done,
     NotHttp,
 }
@@ -203,6 +217,21 @@ impl ResponseReader {
     /// Nothing read yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing read yet; keeps so many bytes of a body that looks like a list (DER or PEM).
+    pub fn of_list(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity() + self.response.body.capacity()
+    }
+
+    /// Takes what came behind a response that is done: the beginning of the next.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
     }
 
     /// The status code, once the head is read.
@@ -221,6 +250,10 @@ impl ResponseReader {
             self.held.extend_from_slice(piece);
             while self.step() {}
         }
+        if self.state == State::Done {
+            let room = BODY.saturating_sub(self.held.len()).min(rest.len());
+            self.held.extend_from_slice(rest.get(..room).unwrap_or_default());
+        }
         self.reading()
     }
 
@@ -230,7 +263,7 @@ impl ResponseReader {
         match self.state {
             State::Head => Reading::NotHttp,
             State::UntilClose => {
-                self.response.whole = self.response.body.len() < BODY;
+                self.response.whole = self.response.body.len() < self.most();
                 self.state = State::Done;
                 self.reading()
             }
@@ -272,6 +305,19 @@ impl ResponseReader {
                 false
             }
             State::ChunkSize => self.chunk_size(),
+            State::Trailer => {
+                let Some(end) = self.held.iter().position(|&octet| octet == b'\n') else {
+                    if self.held.len() > HEAD {
+                        self.state = State::Done;
+                    }
+                    return false;
+                };
+                let empty = self.held.drain(..=end).all(|octet| matches!(octet, b'\r' | b'\n'));
+                if empty {
+                    self.state = State::Done;
+                }
+                !empty
+            }
             State::Chunk(missing) => {
                 // The last two bytes are the line end.
                 let data = missing.saturating_sub(2);
@@ -345,7 +391,10 @@ impl ResponseReader {
         let line = String::from_utf8_lossy(&line);
         let digits = line.split(';').next().unwrap_or_default().trim();
         match usize::from_str_radix(digits, 16) {
-            Ok(0) => self.complete(),
+            Ok(0) => {
+                self.complete();
+                self.state = State::Trailer;
+            }
             Ok(size) if size <= u32::MAX as usize => self.state = State::Chunk(size + 2),
             _ => self.state = State::Done,
         }
@@ -355,15 +404,23 @@ impl ResponseReader {
     /// Moves up to `most` held bytes to the body, or drops them where the body is full.
     fn keep(&mut self, most: usize) -> usize {
         let take = self.held.len().min(most);
-        let room = BODY.saturating_sub(self.response.body.len()).min(take);
+        if self.response.body.is_empty() && !matches!(self.held.first(), None | Some(0x30 | b'-')) {
+            self.most = 0; // no list
+        }
+        let room = self.most().saturating_sub(self.response.body.len()).min(take);
         self.response.body.extend(self.held.iter().take(room));
         self.held.drain(..take);
         take
     }
 
+    fn most(&self) -> usize {
+        self.most.max(BODY)
+    }
+
     fn complete(&mut self) {
+        let most = self.most();
         let cut =
-            self.response.content_length.is_some_and(|len| len > BODY) || self.response.body.len() >= BODY;
+            self.response.content_length.is_some_and(|len| len > most) || self.response.body.len() >= most;
         self.response.whole = !cut;
         self.state = State::Done;
     }

@@ -32,6 +32,12 @@ pub struct Limits {
     pub servers: usize,
     /// Distinct certificates kept parsed.
     pub certificates: usize,
+    /// Bytes of one revocation list: the largest that public CAs publish have some 20 MB.
+    pub list_bytes: usize,
+    /// Serial numbers kept of one revocation list, 40 bytes each.
+    pub list_entries: usize,
+    /// Bytes of all revocation lists remembered.
+    pub lists_bytes: usize,
     /// A SYN without any answer is given up after this. Linux retries for 127 s by default, but a
     /// person and most programs give up within 10 to 30 s.
     pub syn_answer: Span,
@@ -65,6 +71,9 @@ impl Default for Limits {
             asides: 16_384,
             servers: 16_384,
             certificates: 16_384,
+            list_bytes: 32 << 20,
+            list_entries: 1_000_000,
+            lists_bytes: 128 << 20,
             syn_answer: Span::from_secs(30),
             stall: Span::from_secs(60),
             idle: Span::from_secs(600),

@@ -6,9 +6,10 @@
 //!
 //! # On the wire
 //!
-//! Alert 44 (certificate_revoked) or 113 (bad_certificate_status_response); a stapled answer or one
-//! over HTTP that says revoked, unknown or tryLater, or whose nextUpdate is past; a must-staple leaf
-//! without a staple; an OCSP request that takes over 2 s, gets no OCSP response or none at all until the client rejects;
+//! Alert 44 (certificate_revoked), 45 or 48 of OpenSSL beside a CRL that is not current or could not be had, or 113 (bad_certificate_status_response); a stapled answer or one
+//! over HTTP, on any port, that says revoked, unknown or tryLater, whose nextUpdate is past, which the issuer did not sign, or
+//! which is about another certificate; a CRL that was fetched in clear and lists a presented certificate, or is not
+//! current; a must-staple leaf without a staple, unless it is short-lived; an OCSP request that takes over 2 s, gets no OCSP response or none at all until the client rejects;
 //! a responder that cannot be reached behind the certificate; or nothing at all for over 2 s and then the rejection of a
 //! chain that is fine: `suspected`. curl asks for a staple only where it demands one.
 //!
@@ -22,11 +23,14 @@
 //! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
-use crate::base::{Packets, Span};
-use crate::evidence::{Evidence, rejection};
-use crate::tls::ocsp::{Outcome, Response, Status};
+use crate::base::{Packets, Seen, Span, Stamp};
+use crate::evidence::around::{Method, Revoked, StatusExchange};
+use crate::evidence::{Evidence, Outcome as EvidenceOutcome, rejection};
+use crate::tls::cert::Certificate;
+use crate::tls::ocsp::{Answer, Outcome, Response, Signer, Status, reason_word};
 use crate::tls::stack::Stack;
 use signal::Signal;
+use std::sync::Arc;
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -78,6 +82,15 @@ pub const REASONS: &[Reason] = &[
         remedy: "The responder does not know the certificate: ask the CA.",
         steps: &["Check that serial and issuer are the CA's", "Ask the CA", "Reissue"],
     },
+    Reason {
+        word: "answer_untrusted",
+        remedy: "The status is not signed by the CA or its delegate, or is about something else: repair the responder.",
+        steps: &[
+            "Check which key signs the answers",
+            "Give the responder a current certificate for OCSPSigning",
+            "Check for a proxy that answers instead",
+        ],
+    },
 ];
 
 /// An OCSP answer that takes longer makes clients give up.
@@ -87,6 +100,12 @@ const SLOW: Span = Span::from_secs(2);
 pub fn judge(evidence: &Evidence) -> Judgement {
     let (code, at) = match signal::read(evidence) {
         Signal::Alert(code @ (42 | 44 | 46 | 113), at) => (Some(code), at),
+        // OpenSSL's words for a list that is not current, and for one that could not be had.
+        Signal::Alert(code @ (45 | 48), at)
+            if list_is_wrong(evidence) && !faults::explained(&evidence.defects, code) =>
+        {
+            (Some(code), at)
+        }
         Signal::Sealed(at) | Signal::Silent(at) | Signal::Late(at) => (None, at),
         Signal::ServerAlert(44, at) => {
             let meaning = "the client's certificate is revoked";
@@ -155,7 +174,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 fn stalled(evidence: &Evidence) -> Option<Span> {
     let flight = rejection::flight(evidence)?;
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
-    let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty());
+    let asks = leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty() && !is_short_lived(leaf));
     // Who leaves without a word may have lost patience.
     let rejected = matches!(signal::read(evidence), Signal::Alert(..) | Signal::Sealed(_));
     let waited = evidence.ending.when - flight;
@@ -164,55 +183,169 @@ fn stalled(evidence: &Evidence) -> Option<Span> {
 
 /// What is wrong with the status that the capture shows.
 fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
-    let chain = evidence.chain.clear();
-    let leaf = chain.and_then(|chain| chain.value.first());
+    let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
+    let leaf = chain.first();
     if let Some(staple) = &evidence.staple
-        && let Some((reason, says)) = fault(&staple.value, evidence)
+        && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
     {
         return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
     }
+    if let Some((reason, says)) = further_fault(evidence) {
+        let at = evidence.staple.as_ref().map_or_else(|| signal::chain_at(evidence).clone(), |staple| staple.at.clone());
+        return Some((reason, at, says));
+    }
+    if let Some(revoked) = &evidence.around.revoked {
+        return Some(("revoked", revoked.at.clone(), said_of(&revoked.value)));
+    }
     for exchange in &evidence.around.ocsp {
-        let about = |serial: &String| leaf.is_none_or(|leaf| leaf.serial == *serial);
-        if !exchange.value.serials.is_empty() && !exchange.value.serials.iter().any(about) {
+        let told = &exchange.value;
+        let about = told.about(chain);
+        // Of a sealed certificate, time alone tells.
+        if !chain.is_empty() && about.is_none() {
             continue;
         }
-        let waited = exchange.value.took_us.map_or(evidence.ending.when - exchange.when, Span);
-        let found = match (&exchange.value.response, exchange.value.status) {
-            (Some(response), _) if fault(response, evidence).is_some() => fault(response, evidence),
-            (_, Some(400..)) => Some(("responder_down", "is an HTTP error")),
-            (None, Some(_)) => Some(("responder_down", "is no OCSP response")),
-            (_, None) => Some(("responder_down", "did not come")),
-            _ if waited > SLOW => Some(("responder_slow", "takes over two seconds")),
-            _ => None,
-        };
-        if let Some((reason, says)) = found {
-            return Some((reason, exchange.at.clone(), format!("the OCSP answer of the responder {says}")));
+        let cert = about.and_then(|place| chain.get(place));
+        if let Some(found) = trouble(exchange, cert, evidence) {
+            return Some(found);
         }
     }
     // Between the server's flight and the rejection, and the leaf says whom to ask.
     if let Some(unreached) = &evidence.around.unreached
         && rejection::flight(evidence).is_some_and(|flight| unreached.when >= flight)
-        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty())
+        && leaf.is_none_or(|leaf| !leaf.ocsp_urls.is_empty() && !is_short_lived(leaf))
     {
         let says = format!("the client could not connect to {} behind the certificate, which names a responder", unreached.value);
         return Some(("responder_down", unreached.at.clone(), says));
     }
-    if rejection::staple_missing(evidence) {
+    if rejection::staple_missing(evidence) && leaf.is_none_or(|leaf| !is_short_lived(leaf)) {
         let says = "the leaf demands a stapled OCSP answer (RFC 7633), the client asked for one, none came";
         return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
     }
     None
 }
 
-fn fault(response: &Response, evidence: &Evidence) -> Option<(&'static str, &'static str)> {
+/// What is wrong with an answer stapled for a certificate above the leaf (RFC 6961).
+fn further_fault(evidence: &Evidence) -> Option<(&'static str, String)> {
+    let chain = &evidence.chain.clear()?.value;
+    evidence.further_staples.iter().find_map(|(place, response)| {
+        let cert = chain.get(usize::from(*place))?;
+        let (reason, says) = fault(response, Some(cert), evidence)?;
+        Some((reason, format!("the OCSP answer stapled for {} {says}", cert.called())))
+    })
+}
+
+/// The client fetched a list about this chain, and something is wrong with it.
+fn list_is_wrong(evidence: &Evidence) -> bool {
+    let Some(chain) = evidence.chain.clear() else { return false };
+    evidence.around.ocsp.iter().any(|exchange| {
+        let cert = exchange.value.about(&chain.value).and_then(|place| chain.value.get(place));
+        exchange.value.method == Method::Crl
+            && cert.is_some_and(|cert| trouble(exchange, Some(cert), evidence).is_some())
+    })
+}
+
+/// What is wrong with an exchange that this client waited for.
+fn trouble(
+    exchange: &Seen<StatusExchange>,
+    cert: Option<&Arc<Certificate>>,
+    evidence: &Evidence,
+) -> Option<(&'static str, Packets, String)> {
+    let told = &exchange.value;
+    let of_list = told.method == Method::Crl;
+    let what = if of_list { "the CRL that the client fetched" } else { "the OCSP answer of the responder" };
+    let told_of = |reason, says: &str| Some((reason, exchange.at.clone(), format!("{what} {says}")));
+    let waited = told.took_us.map_or(evidence.ending.when - exchange.when, Span);
+    if let Some(response) = &told.response
+        && let Some((reason, says)) = fault(response, cert, evidence)
+    {
+        return told_of(reason, says);
+    }
+    if let Some(crl) = &told.crl {
+        let issuer = cert.and_then(|cert| issuer_of(cert, evidence));
+        if issuer.is_some_and(|issuer| crl.signed(issuer).fails()) {
+            return told_of("answer_untrusted", "is not signed by the certificate's issuer");
+        }
+        if crl.next_update.is_some_and(|next| next < evidence.ending.when) {
+            return told_of("crl_stale", "has a nextUpdate before the capture");
+        }
+        if crl.this_update > evidence.ending.when {
+            return told_of("crl_stale", "is dated after the capture");
+        }
+    }
+    if told.nonce_differs() {
+        return told_of("answer_untrusted", "has another nonce than the request (RFC 9654)");
+    }
+    // Such certificates need no status (CA/Browser Forum BR 7.1.2.11.2): who is asked all the same decides nothing.
+    if cert.is_some_and(|cert| is_short_lived(cert)) {
+        return None;
+    }
+    match told.trouble()? {
+        "unanswered" => told_of("responder_down", "did not come"),
+        "http_error" => told_of("responder_down", "is an HTTP error"),
+        "slow" => told_of("responder_slow", "takes over two seconds"),
+        _ if waited > SLOW && told.status.is_none() => told_of("responder_slow", "takes over two seconds"),
+        _ if of_list => told_of("responder_down", "is no CRL"),
+        _ => told_of("responder_down", "is no OCSP response"),
+    }
+}
+
+fn said_of(revoked: &Revoked) -> String {
+    let Revoked { certificate, called, by, at, reason, verified } = revoked;
+    let which = if *certificate == 0 { "the leaf" } else { called.as_str() };
+    let why = reason.map(|reason| format!(" ({})", reason_word(reason))).unwrap_or_default();
+    let sure = if *verified { "" } else { "; its signature could not be verified" };
+    format!("{by} in the capture says that {which} was revoked at {at}{why}{sure}")
+}
+
+/// The issuer's certificate: presented, or a root.
+fn issuer_of<'a>(cert: &Certificate, evidence: &'a Evidence) -> Option<&'a Certificate> {
+    let chain = evidence.chain.clear()?;
+    let presented = chain.value.iter().find(|other| other.subject_der == cert.issuer_der);
+    let root = evidence.around.issuer.as_ref().filter(|root| root.subject_der == cert.issuer_der);
+    presented.or(root).map(AsRef::as_ref)
+}
+
+/// Exempt from revocation: at most ten days of validity, seven where issued from 2026-03-15 (CA/Browser Forum BR 1.6.1,
+/// short-lived subscriber certificate).
+fn is_short_lived(cert: &Certificate) -> bool {
+    const FROM: Stamp = Stamp::from_secs(1_773_532_800);
+    let days = if cert.not_before >= FROM { 7 } else { 10 };
+    // Both ends count.
+    let seconds = Span((cert.not_after - cert.not_before).0 + Span::from_secs(1).0);
+    seconds <= Span::from_secs(days * 86_400)
+}
+
+fn fault(
+    response: &Response,
+    cert: Option<&Arc<Certificate>>,
+    evidence: &Evidence,
+) -> Option<(&'static str, &'static str)> {
     match response.outcome {
         Outcome::Successful => {}
         Outcome::TryLater => return Some(("try_later", "says tryLater")),
         Outcome::Unauthorized => return Some(("status_unknown", "says unauthorized")),
+        Outcome::MalformedRequest => return Some(("responder_down", "says malformedRequest")),
         _ => return Some(("responder_down", "is an error of the responder")),
     }
     let now = evidence.ending.when;
-    response.answers.iter().find_map(|answer| match answer.status {
+    if let Some(cert) = cert {
+        let issuer = issuer_of(cert, evidence);
+        let about = |answer: &&Answer| {
+            answer.id.is_of(cert) && issuer.is_none_or(|issuer| answer.id.is_issued_by(issuer) != Some(false))
+        };
+        if !response.answers.iter().any(|answer| about(&answer)) {
+            return Some(("answer_untrusted", "is about another certificate"));
+        }
+        if let Some(Signer::Untrusted(why)) = issuer.map(|issuer| response.signer(issuer, now)) {
+            return Some(("answer_untrusted", why_untrusted(why)));
+        }
+        return response.answers.iter().filter(about).find_map(|answer| said(answer, now));
+    }
+    response.answers.iter().find_map(|answer| said(answer, now))
+}
+
+fn said(answer: &Answer, now: Stamp) -> Option<(&'static str, &'static str)> {
+    match answer.status {
         Status::Revoked { .. } => Some(("revoked", "says revoked")),
         Status::Unknown => Some(("status_unknown", "says unknown")),
         Status::Good if answer.next_update.is_some_and(|next| next < now) => {
@@ -220,14 +353,47 @@ fn fault(response: &Response, evidence: &Evidence) -> Option<(&'static str, &'st
         }
         Status::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
         Status::Good => None,
-    })
+    }
+}
+
+fn why_untrusted(why: &'static str) -> &'static str {
+    match why {
+        "its signature does not verify" => "has a signature that does not verify",
+        "its signer's certificate is not for OCSPSigning" => "is signed with a certificate that is not for OCSPSigning",
+        "its signer's certificate is not valid at capture time" => {
+            "is signed with a certificate that is not valid at capture time"
+        }
+        _ => "is signed with a certificate that is not of the certificate's issuer",
+    }
+}
+
+/// What is wrong with the status of a chain that the client took all the same.
+pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
+    if evidence.outcome == EvidenceOutcome::Failed {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if let Some(revoked) = &evidence.around.revoked {
+        found.push((Cause::Revocation, "revoked", said_of(&revoked.value)));
+        return found;
+    }
+    let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
+    if let Some(staple) = &evidence.staple
+        && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
+    {
+        found.push((Cause::Revocation, reason, format!("the stapled OCSP answer {says}")));
+    }
+    if let Some((reason, says)) = further_fault(evidence) {
+        found.push((Cause::Revocation, reason, says));
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::chains_fixture::{Then, attempt, seen};
     use super::*;
-    use crate::base::Side;
+    use crate::base::{PacketNo, Side};
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
         match judge(evidence) {
@@ -266,6 +432,105 @@ mod tests {
         assert_eq!(found(&evidence), Some(("revoked", Certainty::Inferred)));
         evidence.chain = crate::evidence::Chain::Clear(seen(Vec::new(), 6));
         assert_eq!(found(&evidence), Some(("revoked", Certainty::Proven)));
+    }
+
+    fn exchange(method: Method, url: &str) -> StatusExchange {
+        let evidence = attempt();
+        StatusExchange {
+            client: evidence.client,
+            responder: evidence.server,
+            method,
+            host: String::new(),
+            target: url.to_owned(),
+            asked: Vec::new(),
+            nonce: None,
+            status: Some(200),
+            response: None,
+            crl: None,
+            cut: false,
+            first_us: Some(10),
+            took_us: Some(10),
+            first: PacketNo(5),
+            last: PacketNo(6),
+            ended: Stamp(0),
+            nth: 0,
+        }
+    }
+
+    #[test]
+    fn a_list_seen_that_names_the_leaf_makes_it_revoked() {
+        let revoked = Revoked {
+            certificate: 0,
+            called: "CN=www.example.com".to_owned(),
+            by: "a CRL",
+            at: Stamp::from_secs(0),
+            reason: Some(1),
+            verified: true,
+        };
+        let mut evidence = attempt().alert(Side::Client, 46);
+        evidence.chain = crate::evidence::Chain::Clear(seen(Vec::new(), 6));
+        evidence.around.revoked = Some(seen(revoked.clone(), 9));
+        let Judgement::Found(finding) = judge(&evidence) else { panic!() };
+        assert_eq!((finding.reason, finding.certainty), ("revoked", Certainty::Inferred));
+        assert!(finding.proofs.iter().any(|proof| proof.cite.packets().iter().any(|no| no.0 == 9)));
+        assert_eq!(hygiene(&evidence), [], "of a failure");
+        evidence.outcome = EvidenceOutcome::Completed;
+        assert_eq!(hygiene(&evidence).len(), 1, "of what the client took all the same");
+        evidence.around.revoked = None;
+        assert_eq!(hygiene(&evidence), []);
+    }
+
+    #[test]
+    fn what_is_no_answer_blames_the_responder_behind_a_sealed_chain_and_stays_unsure() {
+        for (status, reason) in [(Some(503), "responder_down"), (None, "responder_down")] {
+            let mut evidence = attempt().sealed().alert(Side::Client, 46);
+            let told = StatusExchange { status, took_us: None, ..exchange(Method::OcspPost, "/") };
+            evidence.around.ocsp = vec![seen(told, 7)];
+            assert_eq!(found(&evidence), Some((reason, Certainty::Inferred)));
+        }
+    }
+
+    #[test]
+    fn another_nonce_than_asked_for_is_not_to_be_trusted() {
+        let mut evidence = attempt().sealed().alert(Side::Client, 46);
+        let mut told = exchange(Method::OcspPost, "/");
+        let mut response = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
+        (response.outcome, response.nonce) = (Outcome::Successful, Some(vec![1]));
+        (told.nonce, told.response) = (Some(vec![2]), Some(response));
+        evidence.around.ocsp = vec![seen(told.clone(), 7)];
+        assert_eq!(found(&evidence), Some(("answer_untrusted", Certainty::Inferred)));
+        told.nonce = Some(vec![1]);
+        evidence.around.ocsp = vec![seen(told, 7)];
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED), "with the same nonce");
+    }
+
+    #[test]
+    fn an_answer_about_none_of_the_presented_certificates_decides_nothing() {
+        let mut evidence = attempt().alert(Side::Client, 46);
+        evidence.chain = crate::evidence::Chain::Clear(seen(vec![leaf_of(60)], 6));
+        let told = StatusExchange { status: Some(503), ..exchange(Method::OcspPost, "/") };
+        evidence.around.ocsp = vec![seen(told, 7)];
+        assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    fn leaf_of(days: i64) -> Arc<Certificate> {
+        let key = crate::tls::cert::forge::Key::new();
+        let forged = crate::tls::cert::forge::Forge::leaf("example.com", "Issuer").sign(&key, &key);
+        let mut leaf = forged.as_ref().clone();
+        leaf.not_before = Stamp::from_secs(1_800_000_000);
+        leaf.not_after = Stamp::from_secs(1_800_000_000 + days * 86_400 - 1);
+        Arc::new(leaf)
+    }
+
+    #[test]
+    fn short_lived_certificates_need_no_status() {
+        assert!(is_short_lived(&leaf_of(7)));
+        assert!(!is_short_lived(&leaf_of(8)), "issued after 2026-03-15");
+        let mut early = leaf_of(10).as_ref().clone();
+        let by = Span::from_secs(200_000_000);
+        (early.not_before, early.not_after) =
+            (Stamp(early.not_before.0 - by.0), Stamp(early.not_after.0 - by.0));
+        assert!(is_short_lived(&early));
     }
 
     #[test]

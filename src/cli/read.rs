@@ -7,9 +7,9 @@ use super::captures::{Captures, Frames};
 use super::keep::Wanted;
 use super::{Done, Failure, output};
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, Kept, Tally};
+use crate::event::{self, Kept, StatusTally, Tally};
 use crate::evidence::Outcome;
-use crate::pipeline::{self, Judged, Make, Settings, Totals};
+use crate::pipeline::{self, Judged, Make, Settings, Told, Totals};
 use crate::report;
 
 /// Makes lines of judged attempts, or keeps those that failed for the table; counts them.
@@ -18,6 +18,7 @@ struct Scribe {
     kept: Kept,
     line: Vec<u8>,
     tally: Tally,
+    statuses: StatusTally,
     wanted: Option<Wanted>,
     capture: String,
 }
@@ -56,6 +57,22 @@ impl Make for Scribe {
             event: Box::from(self.line.as_slice()),
             failed: (failed && !self.json).then(|| Box::new(judged)),
         }
+    }
+
+    fn status(&mut self, told: Told) -> Option<Line> {
+        self.statuses.add(&told.seen.value);
+        if !self.json {
+            return None;
+        }
+        self.line.clear();
+        let known = event::StatusKnown {
+            subjects: &told.subjects,
+            signature: told.signature,
+            waited_for: &told.waited_for,
+            capture: &self.capture,
+        };
+        event::revocation(&told.seen, &known, &mut self.line);
+        Some(Line { event: Box::from(self.line.as_slice()), failed: None })
     }
 }
 
@@ -122,6 +139,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         kept: Kept::default(),
         line: Vec::with_capacity(4096),
         tally: Tally::default(),
+        statuses: StatusTally::default(),
         wanted: None,
         capture: String::new(),
     };
@@ -143,6 +161,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         writer.finish().map_err(|error| Failure::Says(error.to_string()))?;
     }
     stats.tally = scribe.tally;
+    stats.revocation = scribe.statuses;
     if args.json {
         let mut line = Vec::new();
         event::stats(&stats, &mut line);

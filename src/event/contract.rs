@@ -139,6 +139,28 @@ fn every_handshake_obeys_the_schema() {
 }
 
 #[test]
+fn every_exchange_about_revocation_obeys_the_schema() {
+    let known = root()["$defs"]["revocation"]["properties"].clone();
+    for exchange in fixture::exchanges() {
+        let waited_for = [super::Id(7)];
+        let said = super::StatusKnown {
+            subjects: &[Some("CN=www.example.com".to_owned())],
+            signature: "good",
+            waited_for: &waited_for,
+            capture: "a.pcapng",
+        };
+        let mut out = Vec::new();
+        super::revocation(&exchange, &said, &mut out);
+        let event: Value = serde_json::from_slice(&out).unwrap();
+        check(&event, &root()["$defs"]["revocation"], "revocation").unwrap();
+        check(&event, &root(), "event").unwrap();
+        for (name, _) in event.as_object().unwrap() {
+            assert!(known.get(name).is_some(), "{name} is not in the schema");
+        }
+    }
+}
+
+#[test]
 fn every_run_obeys_the_schema() {
     for run in [Stats::default(), fixture::stats()] {
         let mut out = Vec::new();

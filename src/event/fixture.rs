@@ -4,6 +4,7 @@ use super::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, 
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
+use crate::evidence::around::{Method, StatusExchange};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
 use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
@@ -11,6 +12,7 @@ use crate::tls::codes::{
 };
 use crate::tls::hello::{ClientHello, Offer, ServerHello};
 use crate::tls::message::{Alert, ServerKeyExchange};
+use crate::tls::ocsp::{self, CertId};
 use std::sync::Arc;
 
 /// 2026-11-23T09:30:00Z.
@@ -316,4 +318,62 @@ pub(crate) fn running() -> Running {
         kept: Some(KeptNow { handshakes: 12, packets: 170, cut: 1, lost: 0, held_bytes: 70_000 }),
         reloads: (1, 0),
     }
+}
+
+/// Exchanges about revocation: one that says revoked, one without an answer, a list.
+pub fn exchanges() -> Vec<Seen<StatusExchange>> {
+    let evidence = completed();
+    let id = CertId {
+        hash: "1.3.14.3.2.26".into(),
+        issuer_name_hash: vec![1; 20],
+        issuer_key_hash: vec![2; 20],
+        serial: "05A0".into(),
+    };
+    let mut response = ocsp::Response::read(&[0x30, 3, 0x0a, 1, 3]).unwrap();
+    response.outcome = ocsp::Outcome::Successful;
+    response.nonce = Some(vec![9]);
+    response.answers.push(ocsp::Answer {
+        id: id.clone(),
+        status: ocsp::Status::Revoked { at: Stamp(0), reason: Some(1) },
+        this_update: Stamp(0),
+        next_update: Some(Stamp(9)),
+    });
+    let answered = StatusExchange {
+        client: evidence.client,
+        responder: evidence.server,
+        method: Method::OcspPost,
+        host: "ocsp.example.com".into(),
+        target: "/".into(),
+        asked: vec![id],
+        nonce: Some(vec![9]),
+        status: Some(200),
+        response: Some(response),
+        crl: None,
+        cut: false,
+        first_us: Some(20_000),
+        took_us: Some(21_000),
+        first: PacketNo(4),
+        last: PacketNo(6),
+        ended: Stamp(21_000),
+        nth: 0,
+    };
+    let unanswered = StatusExchange {
+        method: Method::OcspGet,
+        target: String::new(),
+        status: None,
+        response: None,
+        first_us: None,
+        took_us: None,
+        ..answered.clone()
+    };
+    let list = StatusExchange {
+        method: Method::Crl,
+        asked: Vec::new(),
+        nonce: None,
+        response: None,
+        crl: crate::tls::crl::Crl::read(&crate::tls::crl::tests::any(), 9).map(std::sync::Arc::new),
+        ..answered.clone()
+    };
+    assert!(list.crl.is_some());
+    [answered, unanswered, list].map(|exchange| Seen::new(exchange, PacketNo(4), Stamp(0))).into()
 }

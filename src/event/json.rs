@@ -88,6 +88,13 @@ pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Writes bytes as lower-case hexadecimal.
+pub(super) fn hex_string(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    hex(bytes, out);
+    out.push(b'"');
+}
+
 impl Object<'_> {
     /// Writes a member's name; the value is the caller's to write. Names need no escaping: they are ours. Inlined, a name
     /// is a few constants to store.

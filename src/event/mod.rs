@@ -1,7 +1,8 @@
 //! Floor 5: what others read. One JSON object a line; `schema.json` is the contract.
 //!
-//! [`handshake()`] writes an attempt with its verdict, [`stats()`] the last line of a run, [`running()`] how a program that runs on
-//! is; [`Tally`] counts both for the summary. [`Inventory`] lists the certificates seen.
+//! [`handshake()`] writes an attempt with its verdict, [`revocation()`] an exchange about revocation, [`stats()`] the last
+//! line of a run, [`running()`] how a program that runs on is; [`Tally`] counts both for the summary. [`Inventory`] lists the
+//! certificates seen.
 //! Fields may be added under the same schema version, never renamed or given another meaning.
 
 mod certificate;
@@ -10,6 +11,7 @@ mod id;
 mod inventory;
 mod json;
 mod kept;
+mod revocation;
 mod running;
 mod stats;
 mod tally;
@@ -25,6 +27,7 @@ pub use id::{Id, asked_name, community_id};
 pub use inventory::{CSV_HEADING, Inventory, Item, Role, certificate_event, certificate_row, shown};
 pub use json::is_unprintable;
 pub use kept::Kept;
+pub use revocation::{StatusKnown, StatusTally, revocation};
 pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;

@@ -1,7 +1,7 @@
 //! The last line of a run.
 
 use super::json::{Object, object, unsigned};
-use super::{SCHEMA, Tally};
+use super::{SCHEMA, StatusTally, Tally};
 use crate::base::{Lost, Stamp};
 use crate::evidence::Outcome;
 use std::io::Write as _;
@@ -19,6 +19,8 @@ pub struct Stats {
     pub last: Option<Stamp>,
     /// The attempts.
     pub tally: Tally,
+    /// Exchanges about revocation.
+    pub revocation: StatusTally,
     /// What the captures and the bounds kept from us.
     pub lost: Lost,
     /// The files or interfaces, in the order read.
@@ -52,6 +54,7 @@ pub(super) fn members(stats: &Stats, o: &mut Object<'_>) {
     o.unsigned("packets", stats.packets);
     o.unsigned("bytes", stats.bytes);
     counted(&stats.tally, o);
+    o.object("revocation", |o| stats.revocation.write(o));
     o.object("lost", |o| stats.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
     o.array("files", &stats.files, |file, out| {
         object(out, |o| {

@@ -1,9 +1,10 @@
 //! What traffic beside an attempt tells about it.
 
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Blank, Endpoint, Seen, Span};
+use crate::base::{Blank, Endpoint, PacketNo, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
-use crate::tls::ocsp::Response as OcspResponse;
+use crate::tls::crl::Crl;
+use crate::tls::ocsp::{CertId, Outcome, Response as OcspResponse};
 use crate::tls::sealed::SealedRecord;
 use std::sync::Arc;
 
@@ -33,8 +34,12 @@ pub struct Around {
     pub shown_before: Option<ShownBefore>,
     /// Other certificates that the same server showed in clear earlier; looked for where a signature is to be explained.
     pub shown_earlier: Option<Seen<Vec<Arc<Certificate>>>>,
-    /// OCSP exchanges by this client that overlap the attempt, at most four.
-    pub ocsp: Vec<Seen<OcspExchange>>,
+    /// Exchanges about revocation by this client that began during the attempt, at most four.
+    pub ocsp: Vec<Seen<StatusExchange>>,
+    /// A presented certificate that is revoked, as traffic up to the attempt's end says; cites the answer or list.
+    pub revoked: Option<Seen<Revoked>>,
+    /// The issuer of the last presented certificate, where it is a root that is known.
+    pub issuer: Option<Arc<Certificate>>,
     /// An HTTP server (port 80) that this client could not connect to during the attempt; cites the SYN.
     pub unreached: Option<Seen<Endpoint>>,
     /// A SYN/ACK that fits this attempt's SYN but came from another address.
@@ -65,6 +70,8 @@ impl Blank for Around {
         shown_before: None,
         shown_earlier: None,
         ocsp: Vec::new(),
+        revoked: None,
+        issuer: None,
         unreached: None,
         stray_syn_ack: None,
         astray: None,
@@ -95,17 +102,125 @@ pub struct ShownBefore {
     pub given: bool,
 }
 
-/// An OCSP exchange over HTTP.
+/// How a status was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// OCSP by GET (RFC 6960 appendix A.1).
+    OcspGet,
+    /// OCSP by POST.
+    OcspPost,
+    /// A download of a revocation list.
+    Crl,
+}
+
+impl Method {
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OcspGet => "ocsp_get",
+            Self::OcspPost => "ocsp_post",
+            Self::Crl => "crl",
+        }
+    }
+}
+
+/// An exchange about revocation over HTTP.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OcspExchange {
-    /// The responder.
+pub struct StatusExchange {
+    /// Who asked.
+    pub client: Endpoint,
+    /// The responder, or who publishes the list.
     pub responder: Endpoint,
-    /// Serial numbers asked about, upper-case hexadecimal.
-    pub serials: Vec<String>,
-    /// HTTP status; `None` while unanswered.
+    /// How.
+    pub method: Method,
+    /// The Host field.
+    pub host: String,
+    /// The request target, empty where it is the request itself.
+    pub target: String,
+    /// Certificates asked about.
+    pub asked: Vec<CertId>,
+    /// The request's nonce.
+    pub nonce: Option<Vec<u8>>,
+    /// HTTP status; `None` while unanswered, 0 where the answer is no HTTP.
     pub status: Option<u16>,
     /// The answer.
     pub response: Option<OcspResponse>,
-    /// Request to answer in microseconds; `None` while unanswered.
+    /// The list.
+    pub crl: Option<Arc<Crl>>,
+    /// The answer was longer than what is kept, or ended early.
+    pub cut: bool,
+    /// The request's last byte to the answer's first in microseconds; `None` while unanswered.
+    pub first_us: Option<i64>,
+    /// The request's last byte to the answer's last.
     pub took_us: Option<i64>,
+    /// Its first packet.
+    pub first: PacketNo,
+    /// Its last packet.
+    pub last: PacketNo,
+    /// The last packet's stamp.
+    pub ended: Stamp,
+    /// Its number on its connection, from 0.
+    pub nth: u32,
+}
+
+impl StatusExchange {
+    /// What is wrong with the exchange as such, whatever the answer says of certificates.
+    pub fn trouble(&self) -> Option<&'static str> {
+        const SLOW: i64 = 2_000_000;
+        Some(match (self.status, &self.response, &self.crl) {
+            (None, ..) => "unanswered",
+            (Some(0), ..) => "no_http",
+            (Some(400..), ..) => "http_error",
+            (_, Some(response), _) if response.outcome != Outcome::Successful => match response.outcome {
+                Outcome::TryLater => "try_later",
+                Outcome::Unauthorized => "unauthorized",
+                Outcome::MalformedRequest => "malformed_request",
+                _ => "responder_error",
+            },
+            // What was cut here may be whole for the client.
+            (_, None, None) if self.cut => return None,
+            (_, None, None) => "no_answer",
+            _ if self.took_us.is_some_and(|took| took > SLOW) => "slow",
+            _ => return None,
+        })
+    }
+
+    /// The answer's nonce is another than the request's (RFC 9654 section 2.1): it was made for somebody else.
+    pub fn nonce_differs(&self) -> bool {
+        let answered = self.response.as_ref().and_then(|response| response.nonce.as_ref());
+        matches!((&self.nonce, answered), (Some(asked), Some(answered)) if asked != answered)
+    }
+
+    /// Which of these certificates it is about: one asked for by serial and issuer (name, and key where the issuer's
+    /// certificate is among them), or one of the list's issuer.
+    pub fn about(&self, chain: &[Arc<Certificate>]) -> Option<usize> {
+        let of_issuer = |id: &CertId, cert: &Certificate| {
+            let issuer = chain.iter().find(|other| other.subject_der == cert.issuer_der);
+            issuer.is_none_or(|issuer| id.is_issued_by(issuer) != Some(false))
+        };
+        chain.iter().position(|cert| {
+            self.asked.iter().any(|id| id.is_of(cert) && of_issuer(id, cert))
+                || self.crl.as_ref().is_some_and(|crl| crl.issuer_der == cert.issuer_der)
+                || self.method == Method::Crl
+                    && self.crl.is_none()
+                    && cert.crl_urls.iter().any(|url| url.ends_with(&self.target) && url.contains(&self.host))
+        })
+    }
+}
+
+/// A presented certificate that an answer or a list seen in the capture says is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Which certificate, 0 = leaf.
+    pub certificate: usize,
+    /// What a person calls it.
+    pub called: String,
+    /// `a CRL` or `an OCSP answer`.
+    pub by: &'static str,
+    /// When it was revoked.
+    pub at: Stamp,
+    /// CRLReason (RFC 5280 section 5.3.1).
+    pub reason: Option<u32>,
+    /// The issuer's signature over it was verified.
+    pub verified: bool,
 }

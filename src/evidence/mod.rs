@@ -420,6 +420,8 @@ pub struct Evidence {
     pub chain: Chain,
     /// The stapled OCSP answer (TLS 1.2).
     pub staple: Option<Box<Seen<OcspResponse>>>,
+    /// Answers stapled beside it for the certificates above the leaf, with their places (RFC 6961).
+    pub further_staples: Vec<(u8, OcspResponse)>,
     /// ServerKeyExchange.
     pub key_exchange: Option<Box<Seen<ServerKeyExchange>>>,
     /// Whether its signature verifies by the leaf's key; `None` where there was none to check.
@@ -473,6 +475,7 @@ impl Evidence {
             server_hello: None,
             chain: Chain::Unsent,
             staple: None,
+            further_staples: Vec::new(),
             key_exchange: None,
             key_exchange_verdict: None,
             certificate_request: None,

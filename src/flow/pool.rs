@@ -75,6 +75,11 @@ impl<T> Pool<T> {
         Some(value)
     }
 
+    /// All values.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten().flatten()
+    }
+
     /// Values kept.
     pub fn len(&self) -> usize {
         self.len

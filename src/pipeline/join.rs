@@ -13,11 +13,12 @@ use super::offers::{Offers, offer};
 use super::order::Order;
 use super::run::Settings;
 use super::shard::{Out, What};
+use super::statuses::{self, Statuses, hygiene, issuer_of};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Span, Stamp};
 use crate::cause::Cause;
-use crate::cause::weigh::{Diagnosis, hygiene, weigh};
-use crate::evidence::around::{OcspExchange, Path, ShownBefore};
+use crate::cause::weigh::{Diagnosis, weigh};
+use crate::evidence::around::{Path, ShownBefore};
 use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
@@ -84,8 +85,8 @@ pub struct Join<M: Make = AsJudged> {
     offers: Offers,
     /// HTTP servers that did not answer, by client.
     unreached: Recent<Addr, Seen<Endpoint>>,
-    /// OCSP exchanges by client.
-    ocsp: Recent<Addr, Seen<OcspExchange>>,
+    /// What clients learned of revocation.
+    statuses: Statuses,
     /// SYNs by server and first sequence number.
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
@@ -130,7 +131,7 @@ impl<M: Make> Join<M> {
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
-            ocsp: Recent::new(servers, 8),
+            statuses: Statuses::new(&limits),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
             astray: Recent::new(asides, 2),
@@ -151,7 +152,11 @@ impl<M: Make> Join<M> {
         self.advance(out.at, each);
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
-            What::Ocsp(client, seen) => self.ocsp.put(client, *seen),
+            What::Status(seen) => {
+                if let Some(told) = self.statuses.put(*seen, out.at) {
+                    self.tell(told, each);
+                }
+            }
             What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
             What::Unreached(client, seen) => self.unreached.put(client, seen),
@@ -179,6 +184,9 @@ impl<M: Make> Join<M> {
         while let Some(evidence) = self.lookups.next_before(now) {
             self.judge_lookup(evidence, each);
         }
+        while let Some(told) = self.statuses.next_before(now) {
+            self.tell(told, each);
+        }
     }
 
     /// A shard is past `no`: lets go what has its place in the order for certain.
@@ -187,6 +195,7 @@ impl<M: Make> Join<M> {
         order.mark(shard, no);
         let parked = self.parked.values().map(|(last, _)| *last).min().unwrap_or(no);
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
+        let open = self.statuses.earliest().map_or(open, |status| status.min(open));
         while let Some(made) = order.settled(open) {
             each(made);
         }
@@ -199,6 +208,9 @@ impl<M: Make> Join<M> {
         }
         while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
+        }
+        while let Some(told) = self.statuses.next_before(Stamp(i64::MAX)) {
+            self.tell(told, each);
         }
         while let Some(made) = self.order.as_mut().and_then(Order::pop) {
             each(made);
@@ -227,6 +239,7 @@ impl<M: Make> Join<M> {
             asides_dropped: self.by_name.dropped
                 + self.by_address.dropped
                 + self.shown.dropped
+                + self.statuses.dropped
                 + self.lookups.dropped,
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
@@ -275,6 +288,7 @@ impl<M: Make> Join<M> {
             }
         }
         self.remember(&evidence);
+        self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
         if ended && self.moved_on(&mut evidence) {
             evidence.outcome = Outcome::Failed;
@@ -289,6 +303,7 @@ impl<M: Make> Join<M> {
                 self.judge(oldest, at, each);
             }
         } else {
+            self.look_for_revoked(&mut evidence);
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
@@ -305,9 +320,39 @@ impl<M: Make> Join<M> {
         evidence.around.other_address.is_some()
     }
 
+    /// Whether a presented certificate is revoked, as the capture so far tells.
+    fn look_for_revoked(&mut self, evidence: &mut Evidence) {
+        if let Some(revoked) = self.statuses.revoked(evidence, &self.trust) {
+            evidence.around.revoked = Some(revoked);
+        }
+        // Who issued the leaf, to verify what is said of it.
+        if let Some(chain) = evidence.chain.clear()
+            && let Some(leaf) = chain.value.first()
+            && (evidence.staple.is_some() || !evidence.around.ocsp.is_empty())
+            && !chain.value.iter().any(|cert| cert.subject_der == leaf.issuer_der)
+        {
+            let issuer = issuer_of(leaf, &chain.value, &self.trust);
+            if issuer.is_some() {
+                evidence.around.issuer = issuer;
+            }
+        }
+    }
+
+    fn tell(&mut self, told: statuses::Told, each: &mut dyn FnMut(M::Made)) {
+        let exchange = &told.seen.value;
+        let place = (exchange.last, exchange.first, exchange.nth);
+        if let Some(made) = self.make.status(told) {
+            self.hold(place, made, each);
+        }
+    }
+
     fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(M::Made)) {
-        let place = (judged.evidence.last, judged.evidence.first);
+        let place = (judged.evidence.last, judged.evidence.first, 0);
         let made = self.make.make(judged);
+        self.hold(place, made, each);
+    }
+
+    fn hold(&mut self, place: super::order::Place, made: M::Made, each: &mut dyn FnMut(M::Made)) {
         let leaves = match &mut self.order {
             Some(order) => order.hold(place, made),
             None => Some(made),
@@ -518,8 +563,8 @@ impl<M: Make> Join<M> {
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
-        let during = |seen: &&Seen<OcspExchange>| seen.when >= started && seen.when <= ended;
-        evidence.around.ocsp = self.ocsp.get(&client.addr).filter(during).take(4).cloned().collect();
+        let behind = statuses::verifying(evidence).0;
+        evidence.around.ocsp = self.statuses.during(client.addr, behind, ended);
         let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
         evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
         if let Some(syn) = &evidence.tcp.syn {
@@ -546,6 +591,7 @@ impl<M: Make> Join<M> {
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
+        self.look_for_revoked(evidence);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What becomes of judged attempts.
 
 use super::join::Judged;
+use super::statuses::Told;
 
 /// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
 /// the order of ends: a line of text waits in a third of the memory that the facts take.
@@ -11,6 +12,12 @@ pub trait Make {
     /// Makes it.
     fn make(&mut self, judged: Judged) -> Self::Made;
 
+    /// What becomes of an exchange about revocation, if anything.
+    fn status(&mut self, told: Told) -> Option<Self::Made> {
+        drop(told);
+        None
+    }
+
     /// Live: nothing more is judged for the moment, so what was held back to leave together leaves now.
     fn pause(&mut self) {}
 }
@@ -20,6 +27,10 @@ impl<M: Make> Make for &mut M {
 
     fn make(&mut self, judged: Judged) -> Self::Made {
         (**self).make(judged)
+    }
+
+    fn status(&mut self, told: Told) -> Option<Self::Made> {
+        (**self).status(told)
     }
 
     fn pause(&mut self) {

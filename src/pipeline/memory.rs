@@ -103,6 +103,11 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         slot.values.push(value);
     }
 
+    /// No key was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.slots.len == 0
+    }
+
     /// The values of a key, newest first.
     pub fn get<Q>(&self, key: &Q) -> impl Iterator<Item = &V>
     where

@@ -27,6 +27,7 @@ mod retain;
 pub mod rings;
 pub mod run;
 pub mod shard;
+mod statuses;
 mod workers;
 
 pub use gauges::Gauges;
@@ -35,3 +36,4 @@ pub use make::{AsJudged, Make};
 pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};
+pub use statuses::Told;

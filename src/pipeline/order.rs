@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::base::PacketNo;
 
-/// The last and the first packet of an attempt: its place in the order of ends.
-pub type Place = (PacketNo, PacketNo);
+/// The last and the first packet of an attempt or an exchange, and the number of exchanges before it on the same connection:
+/// its place in the order of ends.
+pub type Place = (PacketNo, PacketNo, u32);
 
 /// Values that wait for their turn.
 ///
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     fn place(last: u64) -> Place {
-        (PacketNo(last), PacketNo(1))
+        (PacketNo(last), PacketNo(1), 0)
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Ordered {
             What::Syn(..) => 0,
             What::StraySynAck(..) | What::Unreached(..) | What::Astray(..) | What::Moved(..) => 1,
             What::Dns(_) => 2,
-            What::Ocsp(..) => 3,
+            What::Status(..) => 3,
             What::Closed(..) => 4,
             What::Mark(..) => 5,
         };

@@ -1,6 +1,7 @@
 //! One shard: the connections whose addresses hash to it.
 
 mod close;
+mod http;
 mod room;
 mod watch;
 
@@ -16,9 +17,9 @@ use crate::base::{
 };
 use crate::decode::{Datagram, IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
-use crate::evidence::around::OcspExchange;
+use crate::evidence::around::StatusExchange;
 use crate::evidence::attempt::{Attempt, Parse, Step};
-use crate::evidence::exchange::Exchange;
+use crate::evidence::exchange::{Exchange, may_be_a_request};
 use crate::evidence::opening::{Opening, Reached};
 use crate::flow::pool::Pool;
 use crate::flow::table::{Id, List, Table};
@@ -50,8 +51,8 @@ pub enum What {
     Syn(Endpoint, u32, Seen<Endpoint>),
     /// An HTTP server that did not take a connection, and whose: the SYN.
     Unreached(Addr, Seen<Endpoint>),
-    /// An OCSP exchange over HTTP, and who asked.
-    Ocsp(Addr, Box<Seen<OcspExchange>>),
+    /// An exchange about revocation over HTTP.
+    Status(Box<Seen<StatusExchange>>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
     StraySynAck(Seen<Endpoint>, Endpoint, u32),
     /// A SYN/ACK went to a client that sent no SYN, and was reset: its server, the acknowledgment, who reset it.
@@ -292,7 +293,7 @@ impl Shard {
     #[inline]
     pub fn mark(&mut self, no: PacketNo, now: Stamp) {
         let since = no.0.saturating_sub(self.marked.0);
-        if since >= Self::MARK && since >= self.attempts.len() as u64 {
+        if since >= Self::MARK && since >= (self.attempts.len() + self.exchanges.len()) as u64 {
             self.say_mark(no, now);
         }
     }
@@ -327,7 +328,8 @@ impl Shard {
             let State::Opening(no) = self.table.get(self.table.front(*list)?) else { return None };
             self.openings.get(no).map(Opening::last)
         });
-        let mark = attempts.chain(openings).min().map_or(no, |last| last.min(no));
+        let exchanges = self.exchanges.iter().filter_map(Exchange::pending);
+        let mark = attempts.chain(openings).chain(exchanges).min().map_or(no, |last| last.min(no));
         self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
@@ -338,6 +340,11 @@ impl Shard {
         match self.table.get(id) {
             State::Done(_) if is_syn(segment) => {
                 self.begin(Some(id), key, direction, segment, Side::Client, place)
+            }
+            // Another request on a connection that is kept open.
+            State::Done(_) if may_be_a_request(segment.payload) => {
+                self.table.set(id, State::Done(seconds(place.now)));
+                self.ask(Some(id), key, direction, segment, place);
             }
             State::Done(_) => self.table.set(id, State::Done(seconds(place.now))),
             State::Opening(no) => {
@@ -351,10 +358,7 @@ impl Shard {
             }
             State::Open(no) => self.of_attempt(id, no, direction, segment, place),
             State::Http(no) => {
-                let Some(http) = self.exchanges.get_mut(no) else { return };
-                if http.segment(segment, direction, place.no, place.stamp, place.now, &self.limits) {
-                    self.close(id, place.now, false);
-                }
+                self.of_exchange(id, no, direction, segment, place);
             }
         }
     }
@@ -386,7 +390,7 @@ impl Shard {
                 [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
                 [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
                 // A later request on a connection that is kept open.
-                [b'G' | b'P', ..] if segment.dst_port == 80 => {
+                [b'G' | b'P', ..] => {
                     return self.ask(None, key, direction, segment, place);
                 }
                 _ => return,
@@ -401,24 +405,6 @@ impl Shard {
             self.out.push(Out { at: place.now, no: place.no, what });
         }
         self.begin(None, key, direction, segment, from, place);
-    }
-
-    /// Follows an HTTP connection whose client asks for a revocation status. `known`: its entry, which is done.
-    fn ask(
-        &mut self,
-        known: Option<Id>,
-        key: PackedKey,
-        sends: Direction,
-        segment: &Segment<'_>,
-        place: Place,
-    ) {
-        let Some(mut http) = Exchange::begin(segment, sends, place.no, place.now) else { return };
-        let id = known.unwrap_or_else(|| self.entry(key, place.now));
-        self.make_way(id, place.now);
-        http.segment(segment, sends, place.no, place.stamp, place.now, &self.limits);
-        self.arm(id, http.deadline);
-        let no = self.exchanges.put(http);
-        self.table.set(id, State::Http(no));
     }
 
     /// A connection begins. `known`: its entry, which is done.

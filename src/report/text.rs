@@ -147,6 +147,21 @@ impl Page {
             })
             .collect();
         self.flow(2, " · ", counts);
+        let statuses = &stats.revocation;
+        if statuses.exchanges > 0 {
+            let mut text = format!(
+                "{} about revocation, {} answered",
+                plural(statuses.exchanges, "exchange", "exchanges"),
+                thousands(statuses.answered)
+            );
+            if let Some((p50, p99, _)) = statuses.round_trips() {
+                text.push_str(&format!(" (half within {p50}, 99 of 100 within {p99})"));
+            }
+            for (word, count) in statuses.troubles() {
+                text.push_str(&format!(", {} {}", thousands(count), word.replace('_', " ")));
+            }
+            self.paragraph(&text, 2, None);
+        }
         self.line("");
     }
 

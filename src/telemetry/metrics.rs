@@ -111,6 +111,14 @@ impl Collector for Families {
         page.gauges("uptime_seconds", "How long the program has run", [(NONE, seconds(now.uptime))])?;
         page.counter("packets", "Packets analysed", totals.packets)?;
         page.counter("bytes", "Captured bytes of the packets analysed", totals.bytes)?;
+        let statuses = &totals.revocation;
+        page.counter("revocation_exchanges", "Exchanges about revocation over HTTP", statuses.exchanges)?;
+        page.counter("revocation_answered", "Exchanges about revocation with an answer", statuses.answered)?;
+        page.counters(
+            "revocation_failures",
+            "Exchanges about revocation that failed, by what went wrong",
+            statuses.troubles().map(|(word, count)| ([("outcome", word)], count)),
+        )?;
         let sum = |of: fn(&crate::event::InterfaceNow) -> u64| now.interfaces.iter().map(of).sum::<u64>();
         page.counter(
             "capture_received",

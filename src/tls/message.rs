@@ -265,6 +265,26 @@ pub fn certificate_status(body: &[u8]) -> Option<&[u8]> {
     Some(answer).filter(|answer| !answer.is_empty())
 }
 
+/// The OCSP answers behind the first of a CertificateStatus message of type 2 (RFC 6961 section 2.2), each with the place of
+/// its certificate, eight at most.
+pub fn further_statuses(body: &[u8]) -> Vec<(u8, &[u8])> {
+    const MOST: u8 = 8;
+    let mut cursor = Cursor(body);
+    let mut found = Vec::new();
+    if cursor.u8() == Some(2)
+        && let Some(list) = cursor.vec24()
+    {
+        let mut list = Cursor(list);
+        for place in 0..=MOST {
+            let Some(answer) = list.vec24() else { break };
+            if place > 0 && !answer.is_empty() {
+                found.push((place, answer));
+            }
+        }
+    }
+    found
+}
+
 /// Scheme and signature of a CertificateVerify (RFC 9846 section 4.4.3); no scheme before TLS 1.2 and in TLCP.
 /// `None`: it ends early.
 pub fn certificate_verify(body: &[u8], version: Version) -> Option<(Option<SignatureScheme>, &[u8])> {

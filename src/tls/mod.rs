@@ -9,6 +9,7 @@ pub mod cert;
 pub mod chain;
 pub mod codes;
 pub mod constraints;
+pub mod crl;
 mod cursor;
 pub mod der;
 pub mod fingerprint;

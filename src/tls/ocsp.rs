@@ -117,6 +117,9 @@ pub struct Response {
     pub certificates: Vec<Certificate>,
     /// The signature algorithm's identifier, DER.
     pub signature_algorithm: Vec<u8>,
+    /// The nonce that it repeats (RFC 9654 section 2.1).
+    pub nonce: Option<Vec<u8>>,
+    responder: Vec<u8>,
     signed_bytes: Vec<u8>,
     signature: Vec<u8>,
 }
@@ -145,9 +148,7 @@ impl CertId {
 
     /// Whether this certificate's key is the issuer's; `None` where the hash is not known here.
     pub fn is_issued_by(&self, issuer: &Certificate) -> Option<bool> {
-        let mut fields = Der(&issuer.key.spki).want(tag::SEQUENCE)?.inside();
-        fields.want(tag::SEQUENCE)?;
-        let key = bit_string(fields.want(tag::BIT_STRING)?.body)?;
+        let key = spki_key(issuer)?;
         Some(self.digest(key)?.as_ref() == self.issuer_key_hash)
     }
 
@@ -163,6 +164,13 @@ impl CertId {
     }
 }
 
+/// The bits of a certificate's key.
+fn spki_key(cert: &Certificate) -> Option<&[u8]> {
+    let mut fields = Der(&cert.key.spki).want(tag::SEQUENCE)?.inside();
+    fields.want(tag::SEQUENCE)?;
+    bit_string(fields.want(tag::BIT_STRING)?.body)
+}
+
 /// Reads a request (RFC 6960 section 4.1.1): the certificates asked about, 64 at most. `None`:
 /// the bytes are no request.
 pub fn read_request(der: &[u8]) -> Option<Vec<CertId>> {
@@ -176,6 +184,56 @@ pub fn read_request(der: &[u8]) -> Option<Vec<CertId>> {
         ids.push(CertId::read(&request.inside().want(tag::SEQUENCE)?)?);
     }
     (!ids.is_empty()).then_some(ids)
+}
+
+/// The nonce of a request (RFC 9654 section 2.1).
+pub fn request_nonce(der: &[u8]) -> Option<Vec<u8>> {
+    let request = Der(der).want(tag::SEQUENCE)?;
+    let extensions =
+        request.inside().want(tag::SEQUENCE)?.inside().find(|field| field.tag == tag::context(2))?;
+    nonce(&extensions)
+}
+
+/// The nonce among these extensions. Some write its value without the OCTET STRING around it.
+fn nonce(extensions: &Tlv<'_>) -> Option<Vec<u8>> {
+    for extension in extensions.inside().want(tag::SEQUENCE)?.inside() {
+        let mut fields = extension.inside();
+        if fields.want(tag::OID)?.body == [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02] {
+            let _ = fields.want(tag::BOOLEAN);
+            let value = fields.want(tag::OCTET_STRING)?;
+            let inner =
+                value.inside().want(tag::OCTET_STRING).filter(|inner| inner.whole.len() == value.body.len());
+            return Some(inner.map_or(value.body, |inner| inner.body).to_vec());
+        }
+    }
+    None
+}
+
+/// Who signed a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// The issuer.
+    Issuer,
+    /// Somebody whom the issuer entitled to.
+    Delegate {
+        /// Its own certificate needs no status (id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1).
+        nocheck: bool,
+    },
+    /// Nobody who may, and why.
+    Untrusted(&'static str),
+    /// Cannot be told here.
+    Unknown,
+}
+
+impl Signer {
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Issuer | Self::Delegate { .. } => "good",
+            Self::Untrusted(_) => "bad",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 impl Response {
@@ -198,6 +256,8 @@ impl Response {
             answers: Vec::new(),
             certificates: Vec::new(),
             signature_algorithm: Vec::new(),
+            nonce: None,
+            responder: Vec::new(),
             signed_bytes: Vec::new(),
             signature: Vec::new(),
         };
@@ -226,17 +286,69 @@ impl Response {
 
         let mut fields = data.inside();
         let _ = fields.want(tag::context(0)); // version
-        fields.next()?; // responderID: by name or by key
+        self.responder = fields.next()?.whole.to_vec(); // by name or by key
         self.produced_at = Some(time(&fields.want(tag::GENERALIZED_TIME)?)?);
         for answer in fields.want(tag::SEQUENCE)?.inside().take(MOST) {
             self.answers.push(Answer::read(&answer)?);
         }
+        self.nonce = fields.want(tag::context(1)).and_then(|extensions| nonce(&extensions));
         Some(())
     }
 
     /// The answer about a certificate.
     pub fn about(&self, cert: &Certificate) -> Option<&Answer> {
         self.answers.iter().find(|answer| answer.id.is_of(cert))
+    }
+
+    /// Who signed this: the issuer, or somebody whom the issuer entitled to (RFC 6960 section 4.2.2.2): with a certificate
+    /// of the same CA for OCSPSigning, which is valid at capture time.
+    pub fn signer(&self, issuer: &Certificate, at: Stamp) -> Signer {
+        let by = |key: &Certificate| {
+            verify(&key.key.spki, &self.signature_algorithm, &self.signed_bytes, &self.signature)
+        };
+        let direct = by(issuer);
+        if direct.holds() {
+            return Signer::Issuer;
+        }
+        let mut why = None;
+        for delegate in &self.certificates {
+            let signed = by(delegate);
+            if !signed.holds() {
+                continue;
+            }
+            let purposes = delegate.extended_key_usage.as_deref().unwrap_or_default();
+            if !purposes.iter().any(|purpose| purpose == "1.3.6.1.5.5.7.3.9") {
+                why = Some("its signer's certificate is not for OCSPSigning");
+            } else if delegate.issuer_der != issuer.subject_der || delegate.signed_by(issuer).fails() {
+                why = Some("its signer's certificate is not of the certificate's issuer");
+            } else if !delegate.signed_by(issuer).holds() {
+                return Signer::Unknown;
+            } else if at < delegate.not_before || at > delegate.not_after {
+                why = Some("its signer's certificate is not valid at capture time");
+            } else {
+                const NOCHECK: [u8; 11] = [6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5];
+                return Signer::Delegate { nocheck: delegate.der.windows(11).any(|part| part == NOCHECK) };
+            }
+        }
+        match why {
+            Some(why) => Signer::Untrusted(why),
+            None if direct.fails() && (!self.certificates.is_empty() || self.names(issuer)) => {
+                Signer::Untrusted("its signature does not verify")
+            }
+            None => Signer::Unknown,
+        }
+    }
+
+    /// Whether the responder calls itself by this name or key.
+    fn names(&self, issuer: &Certificate) -> bool {
+        let Some(id) = Der(&self.responder).next() else { return false };
+        match id.tag {
+            0xa1 => id.body == issuer.subject_der,
+            _ => spki_key(issuer).is_some_and(|key| {
+                let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, key);
+                id.inside().next().is_some_and(|octets| octets.body == hash.as_ref())
+            }),
+        }
     }
 
     /// Whether the issuer signed this, or somebody whom the issuer entitled to (RFC 6960 section
@@ -370,6 +482,8 @@ mod tests {
             let along = delegate.der(&delegate_key, &key);
             let response = Response::read(&response(&leaf, &[0x80, 0], &delegate_key, &along)).unwrap();
             assert_eq!(response.signed(&issuer), want);
+            let signer = response.signer(&issuer, year(2025));
+            assert_eq!(signer.word(), if want.holds() { "good" } else { "bad" });
         }
     }
 

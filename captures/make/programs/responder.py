@@ -1,4 +1,4 @@
-"""responder.py FILE SECONDS: an HTTP server on port 80 which answers every GET and POST with FILE, so many seconds late."""
+"""responder.py FILE SECONDS [PORT]: an HTTP server on port 80 or this one which answers every GET and POST with FILE, so many seconds late."""
 import http.server, sys, time
 
 data, late = open(sys.argv[1], "rb").read(), float(sys.argv[2])
@@ -18,4 +18,4 @@ class Answer(http.server.BaseHTTPRequestHandler):
     version_string = lambda self: "lab"
 
 
-http.server.ThreadingHTTPServer(("", 80), Answer).serve_forever()
+http.server.ThreadingHTTPServer(("", int(sys.argv[3]) if len(sys.argv) > 3 else 80), Answer).serve_forever()

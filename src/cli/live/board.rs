@@ -8,7 +8,7 @@ use crate::base::{Lost, Span, Stamp};
 use crate::capture::live::{clock, elapsed};
 use crate::capture::recent::Recent;
 use crate::cause::Diagnosis;
-use crate::event::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Stats, Tally};
+use crate::event::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Stats, StatusTally, Tally};
 use crate::evidence::Evidence;
 use crate::pipeline::Gauges;
 use crate::pipeline::gauges::{Link, Reading};
@@ -47,6 +47,8 @@ impl Watched {
 #[derive(Default)]
 pub struct Account {
     tally: Tally,
+    /// Exchanges about revocation.
+    pub statuses: StatusTally,
     latency: Stage,
     wait: Stage,
     /// The same since the last statistics.
@@ -163,7 +165,8 @@ impl Board {
     }
 
     fn snapshot(&self, account: &Account) -> Snapshot {
-        let mut totals = Stats { tally: account.tally.clone(), ..Stats::default() };
+        let mut totals =
+            Stats { tally: account.tally.clone(), revocation: account.statuses.clone(), ..Stats::default() };
         let mut now = Running {
             at: clock(),
             uptime: Span(elapsed().0 - self.began.0),

@@ -8,7 +8,7 @@ use super::scribe::{Lines, Pen};
 use crate::base::{FlowKey, Limits};
 use crate::event::{self, Kept};
 use crate::evidence::Outcome;
-use crate::pipeline::{Judged, Make};
+use crate::pipeline::{Judged, Make, Told};
 use crate::report::{self, Style};
 
 /// Bytes of events after which they are handed on although more are coming.
@@ -34,6 +34,16 @@ pub struct Teller {
     kept: Kept,
     /// Lines that wait for others to be written with.
     lines: Lines,
+}
+
+/// What is known of an exchange beside itself, as its event takes it.
+fn known<'a>(told: &'a Told, capture: &'a str) -> event::StatusKnown<'a> {
+    event::StatusKnown {
+        subjects: &told.subjects,
+        signature: told.signature,
+        waited_for: &told.waited_for,
+        capture,
+    }
 }
 
 impl Teller {
@@ -86,6 +96,22 @@ impl Make for Teller {
         if self.lines.bytes.len() >= FULL {
             self.pause();
         }
+    }
+
+    /// Counts an exchange about revocation, and makes its event.
+    fn status(&mut self, told: Told) -> Option<()> {
+        let exchange = &told.seen.value;
+        self.board.account().statuses.add(exchange);
+        let interface = self.board.interfaces.get(self.interface)?;
+        if let Form::Events = self.form {
+            let lines = &mut self.lines;
+            event::revocation(&told.seen, &known(&told, &interface.name), &mut lines.bytes);
+            lines.events.push((lines.bytes.len(), told.decided, exchange.ended));
+        }
+        if self.lines.bytes.len() >= FULL {
+            self.pause();
+        }
+        None
     }
 
     fn pause(&mut self) {

@@ -140,6 +140,11 @@ impl Attempt {
                 }
             }
             (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
+                for (place, answer) in message::further_statuses(body) {
+                    if let Some(response) = crate::tls::ocsp::Response::read(answer) {
+                        evidence.further_staples.push((place, response));
+                    }
+                }
                 if let Some(response) =
                     message::certificate_status(body).and_then(crate::tls::ocsp::Response::read)
                 {

@@ -7,6 +7,9 @@ use crate::evidence::{Evidence, Outcome, outcome, upgrade};
 use crate::flow::table::{Id, Table};
 use crate::flow::timer::Timers;
 
+/// Ports of responders and of servers of lists: HTTP, its alternatives, and that of common responders' manuals.
+const HTTP: [u16; 4] = [80, 2560, 8080, 8888];
+
 impl Shard {
     /// Closes everything whose deadline has passed.
     #[cold]
@@ -129,12 +132,13 @@ impl Shard {
                 }
             }
             State::Http(no) => {
-                let Some(http) = self.exchanges.take(no) else { return };
+                let Some(mut http) = self.exchanges.take(no) else { return };
+                self.held = self.held.saturating_sub(http.held());
                 self.forget(id, at);
                 let no = http.first;
-                if let Some((client, seen)) = http.close() {
-                    self.out.push(Out { at, no, what: What::Ocsp(client.addr, Box::new(seen)) });
-                }
+                let told = |seen: Seen<_>| Out { at, no, what: What::Status(Box::new(seen)) };
+                let closed = http.close();
+                self.out.extend(closed.into_iter().map(told));
             }
             State::Done(_) => {}
         }
@@ -165,7 +169,7 @@ impl Shard {
         }
         self.leave_unreported(id, opening.last());
         self.table.remove(id);
-        if server.port == 80 && opening.reached() == Reached::Asked {
+        if HTTP.contains(&server.port) && opening.reached() == Reached::Asked {
             // Responders and lists of revocation are asked over HTTP.
             let seen = Seen::new(server, no, opening.started);
             self.out.push(Out { at, no, what: What::Unreached(client.addr, seen) });
@@ -192,7 +196,7 @@ impl Shard {
         if !tls_port && !tried {
             // Responders and lists of revocation are asked over HTTP.
             let silent = evidence.tcp.syn_ack.is_none();
-            if evidence.server.port == 80
+            if HTTP.contains(&evidence.server.port)
                 && silent
                 && let Some(syn) = &evidence.tcp.syn
             {

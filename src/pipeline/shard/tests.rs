@@ -209,3 +209,85 @@ fn what_was_seen_behind_a_deadline_is_not_long_ago() {
     assert!(since(seconds(seen), deadline) < Span(0));
     assert_eq!(since(seconds(deadline), seen), Span(1 << 20));
 }
+
+/// What a shard tells of exchanges: method, certificates asked about, trouble, packets.
+fn told(bench: &mut Bench) -> Vec<(&'static str, usize, Option<&'static str>, Vec<u64>)> {
+    let outs = bench.shard.drain().filter_map(|out| match out.what {
+        What::Status(seen) => {
+            let exchange = &seen.value;
+            let packets = seen.at.iter().map(|no| no.0).collect();
+            Some((exchange.method.word(), exchange.asked.len(), exchange.trouble(), packets))
+        }
+        _ => None,
+    });
+    outs.collect()
+}
+
+/// An OCSP request for one certificate.
+fn request() -> Vec<u8> {
+    let id = [&[0x30, 7, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a][..], &[4, 1, 9, 4, 1, 9, 2, 1, 5]].concat();
+    [5, 4, 3, 2, 1]
+        .iter()
+        .fold(id, |inside, _| [&[0x30, u8::try_from(inside.len()).unwrap()][..], &inside].concat())
+}
+
+const TRY_LATER: &[u8] = &[0x30, 3, 0x0a, 1, 3];
+
+#[test]
+fn several_exchanges_on_one_kept_connection_are_told_one_by_one_on_any_port() {
+    let mut bench = Bench::new(Limits::default());
+    let responder = Endpoint { port: 8_889, ..SERVER };
+    let body = request();
+    let post = [
+        format!("POST / HTTP/1.1\r\nHost: o\r\nContent-Type: application/ocsp-request\r\nContent-Length: {}\r\n\r\n", body.len())
+            .as_bytes(),
+        &body,
+    ]
+    .concat();
+    let answer = [
+        &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n"[..],
+        &TRY_LATER[..2],
+        b"\r\n3\r\n",
+        &TRY_LATER[2..],
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    let (cut, _) = (post.len() - 4, 0);
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+    bench.packet(client(1), responder, TcpFlags::SYN, 10, 0, &[]);
+    bench.packet(responder, client(1), TcpFlags::SYN | TcpFlags::ACK, 90, 11, &[]);
+    let (mut sent, mut got) = (11, 91);
+    for _ in 0..2 {
+        // The body comes over two segments, and so does the answer.
+        bench.packet(client(1), responder, TcpFlags::ACK, sent, got, &post[..cut]);
+        bench.packet(client(1), responder, TcpFlags::ACK, sent + len(&post[..cut]), got, &post[cut..]);
+        sent += len(&post);
+        bench.packet(responder, client(1), TcpFlags::ACK, got, sent, &answer[..50]);
+        bench.packet(responder, client(1), TcpFlags::ACK, got + 50, sent, &answer[50..]);
+        got += len(&answer);
+    }
+    let want = |first: u64| ("ocsp_post", 1, Some("try_later"), vec![first, first + 1, first + 2, first + 3]);
+    assert_eq!(told(&mut bench), [want(3), want(7)]);
+}
+
+#[test]
+fn a_request_without_an_answer_is_told_when_the_client_leaves() {
+    let mut bench = Bench::new(Limits::default());
+    let responder = Endpoint { port: 80, ..SERVER };
+    bench.packet(client(1), responder, TcpFlags::SYN, 10, 0, &[]);
+    bench.packet(client(1), responder, TcpFlags::ACK, 11, 91, b"GET /ca.crl HTTP/1.1\r\nHost: c\r\n\r\n");
+    bench.packet(client(1), responder, TcpFlags::RST, 47, 91, &[]);
+    assert_eq!(told(&mut bench), [("crl", 0, Some("unanswered"), vec![2])]);
+}
+
+#[test]
+fn a_page_that_is_no_list_is_not_told_as_one() {
+    let mut bench = Bench::new(Limits::default());
+    let server = Endpoint { port: 80, ..SERVER };
+    bench.packet(client(1), server, TcpFlags::SYN, 10, 0, &[]);
+    let get = b"GET /crlf HTTP/1.1\r\nHost: c\r\n\r\n";
+    bench.packet(client(1), server, TcpFlags::ACK, 11, 91, get);
+    let page = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nfoo";
+    bench.packet(server, client(1), TcpFlags::ACK, 91, 11 + u32::try_from(get.len()).unwrap(), page);
+    assert_eq!(told(&mut bench), []);
+}
