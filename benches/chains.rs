@@ -1,6 +1,7 @@
 //! What it costs to judge a chain of certificates: one seen before, and one of RSA-2048 met for the first time.
 //!
 //! `cargo bench --bench chains` makes a root, an intermediate and a leaf with `openssl` once, in target/bench/chains.
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 #![expect(clippy::expect_used, reason = "no library code")]
 
 use std::hint::black_box;

@@ -1,0 +1,144 @@
+//! What other traffic tells of a failed attempt.
+
+use std::sync::Arc;
+
+use super::{Failure, Join, Make, Shown, Success, leaf, name, offer};
+use crate::aside::dns::DnsAnswer;
+use crate::base::{Endpoint, Seen, Span};
+use crate::evidence::around::ShownBefore;
+use crate::evidence::{Chain, Evidence, rejection};
+use crate::pipeline::statuses::verifying;
+use crate::tls::cert::Certificate;
+use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
+
+impl<M: Make> Join<M> {
+    /// Files it into the evidence.
+    pub(super) fn look_around(&mut self, evidence: &mut Evidence) {
+        let (client, server) = (evidence.client, evidence.server);
+        let started = evidence.started;
+        let before = |seen: &&Seen<DnsAnswer>| seen.when <= started;
+        let host = name(evidence).cloned();
+        if let Some(sni) = &host {
+            for (asker, seen) in self.by_name.get(sni.as_ref()) {
+                let list = if *asker == client.addr {
+                    &mut evidence.around.answers
+                } else {
+                    &mut evidence.around.answers_to_others
+                };
+                if before(&seen.as_ref()) && list.len() < 4 {
+                    list.push(seen.as_ref().clone());
+                }
+            }
+        }
+        let given: Vec<_> = self
+            .by_address
+            .get(&(client.addr, server.addr))
+            .map(AsRef::as_ref)
+            .filter(before)
+            .cloned()
+            .collect();
+        evidence.around.names_of_server = given;
+        let window = self.limits.sibling;
+        // Of a connection that was rejected late, another with the same certificate says that it was not.
+        let late = rejection::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
+        let near = |(seen, shown): &Success| {
+            let near =
+                seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
+            (near && (late.is_none() || late == *shown)).then(|| seen.clone())
+        };
+        let by_host =
+            host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).find_map(near));
+        // Without a name, the names under which the client knew this address stand for it.
+        let by_name = || {
+            evidence.around.names_of_server.iter().find_map(|seen| {
+                self.reached_names.get(&(client.addr, seen.value.name.as_str().into())).find_map(near)
+            })
+        };
+        let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
+        evidence.around.sibling = match host {
+            Some(_) => by_host,
+            None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
+        };
+        evidence.around.server_completes = self.served.get(&server).next().cloned();
+        let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
+        let mine: Failure = (server, evidence.stage, code, offer(evidence));
+        let mut repeats = 0;
+        for seen in self.failures.get(&client.addr) {
+            let (other, stage, code, offered) = seen.value;
+            if stage != mine.1
+                || code != mine.2
+                || (seen.when - evidence.ended).0.abs() > Span::from_secs(3600).0
+            {
+                continue;
+            }
+            if other == server {
+                repeats += u32::from(offered == mine.3);
+            } else if other.addr != server.addr && evidence.around.same_failure_elsewhere.len() < 4 {
+                evidence.around.same_failure_elsewhere.push(seen.clone().map(|_| other));
+            }
+        }
+        // This failure is remembered too.
+        evidence.around.repeats = u32::saturating_sub(repeats, 1);
+        if matches!(evidence.chain, Chain::Sealed(_)) {
+            let key = (server.addr, host.clone());
+            let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
+            let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
+            let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
+            evidence.around.shown_before =
+                shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record, given: false });
+            if evidence.around.shown_before.is_none()
+                && let Some(host) = &host
+            {
+                let records = &evidence.sealing.records.server;
+                let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
+                evidence.around.shown_before =
+                    self.given.of_host(host).find_map(fits).map(|(record, chain)| ShownBefore {
+                        chain: Seen::new(chain, record.at, record.when),
+                        record,
+                        given: true,
+                    });
+            }
+        }
+        // The exchange began while the handshake was under way.
+        let (started, ended) = (evidence.started, evidence.ended);
+        let behind = verifying(evidence).0;
+        evidence.around.ocsp = self.statuses.during(client.addr, behind, ended);
+        let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
+        evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
+        if let Some(syn) = &evidence.tcp.syn {
+            let asked = syn.value.wrapping_add(1);
+            evidence.around.stray_syn_ack =
+                self.strays.get(&(client, asked)).find(|seen| seen.value != server).cloned();
+        }
+        if let Some(syn) = &evidence.tcp.syn {
+            let from = (server, syn.value.wrapping_add(1));
+            evidence.around.astray = self.astray.get(&from).find(|seen| seen.value != client).cloned();
+        } else if let Some(first_seq) = evidence.tcp.first_seq {
+            // A capture on both sides of a translator shows each connection twice, each time with its own SYN.
+            evidence.around.other_address =
+                self.syns.get(&(server, first_seq)).find(|seen| seen.value != client).cloned();
+        }
+        evidence.around.path = self.paths.get(&(client.addr, server.addr)).next().cloned();
+        let touched: Vec<_> = self
+            .touched
+            .get(&client.addr)
+            .filter(|(when, _)| (*when - evidence.started).0.abs() < Span::from_secs(60).0)
+            .collect();
+        let mut ends: Vec<_> = touched.iter().map(|(_, end)| *end).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        evidence.around.scan = ends.len() >= 8;
+        evidence.around.probes_versions = self.offers.probed(evidence);
+        self.look_for_revoked(evidence);
+    }
+}
+
+/// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
+const RENEWED: Span = Span::from_secs(3600);
+
+/// The sealed record that has just the size of a TLS 1.3 Certificate with these, bare or as JSSE pads it.
+fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
+    let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
+    let bare = certificate_record_len(&lens);
+    records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
+}
