@@ -1,6 +1,6 @@
 //! Where each kind of defect belongs, and which of several defects a rejection is about.
 
-use super::stack::{Fit, Judge, before, fits};
+use super::stack::{Fit, Who, by, comes_first, fits};
 use super::{Cause, Certainty};
 use crate::tls::chain::{Defect, Fault};
 
@@ -78,18 +78,29 @@ fn weight(fault: Fault) -> Weight {
 
 /// The defect of `cause` that a rejection is about, and how sure that is. `code` is the alert's,
 /// `None` where the rejection had no readable alert. Nothing where `cause` has no defect that fits.
-pub fn blamed(
+pub fn blamed(defects: &[Defect], code: Option<u8>, cause: Cause) -> Option<(&Defect, Certainty)> {
+    blamed_by(None, defects, code, cause)
+}
+
+/// As [`blamed`], by a stack that is known: what it never minds or never says of a defect does not count, unless that
+/// leaves nothing (then the program has rules of its own); what it checks first goes before what it checks later.
+pub fn blamed_by(
+    who: Option<Who>,
     defects: &[Defect],
     code: Option<u8>,
     cause: Cause,
-    judge: Judge,
 ) -> Option<(&Defect, Certainty)> {
-    // A program may judge by itself, or its stack be taken for another: then any stack may have sent the code.
-    let by_stack = defects
-        .iter()
-        .any(|defect| weight(defect.fault) > Weight::Mild && fits(judge, defect.fault, code) != Fit::No);
-    let judge = if by_stack { judge } else { Judge::default() };
-    let fit = |defect: &Defect| fits(judge, defect.fault, code);
+    let minded = |who: &Who| {
+        defects
+            .iter()
+            .any(|defect| weight(defect.fault) > Weight::Mild && by(*who, defect.fault, code) != Fit::No)
+    };
+    let who = who.filter(minded);
+    let fit = |defect: &Defect| match (who, code) {
+        (Some(who), code) => by(who, defect.fault, code),
+        (None, Some(code)) => fits(defect.fault, code),
+        (None, None) => Fit::Generic,
+    };
     let of = |defect: &Defect| placed(defect.fault).0;
     // `max_by_key` takes the last of equals: from the end, so that the leaf's comes first.
     let mine =
@@ -101,26 +112,29 @@ pub fn blamed(
     let heavy = weight(mine.fault);
     let others = || defects.iter().filter(|defect| of(defect) != cause && fit(defect) != Fit::No);
     let others_have = |found: &dyn Fn(&Defect) -> bool| others().any(found);
-    // What the stack comes to first is what it rejected, and it never came to the others.
-    let comes_first = |of: &dyn Fn(&Defect) -> bool| {
-        others().filter(|other| of(other)).all(|other| before(judge, mine.fault, other.fault))
-    };
     let specific = |defect: &Defect| weight(defect.fault) > Weight::Mild && fit(defect) == Fit::Specific;
     let certainty = match (specific(mine), others_have(&specific)) {
         (true, false) => Certainty::Proven,
-        (true, true) if comes_first(&|other| specific(other)) => Certainty::Inferred,
         (true, true) => Certainty::Suspected,
         // The code speaks of something else that is there.
         (false, true) => return None,
         (false, false) => {
-            let behind = |defect: &&Defect| !before(judge, mine.fault, defect.fault);
-            let rival =
-                others().filter(behind).map(|defect| weight(defect.fault)).max().unwrap_or(Weight::Mild);
+            let rival = others().map(|defect| weight(defect.fault)).max().unwrap_or(Weight::Mild);
             let roots_only = others()
                 .filter(|defect| weight(defect.fault) >= Weight::Anchor)
                 .all(|defect| defect.fault == Fault::UnknownRoot);
+            let sure = who.filter(|who| who.stack.is_sure());
+            let first = sure.is_some_and(|who| {
+                let mut hard = others().filter(|defect| {
+                    weight(defect.fault) >= Weight::Anchor && defect.fault != Fault::UnknownRoot
+                });
+                hard.all(|defect| comes_first(who, mine.fault, defect.fault))
+            });
+            let alone = sure.zip(code).is_some_and(|(who, code)| who.always(mine.fault, code));
             match heavy {
-                Weight::Hard if rival < Weight::Anchor || roots_only => Certainty::Inferred,
+                // Its stack always rejects this, with this code, and nothing else that is there.
+                Weight::Hard if alone && rival == Weight::Mild => Certainty::Proven,
+                Weight::Hard if rival < Weight::Anchor || roots_only || first => Certainty::Inferred,
                 Weight::Anchor | Weight::Soft
                     if rival == Weight::Mild && mine.fault != Fault::LifetimeTooLong =>
                 {
@@ -136,8 +150,7 @@ pub fn blamed(
 
 /// Whether any defect that a verifier minds fits the code.
 pub fn explained(defects: &[Defect], code: u8) -> bool {
-    let fits = |fault| fits(Judge::default(), fault, Some(code)) != Fit::No;
-    defects.iter().any(|defect| weight(defect.fault) > Weight::Mild && fits(defect.fault))
+    defects.iter().any(|defect| weight(defect.fault) > Weight::Mild && fits(defect.fault, code) != Fit::No)
 }
 
 /// Whether a defect is there that every verifier rejects.
@@ -148,13 +161,14 @@ pub fn has_hard(defects: &[Defect]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::stack::Stack;
 
     fn defects(faults: &[Fault]) -> Vec<Defect> {
         faults.iter().map(|&fault| Defect { fault, cert: Some(0), says: format!("{fault:?}") }).collect()
     }
 
     fn verdict(faults: &[Fault], code: u8, cause: Cause) -> Option<Certainty> {
-        blamed(&defects(faults), Some(code), cause, Judge::default()).map(|(_, certainty)| certainty)
+        blamed(&defects(faults), Some(code), cause).map(|(_, certainty)| certainty)
     }
 
     #[test]
@@ -172,6 +186,40 @@ mod tests {
         assert_eq!(verdict(&both, 46, Cause::ExpiredCert), Some(Certainty::Inferred));
         assert_eq!(verdict(&both, 46, Cause::BrokenChain), Some(Certainty::Suspected));
         assert_eq!(verdict(&both, 48, Cause::BrokenChain), Some(Certainty::Proven));
+    }
+
+    fn by_stack(stack: Stack, faults: &[Fault], code: u8, cause: Cause) -> Option<Certainty> {
+        let who = Some(Who { stack, tls13: false });
+        blamed_by(who, &defects(faults), Some(code), cause).map(|(_, certainty)| certainty)
+    }
+
+    #[test]
+    fn a_known_stack_that_always_rejects_so_proves_the_one_defect_there_is() {
+        let go = |faults: &[Fault], cause| by_stack(Stack::Go, faults, 42, cause);
+        assert_eq!(go(&[Fault::LeafExpired], Cause::ExpiredCert), Some(Certainty::Proven));
+        assert_eq!(
+            go(&[Fault::LeafExpired, Fault::UnknownRoot], Cause::ExpiredCert),
+            Some(Certainty::Inferred)
+        );
+        let chromium = by_stack(Stack::Chromium, &[Fault::LeafExpired], 46, Cause::ExpiredCert);
+        assert_eq!(chromium, Some(Certainty::Inferred), "its hello is imitated");
+        let s_client = by_stack(Stack::OpenSsl, &[Fault::SanMismatch], 42, Cause::NameMismatch);
+        assert_eq!(s_client, Some(Certainty::Inferred), "its program may not look at names");
+    }
+
+    #[test]
+    fn of_two_defects_a_known_stack_names_the_one_it_checks_first() {
+        let both = [Fault::SanMismatch, Fault::LeafExpired];
+        assert_eq!(by_stack(Stack::Go, &both, 42, Cause::ExpiredCert), Some(Certainty::Inferred));
+        assert_eq!(by_stack(Stack::Go, &both, 42, Cause::NameMismatch), Some(Certainty::Suspected));
+        assert_eq!(by_stack(Stack::OpenSsl, &both, 42, Cause::NameMismatch), Some(Certainty::Inferred));
+        assert_eq!(by_stack(Stack::OpenSsl, &both, 42, Cause::ExpiredCert), None, "that would be 45");
+    }
+
+    #[test]
+    fn a_code_that_the_stack_never_sends_is_read_over_all_stacks() {
+        let own_rules = by_stack(Stack::Go, &[Fault::LeafExpired], 45, Cause::ExpiredCert);
+        assert_eq!(own_rules, Some(Certainty::Proven));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who rejected a handshake, at which step, and what that says of certificates.
 
-use super::faults::{blamed, placed, placed_of_client};
-use super::stack::Judge;
+use super::faults::{blamed, blamed_by, placed, placed_of_client};
+use super::stack::Who;
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span};
 use crate::evidence::{Chain, Ending, Evidence, rejection};
@@ -141,8 +141,13 @@ pub fn by_defect(
         Signal::None => Judgement::Absent,
         Signal::Alert(code, _) if !rejects(code) => Judgement::Absent,
         Signal::Alert(code, at) => {
-            if let Some((defect, certainty)) = blamed(&evidence.defects, Some(code), cause, judge(evidence)) {
-                let doubt = !clear || (defect.fault == Fault::NotYetValid && far_ahead(evidence));
+            if let Some((defect, certainty)) = blamed_by(who(evidence), &evidence.defects, Some(code), cause)
+            {
+                // A code for everything may as well be about the revocation status that the client asked for.
+                let status = !evidence.around.ocsp.is_empty() || evidence.around.unreached.is_some();
+                let doubt = !clear
+                    || (defect.fault == Fault::NotYetValid && far_ahead(evidence))
+                    || (matches!(code, 42 | 46) && status);
                 let certainty = if doubt { certainty.min(Certainty::Inferred) } else { certainty };
                 return Judgement::Found(of_server(
                     evidence,
@@ -166,7 +171,7 @@ pub fn by_defect(
         }
         Signal::Late(at) => {
             // Clients that verify chains during the handshake check the name behind it.
-            let misnamed = blamed(&evidence.defects, None, Cause::NameMismatch, judge(evidence)).is_some();
+            let misnamed = blamed_by(who(evidence), &evidence.defects, None, Cause::NameMismatch).is_some();
             let name_only = match evidence.stack() {
                 Some(Stack::Curl) => !rejection::wants_staple(evidence),
                 Some(stack) if stack.verifies_late() => false,
@@ -178,15 +183,13 @@ pub fn by_defect(
             let says = "the client closes at once behind both Finished, without data";
             without_code(evidence, cause, Certainty::Suspected, at, says, blind)
         }
-        Signal::ServerAlert(code, at) => {
-            match blamed(&evidence.client_defects, Some(generic(code)), cause, Judge::default()) {
-                Some((defect, certainty)) => {
-                    Judgement::Found(of_client(evidence, defect, certainty, at, &said("the server", code)))
-                }
-                None => alone(code, at).map_or(Judgement::Absent, Judgement::Found),
+        Signal::ServerAlert(code, at) => match blamed(&evidence.client_defects, Some(generic(code)), cause) {
+            Some((defect, certainty)) => {
+                Judgement::Found(of_client(evidence, defect, certainty, at, &said("the server", code)))
             }
-        }
-        Signal::ServerSilent(at) => match blamed(&evidence.client_defects, None, cause, Judge::default()) {
+            None => alone(code, at).map_or(Judgement::Absent, Judgement::Found),
+        },
+        Signal::ServerSilent(at) => match blamed(&evidence.client_defects, None, cause) {
             Some((defect, _)) if !defect.fault.is_mild() => {
                 let says = "the server closes without a word behind the client's certificate";
                 Judgement::Found(of_client(evidence, defect, Certainty::Suspected, at, says))
@@ -201,13 +204,12 @@ pub fn by_defect(
     }
 }
 
-/// The client, as the judge of the server's certificates. Who alerts in clear behind TLS 1.3 is OpenSSL, whatever its
-/// hello looks like.
-pub fn judge(evidence: &Evidence) -> Judge {
-    let tls13 = evidence.server_hello.as_ref().is_some_and(|hello| hello.value.version.is_tls13());
+/// The client's stack, where its hello tells. Who alerts in clear behind TLS 1.3 is OpenSSL, whatever its hello looks like.
+fn who(evidence: &Evidence) -> Option<Who> {
+    let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
     let in_clear = matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. });
     let stack = evidence.stack().filter(|stack| !(tls13 && in_clear) || stack.is_openssl());
-    Judge { stack, tls13 }
+    stack.map(|stack| Who { stack, tls13 })
 }
 
 /// GnuTLS denies access for whatever is wrong with a client's certificate; then 49 reads as 46.
@@ -228,7 +230,7 @@ fn without_code(
     says: &str,
     blind: &'static str,
 ) -> Judgement {
-    match blamed(&evidence.defects, None, cause, judge(evidence)) {
+    match blamed_by(who(evidence), &evidence.defects, None, cause) {
         Some((defect, certainty)) if !defect.fault.is_mild() => {
             Judgement::Found(of_server(evidence, defect, certainty.min(most), at, says))
         }

@@ -347,6 +347,7 @@ mod tests {
         assert_eq!(event["ending"]["what"], "silence");
         assert_eq!(event["tls"]["version"], Value::Null);
         assert_eq!(event["tls"]["offered"], Value::Null);
+        assert_eq!(event["tls"]["client_stack"], Value::Null);
         assert_eq!(event["sni"], Value::Null);
     }
 

@@ -2,6 +2,7 @@
 
 use super::json::{self, Object, display, string};
 use crate::base::Stamp;
+use crate::cause::Certainty;
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{Group, SignatureScheme};
 use crate::tls::hello::{Offer, ServerHello};
@@ -42,7 +43,15 @@ impl Kept {
                     json::members(out, |o| {
                         o.string("ja3", &offer.0.ja3());
                         o.string("ja4", &offer.0.ja4());
-                        o.maybe_word("client_stack", Stack::of_offer(&offer.0).map(Stack::word));
+                        o.maybe("client_stack", Stack::of_offer(&offer.0), |stack, out| {
+                            json::object(out, |o| {
+                                o.word("name", stack.word());
+                                // Told by a shape, which others may take on: never proven.
+                                let certainty =
+                                    if stack.is_sure() { Certainty::Inferred } else { Certainty::Suspected };
+                                o.word("certainty", certainty.word());
+                            });
+                        });
                         o.object("offered", |o| offered(&offer.0, o));
                     });
                 },

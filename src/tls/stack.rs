@@ -26,13 +26,24 @@ pub enum Stack {
     Chromium,
     /// Apple's own, Secure Transport or Network.framework, with GREASE too.
     Apple,
-    /// NSS, as in Firefox.
+    /// Mozilla's NSS, as in Firefox.
     Nss,
     /// Go's crypto/tls.
     Go,
     /// rustls.
     Rustls,
 }
+
+/// In which order NSS writes extensions (`clientHelloSendersTLS` in lib/ssl/ssl3ext.c).
+const NSS_ORDER: [u16; 19] = [0, 23, 0xff01, 10, 11, 35, 16, 14, 5, 34, 18, 51, 42, 43, 13, 44, 45, 49, 28];
+
+/// In which order Go writes extensions (`clientHelloMsg.marshal` in crypto/tls/handshake_messages.go), and what of them it
+/// always sends.
+const GO_ORDER: [u16; 15] = [0, 5, 10, 11, 35, 13, 50, 0xff01, 23, 16, 18, 43, 44, 51, 45];
+const GO_ALWAYS: [u16; 6] = [5, 10, 11, 13, 0xff01, 18];
+
+/// All suites of rustls in its order (`DEFAULT_CIPHER_SUITES` of its providers), those before TLS 1.3 from the fourth on.
+const RUSTLS_SUITES: [u16; 9] = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030, 0xc02f, 0xcca8];
 
 /// In which order OpenSSL 1.1.1 to 4.0 writes extensions (`ext_defs` in ssl/statem/extensions.c), as far as clients
 /// send them unasked or are often told to. Version 4 moves the server's name to the end.
@@ -49,46 +60,13 @@ const PYTHON_SUITES: [u16; 6] = [0xc02c, 0xc030, 0xc02b, 0xc02f, 0xcca9, 0xcca8]
 /// Node.js set lists of their own.
 const OPENSSL_SUITES: [u16; 4] = [0xc02c, 0xc030, 0x009f, 0xcca9];
 
-/// AES-CCM for TLS 1.3, and for TLS 1.2 with ECDSA and with DHE, as in GnuTLS's priority `NORMAL`.
-const CCM_SUITES: [u16; 3] = [0x1304, 0xc0ad, 0xc09f];
-
 /// Suites for TLS 1.2 that Apple's stack asks for first; Chromium asks for AES-128 before AES-256.
 const APPLE_SUITES: [u16; 4] = [0xc02c, 0xc02b, 0xcca9, 0xc030];
 
-/// NSS's order for TLS 1.3 (`cipherSuites` in lib/ssl/ssl3con.c): ChaCha20 in the middle.
-const NSS_SUITES: [u16; 3] = [0x1301, 0x1303, 0x1302];
-
-/// rustls's default suites (`DEFAULT_CIPHER_SUITES` in rustls/src/crypto/aws_lc_rs/mod.rs), all it has.
-const RUSTLS_SUITES: [u16; 9] = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030, 0xc02f, 0xcca8];
+/// AES-CCM for TLS 1.3, and for TLS 1.2 with ECDSA and with DHE, as in GnuTLS's priority `NORMAL`.
+const CCM_SUITES: [u16; 3] = [0x1304, 0xc0ad, 0xc09f];
 
 impl Stack {
-    /// The word in events.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OpenSsl => "openssl",
-            Self::Curl => "curl",
-            Self::Node => "node",
-            Self::Python => "python",
-            Self::Jsse => "jsse",
-            Self::GnuTls => "gnutls",
-            Self::Chromium => "chromium",
-            Self::Apple => "apple",
-            Self::Nss => "nss",
-            Self::Go => "go",
-            Self::Rustls => "rustls",
-        }
-    }
-
-    /// OpenSSL below, whatever the program.
-    pub const fn is_openssl(self) -> bool {
-        matches!(self, Self::OpenSsl | Self::Curl | Self::Node | Self::Python)
-    }
-
-    /// Browsers open connections that they may not need.
-    pub const fn preconnects(self) -> bool {
-        matches!(self, Self::Chromium | Self::Apple)
-    }
-
     /// The stack that made a hello, or none of these.
     pub fn of(hello: &ClientHello) -> Option<Self> {
         if hello.malformed || hello.sslv2_framed { None } else { Self::of_offer(&hello.offer) }
@@ -96,17 +74,22 @@ impl Stack {
 
     /// As [`Stack::of`], by what a whole hello offers.
     pub fn of_offer(hello: &Offer) -> Option<Self> {
+        let begins_with = |suites: &[u16]| {
+            let ciphers = hello.ciphers.iter().map(|suite| suite.0);
+            let older = ciphers.filter(|code| code >> 8 != 0x13 && !is_grease(*code));
+            older.take(suites.len()).eq(suites.iter().copied())
+        };
         if hello.extensions.iter().any(|kind| is_grease(kind.0)) {
-            return Some(if begins_with(hello, &APPLE_SUITES) { Self::Apple } else { Self::Chromium });
+            return Some(if begins_with(&APPLE_SUITES) { Self::Apple } else { Self::Chromium });
         }
         if is_gnutls(hello) {
             return Some(Self::GnuTls);
         }
-        if is_nss(hello) {
-            return Some(Self::Nss);
-        }
         if is_jsse(hello) {
             return Some(Self::Jsse);
+        }
+        if is_nss(hello) {
+            return Some(Self::Nss);
         }
         if is_go(hello) {
             return Some(Self::Go);
@@ -120,15 +103,48 @@ impl Stack {
         let asks_for = |name: &str| hello.alpn.iter().any(|protocol| protocol == name);
         let http = asks_for("h2")
             || asks_for("http/1.1") && hello.extensions.contains(&ExtensionType::POST_HANDSHAKE_AUTH);
-        Some(if begins_with(hello, &NODE_SUITES) {
+        Some(if begins_with(&NODE_SUITES) {
             Self::Node
-        } else if begins_with(hello, &PYTHON_SUITES) {
+        } else if begins_with(&PYTHON_SUITES) {
             Self::Python
-        } else if begins_with(hello, &OPENSSL_SUITES) && http {
+        } else if begins_with(&OPENSSL_SUITES) && http {
             Self::Curl
         } else {
             Self::OpenSsl
         })
+    }
+
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OpenSsl => "openssl",
+            Self::Curl => "curl",
+            Self::Node => "node",
+            Self::Python => "python",
+            Self::Jsse => "java",
+            Self::GnuTls => "gnutls",
+            Self::Chromium => "chromium",
+            Self::Apple => "apple",
+            Self::Nss => "nss",
+            Self::Go => "go",
+            Self::Rustls => "rustls",
+        }
+    }
+
+    /// Whether the hello's shape is this stack's alone. Programs that pass for browsers copy those of Chromium, Safari and Firefox
+    /// (uTLS: `HelloChrome_Auto`, `HelloFirefox_Auto`) and keep their own verifier; the other shapes nobody is known to copy.
+    pub const fn is_sure(self) -> bool {
+        !matches!(self, Self::Chromium | Self::Apple | Self::Nss)
+    }
+
+    /// OpenSSL below, whatever the program.
+    pub const fn is_openssl(self) -> bool {
+        matches!(self, Self::OpenSsl | Self::Curl | Self::Node | Self::Python)
+    }
+
+    /// Browsers open connections that they may not need.
+    pub const fn preconnects(self) -> bool {
+        matches!(self, Self::Chromium | Self::Apple)
     }
 
     /// Whether programs on this stack verify, or often verify, behind both Finished (TLS 1.2), and then close without
@@ -153,36 +169,6 @@ fn is_jsse(hello: &Offer) -> bool {
     matches!((place(10), place(17), place(23)), (Some(groups), Some(status), Some(secret)) if groups < status && status < secret)
 }
 
-/// The suites for TLS 1.2 and older begin with these.
-fn begins_with(hello: &Offer, suites: &[u16]) -> bool {
-    let ciphers = hello.ciphers.iter().map(|suite| suite.0);
-    let older = ciphers.filter(|code| code >> 8 != 0x13 && !is_grease(*code));
-    older.take(suites.len()).eq(suites.iter().copied())
-}
-
-/// A size limit for records without GnuTLS's AES-CCM, and NSS's order.
-fn is_nss(hello: &Offer) -> bool {
-    let newest = hello.ciphers.iter().map(|suite| suite.0).filter(|code| code >> 8 == 0x13);
-    hello.extensions.contains(&ExtensionType::RECORD_SIZE_LIMIT) && newest.take(3).eq(NSS_SUITES)
-}
-
-/// The suites of TLS 1.3 behind all others (`clientHelloMsg` in crypto/tls/handshake_client.go), and certificate
-/// timestamps, which Go always asks for, beside a stapled answer.
-fn is_go(hello: &Offer) -> bool {
-    let new = |suite: &CipherSuite| suite.0 >> 8 == 0x13;
-    let first_new = hello.ciphers.iter().position(new);
-    first_new.is_some_and(|place| place > 0 && hello.ciphers.iter().skip(place).all(new))
-        && hello.extensions.contains(&ExtensionType(18))
-        && hello.status_request
-}
-
-/// No suites but rustls's, in its order, the signal of RFC 5746 last where TLS 1.2 is offered.
-fn is_rustls(hello: &Offer) -> bool {
-    let real = hello.ciphers.iter().filter(|suite| !suite.is_signal()).map(|suite| suite.0);
-    let all = real.eq(RUSTLS_SUITES);
-    all && hello.ciphers.last().is_some_and(|suite| suite.is_signal())
-}
-
 /// Point formats before groups, encrypt-then-MAC and extended master secret, and nothing out of OpenSSL's order.
 fn is_openssl(hello: &Offer) -> bool {
     let has = |kind: ExtensionType| hello.extensions.contains(&kind);
@@ -203,6 +189,41 @@ fn is_gnutls(hello: &Offer) -> bool {
     hello.extensions.contains(&ExtensionType::RECORD_SIZE_LIMIT)
         && hello.status_request
         && hello.ciphers.iter().any(ccm)
+}
+
+/// Whether extensions stand in an order, others and the padding left aside.
+fn in_order(hello: &Offer, order: &[u16]) -> bool {
+    hello.extensions.iter().filter_map(|kind| order.iter().position(|&known| known == kind.0)).is_sorted()
+}
+
+/// A size limit for records and extended master secret in NSS's order, ChaCha20 second among the suites of TLS 1.3
+/// (`cipherSuites` in lib/ssl/ssl3con.c), and no AES-CCM.
+fn is_nss(hello: &Offer) -> bool {
+    hello.extensions.contains(&ExtensionType::RECORD_SIZE_LIMIT)
+        && hello.extensions.contains(&ExtensionType::EXTENDED_MASTER_SECRET)
+        && hello.ciphers.iter().map(|suite| suite.0).take(3).eq([0x1301, 0x1303, 0x1302])
+        && in_order(hello, &NSS_ORDER)
+}
+
+/// A stapled answer, signed timestamps and renegotiation_info asked for in Go's order, and no encrypt-then-MAC.
+fn is_go(hello: &Offer) -> bool {
+    let has = |code: &u16| hello.extensions.iter().any(|kind| kind.0 == *code);
+    GO_ALWAYS.iter().all(has)
+        && hello.extensions.iter().all(|kind| GO_ORDER.contains(&kind.0) || kind.0 == 41)
+        && in_order(hello, &GO_ORDER)
+}
+
+/// Suites of rustls alone, in its order, with the signal for renegotiation at their end, and a stapled answer asked for.
+fn is_rustls(hello: &Offer) -> bool {
+    let suites = || hello.ciphers.iter().filter(|suite| !suite.is_signal());
+    let places = || suites().map(|suite| RUSTLS_SUITES.iter().position(|&known| known == suite.0));
+    hello.ciphers.last().is_some_and(|suite| suite.is_signal())
+        && hello.status_request
+        && hello.extensions.contains(&ExtensionType::EXTENDED_MASTER_SECRET)
+        && !hello.extensions.contains(&ExtensionType::ENCRYPT_THEN_MAC)
+        && suites().count() >= 3
+        && places().all(|place| place.is_some())
+        && places().is_sorted()
 }
 
 #[cfg(test)]
@@ -230,6 +251,7 @@ mod tests {
         let gnutls = [0x1302, 0x1303, 0x1301, 0x1304, 0xc02c, 0xcca9, 0xc0ad, 0xc00a];
         let nss = [0x1301, 0x1303, 0x1302, 0xc02b, 0xc02f, 0xcca9, 0xcca8];
         let java = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030];
+        let rustls = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030, 0xc02f, 0xcca8, 0x00ff];
         let go = [0xc02b, 0xc02f, 0xc02c, 0xc030, 0x1301, 0x1302, 0x1303];
         let openssl = [0, 11, 10, 35, 22, 23, 13, 43, 45, 51];
         let chromium = hello(&[0xfafa, 0x1301, 0xc02b], &[0x4a4a, 10, 45, 23, 43, 0, 16], &["h2"]);
@@ -270,16 +292,7 @@ mod tests {
             ("NSS", hello(&nss, &[0, 23, 0xff01, 10, 11, 51, 43, 13, 45, 28, 21], &[]), Some(Stack::Nss)),
             ("Java", hello(&java, &[0, 5, 10, 11, 17, 23, 35, 13, 43, 45, 50, 51], &[]), Some(Stack::Jsse)),
             ("Go", hello(&go, &[0, 5, 10, 11, 13, 0xff01, 18, 43, 51], &[]), Some(Stack::Go)),
-            (
-                "rustls",
-                hello(
-                    &[&RUSTLS_SUITES[..], &[0x00ff]].concat(),
-                    &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51],
-                    &[],
-                ),
-                Some(Stack::Rustls),
-            ),
-            ("suites of rustls and others", hello(&java, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), None),
+            ("rustls", hello(&rustls, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), Some(Stack::Rustls)),
             (
                 "Safari",
                 hello(
@@ -289,6 +302,7 @@ mod tests {
                 ),
                 Some(Stack::Apple),
             ),
+            ("like rustls", hello(&java, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), None),
         ];
         for (name, hello, stack) in cases {
             assert_eq!(Stack::of(&hello), stack, "{name}");
