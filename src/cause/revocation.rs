@@ -116,6 +116,8 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         _ => return Judgement::Absent,
     };
     let named = matches!(code, Some(44 | 113));
+    // curl verifies chains within the handshake; behind it, names and stapled answers.
+    let late_curl = evidence.stack() == Some(Stack::Curl) && matches!(signal::read(evidence), Signal::Late(_));
     let silent = matches!(signal::read(evidence), Signal::Silent(_) | Signal::Late(_));
     // curl asks for a stapled answer only where it demands one, and judges it behind the handshake (`verifystatus` in
     // lib/vtls/openssl.c).
@@ -133,12 +135,16 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         return Judgement::Found(finding.and(at, "curl finishes the handshake and leaves without a request"));
     }
     // certificate_revoked is no word for a responder that says nothing.
-    let fits = |reason: &str| code != Some(44) || !reason.starts_with("responder_");
-    if let Some((reason, shown, says)) = status(evidence).filter(|(reason, ..)| fits(reason)) {
+    let fits = |reason: &str| {
+        (code != Some(44) || !reason.starts_with("responder_")) && (!late_curl || evidence.staple.is_some())
+    };
+    if let Some((reason, shown, says)) = status(evidence, named).filter(|(reason, ..)| fits(reason)) {
         // Behind a sealed chain nobody can tell whose status the exchange was about.
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
         let unreached = evidence.around.unreached.as_ref().is_some_and(|unreached| unreached.at == shown);
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
+            // Most clients ask nobody: what another one learned is no reason of this one's.
+            (false, _) if reason == "revoked" && evidence.staple.is_none() && !learned(evidence) => Certainty::Suspected,
             // Which HTTP server it was is not known; who leaves without a word may have been in no mood to wait.
             _ if unreached || (silent && !named) => Certainty::Suspected,
             (true, _) => sure,
@@ -182,7 +188,7 @@ fn stalled(evidence: &Evidence) -> Option<Span> {
 }
 
 /// What is wrong with the status that the capture shows.
-fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
+fn status(evidence: &Evidence, named: bool) -> Option<(&'static str, Packets, String)> {
     let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
     let leaf = chain.first();
     if let Some(staple) = &evidence.staple
@@ -194,7 +200,9 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
         let at = evidence.staple.as_ref().map_or_else(|| signal::chain_at(evidence).clone(), |staple| staple.at.clone());
         return Some((reason, at, says));
     }
-    if let Some(revoked) = &evidence.around.revoked {
+    if let Some(revoked) = &evidence.around.revoked
+        && (named || learned(evidence) || !evidence.defects.iter().any(|defect| !defect.fault.is_mild()))
+    {
         return Some(("revoked", revoked.at.clone(), said_of(&revoked.value)));
     }
     for exchange in &evidence.around.ocsp {
@@ -222,6 +230,12 @@ fn status(evidence: &Evidence) -> Option<(&'static str, Packets, String)> {
         return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
     }
     None
+}
+
+/// The client itself asked about this chain while it could have waited for the answer, or shortly before.
+fn learned(evidence: &Evidence) -> bool {
+    let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
+    evidence.around.ocsp.iter().any(|exchange| chain.is_empty() || exchange.value.about(chain).is_some())
 }
 
 /// What is wrong with an answer stapled for a certificate above the leaf (RFC 6961).
@@ -471,7 +485,8 @@ mod tests {
         evidence.chain = crate::evidence::Chain::Clear(seen(Vec::new(), 6));
         evidence.around.revoked = Some(seen(revoked.clone(), 9));
         let Judgement::Found(finding) = judge(&evidence) else { panic!() };
-        assert_eq!((finding.reason, finding.certainty), ("revoked", Certainty::Inferred));
+        // Another client fetched the list.
+        assert_eq!((finding.reason, finding.certainty), ("revoked", Certainty::Suspected));
         assert!(finding.proofs.iter().any(|proof| proof.cite.packets().iter().any(|no| no.0 == 9)));
         assert_eq!(hygiene(&evidence), [], "of a failure");
         evidence.outcome = EvidenceOutcome::Completed;

@@ -278,7 +278,7 @@ fn made_by(cert: &Certificate, issuer: &Certificate, question: &Question<'_>) ->
     if by_issuer == Some(true) {
         return ": that key signed other contents, so the certificate was altered".to_owned();
     }
-    let others = question.presented.iter().filter(|other| other.key.spki != issuer.key.spki);
+    let others = question.presented.iter().filter(|other| other.is_ca() && other.key.spki != issuer.key.spki);
     match others.take(TRIED).find(|other| cert.signed_by(other).holds()) {
         Some(other) => format!(": the key of {} made it", other.called()),
         None if by_issuer == Some(false) => ": another key made it, or it is damaged".to_owned(),
