@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROOTS := --trust mozilla --trust captures/lab-root.pem --trust captures/lab-root-net.pem
 
 TARGET := $(CURDIR)/target
-COMMANDS := read live show explain schema completions man
+COMMANDS := read live show certs explain schema completions man
 CARGO_DEB := $(or $(shell command -v cargo-deb),$(HOME)/.cargo/bin/cargo-deb)
 
 .PHONY: run test score lab bench bench-live soak instructions needs build install deb package clean

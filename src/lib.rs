@@ -11,8 +11,9 @@
 //!   and fragments.
 //! * A [`pipeline::shard`] follows connections: [`flow`] puts their bytes in order, [`tls`] reads messages from them,
 //!   [`evidence`] keeps every fact with the packets it was read from. Shards share nothing.
-//! * [`pipeline::join`] is one thread. It remembers what belongs to no one connection (DNS answers, OCSP exchanges,
-//!   what a server showed before), waits for siblings, has [`cause`] judge what failed, and puts events in order.
+//! * [`pipeline::join`] is one thread. It remembers what belongs to no one connection (DNS answers, OCSP and CRL
+//!   exchanges, authorities and what a server showed before), waits for siblings, has [`cause`] judge what failed, and
+//!   puts events in order.
 //! * A handshake ends in one place, [`evidence::attempt::Attempt::close`]; how it ended is read first
 //!   ([`evidence::outcome`]), why it failed afterwards, and only if it did.
 //!
