@@ -182,6 +182,10 @@ impl Search<'_> {
             self.budget.checks -= 1;
             let signed = self.verifier.signed(&cert, &issuer);
             if signed.fails() {
+                // A certificate of other traffic may be anybody's: that its key did not sign says nothing.
+                if place == Place::Known {
+                    continue;
+                }
                 match key_ids_match(&cert, &issuer) {
                     Some(false) => namesake = Some(issuer),
                     Some(true) => bad = Some(issuer),
@@ -246,10 +250,7 @@ impl Search<'_> {
         let presented = || self.presented.iter().enumerate().skip(1);
         let named = |other: &Certificate| other.subject_der == cert.issuer_der;
         let mut alike: fn(&[u8], &[u8]) -> bool = |_, _| false;
-        if roots.is_empty()
-            && !presented().any(|(_, other)| named(other))
-            && !self.known.iter().any(|other| named(other))
-        {
+        if roots.is_empty() && !presented().any(|(_, other)| named(other)) {
             roots = self.trust.named_alike(&cert.issuer_der);
             alike = same_name;
         }

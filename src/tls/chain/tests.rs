@@ -145,6 +145,20 @@ fn a_missing_intermediate_is_told_whether_or_not_a_known_one_completes_the_path(
 }
 
 #[test]
+fn what_others_present_under_an_issuers_name_changes_nothing() {
+    let w = World::new();
+    let foreign = Key::new();
+    let twin = Forge::ca("Sub", "Root").sign(&foreign, &foreign);
+    let bare = Forge::bare("Sub", "Root").sign(&foreign, &foreign);
+    let alone = w.assess(&[&w.leaf]);
+    for known in [vec![twin.clone()], vec![bare], vec![twin, w.sub.clone()]] {
+        let told = w.ask_knowing(&[&w.leaf], &known, |_| ());
+        assert_eq!(faults(&told), [(Fault::MissingIntermediate, Some(0))], "{told:?}");
+        assert!(known.contains(&w.sub) || told == alone, "{told:?}");
+    }
+}
+
+#[test]
 fn an_unknown_root_is_told_from_a_self_signed_leaf() {
     let mut w = World::new();
     w.trust = Trust::empty("none");
