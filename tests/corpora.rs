@@ -228,7 +228,7 @@ fn lists_have_the_entries_that_openssl_finds() {
         }
     }
     println!("{same} lists read alike; otherwise: {differ:?}");
-    assert!(differ.is_empty(), "{differ:?}");
+    assert!(differ.is_empty() && same > 0, "{differ:?}");
 }
 
 #[test]
@@ -270,4 +270,5 @@ fn answers_say_what_openssl_reads_in_them() {
         read += 1;
     }
     println!("{read} requests and answers read alike");
+    assert!(read > 0);
 }

@@ -24,7 +24,7 @@
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
 use crate::base::{Packets, Seen, Span, Stamp};
-use crate::evidence::around::{Method, Revoked, StatusExchange};
+use crate::evidence::around::{Method, Revoked, StatusExchange, StatusTrouble};
 use crate::evidence::{Evidence, Outcome as EvidenceOutcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::ocsp::{Answer, Outcome, Response, Signer, Status, reason_word};
@@ -92,9 +92,6 @@ pub const REASONS: &[Reason] = &[
         ],
     },
 ];
-
-/// An OCSP answer that takes longer makes clients give up.
-const SLOW: Span = Span::from_secs(2);
 
 /// Judges.
 pub fn judge(evidence: &Evidence) -> Judgement {
@@ -184,7 +181,7 @@ fn stalled(evidence: &Evidence) -> Option<Span> {
     // Who leaves without a word may have lost patience.
     let rejected = matches!(signal::read(evidence), Signal::Alert(..) | Signal::Sealed(_));
     let waited = evidence.ending.when - flight;
-    (rejected && asks && waited > SLOW && evidence.tcp.repeats.server.is_none()).then_some(waited)
+    (rejected && asks && waited > StatusExchange::SLOW && evidence.tcp.repeats.server.is_none()).then_some(waited)
 }
 
 /// What is wrong with the status that the capture shows.
@@ -268,7 +265,6 @@ fn trouble(
     let of_list = told.method == Method::Crl;
     let what = if of_list { "the CRL that the client fetched" } else { "the OCSP answer of the responder" };
     let told_of = |reason, says: &str| Some((reason, exchange.at.clone(), format!("{what} {says}")));
-    let waited = told.took_us.map_or(evidence.ending.when - exchange.when, Span);
     if let Some(response) = &told.response
         && let Some((reason, says)) = fault(response, cert, evidence)
     {
@@ -294,10 +290,9 @@ fn trouble(
         return None;
     }
     match told.trouble()? {
-        "unanswered" => told_of("responder_down", "did not come"),
-        "http_error" => told_of("responder_down", "is an HTTP error"),
-        "slow" => told_of("responder_slow", "takes over two seconds"),
-        _ if waited > SLOW && told.status.is_none() => told_of("responder_slow", "takes over two seconds"),
+        StatusTrouble::Unanswered => told_of("responder_down", "did not come"),
+        StatusTrouble::HttpError => told_of("responder_down", "is an HTTP error"),
+        StatusTrouble::Slow => told_of("responder_slow", "takes over two seconds"),
         _ if of_list => told_of("responder_down", "is no CRL"),
         _ => told_of("responder_down", "is no OCSP response"),
     }
@@ -351,7 +346,7 @@ fn fault(
             return Some(("answer_untrusted", "is about another certificate"));
         }
         if let Some(Signer::Untrusted(why)) = issuer.map(|issuer| response.signer(issuer, now)) {
-            return Some(("answer_untrusted", why_untrusted(why)));
+            return Some(("answer_untrusted", why));
         }
         return response.answers.iter().filter(about).find_map(|answer| said(answer, now));
     }
@@ -367,17 +362,6 @@ fn said(answer: &Answer, now: Stamp) -> Option<(&'static str, &'static str)> {
         }
         Status::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
         Status::Good => None,
-    }
-}
-
-fn why_untrusted(why: &'static str) -> &'static str {
-    match why {
-        "its signature does not verify" => "has a signature that does not verify",
-        "its signer's certificate is not for OCSPSigning" => "is signed with a certificate that is not for OCSPSigning",
-        "its signer's certificate is not valid at capture time" => {
-            "is signed with a certificate that is not valid at capture time"
-        }
-        _ => "is signed with a certificate that is not of the certificate's issuer",
     }
 }
 

@@ -204,12 +204,13 @@ pub fn by_defect(
     }
 }
 
-/// The client's stack, where its hello tells. Who alerts in clear behind TLS 1.3 is OpenSSL, whatever its hello looks like.
+/// The client's stack, where its hello tells. Who alerts in clear behind TLS 1.3 is none that never
+/// does, whatever its hello looks like.
 fn who(evidence: &Evidence) -> Option<Who> {
     let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
     let in_clear = matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. });
-    let stack = evidence.stack().filter(|stack| !(tls13 && in_clear) || stack.is_openssl());
-    stack.map(|stack| Who { stack, tls13 })
+    let who = evidence.stack().map(|stack| Who { stack, tls13 });
+    who.filter(|who| !(tls13 && in_clear) || who.alerts_in_clear())
 }
 
 /// GnuTLS denies access for whatever is wrong with a client's certificate; then 49 reads as 46.

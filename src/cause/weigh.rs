@@ -1,7 +1,7 @@
 //! Twelve judgements become one diagnosis.
 
 use super::faults::{placed, placed_of_client};
-use super::{Cause, Finding, Judgement};
+use super::{Cause, Finding, Judgement, revocation};
 use crate::base::Side;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
 use crate::tls::chain::Fault;
@@ -118,6 +118,7 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause
         .chain(client)
         .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
         .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
+        .chain(revocation::hygiene(evidence))
         .collect()
 }
 

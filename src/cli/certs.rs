@@ -40,13 +40,13 @@ pub fn run(args: &CertsArgs) -> Result<Done, Failure> {
     let now = stats.last.unwrap_or(Stamp(0));
     let items = clerk.inventory.by_expiry();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut line = Vec::new();
     match args.format {
         Format::Table => {
             let text = report::certs::render(&items, now, clerk.sealed, output::style(args.shared.color));
             out.write_all(text.as_bytes())?;
         }
         Format::Json => {
+            let mut line = Vec::new();
             for item in items {
                 line.clear();
                 event::certificate_event(item, now, &mut line);
@@ -54,12 +54,7 @@ pub fn run(args: &CertsArgs) -> Result<Done, Failure> {
             }
         }
         Format::Csv => {
-            out.write_all(event::CSV_HEADING.as_bytes())?;
-            for item in items {
-                line.clear();
-                event::certificate_row(item, now, &mut line);
-                out.write_all(&line)?;
-            }
+            event::certificates_csv(&items, now, &mut out)?;
         }
     }
     out.flush()?;

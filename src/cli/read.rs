@@ -65,13 +65,7 @@ impl Make for Scribe {
             return None;
         }
         self.line.clear();
-        let known = event::StatusKnown {
-            subjects: &told.subjects,
-            signature: told.signature,
-            waited_for: &told.waited_for,
-            capture: &self.capture,
-        };
-        event::revocation(&told.seen, &known, &mut self.line);
+        event::revocation(&told.seen, &told.known(&self.capture), &mut self.line);
         Some(Line { event: Box::from(self.line.as_slice()), failed: None })
     }
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::args::ShowArgs;
 use super::captures::{Frames, filter};
 use super::keep::of_lookup;
-
 use super::{Done, Failure, output};
 use crate::aside::dns::qtype;
 use crate::base::{FlowKey, Limits, PerSide, Side};

@@ -11,6 +11,7 @@ use crate::tls::chain::{Defect, Fault};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 /// What a certificate was presented as.
@@ -196,72 +197,76 @@ pub fn certificate_event(item: &Item, now: Stamp, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// The heading of [`certificate_row`].
-pub const CSV_HEADING: &str = "subject,names,issuer,serial,not_before,not_after,days_left,key,signature_algorithm,sha256,role,handshakes,failed,served_by,defects\r\n";
+/// Writes certificates as comma-separated values (RFC 4180), the names of the columns first.
+pub fn certificates_csv(items: &[&Item], now: Stamp, out: impl Write) -> std::io::Result<()> {
+    let mut rows = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    rows.write_record(COLUMNS)?;
+    for item in items {
+        rows.write_record(cells(item, now))?;
+    }
+    rows.flush()
+}
 
-/// Appends a certificate as a row of comma-separated values (RFC 4180).
-pub fn certificate_row(item: &Item, now: Stamp, out: &mut Vec<u8>) {
+const COLUMNS: [&str; 15] = [
+    "subject",
+    "names",
+    "issuer",
+    "serial",
+    "not_before",
+    "not_after",
+    "days_left",
+    "key",
+    "signature_algorithm",
+    "sha256",
+    "role",
+    "handshakes",
+    "failed",
+    "served_by",
+    "defects",
+];
+
+fn cells(item: &Item, now: Stamp) -> [String; COLUMNS.len()] {
     let cert = &item.certificate;
-    let names = cert
-        .alt_names
-        .iter()
-        .flat_map(|names| names.dns.iter().cloned().chain(names.ips.iter().map(ToString::to_string)));
+    let names: Vec<_> = cert.alt_names.iter().flat_map(|names| names.hosts()).collect();
     let served = item.served.keys().map(|(by, sni)| match sni {
         Some(sni) => format!("{} ({sni})", shown(*by)),
         None => shown(*by),
     });
     let more = (item.served_by_more > 0).then(|| "and others".to_owned());
+    let served: Vec<_> = served.chain(more).collect();
+    let defects: Vec<_> =
+        item.defects.iter().map(|(_, (_, reason, says))| format!("{reason}: {says}")).collect();
     let mut sha256 = Vec::with_capacity(64);
     super::json::hex(&cert.sha256, &mut sha256);
-    let fields = [
-        cert.subject.clone(),
-        names.collect::<Vec<_>>().join(" "),
-        cert.issuer.clone(),
+    [
+        text(&cert.subject),
+        text(&names.join(" ")),
+        text(&cert.issuer),
         cert.serial.clone(),
         cert.not_before.to_string(),
         cert.not_after.to_string(),
         item.days_left(now).to_string(),
-        cert.key.kind.to_string(),
-        cert.signature_algorithm.clone(),
+        text(&cert.key.kind.to_string()),
+        text(&cert.signature_algorithm),
         String::from_utf8_lossy(&sha256).into_owned(),
         item.role.word().to_owned(),
         item.handshakes.to_string(),
         item.failed.to_string(),
-        served.chain(more).collect::<Vec<_>>().join("; "),
-        item.defects
-            .iter()
-            .map(|(_, (_, reason, says))| format!("{reason}: {says}"))
-            .collect::<Vec<_>>()
-            .join("; "),
-    ];
-    for (place, field) in fields.iter().enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        value(field, place == 6, out);
-    }
-    out.extend_from_slice(b"\r\n");
+        text(&served.join("; ")),
+        text(&defects.join("; ")),
+    ]
+}
+
+/// What a peer wrote, on one line, and such that no spreadsheet takes it for a formula.
+fn text(written: &str) -> String {
+    let clean = written.chars().filter(|&c| !super::is_unprintable(c));
+    let quote = written.starts_with(['=', '+', '-', '@', '\t', '\r']).then_some('\'');
+    quote.into_iter().chain(clean).collect()
 }
 
 /// An address; of clients without the port.
 pub fn shown(by: Endpoint) -> String {
     if by.port == 0 { by.addr.to_string() } else { by.to_string() }
-}
-
-/// One value, in quotes where it must be.
-fn value(text: &str, number: bool, out: &mut Vec<u8>) {
-    let formula = !number && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let clean: String = text.chars().filter(|&c| !super::is_unprintable(c)).collect();
-    if formula || clean.contains([',', '"', '\n']) {
-        out.push(b'"');
-        if formula {
-            out.push(b'\'');
-        }
-        out.extend_from_slice(clean.replace('"', "\"\"").as_bytes());
-        out.push(b'"');
-    } else {
-        out.extend_from_slice(clean.as_bytes());
-    }
 }
 
 #[cfg(test)]
@@ -301,13 +306,15 @@ mod tests {
     }
 
     #[test]
-    fn a_row_cannot_become_a_formula_or_another_row() {
+    fn a_cell_cannot_become_a_formula_or_another_row() {
+        assert_eq!(text("=cmd()"), "'=cmd()");
+        assert_eq!(text("a\nb"), "ab");
         let mut out = Vec::new();
-        for text in ["=cmd()", "a,\"b\"", "a\nb", "plain"] {
-            value(text, false, &mut out);
-            out.push(b'|');
-        }
-        assert_eq!(String::from_utf8(out).unwrap(), "\"'=cmd()\"|\"a,\"\"b\"\"\"|ab|plain|");
-        assert_eq!(CSV_HEADING.split(',').count(), 15);
+        let inventory = inventory();
+        certificates_csv(&inventory.by_expiry(), Stamp(0), &mut out).unwrap();
+        let rows: Vec<_> = csv::Reader::from_reader(&out[..]).into_records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), inventory.items.len());
+        assert!(rows.iter().all(|row| row.len() == COLUMNS.len()));
+        assert!(rows.iter().any(|row| row[14].contains("the leaf has notAfter X, 2 before the capture")));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) mod fixture;
 pub use certificate::certificate_json;
 pub use handshake::{handshake, handshake_with};
 pub use id::{Id, asked_name, community_id};
-pub use inventory::{CSV_HEADING, Inventory, Item, Role, certificate_event, certificate_row, shown};
+pub use inventory::{Inventory, Item, Role, certificate_event, certificates_csv, shown};
 pub use json::is_unprintable;
 pub use kept::Kept;
 pub use revocation::{StatusKnown, StatusTally, revocation};

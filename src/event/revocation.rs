@@ -30,7 +30,7 @@ impl StatusTally {
     pub fn add(&mut self, exchange: &StatusExchange) {
         self.exchanges += 1;
         if let Some(trouble) = exchange.trouble() {
-            *self.troubles.entry(trouble).or_default() += 1;
+            *self.troubles.entry(trouble.word()).or_default() += 1;
         }
         let Some(took) = exchange.took_us else { return };
         self.answered += 1;
@@ -152,7 +152,7 @@ fn end(end: Endpoint, o: &mut Object<'_>) {
 /// What came of it in a word: what went wrong, else the worst that the answer says.
 fn outcome(exchange: &StatusExchange) -> &'static str {
     if let Some(trouble) = exchange.trouble() {
-        return trouble;
+        return trouble.word();
     }
     let answers = exchange.response.iter().flat_map(|response| &response.answers);
     let worst = answers.map(|answer| answer.status).max_by_key(|status| match status {

@@ -124,6 +124,46 @@ impl Method {
     }
 }
 
+/// What is wrong with an exchange about revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StatusTrouble {
+    /// No answer came.
+    Unanswered,
+    /// The answer is no HTTP.
+    NoHttp,
+    /// An HTTP status from 400 on.
+    HttpError,
+    /// The responder says tryLater.
+    TryLater,
+    /// The responder says unauthorized.
+    Unauthorized,
+    /// The responder says malformedRequest.
+    MalformedRequest,
+    /// The responder says that it failed.
+    ResponderError,
+    /// HTTP that holds neither an answer nor a list.
+    NoAnswer,
+    /// It took longer than [`StatusExchange::SLOW`].
+    Slow,
+}
+
+impl StatusTrouble {
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unanswered => "unanswered",
+            Self::NoHttp => "no_http",
+            Self::HttpError => "http_error",
+            Self::TryLater => "try_later",
+            Self::Unauthorized => "unauthorized",
+            Self::MalformedRequest => "malformed_request",
+            Self::ResponderError => "responder_error",
+            Self::NoAnswer => "no_answer",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// An exchange about revocation over HTTP.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusExchange {
@@ -164,23 +204,25 @@ pub struct StatusExchange {
 }
 
 impl StatusExchange {
+    /// An answer that takes longer makes clients give up.
+    pub const SLOW: Span = Span::from_secs(2);
+
     /// What is wrong with the exchange as such, whatever the answer says of certificates.
-    pub fn trouble(&self) -> Option<&'static str> {
-        const SLOW: i64 = 2_000_000;
+    pub fn trouble(&self) -> Option<StatusTrouble> {
         Some(match (self.status, &self.response, &self.crl) {
-            (None, ..) => "unanswered",
-            (Some(0), ..) => "no_http",
-            (Some(400..), ..) => "http_error",
+            (None, ..) => StatusTrouble::Unanswered,
+            (Some(0), ..) => StatusTrouble::NoHttp,
+            (Some(400..), ..) => StatusTrouble::HttpError,
             (_, Some(response), _) if response.outcome != Outcome::Successful => match response.outcome {
-                Outcome::TryLater => "try_later",
-                Outcome::Unauthorized => "unauthorized",
-                Outcome::MalformedRequest => "malformed_request",
-                _ => "responder_error",
+                Outcome::TryLater => StatusTrouble::TryLater,
+                Outcome::Unauthorized => StatusTrouble::Unauthorized,
+                Outcome::MalformedRequest => StatusTrouble::MalformedRequest,
+                _ => StatusTrouble::ResponderError,
             },
             // What was cut here may be whole for the client.
             (_, None, None) if self.cut => return None,
-            (_, None, None) => "no_answer",
-            _ if self.took_us.is_some_and(|took| took > SLOW) => "slow",
+            (_, None, None) => StatusTrouble::NoAnswer,
+            _ if self.took_us.is_some_and(|took| Span(took) > Self::SLOW) => StatusTrouble::Slow,
             _ => return None,
         })
     }

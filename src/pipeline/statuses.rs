@@ -1,18 +1,16 @@
 //! What clients learned of revocation, for the attempts that it is about.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::memory::Recent;
 use crate::base::{Addr, Limits, PacketNo, Seen, Span, Stamp};
-use crate::cause::weigh::{self, Diagnosis};
-use crate::cause::{Cause, revocation};
-use crate::event::Id;
+use crate::event::{Id, StatusKnown};
 use crate::evidence::around::{Revoked, StatusExchange};
 use crate::evidence::{Evidence, Outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::crl::Crl;
-use crate::tls::ocsp::{Signer, Status};
+use crate::tls::ocsp::{Response, Signer, Status};
 use crate::tls::signature::Verdict;
 use crate::tls::trust::Trust;
 
@@ -36,8 +34,23 @@ pub struct Told {
     pub decided: Stamp,
 }
 
+impl Told {
+    /// What its event says beside the exchange itself.
+    pub fn known<'a>(&'a self, capture: &'a str) -> StatusKnown<'a> {
+        StatusKnown {
+            subjects: &self.subjects,
+            signature: self.signature,
+            waited_for: &self.waited_for,
+            capture,
+        }
+    }
+}
+
 /// When an exchange is told, and its place among others told then.
 type Due = (Stamp, PacketNo, u32);
+
+/// Before all others.
+const FIRST: Due = (Stamp(i64::MIN), PacketNo(0), 0);
 
 /// A list that was downloaded.
 #[derive(Debug)]
@@ -57,6 +70,8 @@ pub struct Statuses {
     lists: VecDeque<Listed>,
     lists_bytes: usize,
     waiting: BTreeMap<Due, Told>,
+    /// Those that wait, by client: each attempt that ends asks for its own.
+    of_client: BTreeSet<(Addr, Due)>,
     wait: Span,
     most_bytes: usize,
     most_waiting: usize,
@@ -73,6 +88,7 @@ impl Statuses {
             lists: VecDeque::new(),
             lists_bytes: 0,
             waiting: BTreeMap::new(),
+            of_client: BTreeSet::new(),
             // As a failure waits for its siblings: by then the attempts that waited for it have ended.
             wait: limits.sibling,
             most_bytes: limits.lists_bytes,
@@ -101,11 +117,17 @@ impl Statuses {
             decided: now + self.wait,
             seen: Arc::clone(&seen),
         };
-        self.waiting.insert((now + self.wait, exchange.first, exchange.nth), told);
-        if self.waiting.len() > self.most_waiting {
-            return self.waiting.pop_first().map(|(_, told)| told);
-        }
-        None
+        let due = (now + self.wait, exchange.first, exchange.nth);
+        self.of_client.insert((exchange.client.addr, due));
+        self.waiting.insert(due, told);
+        if self.waiting.len() > self.most_waiting { self.pop() } else { None }
+    }
+
+    /// The one that was to be told first.
+    fn pop(&mut self) -> Option<Told> {
+        let (due, told) = self.waiting.pop_first()?;
+        self.of_client.remove(&(told.seen.value.client.addr, due));
+        Some(told)
     }
 
     fn keep(&mut self, crl: Arc<Crl>, seen: Seen<()>) {
@@ -147,11 +169,11 @@ impl Statuses {
         }
         let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
         let (from, to) = verifying(evidence);
-        for told in self.waiting.values_mut() {
+        let client = evidence.client.addr;
+        let of_client = self.of_client.range((client, FIRST)..).take_while(|(other, _)| *other == client);
+        for (_, due) in of_client {
+            let Some(told) = self.waiting.get_mut(due) else { continue };
             let exchange = &told.seen.value;
-            if exchange.client.addr != evidence.client.addr {
-                continue;
-            }
             if !chain.is_empty() {
                 for (id, subject) in exchange.asked.iter().zip(&mut told.subjects) {
                     let cert = chain.iter().find(|cert| id.is_of(cert));
@@ -182,8 +204,8 @@ impl Statuses {
 
     /// The next exchange that was to be told before `now`.
     pub fn next_before(&mut self, now: Stamp) -> Option<Told> {
-        let entry = self.waiting.first_entry()?;
-        (entry.key().0 < now).then(|| entry.remove())
+        let (due, _) = self.waiting.first_key_value()?;
+        if due.0 < now { self.pop() } else { None }
     }
 
     /// No exchange that waits ended before this packet.
@@ -197,52 +219,65 @@ impl Statuses {
             return None;
         }
         let chain = &evidence.chain.clear()?.value;
-        for (place, cert) in chain.iter().enumerate() {
-            for listed in &mut self.lists {
-                let known = listed.seen.when <= evidence.ended && listed.crl.is_current(evidence.ended);
-                let Some((at, reason)) = known.then(|| listed.crl.revokes(cert)).flatten() else { continue };
-                if listed.verdict.is_none() {
-                    listed.verdict = issuer_of(cert, chain, trust).map(|issuer| listed.crl.signed(&issuer));
-                }
-                if listed.verdict.is_some_and(Verdict::fails) {
-                    continue;
-                }
-                let value = Revoked {
-                    certificate: place,
-                    called: cert.called(),
-                    by: "a CRL",
-                    at,
-                    reason: reason.map(u32::from),
-                    verified: listed.verdict.is_some_and(Verdict::holds),
-                };
-                return Some(Seen { value, at: listed.seen.at.clone(), when: listed.seen.when });
+        chain.iter().enumerate().find_map(|(place, cert)| {
+            let issuer = || issuer_of(cert, chain, trust);
+            let (by, (at, reason), verified, seen) = self
+                .by_list(cert, &issuer, evidence.ended)
+                .or_else(|| self.by_answer(cert, &issuer, evidence.ended))?;
+            Some(seen.map(|()| Revoked {
+                certificate: place,
+                called: cert.called(),
+                by,
+                at,
+                reason,
+                verified,
+            }))
+        })
+    }
+
+    fn by_list(
+        &mut self,
+        cert: &Certificate,
+        issuer: &dyn Fn() -> Option<Arc<Certificate>>,
+        until: Stamp,
+    ) -> Option<Ground> {
+        let known = |listed: &&mut Listed| listed.seen.when <= until && listed.crl.is_current(until);
+        self.lists.iter_mut().filter(known).find_map(|listed| {
+            let (at, reason) = listed.crl.revokes(cert)?;
+            if listed.verdict.is_none() {
+                listed.verdict = issuer().map(|issuer| listed.crl.signed(&issuer));
             }
-            for seen in self.revoked.get(&cert.serial).filter(|seen| seen.when <= evidence.ended) {
-                let Some(response) = &seen.value.response else { continue };
-                let Some(answer) = response.about(cert) else { continue };
-                let Status::Revoked { at, reason } = answer.status else { continue };
-                let issuer = issuer_of(cert, chain, trust);
-                if issuer.as_ref().is_some_and(|issuer| answer.id.is_issued_by(issuer) == Some(false)) {
-                    continue;
-                }
-                let signer = issuer.map_or(Signer::Unknown, |issuer| response.signer(&issuer, seen.when));
-                if let Signer::Untrusted(_) = signer {
-                    continue;
-                }
-                let value = Revoked {
-                    certificate: place,
-                    called: cert.called(),
-                    by: "an OCSP answer",
-                    at,
-                    reason,
-                    verified: signer != Signer::Unknown,
-                };
-                return Some(Seen { value, at: seen.at.clone(), when: seen.when });
+            let verified = listed.verdict.is_some_and(Verdict::holds);
+            let forged = listed.verdict.is_some_and(Verdict::fails);
+            (!forged).then(|| ("a CRL", (at, reason.map(u32::from)), verified, listed.seen.clone()))
+        })
+    }
+
+    fn by_answer(
+        &self,
+        cert: &Certificate,
+        issuer: &dyn Fn() -> Option<Arc<Certificate>>,
+        until: Stamp,
+    ) -> Option<Ground> {
+        let known = |seen: &&Arc<Seen<StatusExchange>>| seen.when <= until;
+        self.revoked.get(&cert.serial).filter(known).find_map(|seen| {
+            let response: &Response = seen.value.response.as_ref()?;
+            let answer = response.about(cert)?;
+            let Status::Revoked { at, reason } = answer.status else { return None };
+            let issuer = issuer();
+            if issuer.as_ref().is_some_and(|issuer| answer.id.is_issued_by(issuer) == Some(false)) {
+                return None;
             }
-        }
-        None
+            let signer = issuer.map_or(Signer::Unknown, |issuer| response.signer(&issuer, seen.when));
+            let seen = Seen { value: (), at: seen.at.clone(), when: seen.when };
+            let forged = matches!(signer, Signer::Untrusted(_));
+            (!forged).then(|| ("an OCSP answer", (at, reason), signer != Signer::Unknown, seen))
+        })
     }
 }
+
+/// What says that a certificate is revoked, since when and why, whether its signature was verified, and where it was seen.
+type Ground = (&'static str, (Stamp, Option<u32>), bool, Seen<()>);
 
 /// When the client could have waited for a status: behind the server's flight, or its certificates in clear; up to its own
 /// Finished, or the end of an attempt that failed.
@@ -254,19 +289,11 @@ pub fn verifying(evidence: &Evidence) -> (Stamp, Stamp) {
     (from, finished.filter(|_| completed).unwrap_or(evidence.ended))
 }
 
-/// Defects that did not cause a failure.
-pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause, &'static str, String)> {
-    let mut all = weigh::hygiene(evidence, diagnosis);
-    all.extend(revocation::hygiene(evidence));
-    all
-}
-
 /// The certificate of who issued this one: presented, or a root.
 pub fn issuer_of(cert: &Certificate, chain: &[Arc<Certificate>], trust: &Trust) -> Option<Arc<Certificate>> {
-    let mut candidates: Vec<Arc<Certificate>> =
-        chain.iter().filter(|other| other.subject_der == cert.issuer_der).cloned().collect();
-    candidates.extend(trust.named(&cert.issuer_der).into_iter().map(|root| root.cert));
-    candidates.into_iter().find(|issuer| !cert.signed_by(issuer).fails())
+    let presented = chain.iter().filter(|other| other.subject_der == cert.issuer_der).cloned();
+    let roots = trust.named(&cert.issuer_der).into_iter().map(|root| root.cert);
+    presented.chain(roots).find(|issuer| !cert.signed_by(issuer).fails())
 }
 
 fn word(verdict: Verdict) -> &'static str {

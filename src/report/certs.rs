@@ -102,9 +102,7 @@ fn row(
             let _ = writeln!(text, "{:indent$}{}", "", style.ink(ink, line));
         }
     };
-    let names = cert.alt_names.iter().flat_map(|names| &names.dns).cloned();
-    let names: Vec<String> =
-        names.chain(cert.alt_names.iter().flat_map(|names| &names.ips).map(ToString::to_string)).collect();
+    let names: Vec<String> = cert.alt_names.iter().flat_map(|names| names.hosts()).collect();
     let role = if item.role == Role::Client { "of a client, " } else { "" };
     let mut about =
         format!("{role}{} to {}, issued by {}", cert.not_before.date(), cert.not_after.date(), cert.issuer);

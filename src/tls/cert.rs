@@ -116,6 +116,11 @@ pub struct AltNames {
 }
 
 impl AltNames {
+    /// The hosts: DNS names as written, and addresses.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        self.dns.iter().cloned().chain(self.ips.iter().map(ToString::to_string))
+    }
+
     /// There is no entry of any kind.
     pub fn is_empty(&self) -> bool {
         let texts = [&self.dns, &self.emails, &self.uris];

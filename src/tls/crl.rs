@@ -226,7 +226,6 @@ fn from_pem(bytes: &[u8]) -> Option<Vec<u8>> {
 pub(crate) mod tests {
     use super::*;
     use crate::tls::cert::forge::{Forge, Key, der, ecdsa_sha256, seq};
-    use std::sync::Arc;
 
     /// A list by this key of the issuer's name, which names these serial numbers.
     pub(crate) fn list(issuer: &Certificate, key: &Key, serials: &[&[u8]], times: [&str; 2]) -> Vec<u8> {
@@ -255,16 +254,9 @@ pub(crate) mod tests {
 
     const WEEK: [&str; 2] = ["20250101000000Z", "20250108000000Z"];
 
-    fn issuer_and_leaf() -> (Key, Arc<Certificate>, Arc<Certificate>) {
-        let (key, leaf_key) = (Key::new(), Key::new());
-        let issuer = Forge::ca("Issuer", "Issuer").sign(&key, &key);
-        let leaf = Forge::leaf("example.com", "Issuer").sign(&leaf_key, &key);
-        (key, issuer, leaf)
-    }
-
     #[test]
     fn a_listed_certificate_is_revoked_and_others_are_not() {
-        let (key, issuer, leaf) = issuer_and_leaf();
+        let (key, issuer, leaf) = Forge::issuer_and_leaf();
         let serial = from_hex(&leaf.serial).unwrap();
         let crl = Crl::read(&list(&issuer, &key, &[&[9], &serial, &[1, 2, 3]], WEEK), 10).unwrap();
         let (at, reason) = crl.revokes(&leaf).unwrap();
@@ -277,21 +269,21 @@ pub(crate) mod tests {
 
     #[test]
     fn a_list_of_another_key_is_not_the_issuers() {
-        let (_, issuer, _) = issuer_and_leaf();
+        let (_, issuer, _) = Forge::issuer_and_leaf();
         let crl = Crl::read(&list(&issuer, &Key::new(), &[&[9]], WEEK), 10).unwrap();
         assert_eq!(crl.signed(&issuer), Verdict::Bad);
     }
 
     #[test]
     fn entries_beyond_the_bound_are_counted() {
-        let (key, issuer, _) = issuer_and_leaf();
+        let (key, issuer, _) = Forge::issuer_and_leaf();
         let crl = Crl::read(&list(&issuer, &key, &[&[9], &[8], &[7]], WEEK), 2).unwrap();
         assert_eq!((crl.len(), crl.dropped), (2, 1));
     }
 
     #[test]
     fn a_cut_list_is_none() {
-        let (key, issuer, _) = issuer_and_leaf();
+        let (key, issuer, _) = Forge::issuer_and_leaf();
         let whole = list(&issuer, &key, &[&[9]], WEEK);
         for cut in 0..whole.len() {
             assert_eq!(Crl::read(&whole[..cut], 10), None, "{cut}");

@@ -215,11 +215,8 @@ pub enum Signer {
     /// The issuer.
     Issuer,
     /// Somebody whom the issuer entitled to.
-    Delegate {
-        /// Its own certificate needs no status (id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1).
-        nocheck: bool,
-    },
-    /// Nobody who may, and why.
+    Delegate,
+    /// Nobody who may, and why: what the response is or has.
     Untrusted(&'static str),
     /// Cannot be told here.
     Unknown,
@@ -229,7 +226,7 @@ impl Signer {
     /// The word in events.
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Issuer | Self::Delegate { .. } => "good",
+            Self::Issuer | Self::Delegate => "good",
             Self::Untrusted(_) => "bad",
             Self::Unknown => "unknown",
         }
@@ -318,22 +315,21 @@ impl Response {
             }
             let purposes = delegate.extended_key_usage.as_deref().unwrap_or_default();
             if !purposes.iter().any(|purpose| purpose == "1.3.6.1.5.5.7.3.9") {
-                why = Some("its signer's certificate is not for OCSPSigning");
+                why = Some("is signed with a certificate that is not for OCSPSigning");
             } else if delegate.issuer_der != issuer.subject_der || delegate.signed_by(issuer).fails() {
-                why = Some("its signer's certificate is not of the certificate's issuer");
+                why = Some("is signed with a certificate that is not of the certificate's issuer");
             } else if !delegate.signed_by(issuer).holds() {
                 return Signer::Unknown;
             } else if at < delegate.not_before || at > delegate.not_after {
-                why = Some("its signer's certificate is not valid at capture time");
+                why = Some("is signed with a certificate that is not valid at capture time");
             } else {
-                const NOCHECK: [u8; 11] = [6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5];
-                return Signer::Delegate { nocheck: delegate.der.windows(11).any(|part| part == NOCHECK) };
+                return Signer::Delegate;
             }
         }
         match why {
             Some(why) => Signer::Untrusted(why),
             None if direct.fails() && (!self.certificates.is_empty() || self.names(issuer)) => {
-                Signer::Untrusted("its signature does not verify")
+                Signer::Untrusted("has a signature that does not verify")
             }
             None => Signer::Unknown,
         }
@@ -408,7 +404,6 @@ impl Answer {
 mod tests {
     use super::*;
     use crate::tls::cert::forge::{Forge, Key, der, ecdsa_sha256, seq, year};
-    use std::sync::Arc;
 
     const SHA1: [u8; 5] = [0x2b, 0x0e, 0x03, 0x02, 0x1a];
 
@@ -439,16 +434,9 @@ mod tests {
         seq(&[&der(tag::ENUMERATED, &[0]), &der(tag::context(0), &bytes)])
     }
 
-    fn issuer_and_leaf() -> (Key, Arc<Certificate>, Arc<Certificate>) {
-        let (key, leaf_key) = (Key::new(), Key::new());
-        let issuer = Forge::ca("Issuer", "Issuer").sign(&key, &key);
-        let leaf = Forge::leaf("example.com", "Issuer").sign(&leaf_key, &key);
-        (key, issuer, leaf)
-    }
-
     #[test]
     fn a_good_answer_is_read_and_verified() {
-        let (key, issuer, leaf) = issuer_and_leaf();
+        let (key, issuer, leaf) = Forge::issuer_and_leaf();
         let response = Response::read(&response(&leaf, &[0x80, 0], &key, &[])).unwrap();
         let answer = response.about(&leaf).unwrap();
         assert_eq!(answer.status, Status::Good);
@@ -462,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_revocation_carries_its_time_and_reason() {
-        let (key, _, leaf) = issuer_and_leaf();
+        let (key, _, leaf) = Forge::issuer_and_leaf();
         let reason = der(tag::context(0), &der(tag::ENUMERATED, &[1]));
         let status = der(0xa1, &[moment("20240601000000Z"), reason].concat());
         let response = Response::read(&response(&leaf, &status, &key, &[])).unwrap();
@@ -473,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_delegate_needs_the_purpose_ocsp_signing() {
-        let (key, issuer, leaf) = issuer_and_leaf();
+        let (key, issuer, leaf) = Forge::issuer_and_leaf();
         let delegate_key = Key::new();
         let purpose = seq(&[&der(tag::OID, &[0x2b, 6, 1, 5, 5, 7, 3, 9])]);
         let plain = Forge::bare("Responder", "Issuer");
@@ -496,7 +484,7 @@ mod tests {
 
     #[test]
     fn a_request_names_its_certificates() {
-        let (_, _, leaf) = issuer_and_leaf();
+        let (_, _, leaf) = Forge::issuer_and_leaf();
         let list = seq(&[&seq(&[&id(&leaf)])]);
         let ids = read_request(&seq(&[&seq(&[&list])])).unwrap();
         assert!(ids[0].is_of(&leaf));
@@ -505,7 +493,7 @@ mod tests {
 
     #[test]
     fn cut_responses_are_refused_without_panic() {
-        let (key, _, leaf) = issuer_and_leaf();
+        let (key, _, leaf) = Forge::issuer_and_leaf();
         let whole = response(&leaf, &[0x80, 0], &key, &[]);
         for cut in 0..whole.len() {
             assert_eq!(Response::read(&whole[..cut]), None, "{cut}");

@@ -137,11 +137,6 @@ impl Stack {
         !matches!(self, Self::Chromium | Self::Apple | Self::Nss)
     }
 
-    /// OpenSSL below, whatever the program.
-    pub const fn is_openssl(self) -> bool {
-        matches!(self, Self::OpenSsl | Self::Curl | Self::Node | Self::Python)
-    }
-
     /// Browsers open connections that they may not need.
     pub const fn preconnects(self) -> bool {
         matches!(self, Self::Chromium | Self::Apple)

@@ -15,7 +15,7 @@ mod tests;
 
 use crate::tls::chain::Fault;
 use crate::tls::stack::Stack;
-use table::{Order, Verifier};
+use table::{Form, Order, Verifier};
 
 /// Who rejected: its stack, and whether TLS 1.3 was spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,11 @@ impl Who {
             Stack::Go => &[&table::GO],
             Stack::Rustls => &[&table::RUSTLS],
         }
+    }
+
+    /// Whether a verifier of this stack alerts in clear behind TLS 1.3 too.
+    pub fn alerts_in_clear(self) -> bool {
+        self.verifiers().iter().any(|verifier| verifier.form == Form::Clear)
     }
 
     /// Whether every verifier of this stack rejects a defect whatever its program sets, with this code.

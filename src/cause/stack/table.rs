@@ -415,23 +415,6 @@ pub const RUSTLS: Verifier = Verifier {
     ],
 };
 
-/// SChannel. No source; codes after Microsoft's list of errors for TLS alerts (45 SEC_E_CERT_EXPIRED, 48 SEC_E_UNTRUSTED_ROOT,
-/// 42, 43 and 46 SEC_E_CERT_UNKNOWN). Programs may verify by themselves and then close.
-pub const SCHANNEL: Verifier = Verifier {
-    name: "SChannel",
-    order: Order::All,
-    form: Form::Sealed(19),
-    rules: &[
-        maybe(EXPIRED, &[45, 46]),
-        maybe(DATES, &[45, 46]),
-        maybe(ANCHORS, &[48, 46]),
-        maybe(NAMES, &[42, 46]),
-        maybe(&[NoSan, BadCertificateSignature, WeakKey, WeakSignature, NotACa, PathTooLong], &[42, 46]),
-        maybe(USES, &[43, 46]),
-        maybe(&[UnknownCritical, NameConstraints, DecodeError, BasicConstraints], &[42, 46]),
-    ],
-};
-
 /// Secure Transport and Network.framework. Partial source only, none of it read for this table: the codes are those of
 /// its kinds of trust (expired 45, unknown root 48, else 42 or 46), and all are in doubt.
 pub const APPLE: Verifier = Verifier {
@@ -453,48 +436,6 @@ pub const APPLE: Verifier = Verifier {
     ],
 };
 
-/// A server that asks for client certificates.
-#[derive(Clone, Copy, Debug)]
-pub struct Server {
-    /// Its name.
-    pub name: &'static str,
-    /// Codes for no certificate where one is demanded, up to TLS 1.2 and behind TLS 1.3.
-    pub absent: (&'static [u8], &'static [u8]),
-    /// What it says of a defect.
-    pub of_defect: Says,
-}
-
-/// What a server says of a defect in a client's certificate.
-#[derive(Clone, Copy, Debug)]
-pub enum Says {
-    /// What the verifier says of a server's.
-    As(&'static Verifier),
-    /// One of these, whatever is wrong.
-    Always(&'static [u8]),
-}
-
-/// Servers that judge client certificates, as the lab saw them, and by their sources: OpenSSL `tls_process_client_certificate`
-/// (statem_srvr.c), Java `checkClientCerts` (always 46) and an empty message 42 (CertificateMessage.java), Go
-/// `processCertsFromClient` (42; later versions also 48, 45, and 116 or 40 for none), rustls `CertificateRequired` and its client's codes. GnuTLS
-/// denies access (49) in gnutls-serv, else 42.
-pub const SERVERS: [Server; 5] = [
-    Server { name: "OpenSSL", absent: (&[40], &[116]), of_defect: Says::As(&OPENSSL) },
-    Server { name: "GnuTLS", absent: (&[40, 42, 49], &[116]), of_defect: Says::Always(&[49, 42]) },
-    Server { name: "Java", absent: (&[42, 40], &[42, 116]), of_defect: Says::Always(&[46]) },
-    Server { name: "Go", absent: (&[42, 40], &[116, 42]), of_defect: Says::Always(&[42, 45, 48]) },
-    Server { name: "rustls", absent: (&[40, 116], &[116]), of_defect: Says::As(&RUSTLS) },
-];
-
-impl Server {
-    /// Whether it may say `code` of a defect in a client's chain.
-    pub fn says(&self, fault: Fault, code: u8, tls13: bool) -> bool {
-        match self.of_defect {
-            Says::As(verifier) => verifier.says(fault, Some(code), tls13),
-            Says::Always(codes) => codes.contains(&code),
-        }
-    }
-}
-
 impl Verifier {
     /// The first check that finds a defect, with its place in the order; none where this verifier never minds.
     pub fn check(&self, fault: Fault) -> Option<(usize, &'static Rule)> {
@@ -513,23 +454,3 @@ impl Rule {
         if tls13 { self.tls13 } else { self.tls12 }
     }
 }
-
-/// Every verifier.
-pub const ALL: [&Verifier; 16] = [
-    &OPENSSL,
-    &CURL,
-    &PYTHON,
-    &PYTHON_STRICT,
-    &NODE,
-    &BORINGSSL,
-    &CHROMIUM,
-    &NSS,
-    &FIREFOX,
-    &GNUTLS,
-    &WGET,
-    &JSSE,
-    &GO,
-    &RUSTLS,
-    &SCHANNEL,
-    &APPLE,
-];

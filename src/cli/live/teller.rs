@@ -36,16 +36,6 @@ pub struct Teller {
     lines: Lines,
 }
 
-/// What is known of an exchange beside itself, as its event takes it.
-fn known<'a>(told: &'a Told, capture: &'a str) -> event::StatusKnown<'a> {
-    event::StatusKnown {
-        subjects: &told.subjects,
-        signature: told.signature,
-        waited_for: &told.waited_for,
-        capture,
-    }
-}
-
 impl Teller {
     /// Has told nothing yet.
     pub fn new(interface: usize, board: &Arc<Board>, pen: Pen, form: Form, limits: &Arc<Limits>) -> Self {
@@ -105,7 +95,7 @@ impl Make for Teller {
         let interface = self.board.interfaces.get(self.interface)?;
         if let Form::Events = self.form {
             let lines = &mut self.lines;
-            event::revocation(&told.seen, &known(&told, &interface.name), &mut lines.bytes);
+            event::revocation(&told.seen, &told.known(&interface.name), &mut lines.bytes);
             lines.events.push((lines.bytes.len(), told.decided, exchange.ended));
         }
         if self.lines.bytes.len() >= FULL {

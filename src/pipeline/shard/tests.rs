@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::Span;
 use crate::decode::{Hop, TcpFlags, TcpOptions};
+use crate::evidence::around::StatusTrouble;
 
 const SERVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 2]), port: 443 };
 const HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
@@ -216,7 +217,12 @@ fn told(bench: &mut Bench) -> Vec<(&'static str, usize, Option<&'static str>, Ve
         What::Status(seen) => {
             let exchange = &seen.value;
             let packets = seen.at.iter().map(|no| no.0).collect();
-            Some((exchange.method.word(), exchange.asked.len(), exchange.trouble(), packets))
+            Some((
+                exchange.method.word(),
+                exchange.asked.len(),
+                exchange.trouble().map(StatusTrouble::word),
+                packets,
+            ))
         }
         _ => None,
     });

@@ -110,6 +110,14 @@ impl Forge {
         Self::bare(host, issuer).with(&[0x55, 0x1d, 17], false, &san)
     }
 
+    /// A CA with its key, and a leaf of it.
+    pub fn issuer_and_leaf() -> (Key, Arc<Certificate>, Arc<Certificate>) {
+        let (key, leaf_key) = (Key::new(), Key::new());
+        let issuer = Self::ca("Issuer", "Issuer").sign(&key, &key);
+        let leaf = Self::leaf("example.com", "Issuer").sign(&leaf_key, &key);
+        (key, issuer, leaf)
+    }
+
     /// A CA's certificate.
     pub fn ca(subject: &str, issuer: &str) -> Self {
         let yes = seq(&[&der(tag::BOOLEAN, &[0xff])]);
