@@ -1,6 +1,6 @@
 //! The list of certificates, for people.
 
-use super::style::{Ink, Style, clean, cut, pad, thousands, width, wrap};
+use super::style::{Ink, Style, clean, cut, pad, plural, thousands, width, wrap};
 use crate::base::Stamp;
 use crate::event::{Item, Role, shown};
 use std::fmt::Write as _;
@@ -18,8 +18,8 @@ pub fn render(items: &[&Item], now: Stamp, sealed: u64, style: Style) -> String 
     let defective = items.iter().filter(|item| !item.defects.is_empty()).count();
     // Writing into a String cannot fail.
     let title = format!(
-        "{} certificates, {} of servers and clients, {} with defects",
-        thousands(items.len() as u64),
+        "{}, {} of servers and clients, {} with defects",
+        plural(items.len() as u64, "certificate", "certificates"),
         thousands(own as u64),
         thousands(defective as u64)
     );
@@ -30,7 +30,8 @@ pub fn render(items: &[&Item], now: Stamp, sealed: u64, style: Style) -> String 
     };
     say(&title, Ink::Bold);
     if sealed > 0 {
-        say(&format!("{} handshakes of TLS 1.3 hide theirs.", thousands(sealed)), Ink::Dim);
+        let who = plural(sealed, "handshake of TLS 1.3 hides its own", "handshakes of TLS 1.3 hide theirs");
+        say(&format!("{who}."), Ink::Dim);
     }
     if items.is_empty() {
         return text;
