@@ -1,5 +1,6 @@
 //! `tlswhy show`: one handshake as a ladder of packets.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::event::{Id, asked_name};
 use crate::evidence::{Evidence, Stage};
 use crate::flow::stream::{Piece, Stream};
 use crate::pipeline::{self, AsJudged, Judged};
-use crate::report::ladder::{self, Rung};
+use crate::report::ladder::{self, Other, Rung};
 use crate::tls::codes::HandshakeType;
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message;
@@ -24,6 +25,35 @@ use crate::tls::record::{Inbound, Unit};
 
 /// Packets of one handshake drawn at most.
 const RUNGS: usize = 400;
+
+/// Attempts remembered to name those of one episode.
+const ATTEMPTS: usize = 1 << 17;
+
+/// The attempts of each episode.
+#[derive(Default)]
+struct Episodes {
+    attempts: BTreeMap<u64, Vec<Other>>,
+    count: usize,
+}
+
+impl Episodes {
+    fn add(&mut self, evidence: &Evidence) {
+        let Some(episode) = evidence.around.episode.filter(|_| self.count < ATTEMPTS) else { return };
+        self.count += 1;
+        let (id, started, outcome) = (Id::of(evidence), evidence.started, evidence.outcome);
+        let other = Other { id, started, attempt: episode.attempt, outcome };
+        self.attempts.entry(episode.id).or_default().push(other);
+    }
+
+    /// All but this one, in order.
+    fn beside(&mut self, evidence: &Evidence) -> Vec<Other> {
+        let id = evidence.around.episode.map(|episode| episode.id);
+        let mut others = id.and_then(|id| self.attempts.remove(&id)).unwrap_or_default();
+        others.retain(|other| other.id != Id::of(evidence));
+        others.sort_by_key(|other| other.attempt);
+        others
+    }
+}
 
 /// Runs `show`.
 pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
@@ -41,6 +71,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
         eprintln!("tlswhy: {problem}");
     }
     let mut hits: Vec<(std::path::PathBuf, Judged)> = Vec::new();
+    let mut episodes = Episodes::default();
     for path in &found.files {
         if path.as_os_str() == "-" {
             return Err(Failure::Says(
@@ -56,6 +87,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
         };
         let mut source = Frames { reader, filter: filter.as_mut(), progress: None, done_before: 0, since: 0 };
         pipeline::analyse_here(&mut source, &settings, &mut AsJudged, &mut |judged: Judged| {
+            episodes.add(&judged.evidence);
             if Id::of(&judged.evidence).matches(&args.id) {
                 hits.push((path.clone(), judged));
             }
@@ -75,7 +107,9 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
     }
     let rungs = climb(path, &judged.evidence, &settings.limits)?;
     let style = output::style(args.shared.color);
-    let text = ladder::render(&judged.evidence, judged.diagnosis.as_ref(), &judged.hygiene, &rungs, style);
+    let others = episodes.beside(&judged.evidence);
+    let diagnosis = judged.diagnosis.as_ref();
+    let text = ladder::render(&judged.evidence, diagnosis, &judged.hygiene, &rungs, &others, style);
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(Done::Well)
 }

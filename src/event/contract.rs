@@ -3,6 +3,7 @@
 use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
 use crate::cause::Cause;
 use crate::evidence::Ending;
+use crate::evidence::around::Episode;
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -109,6 +110,7 @@ fn handshakes() -> Vec<Value> {
     client_refused.client_chain = client_refused.chain.clone();
     client_refused.lost.gap_bytes = 7;
     client_refused.prelude = Some("smtp");
+    client_refused.around.episode = Some(Episode { id: 7, attempt: 2, first: client_refused.started });
     let mut refused_in_clear = fixture::syn_dropped();
     refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };
     let stories = [

@@ -60,6 +60,13 @@ pub fn handshake_with(
             chain("client_certificates", &evidence.client_chain, kept, o);
         }
         o.object("timing_us", |o| timing(evidence, o));
+        if let Some(episode) = evidence.around.episode {
+            o.object("episode", |o| {
+                quoted_hex(&episode.id.to_be_bytes(), o.key("id"));
+                o.unsigned("attempt", u64::from(episode.attempt));
+                kept.stamp(episode.first, o.key("first_ts"));
+            });
+        }
         if !evidence.lost.is_nothing() {
             o.object("lost", |o| evidence.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
         }

@@ -55,6 +55,8 @@ pub struct Around {
     pub for_tls: Option<Seen<&'static str>>,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
+    /// The story of which this failure is a part, or which this success ended.
+    pub episode: Option<Episode>,
 }
 
 impl Blank for Around {
@@ -79,7 +81,19 @@ impl Blank for Around {
         other_address: None,
         for_tls: None,
         scan: false,
+        episode: None,
     };
+}
+
+/// Attempts of one client to one service that failed one after the other, and the success that ended them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Episode {
+    /// The name of its first attempt.
+    pub id: u64,
+    /// Place of this attempt in it, from 1. For the success: one more than failed.
+    pub attempt: u32,
+    /// When its first attempt began.
+    pub first: Stamp,
 }
 
 /// A way through the network, as one connection showed it.

@@ -1,6 +1,6 @@
 //! Failures that are none: what other traffic shows to have been a race, a scan, or not needed.
 
-use crate::base::{Side, Span};
+use crate::base::{Endpoint, Seen, Side, Span};
 use crate::evidence::{Ending, Evidence, Outcome, Stage, rejection};
 
 /// Racing connections are begun within a fraction of a second (RFC 8305 section 5), and won within a few.
@@ -9,6 +9,11 @@ const RACE: Span = Span::from_secs(5);
 /// What a failure is taken for where other traffic shows it to be none: the loser of a race, a scan,
 /// a connection that was not needed.
 pub(super) fn benign(evidence: &Evidence) -> Option<Outcome> {
+    benign_beside(evidence, evidence.around.sibling.as_ref())
+}
+
+/// The same beside this success of the same client and service.
+pub(super) fn benign_beside(evidence: &Evidence, sibling: Option<&Seen<Endpoint>>) -> Option<Outcome> {
     let around = &evidence.around;
     let client_left = matches!(
         evidence.ending.value,
@@ -16,11 +21,11 @@ pub(super) fn benign(evidence: &Evidence) -> Option<Outcome> {
     );
     // Who asked for TLS and was told no neither raced nor scanned.
     let tcp_only = evidence.stage == Stage::Tcp && evidence.upgrade.is_none();
-    if around.sibling.is_some() && rejection::completed_before_close(evidence) {
+    if sibling.is_some() && rejection::completed_before_close(evidence) {
         return Some(Outcome::Completed);
     }
     // The other connection came while this one was under way, and ended the need for it.
-    let sibling = around.sibling.as_ref().is_some_and(|sibling| {
+    let sibling = sibling.is_some_and(|sibling| {
         let after = sibling.when - evidence.started;
         // Who resends its SYN for long before another try succeeds did not race: it failed first.
         (0..RACE.0).contains(&after.0) && evidence.ended - sibling.when < Span::from_secs(2)

@@ -6,7 +6,8 @@ mod around;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::benign::benign;
+use super::benign::{benign, benign_beside};
+use super::episodes::{Episodes, Place};
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::make::{AsJudged, Make};
@@ -102,6 +103,8 @@ pub struct Join<M: Make = AsJudged> {
     families: Families,
     /// Attempts without a byte, by client: for telling scans.
     touched: Recent<Addr, (Stamp, Endpoint)>,
+    /// Which failures are one story.
+    episodes: Episodes,
     /// Failed attempts that wait for siblings, by when they are judged; and the last packet of each, which every mark asks
     /// for.
     parked: BTreeMap<(Stamp, PacketNo), (PacketNo, Box<Evidence>)>,
@@ -140,6 +143,7 @@ impl<M: Make> Join<M> {
             paths: Recent::new(servers, 1),
             families: Families::new(servers),
             touched: Recent::new(servers, 16),
+            episodes: Episodes::new(servers),
             parked: BTreeMap::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
             now: Stamp(i64::MIN),
@@ -297,16 +301,35 @@ impl<M: Make> Join<M> {
             evidence.outcome = Outcome::Abandoned;
         }
         if evidence.outcome == Outcome::Failed {
-            self.parked.insert((at + self.limits.sibling, evidence.first), (evidence.last, evidence));
+            let place = (at + self.limits.sibling, evidence.first);
+            self.episodes.waits(&evidence, place);
+            self.parked.insert(place, (evidence.last, evidence));
             if self.parked.len() > self.limits.held_events
                 && let Some((_, (_, oldest))) = self.parked.pop_first()
             {
                 self.judge(oldest, at, each);
             }
         } else {
+            if matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
+                self.end_episode(&mut evidence);
+            }
             self.look_for_revoked(&mut evidence);
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
+        }
+    }
+
+    /// Looks for the failures that this success ended; those that it shows to be none do not count.
+    fn end_episode(&mut self, evidence: &mut Evidence) {
+        let parked = &self.parked;
+        let sibling = Seen::new(evidence.server, evidence.last, evidence.ended);
+        let failed = |place: &Place| {
+            let (_, other) = parked.get(place)?;
+            benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
+        };
+        let episode = self.episodes.ended_by(evidence, failed);
+        if episode.is_some() {
+            evidence.around.episode = episode;
         }
     }
 
@@ -458,19 +481,22 @@ impl<M: Make> Join<M> {
         evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;
+            self.episodes.judged(&evidence, false);
             self.let_go(
                 Judged { hygiene: hygiene(&evidence, None), evidence, diagnosis: None, decided },
                 each,
             );
             return;
         }
+        evidence.around.episode = self.episodes.judged(&evidence, true);
         let diagnosis = weigh(&evidence);
         let hygiene = hygiene(&evidence, Some(&diagnosis));
         self.let_go(Judged { evidence, diagnosis: Some(diagnosis), hygiene, decided }, each);
     }
 
     /// A lookup that failed has no traffic of its own to look at.
-    fn judge_lookup(&mut self, evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
+    fn judge_lookup(&mut self, mut evidence: Box<Evidence>, each: &mut dyn FnMut(M::Made)) {
+        evidence.around.episode = self.episodes.judged(&evidence, true);
         let diagnosis = Some(weigh(&evidence));
         let decided = self.now.min(evidence.ended + self.limits.sibling);
         self.let_go(Judged { evidence, diagnosis, hygiene: Vec::new(), decided }, each);

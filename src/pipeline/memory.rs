@@ -120,6 +120,14 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         found.into_iter().flat_map(|slot| slot.values.iter().rev())
     }
 
+    /// The newest value of a key, to be changed; its place among the keys stays.
+    pub fn newest_mut(&mut self, key: &K) -> Option<&mut V> {
+        let hash = self.hasher.hash_one(key);
+        let same = |place: &u32| self.slots.get(*place).is_some_and(|slot| slot.key == *key);
+        let place = *self.index.find(hash, same)?;
+        self.slots.get_mut(place)?.values.last_mut()
+    }
+
     /// A place for a new key: another one, or that of the oldest.
     fn place_for(&mut self, hash: u64, key: K) -> u32 {
         let place = if self.slots.len < self.keys {

@@ -24,15 +24,29 @@ pub struct Rung {
     pub note: Option<String>,
 }
 
+/// Another attempt of the same episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its name.
+    pub id: Id,
+    /// When it began.
+    pub started: Stamp,
+    /// Its place in the episode.
+    pub attempt: u32,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
 /// Renders one attempt: who and what came of it, its packets, then every proof. Ends with a line break.
 ///
 /// `rungs` are in the order of the capture; the caller bounds them. A diagnosis beside an attempt that did not fail is
-/// passed over.
+/// passed over. `others` are the further attempts of its episode.
 pub fn render(
     evidence: &Evidence,
     diagnosis: Option<&Diagnosis>,
     hygiene: &[Hygiene],
     rungs: &[Rung],
+    others: &[Other],
     style: Style,
 ) -> String {
     let diagnosis = diagnosis.filter(|_| evidence.outcome == Outcome::Failed);
@@ -42,6 +56,7 @@ pub fn render(
     page.rungs(rungs);
     page.proofs();
     page.rest(hygiene);
+    page.episode(others);
     page.out.truncate(page.out.trim_end().len());
     page.out.push('\n');
     page.out
@@ -127,6 +142,28 @@ impl Page<'_> {
             }
         }
         self.line("");
+    }
+
+    /// The other attempts of the client at the same service.
+    fn episode(&mut self, others: &[Other]) {
+        /// More of them nobody reads.
+        const LISTED: usize = 20;
+        let Some(episode) = self.evidence.around.episode.filter(|_| !others.is_empty()) else { return };
+        let most = others.iter().map(|other| other.attempt).max().unwrap_or(0).max(episode.attempt);
+        self.title(&format!("Attempt {} of {most} at this service", episode.attempt));
+        for other in others.iter().take(LISTED) {
+            let began = other.started - self.evidence.started;
+            let when = if began.0 < 0 {
+                format!("{} earlier", crate::base::Span(-began.0))
+            } else {
+                format!("{began} later")
+            };
+            let id = self.style.ink(Ink::Cyan, other.id);
+            self.line(&format!("  {id}  {:>3}  {}, {when}", other.attempt, words::outcome(other.outcome)));
+        }
+        if others.len() > LISTED {
+            self.line(&format!("  and {} more", others.len() - LISTED));
+        }
     }
 
     fn remedy(&mut self) {
@@ -252,6 +289,7 @@ mod tests {
     use crate::base::Span;
     use crate::cause::Cause;
     use crate::event::fixture;
+    use crate::evidence::around::Episode;
 
     fn rungs() -> Vec<Rung> {
         let rung = |no, millis, from, len, what: &[&str]| Rung {
@@ -290,7 +328,7 @@ mod tests {
         let hygiene =
             [(Cause::MissingExtension, "no_ski", "the leaf has no subjectKeyIdentifier".to_owned())];
         let diagnosis = fixture::expired_diagnosis();
-        render(&fixture::expired(), Some(&diagnosis), &hygiene, &rungs(), Style { colour: false, width })
+        render(&fixture::expired(), Some(&diagnosis), &hygiene, &rungs(), &[], Style { colour: false, width })
     }
 
     #[test]
@@ -325,17 +363,35 @@ mod tests {
     fn an_undetermined_failure_says_how_it_ended() {
         let diagnosis =
             Diagnosis { candidates: vec![Cause::ExpiredCert, Cause::BrokenChain], ..Diagnosis::default() };
-        let page = render(&fixture::sealed_alert(), Some(&diagnosis), &[], &[], Style::default());
+        let page = render(&fixture::sealed_alert(), Some(&diagnosis), &[], &[], &[], Style::default());
         assert!(page.contains("failed: undetermined"), "{page}");
         assert!(page.contains("one of expired_cert, broken_chain"), "{page}");
         assert!(page.contains("sealed alert (19 bytes"), "{page}");
     }
 
     #[test]
+    fn the_other_attempts_of_an_episode_are_named() {
+        let mut evidence = fixture::expired();
+        evidence.around.episode = Some(Episode { id: 9, attempt: 2, first: evidence.started });
+        let other = |attempt: u32, micros, outcome| Other {
+            id: Id(attempt.into()),
+            started: evidence.started + crate::base::Span(micros),
+            attempt,
+            outcome,
+        };
+        let others = [other(1, -2_000_000, Outcome::Failed), other(3, 1_000_000, Outcome::Completed)];
+        let page = render(&evidence, None, &[], &[], &others, Style::default());
+        assert!(page.contains("Attempt 2 of 3 at this service"), "{page}");
+        assert!(page.contains("0000000000000001    1  failed, 2.0 s earlier"), "{page}");
+        assert!(page.contains("0000000000000003    3  completed, 1.0 s later"), "{page}");
+        assert!(!render(&evidence, None, &[], &[], &[], Style::default()).contains("Attempt"));
+    }
+
+    #[test]
     fn what_a_peer_sent_cannot_steer_the_terminal() {
         let mut rungs = rungs();
         rungs[3].what = vec!["ClientHello sni=\u{1b}[2J\u{202e}".into()];
-        let page = render(&fixture::expired(), None, &[], &rungs, Style::default());
+        let page = render(&fixture::expired(), None, &[], &rungs, &[], Style::default());
         assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'));
     }
 }

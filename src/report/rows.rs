@@ -30,6 +30,8 @@ pub(super) struct Row {
     /// `expired_cert / leaf_expired` or `undetermined`.
     pub verdict: String,
     pub certainty: Option<Certainty>,
+    /// The story of which the latest of them is a part.
+    episode: Option<u64>,
     /// `proven, the server's side`; for an undetermined failure the candidates.
     pub weight: String,
     /// The first proof, or how it ended.
@@ -45,6 +47,8 @@ pub(super) struct Row {
 pub struct Failures {
     rows: Vec<Row>,
     index: HashMap<Key, usize, RandomState>,
+    /// The row of each row's latest story.
+    episodes: HashMap<u64, usize, RandomState>,
     beyond: u64,
 }
 
@@ -67,31 +71,75 @@ impl Failures {
             name: shorten(asked_name(evidence).unwrap_or_default()),
             verdict: primary.map(|(cause, finding)| (*cause, finding.reason)),
         };
-        if let Some(row) = self.index.get(&key).and_then(|&place| self.rows.get_mut(place)) {
-            row.times += 1;
+        let certainty = primary.map(|(_, finding)| finding.certainty);
+        let episode = evidence.around.episode.map(|episode| episode.id);
+        if let Some(&place) = self.index.get(&key) {
+            self.count(place, episode);
             return;
         }
-        if self.rows.len() >= Self::MOST {
+        // Attempts of one story have one cause, unless two of them are sure of different ones.
+        let same_story = episode.and_then(|episode| self.episodes.get(&episode)).copied().filter(|&place| {
+            self.rows.get(place).is_some_and(|row| certainty.min(row.certainty) < Some(Certainty::Inferred))
+        });
+        let full = self.rows.len() >= Self::MOST;
+        if full && same_story.is_none() {
             self.beyond += 1;
             return;
         }
         let proof = primary.and_then(|(_, finding)| finding.proofs.first());
-        self.rows.push(Row {
+        let new = Row {
             id: Id::of(evidence),
             when: evidence.started,
             client: evidence.client,
             server,
             name: key.name.clone(),
             verdict: words::verdict(primary),
-            certainty: primary.map(|(_, finding)| finding.certainty),
+            certainty,
+            episode,
             weight: primary
                 .map_or_else(|| words::candidates(diagnosis), |(_, finding)| words::weight(finding)),
             why: shorten(&proof.map_or_else(|| words::ending(evidence), |proof| proof.says.clone())),
             at: proof.map_or(&evidence.ending.at, |proof| proof.cite.packets()).clone(),
             capture: shorten(capture),
             times: 1,
-        });
-        self.index.insert(key, self.rows.len() - 1);
+        };
+        match same_story.and_then(|place| Some((place, self.rows.get_mut(place)?))) {
+            Some((place, row)) => {
+                row.times += 1;
+                // The surest of them says why.
+                if certainty > row.certainty {
+                    let times = row.times;
+                    *row = Row { times, ..new };
+                    self.index.retain(|_, other| *other != place);
+                    self.index.insert(key, place);
+                }
+            }
+            None => {
+                self.rows.push(new);
+                self.index.insert(key, self.rows.len() - 1);
+                if let Some(episode) = episode {
+                    self.episodes.insert(episode, self.rows.len() - 1);
+                }
+            }
+        }
+    }
+
+    /// Another of the row's kind.
+    fn count(&mut self, place: usize, episode: Option<u64>) {
+        let Some(row) = self.rows.get_mut(place) else { return };
+        row.times += 1;
+        if row.episode != episode {
+            // One story a row, so that they stay as few as the rows.
+            if let Some(former) = row.episode.take() {
+                self.episodes.remove(&former);
+            }
+            if let Some(new) = episode
+                && !self.episodes.contains_key(&new)
+            {
+                row.episode = episode;
+                self.episodes.insert(new, place);
+            }
+        }
     }
 
     /// Groups in the order of their first packets.
@@ -115,6 +163,7 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::fixture;
+    use crate::evidence::around::Episode;
 
     #[test]
     fn equal_failures_from_other_ports_make_one_row() {
@@ -128,6 +177,50 @@ mod tests {
         let rows = failures.in_order();
         assert_eq!(rows.len(), 2, "an undetermined failure is another");
         assert_eq!(rows.iter().map(|row| row.times).max(), Some(8));
+    }
+
+    /// The same story's attempt at another address, suspected or proven.
+    fn attempt(episode: u64, diagnosis: Option<&Diagnosis>, failures: &mut Failures) {
+        let mut evidence = fixture::expired();
+        evidence.server.addr.0 += failures.rows.len() as u128 + 1;
+        let first = evidence.started;
+        evidence.around.episode = Some(Episode { id: episode, attempt: 1, first });
+        failures.add(&evidence, diagnosis, "a.pcap");
+    }
+
+    #[test]
+    fn attempts_of_one_story_make_one_row_whose_verdict_is_the_surest() {
+        let mut failures = Failures::default();
+        for diagnosis in [None, None, Some(fixture::expired_diagnosis()), None] {
+            attempt(7, diagnosis.as_ref(), &mut failures);
+        }
+        let rows = failures.in_order();
+        assert_eq!(rows.iter().map(|row| row.times).collect::<Vec<_>>(), [4]);
+        assert!(rows[0].verdict.contains("leaf_expired"));
+        attempt(8, None, &mut failures);
+        assert_eq!(failures.rows.len(), 2, "another story");
+    }
+
+    #[test]
+    fn two_sure_causes_in_one_story_are_two_rows() {
+        let mut failures = Failures::default();
+        let mut other = fixture::expired_diagnosis();
+        other.primary = Some((Cause::BrokenChain, other.primary.unwrap().1));
+        for diagnosis in [fixture::expired_diagnosis(), other] {
+            attempt(7, Some(&diagnosis), &mut failures);
+        }
+        assert_eq!(failures.rows.len(), 2);
+    }
+
+    #[test]
+    fn stories_are_remembered_for_as_many_rows_as_there_are() {
+        let mut failures = Failures::default();
+        for episode in 0..50 {
+            let mut evidence = fixture::expired();
+            evidence.around.episode = Some(Episode { id: episode, attempt: 1, first: evidence.started });
+            failures.add(&evidence, None, "a.pcap");
+        }
+        assert_eq!((failures.rows.len(), failures.episodes.len()), (1, 1));
     }
 
     #[test]
