@@ -27,6 +27,11 @@
 //!   full segment is sent again and again while the receiver acknowledges what stands behind it; behind the hole the
 //!   tail alone arrives.
 //!
+//! - What ends three times alike while its like passes shows where a policy acts: on the name, where the client's hello with
+//!   another name passes; on the SYN, where another client gets in.
+//! - A certificate for just the host asked for, of an authority that inspecting products have, or of one that nobody trusts
+//!   while another client is shown a trusted one, and that the client rejects: `intercepted`.
+//!
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
 //! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
 //! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
@@ -47,6 +52,8 @@
 //! - Sundara Raman et al.: Global, Passive Detection of Connection Tampering, SIGCOMM 2023.
 
 mod black_hole;
+mod contrast;
+mod intercepted;
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Cite, Packets, Seen, Side, Span};
@@ -141,8 +148,13 @@ pub const REASONS: &[Reason] = &[
 /// A reset later than this after the ClientHello does not answer it.
 const PROMPT: Span = Span::from_secs(2);
 
+pub use intercepted::hygiene;
+
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
+    if let Some(finding) = intercepted::find(e).or_else(|| contrast::find(e)) {
+        return Judgement::Found(finding);
+    }
     if e.stage == Stage::Dns
         || e.fatal_alert().is_some()
         || matches!(e.ending.value, Ending::SealedAlert { .. })

@@ -17,8 +17,12 @@
 //! - A SYN/ACK that fits the SYN and goes to another client, which resets it; outside, each SYN/ACK reset in the
 //!   client's name while the client asks again: `port_reuse`.
 //! - The server repeats its SYN/ACK although the client acknowledged: `asymmetric`.
-//! - A long pause between set-up and ClientHello, then silence or a reset: `idle_timeout`.
-//! - `port_exhausted` and `paws_drop` show no more than unanswered SYNs from one capture point.
+//! - A long pause of the whole connection, then bytes of the client that meet silence or a reset: `idle_timeout`. Surer where
+//!   several connections show how long a pause may be: all longer ones failed, none shorter.
+//! - A SYN answered with an acknowledgment of another connection on the same ports, which the client resets: `port_reuse`.
+//! - SYNs dropped, all with timestamp clocks behind that of a connection of the same address which was set up within the
+//!   minute: `paws_drop`.
+//! - `port_exhausted` shows no more than unanswered SYNs from one capture point.
 //!
 //! Inside, a connection whose packets leave under another address ends with a RST without ACK, one round trip after the
 //! hello: the server knows no such connection. A filter on the server resets alike.
@@ -38,8 +42,10 @@
 //! - RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.
 //! - Linux `nf_conntrack` sysctls: `nf_conntrack_tcp_timeout_established`, `nf_conntrack_tcp_loose`.
 
+mod idle;
+
 use super::{Certainty, Finding, Judgement, Party, Reason};
-use crate::base::{Cite, Seen, Side, Span};
+use crate::base::{Cite, Seen, Side};
 use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
@@ -117,8 +123,6 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
-/// A pause worth a word: shorter ones no device forgets.
-const PAUSE: Span = Span::from_secs(30);
 /// Why nothing is said about plain silence.
 const ONE_POINT: &str = "one capture point cannot tell a lost mapping from a firewall's drop";
 
@@ -131,7 +135,8 @@ pub fn judge(e: &Evidence) -> Judgement {
         return Judgement::Absent;
     }
     let found = elsewhere(e).or_else(|| hairpin(e)).or_else(|| port_reuse(e)).or_else(|| lost(e));
-    if let Some(finding) = found.or_else(|| asymmetric(e)).or_else(|| idle(e)) {
+    let found = found.or_else(|| asymmetric(e)).or_else(|| challenged(e)).or_else(|| paws(e));
+    if let Some(finding) = found.or_else(|| idle::find(e)) {
         return Judgement::Found(finding);
     }
     // A word of TLS by the server shows that both directions worked.
@@ -283,35 +288,40 @@ fn asymmetric(e: &Evidence) -> Option<Finding> {
     )
 }
 
-/// A pause before the hello, then nothing.
-fn idle(e: &Evidence) -> Option<Finding> {
-    let (established, hello) = (e.tcp.established.as_ref()?, e.hello.as_ref()?);
-    let pause = hello.when - established.when;
-    let heard = e.tcp.bytes.server > 0 || e.tcp.acked.server.is_some_and(|acked| acked > 0);
-    if pause < PAUSE || heard || e.prelude.is_some() {
+/// The SYN answered with an acknowledgment of another connection, which the client resets.
+///
+/// A host does so that has a connection with these addresses and ports, open or not long closed (RFC 9293 sections
+/// 3.10.7.4 and 3.6.1, RFC 5961 section 4). Behind a translator another client may have had it; or the client itself.
+fn challenged(e: &Evidence) -> Option<Finding> {
+    let (syn, challenge) = (e.tcp.syn.as_ref()?, e.tcp.challenge.as_ref()?);
+    let reset = of_client(e).find(|reset| reset.value.seq == challenge.value)?;
+    if e.tcp.syn_ack.is_some() {
         return None;
     }
-    let cite: Cite = match e.ending.value {
-        Ending::Silence { lasted } => Cite::Silence { after: hello.at.clone(), lasted },
-        Ending::Reset { from: Side::Server } => (&e.ending.at).into(),
-        _ => return None,
-    };
-    Some(
-        Finding::new(
-            Certainty::Suspected,
-            "idle_timeout",
-            Party::Path,
-            &hello.at,
-            format!("the ClientHello came {pause} after the connection was set up"),
-        )
-        .and(cite, "and met no answer"),
-    )
+    let says = "the server answered the SYN with an acknowledgment of another connection on these ports";
+    let finding = Finding::new(Certainty::Suspected, "port_reuse", Party::Path, &challenge.at, says);
+    Some(finding.and(&reset.at, "which the client reset").and(&syn.at, "the SYN"))
+}
+
+/// SYNs of clients whose timestamp clocks are behind that of another behind the same address (RFC 7323 section 5): servers
+/// that remember one clock an address drop them, as Linux before 4.12 did with `tcp_tw_recycle`.
+fn paws(e: &Evidence) -> Option<Finding> {
+    let (syn, behind) = (e.tcp.syn.as_ref()?, e.around.clock_behind.as_ref()?);
+    let Ending::Silence { lasted } = e.ending.value else { return None };
+    let cite = Cite::Silence { after: syn.at.clone(), lasted };
+    let finding =
+        Finding::new(Certainty::Suspected, "paws_drop", Party::Server, cite, "the SYNs met no answer");
+    let says = format!(
+        "within a minute the server took one of the same address whose timestamp clock is {} ahead, as of all that it dropped",
+        behind.value
+    );
+    Some(finding.and(&behind.at, says))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Addr, Endpoint, PacketNo, Packets};
+    use crate::base::{Addr, Endpoint, PacketNo, Packets, Span};
     use crate::evidence::fixture::{
         CLIENT, START, alert, answered, certificate, ends, greeted, resent, reset, seen, shown, syn,
     };
@@ -418,11 +428,21 @@ mod tests {
     }
 
     #[test]
-    fn silence_after_a_pause_may_be_an_idle_timeout() {
-        let mut e = resent(greeted(), 4);
-        assert!(matches!(judge(&e), Judgement::Blind(_)));
-        e.hello.as_mut().unwrap().when = e.started + Span::from_secs(360);
-        assert_eq!(found(&e), (Certainty::Suspected, "idle_timeout"));
+    fn a_syn_that_is_answered_for_another_connection() {
+        let mut e = reset(syn(2), Side::Client, &[]);
+        e.tcp.challenge = Some(seen(777, 2, 20));
+        assert!(!matches!(judge(&e), Judgement::Found(_)), "what the client reset is something else");
+        e.tcp.resets[0].value.seq = 777;
+        assert_eq!(found(&e), (Certainty::Suspected, "port_reuse"));
+        e.tcp.syn_ack = Some(seen(5, 3, 30));
+        assert!(!matches!(judge(&e), Judgement::Found(_)), "it was answered too");
+    }
+
+    #[test]
+    fn clocks_that_are_all_behind_mean_paws() {
+        let mut e = syn(3);
+        e.around.clock_behind = Some(seen(Span::from_secs(4), 20, 9_000));
+        assert_eq!(found(&e), (Certainty::Suspected, "paws_drop"));
     }
 
     #[test]

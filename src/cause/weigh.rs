@@ -1,7 +1,7 @@
 //! Twelve judgements become one diagnosis.
 
 use super::faults::{placed, placed_of_client};
-use super::{Cause, Finding, Judgement, revocation};
+use super::{Cause, Certainty, Finding, Judgement, firewall, revocation};
 use crate::base::Side;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
 use crate::tls::chain::Fault;
@@ -38,10 +38,15 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
     };
     let place = |cause: &Cause| likely.iter().position(|other| other == cause).unwrap_or(likely.len());
     found.sort_by_key(|(cause, finding)| (Reverse(finding.certainty), place(cause)));
-    // An installer's certificate says more than that it is self-signed: the real one was never loaded.
-    if let Some(place) = found.iter().position(|(_, finding)| finding.reason == "snakeoil_certificate") {
-        let snakeoil = found.remove(place);
-        found.insert(0, snakeoil);
+    // An installer's certificate says more than that it is self-signed: the real one was never loaded. A middlebox's says
+    // more than that its root is unknown: the server's never came.
+    let says_more = |finding: &Finding| {
+        finding.reason == "snakeoil_certificate"
+            || finding.reason == "intercepted" && finding.certainty >= Certainty::Inferred
+    };
+    if let Some(place) = found.iter().position(|(_, finding)| says_more(finding)) {
+        let first = found.remove(place);
+        found.insert(0, first);
     }
     let mut found = found.into_iter();
     diagnosis.primary = found.next();
@@ -119,12 +124,12 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause
         .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
         .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
         .chain(revocation::hygiene(evidence))
+        .chain(firewall::hygiene(evidence).map(|says| (Cause::Firewall, "intercepted", says)))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Certainty;
     use super::super::chains_fixture::{Then, attempt};
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What traffic beside an attempt tells about it.
 
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Blank, Endpoint, PacketNo, Seen, Span, Stamp};
+use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::crl::Crl;
 use crate::tls::ocsp::{CertId, Outcome, Response as OcspResponse};
@@ -57,6 +57,15 @@ pub struct Around {
     pub scan: bool,
     /// The story of which this failure is a part, or which this success ended.
     pub episode: Option<Episode>,
+    /// Further attempts at this server that ended like this one, beside one that passed.
+    pub contrast: Option<Contrast>,
+    /// What pauses connections on this path survived, where this one did not survive its own.
+    pub pauses: Option<Pauses>,
+    /// Another chain that the same server showed another client for the same name at about the same time.
+    pub shown_to_other: Option<ShownToOther>,
+    /// Connections of the same client address with this server whose timestamp clock is ahead of this one's, and which
+    /// were set up within the minute; cites the last.
+    pub clock_behind: Option<Seen<Span>>,
 }
 
 impl Blank for Around {
@@ -82,7 +91,53 @@ impl Blank for Around {
         for_tls: None,
         scan: false,
         episode: None,
+        contrast: None,
+        pauses: None,
+        shown_to_other: None,
+        clock_behind: None,
     };
+}
+
+/// Attempts at one server that ended alike, and one that passed although one thing alone was different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contrast {
+    /// How many ended alike, this one among them; cites the ends of the others, and when the first of all began.
+    pub alike: Seen<u32>,
+    /// What passed behind the first of them.
+    pub passed: Seen<Passed>,
+    /// This client reached the same address on another port meanwhile.
+    pub other_port: Option<Seen<u16>>,
+}
+
+/// What was different about the connection that passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// The same client asked with the same offer for another name, or for none.
+    Name(Option<Arc<str>>),
+    /// Another client asked.
+    Client(Addr),
+}
+
+/// Pauses of connections between a client's network and a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// How many met no answer behind their pause, this one among them; cites the others.
+    pub failed: Seen<u32>,
+    /// The shortest of those pauses.
+    pub shortest_failed: Span,
+    /// The longest pause that was survived, 0 where connections without one worked meanwhile; cites it.
+    pub longest_passed: Option<Seen<Span>>,
+}
+
+/// What another client was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownToOther {
+    /// Who.
+    pub client: Addr,
+    /// The certificates, leaf first; they lead to a trusted root.
+    pub chain: Seen<Vec<Arc<Certificate>>>,
+    /// The server's packets crossed fewer routers on their way to this client than to the other.
+    pub nearer: bool,
 }
 
 /// Attempts of one client to one service that failed one after the other, and the success that ended them.

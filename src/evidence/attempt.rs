@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use self::transcript::Transcript;
 use super::upgrade::Dialogue;
-use super::{Chain, Evidence};
+use super::{Chain, Evidence, Pause};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
@@ -151,6 +151,9 @@ impl Attempt {
             self.reset(segment, from, no, now);
         } else {
             self.note_sender(segment, from, no, now);
+        }
+        if from == Side::Server && !segment.flags.rst() {
+            self.note_answer(segment, no, now);
         }
         if segment.flags.syn() {
             self.synchronize(segment, from, no, now);
@@ -333,6 +336,24 @@ impl Attempt {
         Step::Open
     }
 
+    /// Notes what a segment of the server, which is no reset, says of the client's last.
+    fn note_answer(&mut self, segment: &Segment<'_>, no: PacketNo, now: Stamp) {
+        let tcp = &mut self.evidence.tcp;
+        if tcp.pause.as_ref().is_some_and(|pause| !pause.value.answered)
+            && let Some(pause) = &mut tcp.pause
+        {
+            pause.value.answered = true;
+        }
+        if tcp.syn_ack.is_none()
+            && let Some(syn) = &tcp.syn
+            && !segment.flags.syn()
+            && segment.ack != syn.value.wrapping_add(1)
+            && segment.payload_wire_len == 0
+        {
+            tcp.challenge = Some(Seen::new(segment.ack, no, now));
+        }
+    }
+
     fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
         let tcp = &mut self.evidence.tcp;
@@ -343,7 +364,10 @@ impl Attempt {
                 }
                 tcp.last_syn = Some(now);
                 match &mut tcp.syn {
-                    Some(syn) => syn.at.add(no),
+                    Some(syn) => {
+                        syn.at.add(no);
+                        tcp.clock = clock(segment, now);
+                    }
                     None => {
                         tcp.syn = Some(Seen::new(segment.seq, no, now));
                         tcp.syn_rich = segment.options.timestamp.is_some() || segment.options.sack_permitted;
@@ -384,6 +408,7 @@ impl Attempt {
         let seq = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
         if from == Side::Client && self.evidence.tcp.first_seq.is_none() {
             self.evidence.tcp.first_seq = Some(seq);
+            self.evidence.tcp.clock = clock(segment, now);
         }
         let mut stream = std::mem::take(self.streams.of_mut(from));
         let took = stream.push(
@@ -399,6 +424,14 @@ impl Attempt {
         *self.streams.of_mut(from) = stream;
         let evidence = &mut *self.evidence;
         *evidence.tcp.bytes.of_mut(from) += u64::from(took.fresh);
+        if from == Side::Client
+            && took.fresh > 0
+            && let Some(last) = self.last_of.client.max(self.last_of.server)
+            && now - last >= Pause::SHORTEST
+        {
+            let pause = Pause { lasted: now - last, answered: false };
+            evidence.tcp.pause = Some(Seen::new(pause, no, now));
+        }
         if took.repeated > 0 {
             match evidence.tcp.repeats.of_mut(from) {
                 Some(repeats) => {
@@ -502,6 +535,12 @@ impl Attempt {
             self.evidence.prelude = Some(upgrade.protocol);
         }
     }
+}
+
+/// The sender's timestamp clock, as far as capture time tells it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both wrap")]
+fn clock(segment: &Segment<'_>, now: Stamp) -> Option<u32> {
+    segment.options.timestamp.map(|(value, _)| value.wrapping_sub((now.0 / 1_000) as u32))
 }
 
 /// A piece that outlives the stream's buffer, for the flush at the end.

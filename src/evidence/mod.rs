@@ -171,6 +171,9 @@ pub struct TcpFacts {
     pub sent_before_leave: Option<u64>,
     /// The greatest segment payload that each side sent.
     pub largest: PerSide<u32>,
+    /// The client's timestamp clock (RFC 7323 section 3.2): TSval less the milliseconds of capture time, of its first
+    /// byte or of a SYN sent again.
+    pub clock: Option<u32>,
     /// What went wrong on the way.
     pub trouble: Rare<Trouble>,
 }
@@ -200,6 +203,25 @@ pub struct Trouble {
     pub resets: Vec<Seen<Reset>>,
     /// ICMP errors that quote this connection, first eight.
     pub icmp: Vec<Seen<IcmpError>>,
+    /// The last pause of the whole connection that the client ended with bytes: those packets, and when they came.
+    pub pause: Option<Seen<Pause>>,
+    /// An acknowledgment by which the server answered the SYN, as who has another connection on these ports does (RFC 9293
+    /// section 3.10.7.4); the number that it asks for.
+    pub challenge: Option<Seen<u32>>,
+}
+
+/// A time in which neither side sent anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// From the last packet to the client's bytes.
+    pub lasted: Span,
+    /// Something but a reset came from the server behind them.
+    pub answered: bool,
+}
+
+impl Pause {
+    /// Shorter ones no device forgets a connection for: they are not noted.
+    pub const SHORTEST: Span = Span::from_secs(5);
 }
 
 impl Blank for Trouble {
@@ -214,6 +236,8 @@ impl Blank for Trouble {
         head: PerSide { client: None, server: None },
         resets: Vec::new(),
         icmp: Vec::new(),
+        pause: None,
+        challenge: None,
     };
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::benign::{benign, benign_beside};
+use super::contrasts::Contrasts;
 use super::episodes::{Episodes, Place};
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
@@ -27,6 +28,7 @@ use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
+use crate::tls::hello::Offer;
 use crate::tls::trust::Trust;
 
 /// An attempt with everything that is said of it.
@@ -54,6 +56,23 @@ type Told = (Addr, Arc<Seen<DnsAnswer>>);
 /// A success, and the leaf shown where it was in clear.
 type Success = (Seen<Endpoint>, Option<[u8; 32]>);
 
+/// How a client reached an address.
+#[derive(Debug)]
+pub(super) struct Reach {
+    /// The server.
+    pub seen: Seen<Endpoint>,
+    /// The leaf shown where it was in clear.
+    pub leaf: Option<[u8; 32]>,
+    /// The name asked for.
+    pub name: Option<Name>,
+    /// What was offered.
+    pub offer: Arc<Offer>,
+    /// See [`crate::evidence::TcpFacts::clock`].
+    pub clock: Option<u32>,
+    /// The server took connections of this address whose clock was behind.
+    pub takes_older: bool,
+}
+
 /// A failure as others are compared with it: server, step, alert and offer.
 type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
 
@@ -76,11 +95,11 @@ pub struct Join<M: Make = AsJudged> {
     /// Successes by client and server name.
     reached_names: Recent<(Addr, Name), Success>,
     /// Successes by client and server address.
-    reached_addresses: Recent<(Addr, Addr), Success>,
-    /// Successes by server.
-    served: Recent<Endpoint, Seen<()>>,
-    /// Certificates shown in clear, by server and SNI.
-    shown: Recent<(Addr, Option<Name>), Shown>,
+    reached_addresses: Recent<(Addr, Addr), Reach>,
+    /// Successes by server, and whose they were.
+    served: Recent<Endpoint, Seen<Addr>>,
+    /// Certificates shown in clear and to whom, by server and SNI.
+    shown: Recent<(Addr, Option<Name>), (Addr, Shown)>,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
     /// What connections without data offered: for telling scans.
@@ -105,6 +124,8 @@ pub struct Join<M: Make = AsJudged> {
     touched: Recent<Addr, (Stamp, Endpoint)>,
     /// Which failures are one story.
     episodes: Episodes,
+    /// Failures beside each other.
+    contrasts: Contrasts,
     /// Failed attempts that wait for siblings, by when they are judged; and the last packet of each, which every mark asks
     /// for.
     parked: BTreeMap<(Stamp, PacketNo), (PacketNo, Box<Evidence>)>,
@@ -144,6 +165,7 @@ impl<M: Make> Join<M> {
             families: Families::new(servers),
             touched: Recent::new(servers, 16),
             episodes: Episodes::new(servers),
+            contrasts: Contrasts::new(servers),
             parked: BTreeMap::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
             now: Stamp(i64::MIN),
@@ -285,13 +307,15 @@ impl<M: Make> Join<M> {
         {
             // Before what it shows now takes their place.
             let key = (evidence.server.addr, name(&evidence).cloned());
-            let other = |shown: &&Shown| shown.value.first() != chain.value.first();
+            let other = |(_, shown): &&(Addr, Shown)| shown.value.first() != chain.value.first();
             let named = self.shown.get(&key).find(other);
-            let shown = named.or_else(|| self.shown.get(&(key.0, None)).find(other)).cloned();
+            let shown = named.or_else(|| self.shown.get(&(key.0, None)).find(other));
+            let shown = shown.map(|(_, shown)| shown.clone());
             if shown.is_some() {
                 evidence.around.shown_earlier = shown;
             }
         }
+        self.shown_to_other(&mut evidence);
         self.remember(&evidence);
         self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
@@ -321,10 +345,13 @@ impl<M: Make> Join<M> {
 
     /// Looks for the failures that this success ended; those that it shows to be none do not count.
     fn end_episode(&mut self, evidence: &mut Evidence) {
-        let parked = &self.parked;
+        let (parked, offers) = (&self.parked, &self.offers);
         let sibling = Seen::new(evidence.server, evidence.last, evidence.ended);
         let failed = |place: &Place| {
             let (_, other) = parked.get(place)?;
+            if offers.probed(other) {
+                return None; // a scan
+            }
             benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
         };
         let episode = self.episodes.ended_by(evidence, failed);
@@ -405,13 +432,23 @@ impl<M: Make> Join<M> {
                 let at =
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
-                self.served.put(server, seen.clone().map(|_| ()));
+                self.served.put(server, seen.clone().map(|_| client.addr));
                 self.families.won(evidence, &seen);
                 let leaf = leaf(evidence);
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), (seen.clone(), leaf));
                 }
-                self.reached_addresses.put((client.addr, server.addr), (seen, leaf));
+                if let Some(hello) = &evidence.hello {
+                    let reach = Reach {
+                        seen,
+                        leaf,
+                        name: hello.value.sni.clone(),
+                        offer: Arc::clone(&hello.value.offer),
+                        clock: evidence.tcp.clock,
+                        takes_older: false,
+                    };
+                    self.reached(client.addr, reach);
+                }
             }
             Outcome::Failed => {
                 let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
@@ -420,6 +457,7 @@ impl<M: Make> Join<M> {
             }
             _ => {}
         }
+        self.contrasts.remember(evidence);
         self.offers.remember(evidence);
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
@@ -427,7 +465,7 @@ impl<M: Make> Join<M> {
         if let Some(chain) = evidence.chain.clear()
             && !chain.value.is_empty()
         {
-            self.shown.put((server.addr, name(evidence).cloned()), chain.clone());
+            self.shown.put((server.addr, name(evidence).cloned()), (client.addr, chain.clone()));
         }
     }
 
@@ -478,6 +516,7 @@ impl<M: Make> Join<M> {
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
         self.assess(&mut evidence);
+        self.compare_chains(&mut evidence);
         evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {
             evidence.outcome = outcome;

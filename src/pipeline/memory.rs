@@ -85,6 +85,11 @@ impl<K: Hash + Eq, V> Recent<K, V> {
 
     /// Remembers a value, the newest of its key.
     pub fn put(&mut self, key: K, value: V) {
+        drop(self.exchange(key, value));
+    }
+
+    /// As [`Self::put`]. Gives the value of the key that left for it.
+    pub fn exchange(&mut self, key: K, value: V) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
         let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
         let place = match known {
@@ -96,11 +101,10 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         };
         self.link(place);
         let each = self.each;
-        let Some(slot) = self.slots.get_mut(place) else { return };
-        if slot.values.len() >= each {
-            slot.values.remove(0);
-        }
+        let slot = self.slots.get_mut(place)?;
+        let left = (slot.values.len() >= each).then(|| slot.values.remove(0));
         slot.values.push(value);
+        left
     }
 
     /// No key was ever written.

@@ -6,6 +6,7 @@ use super::memory::Recent;
 use crate::base::{Addr, Endpoint, Span, Stamp};
 use crate::evidence::{Evidence, outcome};
 use crate::tls::codes::{Version, is_grease};
+use crate::tls::hello::Offer;
 
 /// Scanners try one version after another within this.
 const PROBING: Span = Span::from_secs(60);
@@ -51,13 +52,28 @@ fn near(when: Stamp, evidence: &Evidence, window: Span) -> bool {
 
 /// What a client offered, as far as it tells one program from another: GREASE varies.
 pub fn offer(evidence: &Evidence) -> Option<u64> {
-    let hello = &evidence.hello.as_ref()?.value;
+    evidence.hello.as_ref().map(|hello| of_offer(&hello.value))
+}
+
+/// Whether a hello comes from the same program as this offer, as far as that decides what becomes of it: what it offers,
+/// and hence its size but for the name.
+pub fn same_program(other: &Offer, evidence: &Evidence) -> bool {
+    let groups = |offer: &Offer| -> Vec<_> {
+        offer.groups.iter().copied().filter(|group| !is_grease(group.0)).collect()
+    };
+    evidence.hello.as_ref().is_some_and(|hello| {
+        let own: &Offer = &hello.value;
+        of_offer(own) == of_offer(other) && groups(own) == groups(other)
+    })
+}
+
+fn of_offer(hello: &Offer) -> u64 {
     let mut hasher = DefaultHasher::new();
     hello.ciphers.iter().filter(|suite| !is_grease(suite.0)).for_each(|suite| suite.hash(&mut hasher));
     let versions = hello.supported_versions.iter().filter(|version| !is_grease(version.0));
     versions.for_each(|version| version.hash(&mut hasher));
     hello.legacy_version.hash(&mut hasher);
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 /// The highest version that a client offered, unless it says that it fell back (RFC 7507).

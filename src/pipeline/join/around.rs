@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Join, Make, Shown, Success, leaf, name, offer};
+use super::{Failure, Join, Make, Name, Reach, Shown, Success, leaf, name, offer};
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Endpoint, Seen, Span};
-use crate::evidence::around::ShownBefore;
-use crate::evidence::{Chain, Evidence, rejection};
+use crate::base::{Addr, Endpoint, Seen, Span};
+use crate::evidence::around::{ShownBefore, ShownToOther};
+use crate::evidence::{Chain, Evidence, Outcome, rejection};
+use crate::pipeline::contrasts::{self, Beside};
 use crate::pipeline::statuses::verifying;
 use crate::tls::cert::Certificate;
+use crate::tls::chain::{Defect, Fault, KeyUse, Question, assess_cached};
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
 
 impl<M: Make> Join<M> {
@@ -54,12 +56,15 @@ impl<M: Make> Join<M> {
                 self.reached_names.get(&(client.addr, seen.value.name.as_str().into())).find_map(near)
             })
         };
-        let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
+        let ends = (client.addr, server.addr);
+        let by_address =
+            || self.reached_addresses.get(&ends).find_map(|reach| near(&(reach.seen.clone(), reach.leaf)));
         evidence.around.sibling = match host {
             Some(_) => by_host,
             None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
         };
-        evidence.around.server_completes = self.served.get(&server).next().cloned();
+        evidence.around.server_completes =
+            self.served.get(&server).next().map(|seen| seen.clone().map(|_| ()));
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
         let mut repeats = 0;
@@ -83,7 +88,8 @@ impl<M: Make> Join<M> {
             let key = (server.addr, host.clone());
             let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
             let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
-            let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
+            let chains = self.shown.get(&key).map(|(_, chain)| chain);
+            let shown = chains.filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
             evidence.around.shown_before =
                 shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record, given: false });
             if evidence.around.shown_before.is_none()
@@ -129,9 +135,93 @@ impl<M: Make> Join<M> {
         ends.dedup();
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
+        self.look_beside(evidence, host.as_ref());
+        self.shown_to_other(evidence);
         self.look_for_revoked(evidence);
     }
+
+    /// What other attempts tell by ending alike or otherwise.
+    fn look_beside(&self, evidence: &mut Evidence, host: Option<&Name>) {
+        let (client, server) = (evidence.client.addr, evidence.server);
+        let reach = self.reached_addresses.get(&(client, server.addr)).next();
+        let named = host.and_then(|host| self.reached_names.get(&(client, Arc::clone(host))).next());
+        let beside = Beside {
+            reach,
+            same_name: named.map(|(seen, _)| seen),
+            served: self.served.get(&server).next(),
+            later: self.limits.sibling,
+        };
+        let contrast = self.contrasts.contrast(evidence, &beside);
+        let pauses = self.contrasts.pauses(evidence, &beside);
+        let clock_behind = self.contrasts.clock_behind(evidence, reach);
+        let around = &mut evidence.around;
+        (around.contrast, around.pauses, around.clock_behind) = (contrast, pauses, clock_behind);
+    }
+
+    /// A client reached an address.
+    pub(super) fn reached(&mut self, client: Addr, reach: Reach) {
+        let key = (client, reach.seen.value.addr);
+        if let Some(former) = self.reached_addresses.exchange(key, reach)
+            && let Some(now) = self.reached_addresses.newest_mut(&key)
+            && contrasts::takes_older(&former, now)
+        {
+            now.takes_older = true;
+        }
+    }
+
+    /// Looks for a chain of another issuer that another client was shown for the same name at about the same time.
+    pub(super) fn shown_to_other(&self, evidence: &mut Evidence) {
+        if evidence.outcome != Outcome::Failed || evidence.around.shown_to_other.is_some() {
+            return;
+        }
+        let (client, server) = (evidence.client.addr, evidence.server.addr);
+        let (Some(chain), Some(host)) = (evidence.chain.clear(), name(evidence)) else { return };
+        let Some(leaf) = chain.value.first() else { return };
+        // Servers have a certificate for each kind of key, often of different issuers.
+        let kind = |certificate: &Certificate| std::mem::discriminant(&certificate.key.kind);
+        let other = |(who, shown): &&(Addr, Shown)| {
+            let other = shown.value.first();
+            *who != client
+                && (shown.when - chain.when).0.abs() <= TOGETHER.0
+                && other.is_some_and(|other| other.issuer_der != leaf.issuer_der && kind(other) == kind(leaf))
+        };
+        let Some((who, shown)) = self.shown.get(&(server, Some(Arc::clone(host)))).find(other) else {
+            return;
+        };
+        let path = self.paths.get(&(*who, server)).next();
+        let nearer = path
+            .zip(evidence.tcp.ttl.server)
+            .is_some_and(|(path, ours)| contrasts::nearer(ours, path.value.ttl));
+        let found = ShownToOther { client: *who, chain: shown.clone(), nearer };
+        evidence.around.shown_to_other = Some(found);
+    }
+
+    /// Keeps what another client was shown only where that leads to a trusted root, and this chain does not.
+    pub(super) fn compare_chains(&mut self, evidence: &mut Evidence) {
+        let Some(other) = &evidence.around.shown_to_other else { return };
+        let untrusted = |defects: &[Defect]| {
+            defects.iter().any(|defect| {
+                matches!(defect.fault, Fault::UnknownRoot | Fault::SelfSigned | Fault::MissingIntermediate)
+            })
+        };
+        let question = Question {
+            presented: &other.chain.value,
+            at: evidence.started,
+            host: evidence.sni(),
+            server_ip: None,
+            client: false,
+            uses: KeyUse::Unknown,
+        };
+        let stands = untrusted(&evidence.defects)
+            && !untrusted(&assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains));
+        if !stands {
+            evidence.around.shown_to_other = None;
+        }
+    }
 }
+
+/// Certificates shown longer apart may have been exchanged between.
+const TOGETHER: Span = Span::from_secs(600);
 
 /// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
 const RENEWED: Span = Span::from_secs(3600);
