@@ -155,6 +155,14 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Some(finding) = intercepted::find(e).or_else(|| contrast::find(e)) {
         return Judgement::Found(finding);
     }
+    match alone(e) {
+        Judgement::Found(finding) => Judgement::Found(contrast::with(e, finding)),
+        other => other,
+    }
+}
+
+/// What the attempt shows by itself.
+fn alone(e: &Evidence) -> Judgement {
     if e.stage == Stage::Dns
         || e.fatal_alert().is_some()
         || matches!(e.ending.value, Ending::SealedAlert { .. })

@@ -19,7 +19,8 @@
 //! - The server repeats its SYN/ACK although the client acknowledged: `asymmetric`.
 //! - A long pause of the whole connection, then bytes of the client that meet silence or a reset: `idle_timeout`. Surer where
 //!   several connections show how long a pause may be: all longer ones failed, none shorter.
-//! - A SYN answered with an acknowledgment of another connection on the same ports, which the client resets: `port_reuse`.
+//! - A SYN answered with an acknowledgment of another connection on the same ports, which the client resets: `port_reuse`;
+//!   `paws_drop` where that connection's timestamps are ahead of the SYN's.
 //! - SYNs dropped, all with timestamp clocks behind that of a connection of the same address which was set up within the
 //!   minute: `paws_drop`.
 //! - `port_exhausted` shows no more than unanswered SYNs from one capture point.
@@ -39,13 +40,13 @@
 //! - RFC 9293 section 3.10.7.1: what a host sends that has no such connection.
 //! - RFC 5382: what a NAT owes TCP (idle time-outs of 2 h 4 min, no port overloading, hairpinning).
 //! - RFC 7857: updates to it. RFC 6888: carrier-grade NAT, port limits and logs.
-//! - RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.
+//! - RFC 6191: TIME-WAIT and timestamps. RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.
 //! - Linux `nf_conntrack` sysctls: `nf_conntrack_tcp_timeout_established`, `nf_conntrack_tcp_loose`.
 
 mod idle;
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
-use crate::base::{Cite, Seen, Side};
+use crate::base::{Cite, Seen, Side, Span};
 use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
@@ -291,17 +292,32 @@ fn asymmetric(e: &Evidence) -> Option<Finding> {
 /// The SYN answered with an acknowledgment of another connection, which the client resets.
 ///
 /// A host does so that has a connection with these addresses and ports, open or not long closed (RFC 9293 sections
-/// 3.10.7.4 and 3.6.1, RFC 5961 section 4). Behind a translator another client may have had it; or the client itself.
+/// 3.10.7.4 and 3.6.1, RFC 5961 section 4). Behind a translator another client may have had it; or the client itself. One
+/// that has just been closed makes way for a SYN whose timestamp is newer (RFC 6191): an older one is another host's.
 fn challenged(e: &Evidence) -> Option<Finding> {
     let (syn, challenge) = (e.tcp.syn.as_ref()?, e.tcp.challenge.as_ref()?);
-    let reset = of_client(e).find(|reset| reset.value.seq == challenge.value)?;
+    let reset = of_client(e).find(|reset| reset.value.seq == challenge.value.asks)?;
     if e.tcp.syn_ack.is_some() {
         return None;
     }
     let says = "the server answered the SYN with an acknowledgment of another connection on these ports";
-    let finding = Finding::new(Certainty::Suspected, "port_reuse", Party::Path, &challenge.at, says);
+    let (certainty, reason, party) = match challenge.value.ahead {
+        Some(ahead) if ahead > OLDER => (Certainty::Inferred, "paws_drop", Party::Path),
+        _ => (Certainty::Suspected, "port_reuse", Party::Path),
+    };
+    let finding = Finding::new(certainty, reason, party, &challenge.at, says);
+    let finding = match challenge.value.ahead {
+        Some(ahead) if ahead > OLDER => {
+            let says = format!("that connection's timestamps are {ahead} ahead of the SYN's: another host's");
+            finding.and(&challenge.at, says)
+        }
+        _ => finding,
+    };
     Some(finding.and(&reset.at, "which the client reset").and(&syn.at, "the SYN"))
 }
+
+/// A timestamp so far behind is another clock's.
+const OLDER: Span = Span::from_secs(1);
 
 /// SYNs of clients whose timestamp clocks are behind that of another behind the same address (RFC 7323 section 5): servers
 /// that remember one clock an address drop them, as Linux before 4.12 did with `tcp_tw_recycle`.
@@ -321,9 +337,10 @@ fn paws(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Addr, Endpoint, PacketNo, Packets, Span};
+    use crate::base::{Addr, Endpoint, PacketNo, Packets};
+    use crate::evidence::Challenge;
     use crate::evidence::fixture::{
-        CLIENT, START, alert, answered, certificate, ends, greeted, resent, reset, seen, shown, syn,
+        CLIENT, START, alert, answered, certificate, ends, greeted, reset, seen, shown, syn,
     };
     use crate::tls::codes::Version;
 
@@ -430,10 +447,17 @@ mod tests {
     #[test]
     fn a_syn_that_is_answered_for_another_connection() {
         let mut e = reset(syn(2), Side::Client, &[]);
-        e.tcp.challenge = Some(seen(777, 2, 20));
+        let challenge = Challenge { asks: 777, ahead: None };
+        e.tcp.challenge = Some(seen(challenge, 2, 20));
         assert!(!matches!(judge(&e), Judgement::Found(_)), "what the client reset is something else");
         e.tcp.resets[0].value.seq = 777;
         assert_eq!(found(&e), (Certainty::Suspected, "port_reuse"));
+        for (millis, reason) in [(-400_000, "port_reuse"), (90_000_000, "paws_drop")] {
+            let ahead = Some(Span::from_millis(millis));
+            e.tcp.challenge = Some(seen(Challenge { ahead, ..challenge }, 2, 20));
+            assert_eq!(found(&e).1, reason);
+        }
+        assert_eq!(found(&e).0, Certainty::Inferred);
         e.tcp.syn_ack = Some(seen(5, 3, 30));
         assert!(!matches!(judge(&e), Judgement::Found(_)), "it was answered too");
     }

@@ -47,6 +47,7 @@
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Side, Span};
 use crate::evidence::upgrade::{Why, tells_trouble};
+use crate::evidence::around::Passed;
 use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
@@ -296,7 +297,11 @@ fn ordinary(e: &Evidence) -> bool {
 fn gone(e: &Evidence) -> Option<Finding> {
     let syn = e.tcp.syn.as_ref()?;
     let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server)?;
-    if e.tcp.syn_ack.is_some() || !reset.value.doubts.is_empty() {
+    // Another client got in meanwhile.
+    let listens = e.around.contrast.as_ref().is_some_and(|contrast| {
+        matches!(contrast.passed.value, Passed::Client(_)) && contrast.alike.value >= 2
+    });
+    if e.tcp.syn_ack.is_some() || !reset.value.doubts.is_empty() || listens {
         return None;
     }
     Some(

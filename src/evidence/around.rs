@@ -109,7 +109,8 @@ pub struct Contrast {
     pub other_port: Option<Seen<u16>>,
 }
 
-/// What was different about the connection that passed.
+/// What was different about the connection that passed. That of another client came between two of those that ended
+/// alike: whoever listens did not go and come back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// The same client asked with the same offer for another name, or for none.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use self::transcript::Transcript;
 use super::upgrade::Dialogue;
-use super::{Chain, Evidence, Pause};
+use super::{Chain, Challenge, Evidence, Pause};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
@@ -350,7 +350,20 @@ impl Attempt {
             && segment.ack != syn.value.wrapping_add(1)
             && segment.payload_wire_len == 0
         {
-            tcp.challenge = Some(Seen::new(segment.ack, no, now));
+            // The SYN's own timestamp is known from when it was sent again.
+            let echo = segment.options.timestamp.map(|(_, echo)| echo);
+            let ahead = tcp.clock.zip(echo).map(|(clock, echo)| {
+                let own = clock.wrapping_add(millis(now));
+                Span::from_millis(echo.wrapping_sub(own).cast_signed().into())
+            });
+            let value = Challenge { asks: segment.ack, ahead };
+            match &mut tcp.challenge {
+                Some(challenge) => {
+                    challenge.value = value;
+                    challenge.at.add(no);
+                }
+                none => *none = Some(Seen::new(value, no, now)),
+            }
         }
     }
 
@@ -538,9 +551,13 @@ impl Attempt {
 }
 
 /// The sender's timestamp clock, as far as capture time tells it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "both wrap")]
 fn clock(segment: &Segment<'_>, now: Stamp) -> Option<u32> {
-    segment.options.timestamp.map(|(value, _)| value.wrapping_sub((now.0 / 1_000) as u32))
+    segment.options.timestamp.map(|(value, _)| value.wrapping_sub(millis(now)))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "timestamps wrap too")]
+fn millis(now: Stamp) -> u32 {
+    (now.0 / 1_000) as u32
 }
 
 /// A piece that outlives the stream's buffer, for the flush at the end.

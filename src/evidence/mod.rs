@@ -205,9 +205,18 @@ pub struct Trouble {
     pub icmp: Vec<Seen<IcmpError>>,
     /// The last pause of the whole connection that the client ended with bytes: those packets, and when they came.
     pub pause: Option<Seen<Pause>>,
-    /// An acknowledgment by which the server answered the SYN, as who has another connection on these ports does (RFC 9293
-    /// section 3.10.7.4); the number that it asks for.
-    pub challenge: Option<Seen<u32>>,
+    /// Acknowledgments by which the server answered the SYN, as who has another connection on these ports does (RFC 9293
+    /// section 3.10.7.4).
+    pub challenge: Option<Seen<Challenge>>,
+}
+
+/// What an acknowledgment of another connection on the same addresses and ports says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The byte that it asks for.
+    pub asks: u32,
+    /// How far its echo of that connection's timestamps is ahead of the SYN's own.
+    pub ahead: Option<Span>,
 }
 
 /// A time in which neither side sent anything.

@@ -25,7 +25,7 @@ enum Fate {
     SynUnanswered,
     /// The SYN was reset.
     SynReset,
-    /// A hello never acknowledged, and silence.
+    /// A hello never wholly acknowledged, and silence.
     HelloUnanswered,
     /// The hello was reset; with ACK or without.
     HelloReset { ack: bool },
@@ -52,7 +52,9 @@ impl Fate {
             (Stage::Tcp, Ending::Silence { .. }) if e.tcp.syns >= 2 => Some(Self::SynUnanswered),
             (Stage::Tcp, Ending::Reset { from: Side::Server }) => reset().map(|_| Self::SynReset),
             (Stage::ClientHello, _) if e.tcp.syn_ack.is_none() => None,
-            (Stage::ClientHello, Ending::Silence { .. }) if e.tcp.acked.server.unwrap_or(0) == 0 => {
+            (Stage::ClientHello, Ending::Silence { .. })
+                if e.tcp.acked.server.unwrap_or(0) < e.tcp.bytes.client =>
+            {
                 Some(Self::HelloUnanswered)
             }
             (Stage::ClientHello, Ending::Reset { from: Side::Server })
@@ -155,10 +157,12 @@ impl Contrasts {
                 && (other.started - e.started).0.abs() <= TOGETHER.0
         };
         let mut all = Seen::new(1, Packets::none(), e.started);
+        let mut last = e.started;
         for other in self.failed.get(&(e.client.addr, e.server)).filter(alike) {
             all.value += 1;
             all.at.add_all(&other.at);
             all.when = all.when.min(other.started);
+            last = last.max(other.started);
         }
         let meanwhile = |when: Stamp| when > all.when && when - e.ended <= beside.later;
         let reach = beside.reach.filter(|reach| meanwhile(reach.seen.when));
@@ -172,7 +176,8 @@ impl Contrasts {
             });
             other.map(|reach| reach.seen.clone().map(|_| Passed::Name(reach.name.clone())))
         } else {
-            let served = beside.served.filter(|seen| seen.value != e.client.addr && meanwhile(seen.when));
+            let between = |seen: &&Seen<Addr>| seen.when > all.when && seen.when < last;
+            let served = beside.served.filter(|seen| seen.value != e.client.addr).filter(between);
             // The client itself gets in now and then.
             served.filter(|_| here.is_none()).map(|seen| seen.clone().map(Passed::Client))
         };

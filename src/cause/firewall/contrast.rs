@@ -8,35 +8,60 @@ use crate::evidence::{Ending, Evidence, Stage};
 
 /// So many equal ends are no chance.
 const ALIKE: u32 = 3;
+/// So many around another client's success show that somebody listens.
+const AROUND: u32 = 2;
 
-/// What three attempts that ended alike show beside one that passed.
+/// What attempts that ended alike show beside one that passed.
 pub(super) fn find(e: &Evidence) -> Option<Finding> {
-    let contrast = e.around.contrast.as_ref().filter(|contrast| contrast.alike.value >= ALIKE)?;
-    // Who answers by ICMP says more.
-    if !e.tcp.icmp.is_empty() {
+    let contrast = e.around.contrast.as_ref()?;
+    // Who answers by ICMP says more, and so does what contradicts a reset.
+    let doubted = e.tcp.resets.iter().any(|reset| !reset.value.doubts.is_empty());
+    if !e.tcp.icmp.is_empty() || doubted {
         return None;
     }
     let finding = match &contrast.passed.value {
-        Passed::Name(_) => on_name(e)?,
-        Passed::Client(_) => on_syn(e, contrast)?,
+        Passed::Name(_) if contrast.alike.value >= ALIKE => on_name(e)?,
+        Passed::Client(_) if contrast.alike.value >= AROUND => on_syn(e, contrast)?,
+        _ => return None,
     };
-    let times = format!("{} attempts in a row ended so", contrast.alike.value);
+    Some(beside(contrast, finding))
+}
+
+/// Adds to what an attempt shows by itself where the policy acts. What follows a pause may have met a device that forgot
+/// the connection, and resets as a filter does.
+pub(super) fn with(e: &Evidence, mut finding: Finding) -> Finding {
+    if matches!(finding.reason, "reset_after_hello" | "injected_reset" | "dropped_after_hello") {
+        if e.tcp.pause.as_ref().is_some_and(|pause| !pause.value.answered) {
+            finding.certainty = finding.certainty.min(Certainty::Suspected);
+        }
+        let named = |contrast: &&Contrast| matches!(contrast.passed.value, Passed::Name(_));
+        let contrast = e.around.contrast.as_ref().filter(named);
+        if let Some(contrast) = contrast.filter(|contrast| contrast.alike.value >= ALIKE) {
+            return beside(contrast, finding);
+        }
+    }
+    finding
+}
+
+/// Adds the other attempts, and where it acts.
+fn beside(contrast: &Contrast, finding: Finding) -> Finding {
+    let times = format!("{} attempts ended so", contrast.alike.value);
     let finding = finding.and(&contrast.alike.at, times);
-    Some(match &contrast.passed.value {
+    match &contrast.passed.value {
         Passed::Name(other) => {
             let other = other.as_deref().unwrap_or("no name");
             let says = format!("meanwhile the same hello with {other} passed: it acts on the name (SNI)");
             finding.and(&contrast.passed.at, says)
         }
         Passed::Client(other) => {
-            let says = format!("meanwhile {other} reached the port: it acts on the SYN, by who sends it");
+            let says = format!("between them {other} reached the port: it acts on the SYN, by who sends it");
             let finding = finding.and(&contrast.passed.at, says);
             match &contrast.other_port {
                 Some(port) => finding.and(&port.at, format!("this client reached port {}", port.value)),
                 None => finding,
             }
         }
-    })
+    }
 }
 
 /// The hello met its end, another name passes.
@@ -61,9 +86,9 @@ fn on_name(e: &Evidence) -> Option<Finding> {
                 _ => finding,
             })
         }
-        Ending::Silence { lasted } if e.tcp.acked.server.unwrap_or(0) == 0 => {
+        Ending::Silence { lasted } if e.tcp.acked.server.unwrap_or(0) < e.tcp.bytes.client => {
             let after = hello.at.clone().and(&repeats(e)?.at);
-            let says = format!("the ClientHello was never acknowledged in {lasted}");
+            let says = format!("the ClientHello was never wholly acknowledged in {lasted}");
             let cite = Cite::Silence { after, lasted: *lasted };
             Some(Finding::new(Certainty::Inferred, "dropped_after_hello", Party::Path, cite, says))
         }
@@ -80,13 +105,16 @@ fn on_syn(e: &Evidence, contrast: &Contrast) -> Option<Finding> {
     }
     match &e.ending.value {
         Ending::Reset { from: Side::Server } => {
+            // A balancer may send this client to a machine on which nobody listens.
+            let certainty =
+                if contrast.alike.value >= ALIKE { Certainty::Inferred } else { Certainty::Suspected };
             let says = format!("{} refused this client with a reset", e.server);
-            Some(Finding::new(Certainty::Inferred, "syn_reset", Party::Path, &e.ending.at, says))
+            Some(Finding::new(certainty, "syn_reset", Party::Path, &e.ending.at, says))
         }
         Ending::Silence { lasted } if e.tcp.syns >= 2 => {
             // A way that is broken for this client alone would lose its packets to other ports too.
-            let certainty =
-                if contrast.other_port.is_some() { Certainty::Inferred } else { Certainty::Suspected };
+            let sure = contrast.other_port.is_some() && contrast.alike.value >= ALIKE;
+            let certainty = if sure { Certainty::Inferred } else { Certainty::Suspected };
             let says = format!("{} SYNs, and nothing answered in {lasted}", e.tcp.syns);
             let cite = Cite::Silence { after: syn.at.clone(), lasted: *lasted };
             Some(Finding::new(certainty, "syn_dropped", Party::Path, cite, says))
@@ -99,10 +127,11 @@ fn on_syn(e: &Evidence, contrast: &Contrast) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::base::{Addr, Seen};
-    use crate::cause::Judgement;
+    use crate::cause::{Cause, Judgement};
+    use crate::evidence::{Doubt, Pause};
     use crate::evidence::fixture::{greeted, icmp, resent, reset, seen, syn};
 
-    fn beside(mut e: Evidence, alike: u32, passed: Passed) -> Evidence {
+    fn contrasted(mut e: Evidence, alike: u32, passed: Passed) -> Evidence {
         let at = [20, 30].map(crate::base::PacketNo).into_iter().collect();
         let alike = Seen { value: alike, at, when: e.started };
         let passed = seen(passed, 25, 3_000);
@@ -127,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_name_reset_each_time_while_another_passes() {
-        let e = beside(reset(greeted(), Side::Server, &[]), 3, other_name());
+        let e = contrasted(reset(greeted(), Side::Server, &[]), 3, other_name());
         assert_eq!(found(&e), Some((Certainty::Inferred, "reset_after_hello")));
         let proofs = find(&e).unwrap().proofs;
         let cited = |no| proofs.iter().any(|proof| proof.cite.packets().iter().any(|packet| packet.0 == no));
@@ -137,15 +166,18 @@ mod tests {
 
     #[test]
     fn a_program_that_knows_no_such_name_resets_with_ack() {
-        let mut e = beside(reset(greeted(), Side::Server, &[]), 3, other_name());
+        let mut e = contrasted(reset(greeted(), Side::Server, &[]), 3, other_name());
         e.tcp.resets[0].value.ack = true;
         assert_eq!(found(&e), Some((Certainty::Suspected, "reset_after_hello")));
     }
 
     #[test]
     fn a_name_dropped_each_time_while_another_passes() {
-        let e = beside(resent(greeted(), 4), 3, other_name());
+        let e = contrasted(resent(greeted(), 4), 3, other_name());
         assert_eq!(found(&e), Some((Certainty::Inferred, "dropped_after_hello")));
+        let mut half = e.clone();
+        half.tcp.acked.server = Some(300);
+        assert_eq!(found(&half), Some((Certainty::Inferred, "dropped_after_hello")), "its second segment");
         let mut heard = e.clone();
         heard.tcp.acked.server = Some(517);
         assert_eq!(find(&heard), None, "it arrived");
@@ -153,7 +185,7 @@ mod tests {
 
     #[test]
     fn blind_with_fewer() {
-        let e = beside(reset(greeted(), Side::Server, &[]), 2, other_name());
+        let e = contrasted(reset(greeted(), Side::Server, &[]), 2, other_name());
         assert_eq!(find(&e), None);
         assert!(matches!(super::super::judge(&e), Judgement::Blind(_)));
         assert_eq!(find(&greeted()), None);
@@ -161,22 +193,43 @@ mod tests {
 
     #[test]
     fn a_port_refused_to_one_client_alone() {
-        let e = beside(reset(syn(1), Side::Server, &[]), 3, other_client());
+        let e = contrasted(reset(syn(1), Side::Server, &[]), 3, other_client());
         assert_eq!(found(&e), Some((Certainty::Inferred, "syn_reset")));
         assert_eq!(found(&reset(syn(1), Side::Server, &[])), Some((Certainty::Suspected, "port_closed")));
+        let twice = contrasted(reset(syn(1), Side::Server, &[]), 2, other_client());
+        assert_eq!(found(&twice), Some((Certainty::Suspected, "syn_reset")));
+        assert_eq!(Cause::StoragePermission.judge(&twice), Judgement::Absent, "somebody listens");
+        let once = contrasted(reset(syn(1), Side::Server, &[]), 1, other_client());
+        assert_eq!(found(&once), Some((Certainty::Suspected, "port_closed")));
     }
 
     #[test]
     fn a_syn_dropped_for_one_client_may_be_lost_on_its_way() {
-        let mut e = beside(syn(4), 3, other_client());
+        let mut e = contrasted(syn(4), 3, other_client());
         assert_eq!(found(&e), Some((Certainty::Suspected, "syn_dropped")));
         e.around.contrast.as_mut().unwrap().other_port = Some(seen(8_443, 26, 3_500));
         assert_eq!(found(&e), Some((Certainty::Inferred, "syn_dropped")));
     }
 
     #[test]
+    fn what_a_contradicted_reset_acts_on_is_said_too() {
+        let e = contrasted(reset(greeted(), Side::Server, &[Doubt::Ttl(60, 55)]), 3, other_name());
+        assert_eq!(found(&e), Some((Certainty::Inferred, "reset_after_hello")));
+        let Judgement::Found(finding) = super::super::judge(&e) else { panic!() };
+        assert!(finding.proofs.iter().any(|proof| proof.says.contains("(SNI)")));
+    }
+
+    #[test]
+    fn behind_a_pause_a_gateway_may_have_forgotten_the_connection() {
+        let mut e = reset(greeted(), Side::Server, &[Doubt::Ttl(60, 55)]);
+        let lasted = crate::base::Span::from_secs(21);
+        e.tcp.pause = Some(seen(Pause { lasted, answered: false }, 4, 21));
+        assert_eq!(found(&e), Some((Certainty::Suspected, "reset_after_hello")));
+    }
+
+    #[test]
     fn absent_where_a_router_says_why() {
-        let e = beside(icmp(syn(4), false, 3, 13), 3, other_client());
+        let e = contrasted(icmp(syn(4), false, 3, 13), 3, other_client());
         assert_eq!(found(&e), Some((Certainty::Proven, "icmp_prohibited")));
     }
 }
