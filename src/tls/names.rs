@@ -32,19 +32,23 @@ pub enum Cover {
 /// Compares the host asked for with the names of a certificate (RFC 9525 section 6). `host` may
 /// be an address literal, with or without brackets, and may end in a dot; one in Unicode stands for its A-labels.
 pub fn covers(cert: &Certificate, host: &str) -> Cover {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    if let Some(ip) = literal(host) {
+    let sent = host.strip_suffix('.').unwrap_or(host);
+    if let Some(ip) = literal(sent) {
         return covers_ip(cert, ip);
     }
-    let spelled = idn::a_labels(host);
+    let spelled = idn::a_labels(sent);
     let by_client = spelled.is_some();
-    let host = spelled.as_deref().unwrap_or(host);
+    let host = spelled.as_deref().unwrap_or(sent);
     let Some(names) = &cert.alt_names else {
         let common_name_fits = cert.common_name.as_deref().is_some_and(|name| matches(name, host));
         return Cover::NoSan { common_name_fits };
     };
-    if names.dns.iter().any(|name| matches(name, host)) {
-        return if by_client { Cover::IdnNotALabel { by_client } } else { Cover::Covers };
+    // Verifiers compare octets: what both sides write in Unicode alike is found.
+    if names.dns.iter().any(|name| matches(name, sent)) {
+        return Cover::Covers;
+    }
+    if by_client && names.dns.iter().any(|name| matches(name, host)) {
+        return Cover::IdnNotALabel { by_client };
     }
     let unicode = |name: &String| idn::a_labels(name).is_some_and(|name| matches(&name, host));
     if names.dns.iter().any(unicode) {
@@ -172,10 +176,11 @@ mod tests {
         for (presented, host, want) in [
             ("bücher.example", "xn--bcher-kva.example", certificate),
             ("*.bücher.example", "www.xn--bcher-kva.example", certificate),
-            ("bücher.example", "bücher.example", certificate),
+            ("bücher.example", "bücher.example", Cover::Covers),
+            ("bücher.example", "BÜCHER.example", certificate),
             ("xn--bcher-kva.example", "bücher.example", client),
             ("xn--bcher-kva.example", "BÜCHER.example.", client),
-            ("*.example.com", "bücher.example.com", client),
+            ("*.example.com", "bücher.example.com", Cover::Covers),
             ("bücher.example", "xn--bcher-kvb.example", Cover::SanMismatch),
             ("example.com", "bücher.example", Cover::SanMismatch),
         ] {

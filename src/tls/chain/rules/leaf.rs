@@ -84,7 +84,7 @@ fn host(leaf: &Certificate, title: &Title<'_>, found: &mut Found<'_>) {
         Cover::IdnNotALabel { by_client: false } => (
             Fault::IdnNotALabel,
             format!(
-                "{title} names {} in Unicode instead of A-labels (RFC 5280 section 7.2), and verifiers do not find {host} in it",
+                "{title} names {} in Unicode instead of A-labels (RFC 5280 section 7.2): verifiers do not find {host} there",
                 names()
             ),
         ),
