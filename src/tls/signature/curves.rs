@@ -140,12 +140,23 @@ pub(super) fn is_of_another_size(oid: &[u8], signature: &[u8]) -> bool {
     longest.is_some_and(|longest| longest > want || longest + 8 < want)
 }
 
-/// r and s of Ecdsa-Sig-Value (RFC 3279 section 2.2.3), each of `N` octets.
+/// r and s of Ecdsa-Sig-Value (RFC 3279 section 2.2.3), each of `N` octets. Only DER, as OpenSSL has it: it encodes what it
+/// read anew and compares (`ossl_ecdsa_simple_verify` and `ossl_sm2_internal_verify`).
 fn numbers<const N: usize>(signature: &[u8]) -> Option<([u8; N], [u8; N])> {
     let mut outer = Der(signature);
-    let mut fields = outer.want(tag::SEQUENCE)?.inside();
+    let sequence = outer.want(tag::SEQUENCE)?;
+    let shortest = if sequence.body.len() < 0x80 { 2 } else { 3 };
+    if sequence.whole.len() != sequence.body.len() + shortest {
+        return None;
+    }
+    let mut fields = sequence.inside();
     let mut number = || {
-        let number = fields.want(tag::INTEGER)?.body;
+        let element = fields.want(tag::INTEGER)?;
+        let number = element.body;
+        let padded = matches!(number, [0, next, ..] if next & 0x80 == 0);
+        if padded || element.whole.len() != number.len() + 2 {
+            return None;
+        }
         let digits = magnitude(number);
         let mut whole = [0; N];
         whole.get_mut(N.checked_sub(digits.len())?..)?.copy_from_slice(digits);

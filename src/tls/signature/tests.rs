@@ -82,6 +82,21 @@ fn a_signature_over_other_contents_is_bad_whatever_its_kind() {
 }
 
 #[test]
+fn a_signature_that_is_no_der_is_bad() {
+    for name in ["prime256v1-sha256", "brainpoolP384r1-sha384", "secp224r1-sha224", "sm2-common-id"] {
+        let mut cert = of(name);
+        let [0x30, len, 2, first, rest @ ..] = cert.signature.as_slice() else { panic!("{name}") };
+        let long = [&[0x30, 0x81, *len, 2, *first], rest].concat();
+        let zero = [&[0x30, len + 1, 2, first + 1, 0], rest].concat();
+        let inner = [&[0x30, len + 1, 2, 0x81, *first], rest].concat();
+        for spoilt in [long, zero, inner] {
+            cert.signature = spoilt;
+            assert_eq!(cert.signed_by(&cert), Verdict::Bad, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_pss_key_keeps_to_its_parameters() {
     let (limited, free) = (of("rsapss-limited-sha256"), of("rsapss-sha256"));
     let small = of("rsa1024-pss-salt0");
