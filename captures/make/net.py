@@ -70,10 +70,10 @@ class Net:
     """The namespaces, built on entry and removed on exit together with every process started in them."""
 
     def __init__(self, delay_ms=10, delay6_ms=None, v6=False, nat=True, other=False, mtu=1500, wrap=None,
-                 relay=True, offload=False):
+                 relay=True, offload=False, hops=0):
         self.delay, self.delay6 = delay_ms, delay6_ms or delay_ms
         self.v6, self.nat, self.other, self.mtu, self.wrap = v6, nat, other, mtu, wrap
-        self.relay, self.offload = relay, offload
+        self.relay, self.offload, self.hops = relay, offload, hops
         self.running, self.work = [], pathlib.Path(tempfile.mkdtemp(prefix=f"{SPACE}-"))
 
     def __enter__(self):
@@ -103,7 +103,7 @@ class Net:
         self._addresses()
         if self.relay:
             ends = ["left", "right"] if not self.wrap else ["left", "tunnel0", "tunnel1", "right"]
-            self.spawn("cn-path", [sys.executable, HERE / "path.py", self.delay, self.delay6, self.wrap or "-", *ends])
+            self.spawn("cn-path", [sys.executable, HERE / "path.py", self.delay, self.delay6, self.hops, self.wrap or "-", *ends])
         if self.nat:
             self.on("cn-gw", "iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE")
         for address in (WEB, WEB6) if self.v6 else (WEB,):
@@ -227,8 +227,8 @@ class Net:
                              *options])
         time.sleep(0.4)
 
-    def client_file(self, name, text):
-        folder = pathlib.Path(f"/etc/netns/{real('cn-client')}")
+    def client_file(self, name, text, space="cn-client"):
+        folder = pathlib.Path(f"/etc/netns/{real(space)}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
@@ -286,6 +286,20 @@ def start_tls(sock, name=NAME, context=None):
         return (context or tls_context()).wrap_socket(sock, server_hostname=name), ""
     except (OSError, ssl.SSLError) as error:
         return None, f"{type(error).__name__}: {error}"
+
+
+def with_tls(sock, error, request=True):
+    """Asks for the page over what `start_tls` returned, and closes."""
+    if sock is None:
+        return error
+    try:
+        with sock:
+            if request:
+                sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+                sock.recv(4096)
+        return "ok"
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def client_hello(name=NAME, context=None):
