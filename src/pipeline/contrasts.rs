@@ -248,11 +248,12 @@ fn unanswered(e: &Evidence) -> bool {
     e.outcome == Outcome::Failed && ended && !closed && pause.is_some_and(|pause| !pause.value.answered)
 }
 
-/// Whether a server took a connection whose clock is behind that of another of the same address within the minute.
-pub fn takes_older(former: &Reach, now: &Reach) -> bool {
+/// Whether a server took a connection, which began then, whose clock is behind that of another of the same address
+/// within the minute.
+pub fn takes_older(former: &Reach, clock: Option<u32>, when: Stamp) -> bool {
     let behind =
-        former.clock.zip(now.clock).is_some_and(|(old, new)| old.wrapping_sub(new).cast_signed() > BEHIND);
-    former.takes_older || behind && (now.seen.when - former.seen.when).0.abs() <= PAWS.0
+        former.clock.zip(clock).is_some_and(|(old, new)| old.wrapping_sub(new).cast_signed() > BEHIND);
+    former.takes_older || behind && (when - former.seen.when).0.abs() <= PAWS.0
 }
 
 /// Whether packets with these TTLs crossed fewer routers than those with the others.
@@ -433,9 +434,10 @@ mod tests {
     fn a_server_that_takes_older_clocks_is_known_by_that() {
         let (mut ahead, mut behind) = (reach("a", 20), reach("a", 30));
         (ahead.clock, behind.clock) = (Some(9_000), Some(5_000));
-        assert!(takes_older(&ahead, &behind) && !takes_older(&behind, &ahead));
+        let takes = |former: &Reach, now: &Reach| takes_older(former, now.clock, now.seen.when);
+        assert!(takes(&ahead, &behind) && !takes(&behind, &ahead));
         behind.seen.when = behind.seen.when + Span::from_secs(60);
-        assert!(!takes_older(&ahead, &behind), "too late to tell");
+        assert!(!takes(&ahead, &behind), "too late to tell");
     }
 
     #[test]

@@ -57,8 +57,10 @@ impl Told {
         Self { id: Id::of(evidence), first: evidence.started, count: 1, ended: given_up(evidence) }
     }
 
-    fn goes_on(&self, started: Stamp) -> bool {
-        started - self.ended <= RETRY
+    /// Whether an attempt that began and ended then belongs to it. One that began before the first took longer; one that
+    /// ended before it is of a clock that was set back.
+    fn goes_on(&self, started: Stamp, ended: Stamp) -> bool {
+        started - self.ended <= RETRY && ended >= self.first
     }
 
     /// Whether it ended before this success did.
@@ -70,7 +72,7 @@ impl Told {
     fn with(told: Option<Self>, success: Option<Stamp>, failed: &Evidence) -> Self {
         let over = |told: &Self| told.is_over(success.filter(|success| *success < failed.started));
         match told {
-            Some(told) if told.goes_on(failed.started) && !over(&told) => {
+            Some(told) if told.goes_on(failed.started, given_up(failed)) && !over(&told) => {
                 Self { count: told.count.saturating_add(1), ended: told.ended.max(given_up(failed)), ..told }
             }
             _ => Self::of(failed),
@@ -92,37 +94,44 @@ fn given_up(evidence: &Evidence) -> Stamp {
 
 /// The failures of each client and service.
 #[derive(Debug)]
-pub struct Episodes(Recent<(Addr, Service), Story>);
+pub struct Episodes {
+    stories: Recent<(Addr, Service), Story>,
+    /// Whoever begins later belongs to none of them: most successes need look no further.
+    open_until: Stamp,
+}
 
 impl Episodes {
     /// Nothing yet; at most this many clients and services.
     pub fn new(most: usize) -> Self {
-        Self(Recent::new(most, 1))
+        Self { stories: Recent::new(most, 1), open_until: Stamp(i64::MIN) }
     }
 
     /// A failure is to be judged later.
     pub fn waits(&mut self, evidence: &Evidence, place: Place) {
         let key = key(evidence);
-        match self.0.newest_mut(&key) {
+        self.open_until = self.open_until.max(given_up(evidence) + RETRY);
+        match self.stories.newest_mut(&key) {
             Some(story) => {
                 let at = story.waiting.partition_point(|other| *other < place);
                 story.waiting.insert(at, place);
             }
-            None => self.0.put(key, Story { waiting: vec![place], ..Story::default() }),
+            None => self.stories.put(key, Story { waiting: vec![place], ..Story::default() }),
         }
     }
 
     /// It was judged: no failure, or the next of its story.
     pub fn judged(&mut self, evidence: &Evidence, failed: bool) -> Option<Episode> {
         let key = key(evidence);
-        let mut story = self.0.newest_mut(&key).map(std::mem::take).unwrap_or_default();
-        story.waiting.retain(|(_, first)| *first != evidence.first);
+        let known = self.stories.newest_mut(&key);
         if !failed {
-            self.0.put(key, story);
+            known?.waiting.retain(|(_, first)| *first != evidence.first);
             return None;
         }
+        let mut story = known.map(std::mem::take).unwrap_or_default();
+        story.waiting.retain(|(_, first)| *first != evidence.first);
+        self.open_until = self.open_until.max(given_up(evidence) + RETRY);
         let told = Told::with(story.told, story.success, evidence);
-        self.0.put(key, Story { told: Some(told), ..story });
+        self.stories.put(key, Story { told: Some(told), ..story });
         Some(told.episode(told.count))
     }
 
@@ -133,7 +142,7 @@ impl Episodes {
         evidence: &Evidence,
         waiting: impl Fn(&Place) -> Option<&'a Evidence>,
     ) -> Option<Episode> {
-        if self.0.is_empty() {
+        if evidence.started > self.open_until {
             return None;
         }
         let (client, asked) = key(evidence);
@@ -142,12 +151,14 @@ impl Episodes {
         let unnamed = (asked != unnamed).then_some(unnamed);
         let mut ended = None;
         for service in [Some(asked), unnamed].into_iter().flatten() {
-            let Some(story) = self.0.newest_mut(&(client, service)) else { continue };
+            let Some(story) = self.stories.newest_mut(&(client, service)) else { continue };
             let before = std::mem::replace(&mut story.success, Some(evidence.ended));
             let failures = story.waiting.iter().filter_map(&waiting);
             let told = failures.fold(story.told, |told, failed| Some(Told::with(told, before, failed)));
             let ends = |told: &Told| {
-                told.goes_on(evidence.started) && told.first <= evidence.started && !told.is_over(before)
+                told.goes_on(evidence.started, evidence.ended)
+                    && told.first <= evidence.started
+                    && !told.is_over(before)
             };
             let told = told.filter(ends).map(|told| told.episode(told.count.saturating_add(1)));
             ended = ended.or(told);
@@ -212,6 +223,13 @@ mod tests {
             assert_eq!(episodes.judged(&other, true).map(|episode| episode.attempt), Some(1));
         }
         assert_eq!(told(&mut episodes, 33), (id(31), 2));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_begins_another() {
+        let mut episodes = Episodes::new(8);
+        assert_eq!(told(&mut episodes, 500), (id(500), 1));
+        assert_eq!(told(&mut episodes, 0), (id(0), 1));
     }
 
     #[test]

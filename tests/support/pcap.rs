@@ -99,6 +99,41 @@ impl Pcap {
         Some(Self { head, packets })
     }
 
+    /// The packets as of this second, each so many seconds after its own; those of its client, who sent the first, under
+    /// a port so much higher and an address whose last byte is `client`.
+    pub fn later(&self, second: u32, ports: u16, client: u8) -> Vec<Vec<u8>> {
+        let first = u32::from_le_bytes(self.packets[0][..4].try_into().unwrap());
+        let asker = self.addresses(&self.packets[0]).unwrap().0.to_vec();
+        let mut packets = self.packets.clone();
+        for packet in &mut packets {
+            let own = u32::from_le_bytes(packet[..4].try_into().unwrap());
+            packet[..4].copy_from_slice(&(second + own - first).to_le_bytes());
+            let (ip, at) = (self.ip(packet).unwrap(), self.segment(packet).unwrap());
+            let asks = self.addresses(packet).unwrap().0 == asker;
+            let (port, address) = if asks { (at.tcp, ip + 12) } else { (at.tcp + 2, ip + 16) };
+            let moved = u16_at(packet, port).unwrap() + ports;
+            packet[port..port + 2].copy_from_slice(&moved.to_be_bytes());
+            packet[address + 3] = client;
+        }
+        packets
+    }
+
+    /// Packet `n` as a reset, for these flags beside RST and these numbers.
+    pub fn as_reset(&self, n: usize, flags: u8, sequence: u32, acknowledgment: u32) -> Vec<u8> {
+        let mut packet = self.packets[n].clone();
+        let at = self.segment(&packet).unwrap();
+        packet[at.tcp + 4..at.tcp + 8].copy_from_slice(&sequence.to_be_bytes());
+        packet[at.tcp + 8..at.tcp + 12].copy_from_slice(&acknowledgment.to_be_bytes());
+        packet[at.tcp + 13] = RST | flags;
+        packet
+    }
+
+    /// The numbers of a segment: sequence and acknowledgment.
+    pub fn numbers(&self, n: usize) -> (u32, u32) {
+        let at = self.segment(&self.packets[n]).unwrap();
+        (u32_at(&self.packets[n], at.tcp + 4).unwrap(), u32_at(&self.packets[n], at.tcp + 8).unwrap())
+    }
+
     /// The file of other packets.
     pub fn with<'a>(&self, packets: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
         let mut bytes = self.head.clone();

@@ -161,9 +161,10 @@ impl<M: Make> Join<M> {
     /// A client reached an address.
     pub(super) fn reached(&mut self, client: Addr, reach: Reach) {
         let key = (client, reach.seen.value.addr);
+        let (clock, when) = (reach.clock, reach.seen.when);
         if let Some(former) = self.reached_addresses.exchange(key, reach)
+            && contrasts::takes_older(&former, clock, when)
             && let Some(now) = self.reached_addresses.newest_mut(&key)
-            && contrasts::takes_older(&former, now)
         {
             now.takes_older = true;
         }
