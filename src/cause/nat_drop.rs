@@ -17,8 +17,9 @@
 //! - A SYN/ACK that fits the SYN and goes to another client, which resets it; outside, each SYN/ACK reset in the
 //!   client's name while the client asks again: `port_reuse`.
 //! - The server repeats its SYN/ACK although the client acknowledged: `asymmetric`.
-//! - A long pause of the whole connection, then bytes of the client that meet silence or a reset: `idle_timeout`. Surer where
-//!   several connections show how long a pause may be: all longer ones failed, none shorter.
+//! - A long pause of the whole connection, which keep-alives end as other packets do, then bytes of the client that meet
+//!   silence or a reset: `idle_timeout`. Surer where several connections show how long a pause may be: all longer ones
+//!   failed, none shorter.
 //! - A SYN answered with an acknowledgment of another connection on the same ports, which the client resets: `port_reuse`;
 //!   `paws_drop` where that connection's timestamps are ahead of the SYN's.
 //! - SYNs dropped, all with timestamp clocks behind that of a connection of the same address which was set up within the

@@ -29,6 +29,8 @@ enum Fate {
     HelloUnanswered,
     /// The hello was reset; with ACK or without.
     HelloReset { ack: bool },
+    /// The connection was reset behind the server's certificate, which was in clear.
+    CertificateReset,
 }
 
 impl Fate {
@@ -66,8 +68,8 @@ impl Fate {
         }
     }
 
-    fn is_of_hello(self) -> bool {
-        matches!(self, Self::HelloUnanswered | Self::HelloReset { .. })
+    fn is_of_tls(self) -> bool {
+        matches!(self, Self::HelloUnanswered | Self::HelloReset { .. } | Self::CertificateReset)
     }
 }
 
@@ -167,7 +169,7 @@ impl Contrasts {
         let meanwhile = |when: Stamp| when > all.when && when - e.ended <= beside.later;
         let reach = beside.reach.filter(|reach| meanwhile(reach.seen.when));
         let here = reach.filter(|reach| reach.seen.value.port == e.server.port);
-        let passed = if fate.is_of_hello() {
+        let passed = if fate.is_of_tls() {
             // The name itself passes now and then.
             let name_passes =
                 beside.same_name.is_some_and(|seen| seen.value.addr == e.server.addr && meanwhile(seen.when));

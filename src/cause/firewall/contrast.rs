@@ -24,7 +24,7 @@ pub(super) fn find(e: &Evidence) -> Option<Finding> {
         Passed::Client(_) if contrast.alike.value >= AROUND => on_syn(e, contrast)?,
         _ => return None,
     };
-    Some(beside(contrast, finding))
+    Some(beside(e, contrast, finding))
 }
 
 /// Adds to what an attempt shows by itself where the policy acts. What follows a pause may have met a device that forgot
@@ -37,20 +37,21 @@ pub(super) fn with(e: &Evidence, mut finding: Finding) -> Finding {
         let named = |contrast: &&Contrast| matches!(contrast.passed.value, Passed::Name(_));
         let contrast = e.around.contrast.as_ref().filter(named);
         if let Some(contrast) = contrast.filter(|contrast| contrast.alike.value >= ALIKE) {
-            return beside(contrast, finding);
+            return beside(e, contrast, finding);
         }
     }
     finding
 }
 
 /// Adds the other attempts, and where it acts.
-fn beside(contrast: &Contrast, finding: Finding) -> Finding {
+fn beside(e: &Evidence, contrast: &Contrast, finding: Finding) -> Finding {
     let times = format!("{} attempts ended so", contrast.alike.value);
     let finding = finding.and(&contrast.alike.at, times);
     match &contrast.passed.value {
         Passed::Name(other) => {
             let other = other.as_deref().unwrap_or("no name");
-            let says = format!("meanwhile the same hello with {other} passed: it acts on the name (SNI)");
+            let on = if e.stage > Stage::ClientHello { "certificate, or on the name" } else { "name (SNI)" };
+            let says = format!("meanwhile the same hello with {other} passed: it acts on the {on}");
             finding.and(&contrast.passed.at, says)
         }
         Passed::Client(other) => {
@@ -129,7 +130,8 @@ mod tests {
     use crate::base::{Addr, Seen};
     use crate::cause::{Cause, Judgement};
     use crate::evidence::{Doubt, Pause};
-    use crate::evidence::fixture::{greeted, icmp, resent, reset, seen, syn};
+    use crate::evidence::fixture::{answered, certificate, greeted, icmp, resent, reset, seen, shown, syn};
+    use crate::tls::codes::Version;
 
     fn contrasted(mut e: Evidence, alike: u32, passed: Passed) -> Evidence {
         let at = [20, 30].map(crate::base::PacketNo).into_iter().collect();
@@ -217,6 +219,15 @@ mod tests {
         assert_eq!(found(&e), Some((Certainty::Inferred, "reset_after_hello")));
         let Judgement::Found(finding) = super::super::judge(&e) else { panic!() };
         assert!(finding.proofs.iter().any(|proof| proof.says.contains("(SNI)")));
+    }
+
+    #[test]
+    fn behind_the_certificate_it_may_have_been_that() {
+        let leaf = certificate("www.example.com", &["www.example.com"]);
+        let shown = shown(answered(Version::TLS12), leaf, &[]);
+        let e = contrasted(reset(shown, Side::Server, &[Doubt::Ttl(60, 55)]), 3, other_name());
+        let Judgement::Found(finding) = super::super::judge(&e) else { panic!() };
+        assert!(finding.proofs.iter().any(|proof| proof.says.contains("acts on the certificate")));
     }
 
     #[test]
