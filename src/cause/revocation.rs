@@ -442,6 +442,7 @@ mod tests {
             target: url.to_owned(),
             asked: Vec::new(),
             nonce: None,
+            clock: None,
             status: Some(200),
             response: None,
             crl: None,

@@ -23,7 +23,8 @@
 //! (NTP).
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
-use crate::base::Packets;
+use crate::base::{Packets, Seen};
+use crate::evidence::clock::{self, Clocks, Own, Reading};
 use crate::evidence::{Evidence, rejection};
 use crate::tls::stack::Stack;
 use signal::Signal;
@@ -86,46 +87,101 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 fn nothing_wrong(evidence: &Evidence) -> Option<Finding> {
     let (Signal::Late(at) | Signal::Sealed(at)) = signal::read(evidence) else { return None };
     let wrong = evidence.defects.iter().any(|defect| !defect.fault.is_mild());
-    let shown = evidence.chain.clear().is_some_and(|chain| !chain.value.is_empty());
+    let chain = evidence.chain.clear().filter(|chain| !chain.value.is_empty())?;
     // curl checks dates within the handshake; a staple or an answer may be at fault.
     let elsewhere = evidence.stack() == Some(Stack::Curl)
         || evidence.staple.is_some()
         || rejection::staple_missing(evidence)
         || !evidence.around.ocsp.is_empty();
-    if !shown || wrong || elsewhere || evidence.sni().is_none() {
+    if wrong || elsewhere || evidence.sni().is_none() {
+        return None;
+    }
+    let clocks = &evidence.around.clocks;
+    let of_client = match clock::own(clocks.client.as_ref(), &chain.value, evidence.started) {
+        Own::InOrder => return None,
+        Own::Explains(seen) => Some(seen),
+        Own::Unknown => None,
+    };
+    if clocks.contradiction().is_some() {
         return None;
     }
     let says = "nothing is wrong with the presented chain at capture time: it is about the client's clock, roots or lists";
-    Some(
-        Finding::new(Certainty::Suspected, "client_clock", Party::Client, signal::chain_at(evidence), says)
-            .and(at, "the client rejects it"),
-    )
+    let certainty = of_client.map_or(Certainty::Suspected, |seen| how_sure(clocks, seen));
+    let finding = Finding::new(certainty, "client_clock", Party::Client, signal::chain_at(evidence), says)
+        .and(at, "the client rejects it");
+    Some(told_by(finding, clocks, of_client))
 }
 
 /// A date alert to dates that are valid: somebody's clock.
 fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
-    let date = |reason, party, certainty| {
+    let about_client = signal::is_about_client(evidence);
+    let (shown, defects) = if about_client {
+        (evidence.client_chain.clear()?, &evidence.client_defects)
+    } else {
+        (evidence.chain.clear()?, &evidence.defects)
+    };
+    // GnuTLS denies access for whatever is wrong with a client's certificate.
+    let dated = matches!(code, 42 | 45 | 46) || (about_client && code == 49);
+    if !dated || super::faults::explained(defects, code) || (about_client && shown.value.is_empty()) {
+        return None;
+    }
+    let clocks = &evidence.around.clocks;
+    let (reason, party, reading) = if about_client {
+        ("server_clock", Party::Server, &clocks.server)
+    } else {
+        ("client_clock", Party::Client, &clocks.client)
+    };
+    // The server's own clock is no contradiction to the capture's here.
+    let contradicted = clocks.against.iter().any(|seen| !about_client || seen.value.host != evidence.server.addr);
+    if contradicted {
+        return None;
+    }
+    let date = |certainty| {
         let meaning = "the presented dates are valid at capture time";
         signal::from_code(evidence, certainty, reason, party, (code, at), meaning)
     };
-    if signal::is_about_client(evidence) {
-        let shown = evidence.client_chain.clear().is_some_and(|chain| !chain.value.is_empty());
-        let fine = shown && matches!(code, 42 | 45) && !super::faults::explained(&evidence.client_defects, code);
-        return fine.then(|| date("server_clock", Party::Server, Certainty::Suspected));
-    }
-    if evidence.chain.clear().is_none() || super::faults::explained(&evidence.defects, code) {
-        return None;
+    let own = match clock::own(reading.as_ref(), &shown.value, evidence.started) {
+        Own::InOrder => return None,
+        Own::Explains(seen) => {
+            let finding = date(how_sure(clocks, seen)).and(&shown.at, "the certificates are out of date by that clock");
+            Some(told_by(finding, clocks, Some(seen)))
+        }
+        Own::Unknown => None,
+    };
+    if about_client {
+        return own.or_else(|| matches!(code, 42 | 45).then(|| date(Certainty::Suspected)));
     }
     match (code, evidence.around.same_failure_elsewhere.first()) {
         (42 | 45, Some(other)) => {
             let says = format!("the same client rejects {} at the same step", other.value);
-            Some(date("client_clock", Party::Client, Certainty::Inferred).and(&other.at, says))
+            Some(own.unwrap_or_else(|| date(Certainty::Inferred)).and(&other.at, says)).map(|mut finding| {
+                finding.certainty = Certainty::Inferred;
+                finding
+            })
         }
-        (45, None) => Some(date("client_clock", Party::Client, Certainty::Suspected)),
-        (42, None) if evidence.sni().is_some() => {
-            Some(date("client_clock", Party::Client, Certainty::Suspected))
-        }
+        _ if own.is_some() => own,
+        (45, None) => Some(date(Certainty::Suspected)),
+        (42, None) if evidence.sni().is_some() => Some(date(Certainty::Suspected)),
         _ => None,
+    }
+}
+
+/// How sure a host's own clock makes it: that of the capture may be the wrong one unless a third goes as it does.
+fn how_sure(clocks: &Clocks, seen: &Seen<Reading>) -> Certainty {
+    if clocks.agrees.is_some() && !seen.value.may_count_from_start(seen.when) {
+        Certainty::Inferred
+    } else {
+        Certainty::Suspected
+    }
+}
+
+/// Adds what the clocks say.
+fn told_by(finding: Finding, clocks: &Clocks, of: Option<&Seen<Reading>>) -> Finding {
+    let Some(seen) = of else { return finding };
+    let finding = finding.and(&seen.at, seen.value.says(seen.when));
+    match &clocks.agrees {
+        Some(third) => finding.and(&third.at, third.value.says(third.when)),
+        None => finding,
     }
 }
 
