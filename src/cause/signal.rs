@@ -299,21 +299,17 @@ fn on_both_clocks(
     mut finding: Finding,
 ) -> Judgement {
     let clocks = &evidence.around.clocks;
-    let cert = defect.cert.and_then(|place| chain.get(place));
-    let dated = defect.fault.is_of_the_moment();
-    match clocks.contradiction() {
-        Some(how) if dated && !clocks.holds(defect.fault, cert.map(AsRef::as_ref), evidence.started) => {
-            if how == Contradiction::Firm {
-                return Judgement::Blind(CAPTURE_CLOCK);
-            }
+    match clocks.doubt(defect, chain, evidence.started) {
+        None => {}
+        Some(Contradiction::One) => {
             finding.certainty = Certainty::Suspected;
             for seen in &clocks.against {
                 finding = finding.and(&seen.at, seen.value.says(seen.when));
             }
-            Judgement::Found(finding)
         }
-        _ => Judgement::Found(finding),
+        Some(Contradiction::Firm) => return Judgement::Blind(CAPTURE_CLOCK),
     }
+    Judgement::Found(finding)
 }
 
 /// The cause is about dates, and the code may be.

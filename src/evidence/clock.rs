@@ -19,7 +19,7 @@
 use super::Evidence;
 use crate::base::{Addr, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
-use crate::tls::chain::Fault;
+use crate::tls::chain::{Defect, Fault};
 use crate::tls::hello::{ClientHello, ServerHello};
 use std::sync::Arc;
 
@@ -145,17 +145,20 @@ impl Clocks {
         }
     }
 
-    /// Whether a defect that is about the moment is one by the other clocks too. `at` is the moment at which it was found
-    /// by the capture's clock.
-    pub fn holds(&self, fault: Fault, cert: Option<&Certificate>, at: Stamp) -> bool {
+    /// How firmly the other clocks contradict that a date of a chain is wrong; `None` where it is by them too, and for
+    /// defects of other kinds. `at` is the moment at which it was found by the capture's clock.
+    pub fn doubt(&self, defect: &Defect, chain: &[Arc<Certificate>], at: Stamp) -> Option<Contradiction> {
+        let contradiction = self.contradiction().filter(|_| defect.fault.is_of_the_moment())?;
+        let cert = defect.cert.and_then(|place| chain.get(place));
         let exact = self.against.iter().find(|seen| seen.value.is_exact()).map(|seen| at + seen.value.ahead);
-        match (fault, exact) {
-            (Fault::NotYetValid, None) => self.against.is_empty(),
+        let holds = match (defect.fault, exact) {
+            (Fault::NotYetValid, None) => false,
             (Fault::NotYetValid, Some(at)) => cert.is_some_and(|cert| cert.not_before > at),
             // It is even later: what has expired has expired.
             (_, None) => true,
             (_, Some(at)) => cert.is_some_and(|cert| cert.not_after < at),
-        }
+        };
+        (!holds).then_some(contradiction)
     }
 }
 
@@ -243,21 +246,27 @@ mod tests {
 
     #[test]
     fn a_defect_holds_where_it_is_one_on_both_clocks() {
-        let cert = certificate("www.example.com", &[]); // a day before to a day after the start
-        let later = START + Span::from_secs(2 * 86_400);
-        let holds = |clocks: &Clocks, fault, at| clocks.holds(fault, Some(&cert), at);
+        let chain = [certificate("www.example.com", &[])]; // a day before to a day after the start
+        let (earlier, later) = (START - Span(2 * Span::DAY.0), START + Span(2 * Span::DAY.0));
+        let doubts = |clocks: &Clocks, fault, cert, at| {
+            clocks.doubt(&Defect { fault, cert, says: String::new() }, &chain, at).is_some()
+        };
         let ahead = against(&[reading(YEAR, Witness::Date)]);
         let behind = against(&[reading(Span(-YEAR.0), Witness::Date)]);
         let at_least = against(&[reading(YEAR, Witness::Timestamp)]);
-        assert!(holds(&ahead, Fault::LeafExpired, later) && holds(&at_least, Fault::LeafExpired, later));
-        assert!(!holds(&behind, Fault::LeafExpired, later));
-        let earlier = START - Span::from_secs(2 * 86_400);
-        assert!(holds(&behind, Fault::NotYetValid, earlier));
-        assert!(
-            !holds(&ahead, Fault::NotYetValid, earlier) && !holds(&at_least, Fault::NotYetValid, earlier)
-        );
-        assert!(holds(&Clocks::default(), Fault::NotYetValid, earlier));
-        assert!(!ahead.holds(Fault::RootExpired, None, later), "which certificate is not known");
+        for (why, clocks, fault, cert, at, doubted) in [
+            ("expired, and it is later", &ahead, Fault::LeafExpired, Some(0), later, false),
+            ("expired, and it is later at least", &at_least, Fault::LeafExpired, Some(0), later, false),
+            ("expired, but it is earlier", &behind, Fault::LeafExpired, Some(0), later, true),
+            ("to come, and it is earlier", &behind, Fault::NotYetValid, Some(0), earlier, false),
+            ("to come, but it is later", &ahead, Fault::NotYetValid, Some(0), earlier, true),
+            ("to come, but it is later at least", &at_least, Fault::NotYetValid, Some(0), earlier, true),
+            ("nothing contradicts", &Clocks::default(), Fault::NotYetValid, Some(0), earlier, false),
+            ("which certificate is not known", &ahead, Fault::RootExpired, None, later, true),
+            ("no date", &ahead, Fault::SelfSigned, Some(0), later, false),
+        ] {
+            assert_eq!(doubts(clocks, fault, cert, at), doubted, "{why}");
+        }
     }
 
     #[test]

@@ -270,3 +270,215 @@ fn agree(one: &Reading, other: &Reading) -> bool {
         (false, false) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::PacketNo;
+    use crate::evidence::Chain;
+    use crate::evidence::clock::Contradiction;
+    use crate::evidence::fixture::{CLIENT, SERVER, START, answered, certificate, seen};
+    use crate::tls::codes::Version;
+
+    const YEAR: Span = Span::from_secs(365 * 86_400);
+
+    fn host(n: u8) -> Addr {
+        Addr::v4([198, 51, 100, n])
+    }
+
+    /// A time told `secs` after the start, by a clock that is so far ahead.
+    fn told(secs: i64, ahead: Span) -> Seen<Stamp> {
+        let when = START + Span::from_secs(secs);
+        Seen::new(Stamp::from_secs((when + ahead).secs()), PacketNo(10 + secs.unsigned_abs()), when)
+    }
+
+    fn clocks() -> Clocks {
+        Clocks::new(16)
+    }
+
+    /// A TLS 1.2 attempt whose hellos tell these times, each by its distance.
+    fn attempt(client: Option<Span>, server: Option<Span>) -> Evidence {
+        let mut e = answered(Version::TLS12);
+        let random = |ahead: Option<Span>| {
+            let mut random = [7; 32];
+            if let Some(ahead) = ahead {
+                let gmt = u32::try_from((START + ahead).secs()).unwrap();
+                random[..4].copy_from_slice(&gmt.to_be_bytes());
+            }
+            random
+        };
+        let hello = e.hello.as_mut().unwrap();
+        hello.value.supported_versions.clear();
+        hello.value.random = random(client);
+        e.server_hello.as_mut().unwrap().value.random = random(server);
+        e
+    }
+
+    fn contradiction(clocks: &Clocks) -> Option<Contradiction> {
+        clocks.around(&attempt(None, None)).contradiction()
+    }
+
+    #[test]
+    fn a_hello_near_the_packets_time_is_real_and_says_that_the_capture_is_right() {
+        let mut clocks = clocks();
+        let attempt = attempt(Some(Span::from_secs(-1)), None);
+        clocks.learn(&attempt, &Trust::empty("none"));
+        let known = clocks.around(&attempt);
+        let client = known.client.unwrap().value;
+        assert_eq!((client.host, client.by), (CLIENT.addr, Witness::Hello));
+        assert_eq!(known.agrees.unwrap().value.host, CLIENT.addr);
+        assert_eq!(known.server, None, "random bytes");
+    }
+
+    #[test]
+    fn a_clock_far_off_is_real_where_two_hellos_run_on_with_the_packets() {
+        let mut clocks = clocks();
+        clocks.hello(CLIENT.addr, told(-60, YEAR));
+        let attempt = attempt(Some(YEAR), None);
+        assert_eq!(clocks.around(&attempt).client, None, "one may be random");
+        clocks.learn(&attempt, &Trust::empty("none"));
+        let client = clocks.around(&attempt).client.unwrap();
+        assert_eq!(client.value.by, Witness::Hellos);
+        assert_eq!(client.at.iter().count(), 2, "both hellos are cited");
+        assert_eq!(clocks.around(&attempt).against, [], "a wrong client says nothing of the capture");
+    }
+
+    #[test]
+    fn absent_where_hellos_repeat_jump_or_come_at_once() {
+        for (why, first, second) in [
+            (
+                "the same bytes again",
+                told(0, YEAR),
+                Seen { when: START + Span::from_secs(9), ..told(0, YEAR) },
+            ),
+            ("random", told(0, YEAR), told(9, Span(3 * YEAR.0))),
+            ("at once", told(0, YEAR), told(1, YEAR)),
+        ] {
+            let mut clocks = clocks();
+            clocks.hello(CLIENT.addr, first);
+            clocks.hello(CLIENT.addr, second);
+            assert!(clocks.voters.is_empty(), "{why}");
+        }
+    }
+
+    #[test]
+    fn another_host_behind_the_same_address_has_a_clock_of_its_own() {
+        let mut clocks = clocks();
+        for secs in [-60, -30] {
+            clocks.hello(CLIENT.addr, told(secs, YEAR));
+        }
+        assert!(clocks.around(&attempt(Some(YEAR), None)).client.is_some());
+        assert_eq!(clocks.around(&attempt(None, None)).client, None);
+        let right = clocks.around(&attempt(Some(Span(0)), None)).client.unwrap();
+        assert!(!right.value.is_off());
+    }
+
+    #[test]
+    fn hosts_that_agree_with_each_other_outvote_the_capture() {
+        let mut clocks = clocks();
+        clocks.dated(host(1), told(0, YEAR));
+        assert_eq!(contradiction(&clocks), Some(Contradiction::One));
+        clocks.dated(host(1), told(100, YEAR));
+        assert_eq!(contradiction(&clocks), Some(Contradiction::One), "one host has one vote");
+        clocks.dated(host(2), told(0, Span(YEAR.0 + 2_000_000)));
+        assert_eq!(contradiction(&clocks), Some(Contradiction::Firm));
+        clocks.dated(host(3), told(0, Span(0)));
+        assert_eq!(contradiction(&clocks), Some(Contradiction::Firm), "two against one");
+        clocks.dated(host(4), told(0, Span(0)));
+        assert_eq!(contradiction(&clocks), None);
+    }
+
+    #[test]
+    fn clocks_that_are_wrong_each_in_its_way_say_little() {
+        let mut clocks = clocks();
+        clocks.dated(host(1), told(0, YEAR));
+        clocks.dated(host(2), told(0, Span(2 * YEAR.0)));
+        assert_eq!(contradiction(&clocks), Some(Contradiction::One));
+    }
+
+    #[test]
+    fn what_was_told_long_ago_or_before_the_clock_was_set_is_forgotten() {
+        let mut clocks = clocks();
+        clocks.dated(host(1), told(-7_200, YEAR));
+        assert_eq!(contradiction(&clocks), None);
+    }
+
+    #[test]
+    fn a_date_of_days_ago_may_be_a_caches() {
+        let mut clocks = clocks();
+        clocks.dated(host(1), told(0, Span(-7 * Span::DAY.0)));
+        assert_eq!(contradiction(&clocks), None);
+        clocks.dated(host(1), told(0, Span(-YEAR.0)));
+        assert_eq!(contradiction(&clocks), Some(Contradiction::One));
+    }
+
+    #[test]
+    fn time_since_a_start_is_not_held_against_the_capture() {
+        let mut clocks = clocks();
+        for secs in [0, 3] {
+            clocks.hello(host(1), told(secs, Span(86_400 * 1_000_000 - START.0)));
+        }
+        assert_eq!((clocks.voters.len(), contradiction(&clocks)), (1, None));
+    }
+
+    /// An attempt at a server that shows such a leaf.
+    fn showing(n: u8, issuer: &str, begins: Span, logged: Option<Span>) -> Evidence {
+        let mut leaf = (*certificate("a", &[])).clone();
+        leaf.issuer_der = issuer.as_bytes().to_vec();
+        leaf.not_before = START + begins;
+        leaf.scts.1 = logged.map(|logged| START + logged);
+        let mut e = attempt(None, None);
+        e.server.addr = host(n);
+        e.chain = Chain::Clear(seen(vec![Arc::new(leaf)], 6, 41));
+        e
+    }
+
+    #[test]
+    fn a_certificate_logged_in_the_future_refutes_the_capture() {
+        let mut clocks = clocks();
+        let own = showing(1, "CA", YEAR, Some(YEAR));
+        clocks.learn(&own, &Trust::empty("none"));
+        assert_eq!(clocks.around(&own).contradiction(), Some(Contradiction::Firm));
+    }
+
+    #[test]
+    fn certificates_to_come_of_several_issuers_refute_the_capture_but_not_those_of_one() {
+        let mut clocks = clocks();
+        let own = showing(1, "CA 1", YEAR, None);
+        clocks.learn(&own, &Trust::empty("none"));
+        clocks.learn(&showing(2, "CA 1", YEAR, None), &Trust::empty("none"));
+        clocks.learn(&showing(3, "CA 2", YEAR, None), &Trust::empty("none"));
+        assert_eq!(clocks.around(&own).contradiction(), None, "one other issuer");
+        clocks.learn(&showing(4, "CA 3", YEAR, None), &Trust::empty("none"));
+        assert_eq!(clocks.around(&own).contradiction(), Some(Contradiction::Firm));
+    }
+
+    #[test]
+    fn bounds_and_clocks_agree_where_the_clock_is_no_earlier() {
+        let reading = |ahead, by| Reading { host: SERVER.addr, ahead, by };
+        let (date, logged) =
+            (|ahead| reading(ahead, Witness::Date), |ahead| reading(ahead, Witness::Timestamp));
+        let twice = Span(2 * YEAR.0);
+        for (one, other, agreed) in [
+            (date(YEAR), date(YEAR), true),
+            (date(YEAR), date(twice), false),
+            (date(twice), logged(YEAR), true),
+            (date(YEAR), logged(twice), false),
+            (logged(YEAR), logged(twice), true),
+        ] {
+            assert_eq!((agree(&one, &other), agree(&other, &one)), (agreed, agreed), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn the_voters_are_bounded() {
+        let mut clocks = clocks();
+        for n in 0..=255 {
+            clocks.dated(host(n), told(0, YEAR));
+        }
+        for n in 0..=255 {
+            clocks.learn(&showing(1, &n.to_string(), YEAR, None), &Trust::empty("none"));
+        }
+        assert_eq!((clocks.voters.len(), clocks.early.len()), (VOTERS, ISSUERS));
+    }
+}

@@ -313,6 +313,9 @@ impl<M: Make> Join<M> {
             }
         } else {
             self.look_for_revoked(&mut evidence);
+            if evidence.defects.iter().chain(&*evidence.client_defects).any(|d| d.fault.is_of_the_moment()) {
+                evidence.around.clocks = self.clocks.around(&evidence);
+            }
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
