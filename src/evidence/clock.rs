@@ -145,6 +145,18 @@ impl Clocks {
         }
     }
 
+    /// The earliest and the latest that a moment of the capture's clock may have been, for judging what else than
+    /// certificates is dated: an OCSP answer alone does not say that it is itself in order.
+    pub fn between(&self, at: Stamp) -> (Stamp, Stamp) {
+        let answers_only = self.against.iter().all(|seen| matches!(seen.value.by, Witness::Answer { .. }));
+        if self.contradiction() != Some(Contradiction::Firm) || answers_only {
+            return (at, at);
+        }
+        let exact = self.against.iter().find(|seen| seen.value.is_exact());
+        let other = exact.map_or(Stamp(i64::MAX), |seen| at + seen.value.ahead);
+        (at.min(other), at.max(other))
+    }
+
     /// How firmly the other clocks contradict that a date of a chain is wrong; `None` where it is by them too, and for
     /// defects of other kinds. `at` is the moment at which it was found by the capture's clock.
     pub fn doubt(&self, defect: &Defect, chain: &[Arc<Certificate>], at: Stamp) -> Option<Contradiction> {
@@ -266,6 +278,22 @@ mod tests {
             ("no date", &ahead, Fault::SelfSigned, Some(0), later, false),
         ] {
             assert_eq!(doubts(clocks, fault, cert, at), doubted, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_moment_lies_between_the_clocks_that_contradict_each_other() {
+        let (date, answer) =
+            (reading(YEAR, Witness::Date), reading(YEAR, Witness::Answer { verified: true }));
+        let logged = reading(YEAR, Witness::Timestamp);
+        for (why, readings, latest) in [
+            ("nobody contradicts", vec![], START),
+            ("one clock may be wrong", vec![date.clone()], START),
+            ("an answer does not speak for itself", vec![answer.clone()], START),
+            ("two clocks", vec![date.clone(), date.clone()], START + YEAR),
+            ("at least", vec![answer, logged], Stamp(i64::MAX)),
+        ] {
+            assert_eq!(against(&readings).between(START), (START, latest), "{why}");
         }
     }
 
