@@ -2,13 +2,15 @@
 
 mod messages;
 mod path;
+mod pauses;
 mod transcript;
 
 use std::sync::Arc;
 
+use self::pauses::clock;
 use self::transcript::Transcript;
 use super::upgrade::Dialogue;
-use super::{Chain, Challenge, Evidence, Pause};
+use super::{Chain, Evidence};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
@@ -336,37 +338,6 @@ impl Attempt {
         Step::Open
     }
 
-    /// Notes what a segment of the server, which is no reset, says of the client's last.
-    fn note_answer(&mut self, segment: &Segment<'_>, no: PacketNo, now: Stamp) {
-        let tcp = &mut self.evidence.tcp;
-        if tcp.pause.as_ref().is_some_and(|pause| !pause.value.answered)
-            && let Some(pause) = &mut tcp.pause
-        {
-            pause.value.answered = true;
-        }
-        if tcp.syn_ack.is_none()
-            && let Some(syn) = &tcp.syn
-            && !segment.flags.syn()
-            && segment.ack != syn.value.wrapping_add(1)
-            && segment.payload_wire_len == 0
-        {
-            // The SYN's own timestamp is known from when it was sent again.
-            let echo = segment.options.timestamp.map(|(_, echo)| echo);
-            let ahead = tcp.clock.zip(echo).map(|(clock, echo)| {
-                let own = clock.wrapping_add(millis(now));
-                Span::from_millis(echo.wrapping_sub(own).cast_signed().into())
-            });
-            let value = Challenge { asks: segment.ack, ahead };
-            match &mut tcp.challenge {
-                Some(challenge) => {
-                    challenge.value = value;
-                    challenge.at.add(no);
-                }
-                none => *none = Some(Seen::new(value, no, now)),
-            }
-        }
-    }
-
     fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
         let tcp = &mut self.evidence.tcp;
@@ -437,14 +408,10 @@ impl Attempt {
         *self.streams.of_mut(from) = stream;
         let evidence = &mut *self.evidence;
         *evidence.tcp.bytes.of_mut(from) += u64::from(took.fresh);
-        if from == Side::Client
-            && took.fresh > 0
-            && let Some(last) = self.last_of.client.max(self.last_of.server)
-            && now - last >= Pause::SHORTEST
-        {
-            let pause = Pause { lasted: now - last, answered: false };
-            evidence.tcp.pause = Some(Seen::new(pause, no, now));
+        if from == Side::Client && took.fresh > 0 {
+            self.note_pause(no, now);
         }
+        let evidence = &mut *self.evidence;
         if took.repeated > 0 {
             match evidence.tcp.repeats.of_mut(from) {
                 Some(repeats) => {
@@ -548,16 +515,6 @@ impl Attempt {
             self.evidence.prelude = Some(upgrade.protocol);
         }
     }
-}
-
-/// The sender's timestamp clock, as far as capture time tells it.
-fn clock(segment: &Segment<'_>, now: Stamp) -> Option<u32> {
-    segment.options.timestamp.map(|(value, _)| value.wrapping_sub(millis(now)))
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "timestamps wrap too")]
-fn millis(now: Stamp) -> u32 {
-    (now.0 / 1_000) as u32
 }
 
 /// A piece that outlives the stream's buffer, for the flush at the end.

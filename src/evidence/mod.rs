@@ -6,11 +6,13 @@
 
 pub mod around;
 pub mod attempt;
+pub mod clock;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;
 pub mod opening;
 pub mod outcome;
+mod pause;
 mod prelude;
 pub mod rejection;
 pub mod signatures;
@@ -31,6 +33,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use around::Around;
+pub use pause::{Challenge, Pause};
 pub use upgrade::Upgrade;
 
 /// How an attempt ended.
@@ -208,29 +211,6 @@ pub struct Trouble {
     /// Acknowledgments by which the server answered the SYN, as who has another connection on these ports does (RFC 9293
     /// section 3.10.7.4).
     pub challenge: Option<Seen<Challenge>>,
-}
-
-/// What an acknowledgment of another connection on the same addresses and ports says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// The byte that it asks for.
-    pub asks: u32,
-    /// How far its echo of that connection's timestamps is ahead of the SYN's own.
-    pub ahead: Option<Span>,
-}
-
-/// A time in which neither side sent anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// From the last packet to the client's bytes.
-    pub lasted: Span,
-    /// Something but a reset came from the server behind them.
-    pub answered: bool,
-}
-
-impl Pause {
-    /// Shorter ones no device forgets a connection for: they are not noted.
-    pub const SHORTEST: Span = Span::from_secs(5);
 }
 
 impl Blank for Trouble {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::join::Reach;
 use super::memory::Recent;
 use super::offers::same_program;
 use crate::base::{Addr, Endpoint, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::evidence::around::{Contrast, Passed, Pauses};
 use crate::evidence::{Ending, Evidence, Outcome, Stage};
+use crate::tls::hello::Offer;
 
 /// Attempts longer apart may have met another server, or another rule.
 const TOGETHER: Span = Span::from_secs(600);
@@ -17,6 +17,23 @@ const SAME_DEVICE: Span = Span::from_secs(86_400);
 const PAWS: Span = Span::from_secs(60);
 /// A clock further behind than packets are reordered and capture clocks are wrong, in its own milliseconds.
 const BEHIND: i32 = 1_000;
+
+/// How a client reached an address.
+#[derive(Debug)]
+pub struct Reach {
+    /// The server.
+    pub seen: Seen<Endpoint>,
+    /// The leaf shown where it was in clear.
+    pub leaf: Option<[u8; 32]>,
+    /// The name asked for.
+    pub name: Option<Arc<str>>,
+    /// What was offered.
+    pub offer: Arc<Offer>,
+    /// See [`crate::evidence::TcpFacts::clock`].
+    pub clock: Option<u32>,
+    /// The server took connections of this address whose clock was behind.
+    pub takes_older: bool,
+}
 
 /// How an attempt ended that got no answer but from TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +55,16 @@ impl Fate {
     const PROMPT: Span = Span::from_secs(2);
 
     fn of(e: &Evidence) -> Option<Self> {
-        if e.outcome != Outcome::Failed || e.upgrade.is_some() || e.retry.is_some() || e.tcp.bytes.server > 0
-        {
+        // What follows a pause is compared by that.
+        let other = e.upgrade.is_some() || e.retry.is_some() || e.tcp.pause.is_some();
+        if e.outcome != Outcome::Failed || other {
+            return None;
+        }
+        if let (Some(chain), Ending::Reset { .. }) = (e.chain.clear(), &e.ending.value) {
+            let shown = e.client_key_exchange.is_none() && e.ending.when - chain.when < Self::PROMPT;
+            return shown.then_some(Self::CertificateReset);
+        }
+        if e.tcp.bytes.server > 0 {
             return None;
         }
         let reset = || {

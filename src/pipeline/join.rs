@@ -6,9 +6,10 @@ mod around;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::benign::{benign, benign_beside};
-use super::contrasts::Contrasts;
-use super::episodes::{Episodes, Place};
+use super::benign::benign;
+use super::clocks::Clocks;
+use super::contrasts::{Contrasts, Reach};
+use super::episodes::Episodes;
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::make::{AsJudged, Make};
@@ -28,7 +29,6 @@ use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
-use crate::tls::hello::Offer;
 use crate::tls::trust::Trust;
 
 /// An attempt with everything that is said of it.
@@ -55,23 +55,6 @@ type Told = (Addr, Arc<Seen<DnsAnswer>>);
 
 /// A success, and the leaf shown where it was in clear.
 type Success = (Seen<Endpoint>, Option<[u8; 32]>);
-
-/// How a client reached an address.
-#[derive(Debug)]
-pub(super) struct Reach {
-    /// The server.
-    pub seen: Seen<Endpoint>,
-    /// The leaf shown where it was in clear.
-    pub leaf: Option<[u8; 32]>,
-    /// The name asked for.
-    pub name: Option<Name>,
-    /// What was offered.
-    pub offer: Arc<Offer>,
-    /// See [`crate::evidence::TcpFacts::clock`].
-    pub clock: Option<u32>,
-    /// The server took connections of this address whose clock was behind.
-    pub takes_older: bool,
-}
 
 /// A failure as others are compared with it: server, step, alert and offer.
 type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
@@ -108,6 +91,8 @@ pub struct Join<M: Make = AsJudged> {
     unreached: Recent<Addr, Seen<Endpoint>>,
     /// What clients learned of revocation.
     statuses: Statuses,
+    /// What hosts told of the time.
+    clocks: Clocks,
     /// SYNs by server and first sequence number.
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
@@ -157,6 +142,7 @@ impl<M: Make> Join<M> {
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
             statuses: Statuses::new(&limits),
+            clocks: Clocks::new(servers),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
             astray: Recent::new(asides, 2),
@@ -180,6 +166,7 @@ impl<M: Make> Join<M> {
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
             What::Status(seen) => {
+                self.clocks.exchanged(&seen);
                 if let Some(told) = self.statuses.put(*seen, out.at) {
                     self.tell(told, each);
                 }
@@ -189,6 +176,7 @@ impl<M: Make> Join<M> {
             What::Unreached(client, seen) => self.unreached.put(client, seen),
             What::Astray(server, ack, seen) => self.astray.put((server, ack), seen),
             What::Moved(server, first_seq, seen) => self.moved.put((server, first_seq), seen),
+            What::Dated(host, date) => self.clocks.dated(host, date),
             What::Closed(evidence) => self.closed(evidence, out.at, each),
             What::Mark(shard, no) => self.mark(shard, no, each),
         }
@@ -247,6 +235,8 @@ impl<M: Make> Join<M> {
     /// Behind [`Self::finish`]: takes the next time for the first, whatever it is.
     pub fn begin_again(&mut self) {
         self.now = Stamp(i64::MIN);
+        // What was told is known by its distance from the clock that was set.
+        self.clocks = Clocks::new(self.limits.servers);
     }
 
     /// Nothing more is judged for the moment.
@@ -338,25 +328,11 @@ impl<M: Make> Join<M> {
                 self.end_episode(&mut evidence);
             }
             self.look_for_revoked(&mut evidence);
+            if evidence.defects.iter().chain(&*evidence.client_defects).any(|d| d.fault.is_of_the_moment()) {
+                evidence.around.clocks = self.clocks.around(&evidence);
+            }
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
-        }
-    }
-
-    /// Looks for the failures that this success ended; those that it shows to be none do not count.
-    fn end_episode(&mut self, evidence: &mut Evidence) {
-        let (parked, offers) = (&self.parked, &self.offers);
-        let sibling = Seen::new(evidence.server, evidence.last, evidence.ended);
-        let failed = |place: &Place| {
-            let (_, other) = parked.get(place)?;
-            if offers.probed(other) {
-                return None; // a scan
-            }
-            benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
-        };
-        let episode = self.episodes.ended_by(evidence, failed);
-        if episode.is_some() {
-            evidence.around.episode = episode;
         }
     }
 
@@ -459,6 +435,7 @@ impl<M: Make> Join<M> {
         }
         self.contrasts.remember(evidence);
         self.offers.remember(evidence);
+        self.clocks.learn(evidence, &self.trust);
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }

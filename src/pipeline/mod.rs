@@ -12,6 +12,7 @@
 mod ahead;
 mod benign;
 mod clock;
+mod clocks;
 mod contrasts;
 mod episodes;
 mod families;

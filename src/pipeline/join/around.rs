@@ -7,7 +7,9 @@ use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Seen, Span};
 use crate::evidence::around::{ShownBefore, ShownToOther};
 use crate::evidence::{Chain, Evidence, Outcome, rejection};
+use crate::pipeline::benign::benign_beside;
 use crate::pipeline::contrasts::{self, Beside};
+use crate::pipeline::episodes::Place;
 use crate::pipeline::statuses::verifying;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault, KeyUse, Question, assess_cached};
@@ -138,6 +140,8 @@ impl<M: Make> Join<M> {
         self.look_beside(evidence, host.as_ref());
         self.shown_to_other(evidence);
         self.look_for_revoked(evidence);
+        self.clocks.answered(evidence, &self.trust);
+        evidence.around.clocks = self.clocks.around(evidence);
     }
 
     /// What other attempts tell by ending alike or otherwise.
@@ -156,6 +160,23 @@ impl<M: Make> Join<M> {
         let clock_behind = self.contrasts.clock_behind(evidence, reach);
         let around = &mut evidence.around;
         (around.contrast, around.pauses, around.clock_behind) = (contrast, pauses, clock_behind);
+    }
+
+    /// Looks for the failures that this success ended; those that it shows to be none do not count.
+    pub(super) fn end_episode(&mut self, evidence: &mut Evidence) {
+        let (parked, offers) = (&self.parked, &self.offers);
+        let sibling = Seen::new(evidence.server, evidence.last, evidence.ended);
+        let failed = |place: &Place| {
+            let (_, other) = parked.get(place)?;
+            if offers.probed(other) {
+                return None; // a scan
+            }
+            benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
+        };
+        let episode = self.episodes.ended_by(evidence, failed);
+        if episode.is_some() {
+            evidence.around.episode = episode;
+        }
     }
 
     /// A client reached an address.
