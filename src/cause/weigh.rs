@@ -127,11 +127,14 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
         || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
     let told = |defect: &Defect| findings().any(|(_, finding)| tells(finding, defect));
     let failed = evidence.outcome == Outcome::Failed;
+    // What lacks may be a root that a client that went on was given.
+    let known = |fault| failed || fault != Fault::MissingIntermediate;
+    let rejects = |fault| Who::is_client_of(evidence).filter(|_| known(fault))?.rejects(fault);
     let item = |(defect, (cause, reason), of_server): (&Defect, _, bool)| Hygiene {
         cause,
         reason,
         says: defect.says.clone(),
-        client_rejects: of_server.then(|| Who::is_client_of(evidence)?.rejects(defect.fault)).flatten(),
+        client_rejects: if of_server { rejects(defect.fault) } else { None },
     };
     server
         .chain(client)
@@ -209,11 +212,12 @@ mod tests {
 
     #[test]
     fn hygiene_says_what_the_client_that_went_on_would_have_rejected() {
-        let faults = [Fault::LeafExpired, Fault::NoAki, Fault::WeakKey, Fault::WrongOrder];
+        let faults =
+            [Fault::LeafExpired, Fault::NoAki, Fault::WeakKey, Fault::WrongOrder, Fault::MissingIntermediate];
         let mut evidence = by_go(attempt().with(&faults));
         evidence.outcome = Outcome::Completed;
         let rejects: Vec<_> = hygiene(&evidence, None).iter().map(|item| item.client_rejects).collect();
-        assert_eq!(rejects, [Some(true), Some(false), None, None]);
+        assert_eq!(rejects, [Some(true), Some(false), None, None, None]);
     }
 
     #[test]

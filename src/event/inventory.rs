@@ -97,7 +97,7 @@ impl Inventory {
                 let role = if place == 0 { Role::Server } else { Role::Issuer };
                 let Some(item) = self.item(certificate, role, evidence.started) else { continue };
                 item.sealed += 1;
-                item.serves(evidence, evidence.server, |served| served.sealed += 1);
+                item.serves(evidence, evidence.server, true);
             }
         }
         let chains = [
@@ -151,18 +151,19 @@ impl Item {
         self.last = self.last.max(evidence.started);
         self.handshakes += 1;
         self.failed += u64::from(evidence.outcome == Outcome::Failed);
-        self.serves(evidence, by, |served| served.handshakes += 1);
+        self.serves(evidence, by, false);
     }
 
-    fn serves(&mut self, evidence: &Evidence, by: Endpoint, count: impl FnOnce(&mut Served)) {
+    fn serves(&mut self, evidence: &Evidence, by: Endpoint, sealed: bool) {
         // Clients have another port each time.
         let by = if by == evidence.client { Endpoint { port: 0, ..by } } else { by };
         let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.clone());
         let key = (by, sni);
         if self.served.len() >= Inventory::SERVERS && !self.served.contains_key(&key) {
-            self.served_by_more += 1;
+            self.served_by_more += u64::from(!sealed);
         } else {
-            count(self.served.entry(key).or_default());
+            let served = self.served.entry(key).or_default();
+            *(if sealed { &mut served.sealed } else { &mut served.handshakes }) += 1;
         }
     }
 
@@ -265,7 +266,8 @@ const COLUMNS: [&str; 16] = [
 fn cells(item: &Item, now: Stamp) -> [String; COLUMNS.len()] {
     let cert = &item.certificate;
     let names: Vec<_> = cert.alt_names.iter().flat_map(|names| names.hosts()).collect();
-    let served = item.served.keys().map(|(by, sni)| match sni {
+    let in_clear = item.served.iter().filter(|(_, served)| served.handshakes > 0);
+    let served = in_clear.map(|(end, _)| end).map(|(by, sni)| match sni {
         Some(sni) => format!("{} ({sni})", shown(*by)),
         None => shown(*by),
     });

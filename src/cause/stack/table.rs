@@ -106,18 +106,14 @@ const PYTHON_NAMES: [Rule; 2] = [maybe(NAMES, &[42]), maybe(&[NoSan], &[42])];
 /// Several parts of a verifier, one behind the other: `N` is the sum of their lengths, or this does not compile.
 const fn behind<const N: usize>(parts: &[&[Rule]]) -> [Rule; N] {
     let mut rules = [maybe(&[], &[]); N];
-    let (mut part, mut place, mut next) = (0, 0, 0);
-    while part < parts.len() {
-        if place < parts[part].len() {
-            rules[next] = parts[part][place];
-            place += 1;
-            next += 1;
-        } else {
-            part += 1;
-            place = 0;
-        }
+    let mut room = rules.as_mut_slice();
+    let mut parts = parts;
+    while let [part, later @ ..] = parts {
+        let (to, further) = room.split_at_mut(part.len());
+        to.copy_from_slice(part);
+        (parts, room) = (later, further);
     }
-    assert!(next == N);
+    assert!(room.is_empty());
     rules
 }
 
