@@ -127,18 +127,16 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
         || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
     let told = |defect: &Defect| findings().any(|(_, finding)| tells(finding, defect));
     let failed = evidence.outcome == Outcome::Failed;
-    // What lacks may be a root that a client that went on was given.
-    let known = |fault| failed || fault != Fault::MissingIntermediate;
-    let rejects = |fault| Who::is_client_of(evidence).filter(|_| known(fault))?.rejects(fault);
     let item = |(defect, (cause, reason), of_server): (&Defect, _, bool)| Hygiene {
         cause,
         reason,
         says: defect.says.clone(),
-        client_rejects: if of_server { rejects(defect.fault) } else { None },
+        client_rejects: if of_server { rejects(evidence, defect.fault) } else { None },
     };
     server
         .chain(client)
         .filter(|(defect, ..)| if failed { !told(defect) } else { defect.fault != Fault::UnknownRoot })
+        .filter(|(_, (cause, _), _)| *cause != Cause::NameMismatch || !evidence.may_hide_name())
         .map(item)
         .chain(revocation::hygiene(evidence))
         .collect()
@@ -148,7 +146,14 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
 /// it tells none.
 pub fn client_rejects(evidence: &Evidence, finding: &Finding) -> Option<bool> {
     let defect = evidence.defects.iter().find(|defect| tells(finding, defect))?;
-    Who::is_client_of(evidence)?.rejects(defect.fault)
+    rejects(evidence, defect.fault)
+}
+
+fn rejects(evidence: &Evidence, fault: Fault) -> Option<bool> {
+    // What lacks may be a root that a client that went on was given; the name meant may be another.
+    let given = fault == Fault::MissingIntermediate && evidence.outcome != Outcome::Failed;
+    let renamed = placed(fault).0 == Cause::NameMismatch && evidence.may_hide_name();
+    Who::is_client_of(evidence).filter(|_| !given && !renamed)?.rejects(fault)
 }
 
 fn tells(finding: &Finding, defect: &Defect) -> bool {

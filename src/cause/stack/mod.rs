@@ -46,8 +46,12 @@ impl Who {
     /// Whether a client on this stack rejects a server's chain for a defect, where it verifies and nothing else is set;
     /// `None` where a program or a version decides, or the table does not know.
     pub fn rejects(self, fault: Fault) -> Option<bool> {
-        // Verifiers look for another path, which may do without these; ours knows fewer roots.
-        if matches!(fault, Fault::WrongOrder | Fault::UnrelatedExtra | Fault::RootExpired) {
+        // Verifiers look for another path, which may do without these, by roots of their own; what they take for a name in
+        // Unicode is not in the table.
+        if matches!(
+            fault,
+            Fault::WrongOrder | Fault::UnrelatedExtra | Fault::RootExpired | Fault::IdnNotALabel
+        ) {
             return None;
         }
         let mut answers = self.verifiers().iter().map(|verifier| match verifier.check(fault) {
@@ -149,7 +153,7 @@ pub fn fits(fault: Fault, code: u8) -> Fit {
         // JSSE: the certificate's algorithm is disabled (`getCertificateAlert` in CertificateMessage.java).
         | (WeakKey | WeakSignature, 43)
         // OpenSSL where a callback of the program's own rejects, as Perl's for the name (X509_V_ERR_UNSPECIFIED).
-        | (SanMismatch | NoSan | IpNotInSan | WildcardDepth, 80)
+        | (SanMismatch | NoSan | IpNotInSan | WildcardDepth | IdnNotALabel, 80)
         | (UnknownCritical, 43)
         // NSS: an authority marked as not trusted.
         | (DistrustedCa, 49) => Fit::Generic,
