@@ -3,10 +3,13 @@
 use super::faults::{placed, placed_of_client};
 use super::stack::Who;
 use super::{Cause, Finding, Judgement, revocation};
-use crate::base::Side;
+use crate::base::{Seen, Side};
+use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
+use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// What is said of one failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,10 +122,16 @@ pub struct Hygiene {
 }
 
 /// Defects that did not cause a failure, of both chains. Of a handshake that failed those that no finding tells; of
-/// another one no unknown root: a client that went on knows it.
+/// another one no unknown root: a client that went on knows it. No dates that other clocks refute.
 pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygiene> {
     let server = evidence.defects.iter().map(|defect| (defect, placed(defect.fault), true));
     let client = evidence.client_defects.iter().map(|defect| (defect, placed_of_client(defect.fault), false));
+    let refuted = |defect: &Defect, chain: Option<&Seen<Vec<Arc<Certificate>>>>| {
+        let chain = chain.map_or(&[][..], |chain| &chain.value);
+        evidence.around.clocks.doubt(defect, chain, evidence.started) == Some(Contradiction::Firm)
+    };
+    let server = server.filter(|(defect, ..)| !refuted(defect, evidence.known_chain()));
+    let client = client.filter(|(defect, ..)| !refuted(defect, evidence.client_chain.clear()));
     let findings =
         || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
     let told = |defect: &Defect| findings().any(|(_, finding)| tells(finding, defect));
@@ -131,7 +140,7 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
         cause,
         reason,
         says: defect.says.clone(),
-        client_rejects: if of_server { rejects(evidence, defect.fault) } else { None },
+        client_rejects: if of_server { rejects(evidence, defect) } else { None },
     };
     server
         .chain(client)
@@ -146,14 +155,17 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
 /// it tells none.
 pub fn client_rejects(evidence: &Evidence, finding: &Finding) -> Option<bool> {
     let defect = evidence.defects.iter().find(|defect| tells(finding, defect))?;
-    rejects(evidence, defect.fault)
+    rejects(evidence, defect)
 }
 
-fn rejects(evidence: &Evidence, fault: Fault) -> Option<bool> {
-    // What lacks may be a root that a client that went on was given; the name meant may be another.
-    let given = fault == Fault::MissingIntermediate && evidence.outcome != Outcome::Failed;
-    let renamed = placed(fault).0 == Cause::NameMismatch && evidence.may_hide_name();
-    Who::is_client_of(evidence).filter(|_| !given && !renamed)?.rejects(fault)
+fn rejects(evidence: &Evidence, defect: &Defect) -> Option<bool> {
+    // What lacks may be a root that a client that went on was given; the name meant may be another; so may the time.
+    let given = defect.fault == Fault::MissingIntermediate && evidence.outcome != Outcome::Failed;
+    let renamed = placed(defect.fault).0 == Cause::NameMismatch && evidence.may_hide_name();
+    let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);
+    let at_another_time = evidence.around.clocks.doubt(defect, chain, evidence.started).is_some();
+    let unsure = given || renamed || at_another_time;
+    Who::is_client_of(evidence).filter(|_| !unsure)?.rejects(defect.fault)
 }
 
 fn tells(finding: &Finding, defect: &Defect) -> bool {

@@ -113,6 +113,8 @@ impl<M: Make> Join<M> {
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
         self.look_for_revoked(evidence);
+        self.clocks.answered(evidence, &self.trust);
+        evidence.around.clocks = self.clocks.around(evidence);
     }
 
     /// The certificates of which a sealed record has just the size: what the server showed for this name not long before, or
