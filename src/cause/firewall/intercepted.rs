@@ -1,7 +1,8 @@
 //! A middlebox answered in the server's place, with a certificate of its own that the client rejected.
 
 use crate::cause::signal::{self, Signal};
-use crate::cause::{Certainty, Finding, Party};
+use crate::cause::weigh::Hygiene;
+use crate::cause::{Cause, Certainty, Finding, Party};
 use crate::evidence::{Evidence, Outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
@@ -100,13 +101,14 @@ fn is_for_tests(chain: &[Arc<Certificate>]) -> bool {
 }
 
 /// A handshake that completed with a middlebox's certificate.
-pub fn hygiene(e: &Evidence) -> Option<String> {
+pub fn hygiene(e: &Evidence) -> Option<Hygiene> {
     if !matches!(e.outcome, Outcome::Completed | Outcome::Resumed) {
         return None;
     }
     let (host, chain) = stands_in(e)?;
     let (product, issuer) = product(chain)?;
-    Some(format!("the certificate for {host} is issued by {product} ({issuer}), which reads along"))
+    let says = format!("the certificate for {host} is issued by {product} ({issuer}), which reads along");
+    Some(Hygiene { cause: Cause::Firewall, reason: "intercepted", says, client_rejects: None })
 }
 
 #[cfg(test)]
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
     use crate::base::{Addr, Side};
     use crate::cause::weigh::{hygiene as all_hygiene, weigh};
-    use crate::cause::{Cause, Judgement};
+    use crate::cause::Judgement;
     use crate::evidence::around::ShownToOther;
     use crate::evidence::fixture::{alert, answered, certificate, seen, shown};
     use crate::tls::codes::Version;
@@ -198,10 +200,10 @@ mod tests {
     fn a_completed_handshake_with_a_middlebox_is_hygiene() {
         let mut e = shown(answered(Version::TLS12), issued_by(FORTIGATE, HOST), &[Fault::UnknownRoot]);
         e.outcome = Outcome::Completed;
-        let words: Vec<_> = all_hygiene(&e, None).into_iter().map(|(_, reason, _)| reason).collect();
+        let words: Vec<_> = all_hygiene(&e, None).into_iter().map(|item| item.reason).collect();
         assert_eq!(words, ["intercepted"]);
         let mut own = shown(answered(Version::TLS12), issued_by("CN=Ours", HOST), &[Fault::UnknownRoot]);
         own.outcome = Outcome::Completed;
-        assert_eq!(all_hygiene(&own, None), []);
+        assert!(all_hygiene(&own, None).is_empty());
     }
 }

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Join, Make, Name, Reach, Shown, Success, leaf, name, offer};
+use super::{Failure, Join, Make, Shown, Success, leaf, name, offer};
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Addr, Endpoint, Seen, Span};
-use crate::evidence::around::{ShownBefore, ShownToOther};
-use crate::evidence::{Chain, Evidence, Outcome, rejection};
-use crate::pipeline::benign::benign_beside;
-use crate::pipeline::contrasts::{self, Beside};
-use crate::pipeline::episodes::Place;
+use crate::base::{Endpoint, Seen, Span};
+use crate::evidence::around::ShownBefore;
+use crate::evidence::{Chain, Evidence, rejection};
 use crate::pipeline::statuses::verifying;
 use crate::tls::cert::Certificate;
-use crate::tls::chain::{Defect, Fault, KeyUse, Question, assess_cached};
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
 
 impl<M: Make> Join<M> {
@@ -87,25 +83,7 @@ impl<M: Make> Join<M> {
         // This failure is remembered too.
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
         if matches!(evidence.chain, Chain::Sealed(_)) {
-            let key = (server.addr, host.clone());
-            let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
-            let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
-            let chains = self.shown.get(&key).map(|(_, chain)| chain);
-            let shown = chains.filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
-            evidence.around.shown_before =
-                shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record, given: false });
-            if evidence.around.shown_before.is_none()
-                && let Some(host) = &host
-            {
-                let records = &evidence.sealing.records.server;
-                let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
-                evidence.around.shown_before =
-                    self.given.of_host(host).find_map(fits).map(|(record, chain)| ShownBefore {
-                        chain: Seen::new(chain, record.at, record.when),
-                        record,
-                        given: true,
-                    });
-            }
+            evidence.around.shown_before = self.shown_before(evidence);
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
@@ -144,106 +122,24 @@ impl<M: Make> Join<M> {
         evidence.around.clocks = self.clocks.around(evidence);
     }
 
-    /// What other attempts tell by ending alike or otherwise.
-    fn look_beside(&self, evidence: &mut Evidence, host: Option<&Name>) {
-        let (client, server) = (evidence.client.addr, evidence.server);
-        let reach = self.reached_addresses.get(&(client, server.addr)).next();
-        let named = host.and_then(|host| self.reached_names.get(&(client, Arc::clone(host))).next());
-        let beside = Beside {
-            reach,
-            same_name: named.map(|(seen, _)| seen),
-            served: self.served.get(&server).next(),
-            later: self.limits.sibling,
-        };
-        let contrast = self.contrasts.contrast(evidence, &beside);
-        let pauses = self.contrasts.pauses(evidence, &beside);
-        let clock_behind = self.contrasts.clock_behind(evidence, reach);
-        let around = &mut evidence.around;
-        (around.contrast, around.pauses, around.clock_behind) = (contrast, pauses, clock_behind);
-    }
-
-    /// Looks for the failures that this success ended; those that it shows to be none do not count.
-    pub(super) fn end_episode(&mut self, evidence: &mut Evidence) {
-        let (parked, offers) = (&self.parked, &self.offers);
-        let sibling = Seen::new(evidence.server, evidence.last, evidence.ended);
-        let failed = |place: &Place| {
-            let (_, other) = parked.get(place)?;
-            if offers.probed(other) {
-                return None; // a scan
-            }
-            benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
-        };
-        let episode = self.episodes.ended_by(evidence, failed);
-        if episode.is_some() {
-            evidence.around.episode = episode;
+    /// The certificates of which a sealed record has just the size: what the server showed for this name not long before, or
+    /// what was given for it.
+    pub(super) fn shown_before(&self, evidence: &Evidence) -> Option<ShownBefore> {
+        let host = name(evidence);
+        let records = &evidence.sealing.records.server;
+        let fresh = |chain: &&Shown| (evidence.started - chain.when).0.abs() < RENEWED.0;
+        let fits = |chain: &Shown| Some((chain.clone(), of_their_size(records, &chain.value)?));
+        let key = (evidence.server.addr, host.cloned());
+        let chains = self.shown.get(&key).map(|(_, chain)| chain);
+        let shown = chains.filter(fresh).find_map(fits);
+        if let Some((chain, record)) = shown {
+            return Some(ShownBefore { chain, record, given: false });
         }
-    }
-
-    /// A client reached an address.
-    pub(super) fn reached(&mut self, client: Addr, reach: Reach) {
-        let key = (client, reach.seen.value.addr);
-        let (clock, when) = (reach.clock, reach.seen.when);
-        if let Some(former) = self.reached_addresses.exchange(key, reach)
-            && contrasts::takes_older(&former, clock, when)
-            && let Some(now) = self.reached_addresses.newest_mut(&key)
-        {
-            now.takes_older = true;
-        }
-    }
-
-    /// Looks for a chain of another issuer that another client was shown for the same name at about the same time.
-    pub(super) fn shown_to_other(&self, evidence: &mut Evidence) {
-        if evidence.outcome != Outcome::Failed || evidence.around.shown_to_other.is_some() {
-            return;
-        }
-        let (client, server) = (evidence.client.addr, evidence.server.addr);
-        let (Some(chain), Some(host)) = (evidence.chain.clear(), name(evidence)) else { return };
-        let Some(leaf) = chain.value.first() else { return };
-        // Servers have a certificate for each kind of key, often of different issuers.
-        let kind = |certificate: &Certificate| std::mem::discriminant(&certificate.key.kind);
-        let other = |(who, shown): &&(Addr, Shown)| {
-            let other = shown.value.first();
-            *who != client
-                && (shown.when - chain.when).0.abs() <= TOGETHER.0
-                && other.is_some_and(|other| other.issuer_der != leaf.issuer_der && kind(other) == kind(leaf))
-        };
-        let Some((who, shown)) = self.shown.get(&(server, Some(Arc::clone(host)))).find(other) else {
-            return;
-        };
-        let path = self.paths.get(&(*who, server)).next();
-        let nearer = path
-            .zip(evidence.tcp.ttl.server)
-            .is_some_and(|(path, ours)| contrasts::nearer(ours, path.value.ttl));
-        let found = ShownToOther { client: *who, chain: shown.clone(), nearer };
-        evidence.around.shown_to_other = Some(found);
-    }
-
-    /// Keeps what another client was shown only where that leads to a trusted root, and this chain does not.
-    pub(super) fn compare_chains(&mut self, evidence: &mut Evidence) {
-        let Some(other) = &evidence.around.shown_to_other else { return };
-        let untrusted = |defects: &[Defect]| {
-            defects.iter().any(|defect| {
-                matches!(defect.fault, Fault::UnknownRoot | Fault::SelfSigned | Fault::MissingIntermediate)
-            })
-        };
-        let question = Question {
-            presented: &other.chain.value,
-            at: evidence.started,
-            host: evidence.sni(),
-            server_ip: None,
-            client: false,
-            uses: KeyUse::Unknown,
-        };
-        let stands = untrusted(&evidence.defects)
-            && !untrusted(&assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains));
-        if !stands {
-            evidence.around.shown_to_other = None;
-        }
+        let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
+        let (record, chain) = self.given.of_host(host?).find_map(fits)?;
+        Some(ShownBefore { chain: Seen::new(chain, record.at, record.when), record, given: true })
     }
 }
-
-/// Certificates shown longer apart may have been exchanged between.
-const TOGETHER: Span = Span::from_secs(600);
 
 /// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
 const RENEWED: Span = Span::from_secs(3600);
