@@ -4,7 +4,7 @@ import sys
 import time
 
 import net
-from net import ELSEWHERE, NAME, WEB, WEB6
+from net import ELSEWHERE, ELSEWHERE6, NAME, WEB, WEB6
 from network_stacks import ask, client, named, server
 from scenes import begin_late, both, completed, failed
 
@@ -13,18 +13,20 @@ HELLO, RST, FIN = "tls.handshake.type == 1", "tcp.flags.reset == 1", "tcp.flags.
 AT_SERVER = f"(ip.src == {WEB} || ipv6.src == {WEB6})"
 UNREACHABLE = "icmp.type == 3 || icmpv6.type == 1"
 FOUR, SIX = {NAME: WEB}, {NAME: WEB6}
-BESIDE = f"curl -sS -o /dev/null --cacert {net.ROOT} --resolve parked.example.net:443:{ELSEWHERE} https://parked.example.net/"
+BESIDE = "curl -sS -o /dev/null --cacert {} --resolve parked.example.net:443:{} https://parked.example.net/"
 GATE, INPUT = "gateway", "server"  # where a rule stands
 
 
-def between(line, space="cn-client"):
+def between(line, six=False):
     """The client, with a sound connection to another address before and after: both captures show that they saw."""
+    beside = BESIDE.format(net.ROOT, f"[{ELSEWHERE6}]" if six else ELSEWHERE)
+
     def run(lab):
-        said = [ask(lab, BESIDE)]
+        said = [ask(lab, beside)]
         time.sleep(0.2)
-        said.append(ask(lab, line, space))
+        said.append(ask(lab, line))
         time.sleep(0.2)
-        said.append(ask(lab, BESIDE))
+        said.append(ask(lab, beside))
         return "; ".join(said)
     return run
 
@@ -55,7 +57,7 @@ def scene(name, line, expect, why, *views, where, rule, kind="nginx", tls="1.2 1
         for space, command in more_rules:
             lab.on(space, command)
     options = {"delay_ms": rtt / 2, "hops": hops, "v6": six, **(net_more or {})}
-    return both(f"firewall/{name}", between(line) if amidst else line, expect, why, *views, look=look, net=options, server=started,
+    return both(f"firewall/{name}", between(line, six) if amidst else line, expect, why, *views, look=look, net=options, server=started,
                 hosts=SIX if six else FOUR, tools=f"{'ip6tables' if six else 'iptables'}, {named(kind, soft)}", **more)
 
 
@@ -160,7 +162,7 @@ def lossy_rows():
         return net.start_tls(sock)[1]
     why = "the {} {} when the ClientHello names the host; the capture on the {} began after the TCP handshake"
     began = ("incomplete",)
-    late = cut(True)
+    late = cut(False, also=["nat_drop"])  # without the SYN/ACK nobody knows the server's TTL and round trip
     late.also_outcome = began
     yield scene("sni-reset-inner-late", hello_late, "reset", why.format("gateway", "resets the client", "inside"), late, cut(False, also=["nat_drop"]),
                 cut(True, "gateway"), where=GATE, rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", late="inside", soft="python", rtt=100,
@@ -189,11 +191,13 @@ def injected_rows():
         def started(lab, start=start, space=space, links=links, style=style):
             start(lab)
             lab.spawn(space, [sys.executable, net.HERE / "inject.py", NAME, *links, style], ready="ready")
-        cut = lambda visible, at="": failed("firewall", "injected_reset", visible=visible, where=at)
+        cut = lambda visible, at="", more=(): failed("firewall", "injected_reset", visible=visible, where=at, also_outcome=more)
+        # out here the forged reset is all that a client does that leaves, where it looks like one of the client's own
+        outer = cut(False, more=("abandoned",)) if at == "gw" and style in ("mimic", "kernel") else cut(True)
         yield both(f"firewall/injected-{name}", client(soft), FAILS,
                    f"a box {'at the gateway' if at == 'gw' else 'beyond the gateway, before the server,'} forges a reset to each side ({style}); "
                    "the ClientHello itself reaches the server",
-                   cut(True), cut(True), cut(True, "gateway" if at == "gw" else "server_side"), look=((HELLO, RST), (HELLO, RST)), server=started,
+                   cut(True), outer, cut(True, "gateway" if at == "gw" else "server_side"), look=((HELLO, RST), (HELLO, RST)), server=started,
                    net={"delay_ms": rtt / 2, "hops": hops, "v6": six}, hosts=SIX if six else FOUR, tools=f"Python (the box), {named(kind, soft)}")
 
 
