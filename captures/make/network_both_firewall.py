@@ -155,6 +155,20 @@ def lossy_rows():
     yield scene("sni-reset-lossy", client("curl"), FAILS, "the gateway resets the client when its ClientHello names the host; every fifth packet "
                 "to the server is lost", cut(True), cut(False, also=["nat_drop"]), cut(True, "gateway"), where=GATE,
                 rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", more_rules=loss, look=((HELLO, RST), (SYNACK,)))
+    gone = lambda at="": failed("firewall", "dropped_after_hello", visible=False, also=["nat_drop"], where=at)
+    yield scene("sni-dropped-lossy", client("go", seconds=6), FAILS, "the gateway drops each packet when the ClientHello names the host; every fourth packet of "
+                "the server is lost", gone(), gone(), gone("gateway"), where=GATE, rule=f"{BY_NAME} -j DROP", soft="go", rtt=100,
+                more_rules=[("cn-server", "iptables -A OUTPUT -p tcp -m statistic --mode nth --every 4 --packet 0 -j DROP")],
+                look=((SYNACK, HELLO), (SYNACK,)))
+    hole = lambda visible, at="", also=(): failed("firewall", "mtu_black_hole", visible=visible, also=also, where=at)
+    yield scene("mtu-up-lossy", client("openssl4", seconds=8), FAILS, "packets over 1400 bytes vanish on their way to the server, and every fourth other one",
+                hole(True), hole(False, also=["nat_drop"]), hole(True, "gateway"), where=GATE, rule="-i in0 -p tcp -m length --length 1401:65535 -j DROP",
+                more_rules=[("cn-gw", "iptables -A FORWARD -p tcp -m statistic --mode nth --every 4 --packet 3 -j DROP")], soft="openssl4",
+                look=(("tcp.len > 1200",), (SYNACK,)))
+    shut = lambda at="": failed("firewall", "syn_dropped", visible=False, also=["nat_drop"], where=at)
+    yield scene("syn-dropped-lossy", client("curl", seconds=8), AMID, "the gateway drops every SYN to the address, and every sixth packet of all else; the "
+                "connections to another address work", amid(shut()), amid(None), amid(shut("gateway")), where=GATE, rule=f"-p tcp -d {WEB} --dport 443 --syn -j DROP",
+                more_rules=[("cn-gw", "iptables -A FORWARD -p tcp -m statistic --mode nth --every 6 --packet 4 -j DROP")], look=((SYN,), (SYN,)), amidst=True)
 
     def hello_late(lab):
         sock = lab.connect(timeout=5)
@@ -184,19 +198,22 @@ def injected_rows():
             ("mimic-gnutls-far", "mimic", "gw", "gnutls", "nginx", "1.2", 250, 3, False), ("one-node-v6", "one", "gw", "node", "haproxy", "1.2 1.3", 20, 1, True),
             ("mimic-wget-v6", "mimic", "gw", "wget", "nginx", "1.3", 100, 0, True), ("one-beyond", "one", "path", "s_client", "nginx", "1.2 1.3", 100, 0, False),
             ("three-beyond", "three", "path", "curl", "apache", "1.2", 20, 1, False), ("kernel-beyond", "kernel", "path", "go", "haproxy", "1.2 1.3", 100, 0, False),
-            ("mimic-beyond", "mimic", "path", "python", "s_server", "1.2", 100, 3, False)):
+            ("mimic-beyond", "mimic", "path", "python", "s_server", "1.2", 100, 3, False), ("lossy-curl", "three", "gw", "curl", "nginx", "1.2", 100, 1, False),
+            ("lossy-mimic", "mimic", "gw", "go", "haproxy", "1.2 1.3", 100, 3, False)):
         start = server(kind, tls)
         space, links = ("cn-gw", ("in0", "out0")) if at == "gw" else ("cn-path", ("left", "right"))
 
-        def started(lab, start=start, space=space, links=links, style=style):
+        def started(lab, start=start, space=space, links=links, style=style, lossy="lossy" in name):
             start(lab)
+            if lossy:
+                lab.on("cn-server", "iptables -A OUTPUT -p tcp -m statistic --mode nth --every 3 --packet 1 -j DROP")
             lab.spawn(space, [sys.executable, net.HERE / "inject.py", NAME, *links, style], ready="ready")
         cut = lambda visible, at="", more=(): failed("firewall", "injected_reset", visible=visible, where=at, also_outcome=more)
         # out here the forged reset is all that a client does that leaves, where it looks like one of the client's own
         outer = cut(False, more=("abandoned",)) if at == "gw" and style in ("mimic", "kernel") else cut(True)
         yield both(f"firewall/injected-{name}", client(soft), FAILS,
                    f"a box {'at the gateway' if at == 'gw' else 'beyond the gateway, before the server,'} forges a reset to each side ({style}); "
-                   "the ClientHello itself reaches the server",
+                   "the ClientHello itself reaches the server" + ("; every third packet of the server is lost" if "lossy" in name else ""),
                    cut(True), outer, cut(True, "gateway" if at == "gw" else "server_side"), look=((HELLO, RST), (HELLO, RST)), server=started,
                    net={"delay_ms": rtt / 2, "hops": hops, "v6": six}, hosts=SIX if six else FOUR, tools=f"Python (the box), {named(kind, soft)}")
 

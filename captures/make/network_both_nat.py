@@ -88,6 +88,20 @@ def flush_rows():
                "the gateway's table was flushed before the ClientHello, which it drops as invalid; the capture on the inside began after the TCP handshake",
                lost("mapping_lost", also_outcome=("incomplete",)), lost("mapping_lost"), lost("mapping_lost", at="gateway"), late="inside",
                look=((HELLO,), (SYNACK,)), gateway=[STRICT, DROP_INVALID], net={"delay_ms": 20}, tools="conntrack, iptables, nginx, Python")
+    loss = "iptables -A FORWARD -p tcp -m statistic --mode nth --every 4 --packet 1 -j DROP"
+    yield both("nat_drop/mapping-lost-lossy", forgets(), "reset|Reset", "the gateway's table was flushed before the ClientHello, which leaves with its private source "
+               "address; every fourth packet is lost on the gateway", lost("mapping_lost"),
+               [lost("mapping_lost", visible=True, also=()), lost("untranslated_leak", visible=True, also=())],
+               lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO, RST), (f"ip.src == {CLIENT}", RST)), gateway=[STRICT, loss],
+               net={"delay_ms": 50}, tools="conntrack, iptables, nginx, Python")
+    yield both("nat_drop/mapping-lost-silent-lossy", forgets(), "timed out|Timeout", "the gateway's table was flushed before the ClientHello, which it drops as "
+               "invalid; every fourth packet is lost on the gateway", lost("mapping_lost"), lost("mapping_lost"), lost("mapping_lost", at="gateway"),
+               look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, DROP_INVALID, loss], net={"delay_ms": 50}, tools="conntrack, iptables, nginx, Python")
+    yield both("nat_drop/new-port-lossy", forgets(), "reset|Reset", "the gateway's table was flushed before the ClientHello, which leaves from another external port; "
+               "every fourth packet is lost on the gateway", lost("mapping_lost"), [lost("mapping_lost"), lost("mapping_lost", visible=True, also=())],
+               lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO, RST), (SYN, HELLO, RST)),
+               gateway=["iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE --random-fully", loss], net={"delay_ms": 20, "nat": False},
+               tools="conntrack, iptables, nginx, Python")
 
 
 def reply_rows():

@@ -10,7 +10,7 @@ import net
 from net import NAME, NAT, WEB, WEB6
 from network_none import FIN, HELLO, RST, SYN, SYNACK, goodbye, idle_preconnect, long_lived, stop_after_hello
 from network_stacks import ask, client, named, server
-from scenes import Attempt, both, completed
+from scenes import Attempt, both, completed, failed
 
 ABANDONED = Attempt("abandoned")
 FOUR, SIX = {NAME: WEB}, {NAME: WEB6}
@@ -286,4 +286,48 @@ def path_rows():
                tools="nginx, Python")
 
 
-SCENES = [*healthy_rows(), *lossy_rows(), *ending_rows(), *path_rows()]
+def proxying(port_open=True):
+    """HAProxy on the gateway takes each connection to the server and opens its own; the bytes of TLS pass as they are."""
+    def start(lab):
+        if port_open:
+            lab.web()
+        folder = lab.work / "splice"
+        folder.mkdir()
+        (folder / "haproxy.cfg").write_text(
+            f"defaults\n  mode tcp\n  timeout client 20s\n  timeout connect 3s\n  timeout server 20s\n  retries 0\nlisten web\n  bind 192.168.10.1:8443\n"
+            f"  server a {WEB}:443\n")
+        lab.on("cn-gw", "iptables -t nat -A PREROUTING -i in0 -p tcp --dport 443 -j REDIRECT --to-ports 8443")
+        lab.spawn("cn-gw", ["haproxy", "-db", "-f", folder / "haproxy.cfg"])
+        time.sleep(0.7)
+    return start
+
+
+def rewriting_rows():
+    """Gateways that change packets, or tell what does not fit, and do no harm."""
+    for name, soft, kind, six, rtt, commands, leaf, filters in (
+            ("up", "openssl4", "nginx", False, 20, ["ip link set out0 mtu 1400"], "www", ("icmp.type == 3 && icmp.code == 4",)),
+            ("up-v6", "openssl4", "haproxy", True, 100, ["ip link set out0 mtu 1400"], "www", ("icmpv6.type == 2",)),
+            ("down", "curl", "nginx", False, 100, ["ip link set in0 mtu 1400"], "big", ()),):
+        outside = ("icmp.type == 3 && icmp.code == 4",) if name == "down" else ()
+        yield both(f"none/path-mtu-{name}", client(soft), "^exit 0", "the gateway's next link takes 1400 bytes only, and its ICMP says so: what was too big is sent again in "
+                   "smaller segments", completed(), completed(), completed(), look=((HELLO, *filters), outside), server=server(kind, leaf=leaf), gateway=commands,
+                   net={"delay_ms": rtt / 2, "v6": six}, hosts=SIX if six else FOUR, tools=f"Linux (MTU 1400), {named(kind, soft)}")
+    for name, soft, kind, rtt, commands, why in (
+            ("mss-clamped", "openssl4", "nginx", 20, ["iptables -t mangle -A FORWARD -p tcp --syn -j TCPMSS --set-mss 1200"], "lowers the MSS of both SYNs to 1200"),
+            ("stamps-stripped", "curl", "haproxy", 100, ["iptables -t mangle -A FORWARD -p tcp -j TCPOPTSTRIP --strip-options timestamp"], "takes timestamps out of every segment"),
+            ("ttl-set", "go", "apache", 20, ["iptables -t mangle -A FORWARD -j TTL --ttl-set 64"], "sets every TTL to 64, so that nobody looks nearer than another"),
+            ("dscp-set", "node", "nginx", 100, ["iptables -t mangle -A FORWARD -j DSCP --set-dscp 10"], "marks every packet (DSCP)")):
+        yield same(name, client(soft), "^exit 0", f"the gateway {why}; nothing is wrong", completed(), gateway=commands, server=server(kind),
+                   net={"delay_ms": rtt / 2, "hops": 1}, hosts=FOUR, tools=f"iptables, {named(kind, soft)}")
+    for name, soft, rtt in (("curl", "curl", 20), ("go-far", "go", 250)):
+        yield both(f"none/spliced-{name}", client(soft), "^exit 0", "a proxy on the gateway takes the connection and opens its own to the server; the bytes of TLS pass as they "
+                   "are: one handshake on two connections", completed(), completed(), completed(), look=((HELLO,), (HELLO,)), server=proxying(), hosts=FOUR,
+                   net={"delay_ms": rtt / 2}, tools=f"HAProxy (on the gateway), iptables, nginx, {named(soft)}")
+    shut = lambda at="", also=("storage_permission",): failed("firewall", "port_closed", "server", False, also, where=at)
+    yield both("firewall/spliced-refused", client("curl"), "^exit (?!0)", "a proxy on the gateway takes the connection and opens its own to the server, where nothing listens: "
+               "inside, the proxy accepts and then closes; outside, the host itself resets the SYN",
+               shut(also=("storage_permission", "protocol_version")), shut(), shut("server_side"),
+               look=((SYNACK,), (SYN, RST)), server=proxying(False), hosts=FOUR, net={"delay_ms": 50}, tools="HAProxy (on the gateway), iptables, curl")
+
+
+SCENES = [*healthy_rows(), *lossy_rows(), *ending_rows(), *path_rows(), *rewriting_rows()]

@@ -150,6 +150,62 @@ def trusting(soft, tls):
     return run
 
 
+def time_rows():
+    """The same client, name and server: first it works, then a rule is added."""
+    for name, soft, kind, rtt, rule, reason, look in (
+            ("sni-reset", "curl", "nginx", 20, f"{BY_NAME} -j REJECT --reject-with tcp-reset", "reset_after_hello", RST),
+            ("sni-dropped", "go", "haproxy", 100, f"{BY_NAME} -j DROP", "dropped_after_hello", HELLO),
+            ("syn-dropped", "wget", "nginx", 20, f"-p tcp -d {WEB} --dport 443 --syn -j DROP", "syn_dropped", SYN),
+            ("icmp", "python", "apache", 100, f"-p tcp -d {WEB} --dport 443 -j REJECT --reject-with icmp-admin-prohibited", "icmp_prohibited", "icmp.type == 3")):
+        def run(lab, soft=soft, rule=rule):
+            said = [ask(lab, client(soft)).split(":")[0] for _ in range(2)]
+            lab.on("cn-gw", f"iptables -I FORWARD {rule}")
+            time.sleep(1)
+            return " ".join(said + [ask(lab, client(soft, seconds=5)).split(":")[0] for _ in range(2)])
+        silent = reason in ("dropped_after_hello", "syn_dropped")
+        no = lambda at="", reason=reason, silent=silent: failed("firewall", reason, visible=bool(at) or not silent, also=["nat_drop"] if silent else [], where=at)
+        hello = "hello" in reason
+        yield both(f"firewall/rule-added-{name}", run, pattern(True, True, False, False), f"two connections work, then the gateway gets a rule ({reason}), and the "
+                   "same client fails twice at the same name and address", [completed()] * 2 + [no()] * 2,
+                   [completed()] * 2 + ([failed("firewall", reason, visible=False, also=["nat_drop"])] * 2 if hello else []),
+                   [completed()] * 2 + [no("gateway")] * 2, look=((HELLO, look), (HELLO,)), server=server(kind), net={"delay_ms": rtt / 2}, hosts=TWO,
+                   tools=f"iptables, {named(kind, soft)}")
+
+
+def limit_rows():
+    """So many connections at once, and no more."""
+    for name, rule, reason, rtt in (("reset", "REJECT --reject-with tcp-reset", "syn_reset", 20), ("dropped", "DROP", "syn_dropped", 100)):
+        def run(lab):
+            held = [net.start_tls(lab.connect()) for _ in range(3)]
+            said = ["ok" if not error else error for _, error in held]
+            said.append(ask(lab, client("curl", seconds=5)).split(":")[0])
+            for sock, error in held:
+                said.append(net.with_tls(sock, error))
+            time.sleep(0.5)
+            said.append(ask(lab, client("curl", seconds=5)).split(":")[0])
+            return " ".join(said)
+        no = lambda at="", reason=reason: failed("firewall", reason, visible=bool(at) and reason == "syn_reset",
+                                                 also=["storage_permission" if reason == "syn_reset" else "nat_drop"], where=at)
+        yield both(f"firewall/limit-{name}", run, r"^ok ok ok exit (?!0)\d+ ok ok ok exit 0$", f"the gateway lets a client have three connections to the server at once; "
+                   f"the fourth's SYN is {'reset' if reason == 'syn_reset' else 'dropped'}; when the three are closed the next one works",
+                   [completed()] * 3 + [no(), completed()], [completed()] * 4, [completed()] * 3 + [no("gateway"), completed()], look=((HELLO, SYN), (HELLO,)),
+                   gateway=[f"iptables -A FORWARD -p tcp --syn --dport 443 -m connlimit --connlimit-above 3 -j {rule}"], net={"delay_ms": rtt / 2}, hosts=TWO,
+                   tools="iptables, nginx, Python, curl")
+
+
+def crowd_rows():
+    """One failure among many sound connections of two hosts and several clients."""
+    for name, target, reason in (("reset", "REJECT --reject-with tcp-reset", "reset_after_hello"), ("dropped", "DROP", "dropped_after_hello")):
+        more = {"curl": "-k", "go": "no-verify", "node": "no-verify"}
+        fine = [(space, client(soft, name=MAIL, more=more[soft])) for space in ("cn-client", "cn-other") for soft in ("curl", "go", "node")]
+        lines = fine[:4] + [("cn-client", client("curl", seconds=5))] + fine[4:]
+        no = failed("firewall", reason, visible=target != "DROP", also=["nat_drop"] if target == "DROP" else [])
+        yield spared(f"among-many-{name}", f"{NAME} is {'reset' if target != 'DROP' else 'dropped'} by the gateway once, among six sound connections of two hosts to "
+                     f"{MAIL} at the same address", lines, [None] * 4 + [no] + [None] * 2, failed("firewall", reason, visible=False, also=["nat_drop"]),
+                     server=_ruled(server("nginx"), f"iptables -A FORWARD {BY_NAME} -j {target}"), net={"delay_ms": 10, "other": True}, hosts=TWO,
+                     look=((HELLO,), (HELLO,)), tools="iptables, nginx, curl, Go, Node.js")
+
+
 def interception_rows():
     """Two inside hosts, one of them intercepted: one address shows certificates of different issuers."""
     for name, product, soft, tls, rtt, hops in (
@@ -167,4 +223,4 @@ def interception_rows():
                    hosts=TWO, tools=f"mitmproxy, iptables, nginx, {named(soft)}", settle=1)
 
 
-SCENES = [*name_rows(), *client_rows(), *size_rows(), *interception_rows()]
+SCENES = [*name_rows(), *client_rows(), *size_rows(), *time_rows(), *limit_rows(), *crowd_rows(), *interception_rows()]
