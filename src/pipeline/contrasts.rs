@@ -68,11 +68,8 @@ impl Fate {
             return None;
         }
         let reset = || {
-            let mut resets = e.tcp.resets.iter().filter(|reset| reset.value.from == Side::Server);
-            // What contradicts a reset tells more by itself.
-            let first = resets.next()?;
-            (first.value.doubts.is_empty() && resets.all(|reset| reset.value.doubts.is_empty()))
-                .then_some(first.value.ack)
+            let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server)?;
+            Some(reset.value.ack)
         };
         match (e.stage, &e.ending.value) {
             (Stage::Tcp, _) if e.tcp.syn.is_none() || e.tcp.syn_ack.is_some() => None,
@@ -300,8 +297,8 @@ fn name(e: &Evidence) -> Option<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Pause;
     use crate::evidence::fixture::{START, greeted, hello, resent, reset, seen, syn};
+    use crate::evidence::{Doubt, Pause};
 
     const OTHER: Addr = Addr::v4([10, 0, 0, 8]);
 
@@ -348,6 +345,13 @@ mod tests {
         let contrast = three(&e).contrast(&at(e, 20), &beside(Some(&reach("other.test", 15)))).unwrap();
         assert_eq!((contrast.alike.value, contrast.alike.when), (3, START));
         assert_eq!(contrast.passed.value, Passed::Name(Some("other.test".into())));
+    }
+
+    #[test]
+    fn what_contradicts_a_reset_leaves_it_comparable() {
+        let e = reset(greeted(), Side::Server, &[Doubt::Ttl(60, 55)]);
+        let contrast = three(&e).contrast(&at(e, 20), &beside(Some(&reach("other.test", 15))));
+        assert_eq!(contrast.map(|contrast| contrast.alike.value), Some(3));
     }
 
     #[test]

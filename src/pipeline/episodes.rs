@@ -152,7 +152,7 @@ impl Episodes {
         let mut ended = None;
         for service in [Some(asked), unnamed].into_iter().flatten() {
             let Some(story) = self.stories.newest_mut(&(client, service)) else { continue };
-            let before = std::mem::replace(&mut story.success, Some(evidence.ended));
+            let before = story.success.replace(evidence.ended);
             let failures = story.waiting.iter().filter_map(&waiting);
             let told = failures.fold(story.told, |told, failed| Some(Told::with(told, before, failed)));
             let ends = |told: &Told| {
