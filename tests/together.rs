@@ -253,3 +253,27 @@ fn pauses_that_are_not_survived_show_a_devices_limit() {
         "one survived a longer pause"
     );
 }
+
+#[test]
+fn a_trusted_chain_shown_to_another_client_suspects_interception() {
+    let scratch = Scratch::new("intercepted");
+    let (bad, good) = (
+        read("broken_chain/unknown-root-curl-s-server-tls12.pcap"),
+        read("none/ecdhe-curl-nginx-tls12.pcap"),
+    );
+    // Certificates are judged at their time.
+    let begin = u32::from_le_bytes(good.packets[0][..4].try_into().unwrap());
+    let found = |good: &Pcap, second: u32, client: u8| {
+        let parts = [bad.later(begin, 1, CLIENT), good.later(second, 2, client)];
+        let events = events(&file(&scratch, &bad, &parts));
+        let failed = failed(&events);
+        assert_eq!(failed.len(), 1, "{events:?}");
+        assert_eq!(failed[0]["reason"], "unknown_root");
+        failed[0]["also"].to_string().contains("intercepted")
+    };
+    assert!(found(&good, begin - 60, OTHER) && found(&good, begin + 5, OTHER));
+    assert!(!found(&good, begin - 60, CLIENT), "the same client: the server's certificate was exchanged");
+    assert!(!found(&good, begin - 3_600, OTHER), "too long ago to tell");
+    let rsa = read("none/ecdhe-rsa-python-haproxy-tls12.pcap");
+    assert!(!found(&rsa, begin - 60, OTHER), "a certificate for another kind of key");
+}

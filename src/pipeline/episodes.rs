@@ -106,11 +106,16 @@ impl Episodes {
         Self { stories: Recent::new(most, 1), open_until: Stamp(i64::MIN) }
     }
 
+    /// Failures of one story that a success looks at before they are judged. Of a client that fails more often within some
+    /// seconds it says too few.
+    const WAITING: usize = 64;
+
     /// A failure is to be judged later.
     pub fn waits(&mut self, evidence: &Evidence, place: Place) {
         let key = key(evidence);
         self.open_until = self.open_until.max(given_up(evidence) + RETRY);
         match self.stories.newest_mut(&key) {
+            Some(story) if story.waiting.len() >= Self::WAITING => {}
             Some(story) => {
                 let at = story.waiting.partition_point(|other| *other < place);
                 story.waiting.insert(at, place);
@@ -268,6 +273,17 @@ mod tests {
         assert_eq!(told(&mut episodes, 0), (id(0), 1));
         assert_eq!(told(&mut episodes, 1), (id(0), 2));
         assert_eq!(told(&mut episodes, 3), (id(3), 1));
+    }
+
+    #[test]
+    fn a_client_that_fails_without_end_makes_no_success_slow() {
+        let mut episodes = Episodes::new(8);
+        let e = refused(0);
+        for n in 0..1_000 {
+            episodes.waits(&e, (Stamp(n), e.first));
+        }
+        let ends = episodes.ended_by(&refused(1), |_| Some(&e)).unwrap();
+        assert_eq!(ends.attempt, 65);
     }
 
     #[test]

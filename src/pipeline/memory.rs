@@ -201,6 +201,16 @@ mod tests {
         assert_eq!(recent.dropped, 2);
     }
 
+    #[test]
+    fn what_leaves_for_a_value_is_given_and_the_newest_can_be_changed() {
+        let mut recent = Recent::new(2, 1);
+        assert_eq!(recent.exchange('a', 1), None);
+        assert_eq!(recent.exchange('a', 2), Some(1));
+        *recent.newest_mut(&'a').unwrap() += 5;
+        assert_eq!(recent.get(&'a').next(), Some(&7));
+        assert_eq!(recent.newest_mut(&'b'), None);
+    }
+
     /// What [`Recent`] promises, kept as a list.
     #[derive(Default)]
     struct Listed(Vec<(u8, Vec<u32>)>);
