@@ -48,9 +48,11 @@
 
 mod black_hole;
 
+use super::culprit::{Culprit, Sign, Weighed};
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Cite, Packets, Seen, Side, Span};
-use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
+use crate::evidence::tamper::{self, Forged};
+use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -186,7 +188,10 @@ pub fn judge(e: &Evidence) -> Judgement {
             }
         }
         Ending::Reset { from: Side::Server } if e.ending.when - hello.when < PROMPT => {
-            match &e.around.server_completes {
+            let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server);
+            let suspected =
+                reset.and_then(|reset| Weighed::reset(e, &reset.value).certainty(Culprit::Firewall));
+            match e.around.server_completes.as_ref().filter(|_| suspected.is_some()) {
                 Some(other) => Judgement::Found(
                     Finding::new(
                         Certainty::Suspected,
@@ -303,18 +308,11 @@ fn unconnected(e: &Evidence) -> Judgement {
         );
     }
     if let Some(reset) = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server) {
-        if let Some(doubt) = reset.value.doubts.first() {
-            let certainty = if doubts(&reset.value) >= 2 { Certainty::Proven } else { Certainty::Inferred };
-            return Judgement::Found(
-                Finding::new(
-                    certainty,
-                    "syn_reset",
-                    Party::Path,
-                    &reset.at,
-                    "the SYN was answered by a reset",
-                )
-                .and(&doubt.at, spell(doubt.value)),
-            );
+        let weighed = Weighed::reset(e, &reset.value);
+        if let Some(certainty) = weighed.certainty(Culprit::Firewall).filter(|_| weighed.contradicted()) {
+            let says = "the SYN was answered by a reset";
+            let finding = Finding::new(certainty, "syn_reset", Party::Path, &reset.at, says);
+            return Judgement::Found(contradictions(e, &reset.value, finding));
         }
         return Judgement::Found(
             Finding::new(
@@ -366,16 +364,6 @@ fn half_open(e: &Evidence) -> Judgement {
     }
 }
 
-/// Kinds of doubt about a reset; each kind counts once.
-fn doubts(reset: &Reset) -> usize {
-    let has = |test: fn(&Doubt) -> bool| usize::from(reset.doubts.iter().any(|doubt| test(&doubt.value)));
-    // A filter on the same router changes TTL and link address together: the two are one witness.
-    has(|doubt| matches!(doubt, Doubt::Ttl(..) | Doubt::LinkAddress))
-        + has(|doubt| matches!(doubt, Doubt::TooSoon(..)))
-        + has(|doubt| matches!(doubt, Doubt::SenderWentOn))
-        + has(|doubt| matches!(doubt, Doubt::BehindSequence))
-}
-
 fn spell(doubt: Doubt) -> String {
     match doubt {
         Doubt::Ttl(ttl, usual) => format!("the reset's TTL is {ttl}, its alleged sender's {usual}"),
@@ -384,6 +372,8 @@ fn spell(doubt: Doubt) -> String {
         }
         Doubt::TooSoon(took, rtt) => format!("the reset came after {took}, the path's round trip is {rtt}"),
         Doubt::SenderWentOn => "the alleged sender went on speaking behind the reset".to_owned(),
+        Doubt::NewAck => "the alleged sender acknowledged more behind the reset".to_owned(),
+        Doubt::NewData => "the alleged sender sent new bytes behind the reset".to_owned(),
         Doubt::BehindSequence => {
             "the alleged sender had already sent beyond the reset's sequence number".to_owned()
         }
@@ -394,57 +384,37 @@ fn spell(doubt: Doubt) -> String {
 fn doubted_reset(e: &Evidence) -> Option<Finding> {
     let hello = e.hello.as_ref()?;
     let Ending::Reset { .. } = e.ending.value else { return None };
-    let reset = e
-        .tcp
-        .resets
-        .iter()
-        .filter(|reset| reset.at.first() > hello.at.first())
-        .max_by_key(|reset| doubts(&reset.value))?;
-    let has = |test: fn(&Doubt) -> bool| reset.value.doubts.iter().any(|doubt| test(&doubt.value));
-    let near = has(|doubt| matches!(doubt, Doubt::Ttl(..) | Doubt::LinkAddress));
-    let nearer = has(|doubt| matches!(doubt, Doubt::LinkAddress))
-        || e.tcp.ttl.of(reset.value.from).is_some_and(|ttl| reset.value.nearer_than(ttl));
-    // The first round trip may have taken longer than the path does: addresses were looked up (ARP), a queue was full.
-    let soon = has(|doubt| matches!(doubt, Doubt::TooSoon(took, rtt) if took.0.saturating_mul(4) < rtt.0));
-    let went_on = has(|doubt| matches!(doubt, Doubt::SenderWentOn));
-    let certainty = match doubts(&reset.value) {
-        0 => return None,
-        // Another machine behind the server's address may have another TTL, as one behind a balancer does that answered
-        // the SYN itself; it is no nearer.
-        1 if near && !nearer && !soon => Certainty::Suspected,
-        1 if near || soon => Certainty::Inferred,
-        1 => Certainty::Suspected,
-        // Reordering can put a packet behind a reset that carries a sequence number it passed.
-        _ if near && soon || went_on && (near || soon) => Certainty::Proven,
-        _ => Certainty::Inferred,
-    };
-    // A translator that forgot the connection resets in the client's name what the server sends: nat_drop too. It does
-    // not speak unasked.
-    let unasked = reset.value.from == Side::Client && reset.value.answers.is_none();
-    // The client itself is still there: it goes on, or its own host answers the server.
-    let alive = went_on
-        || e.tcp.resets.iter().any(|other| {
-            other.value.from == Side::Client && other.value.answers.is_some() && other.value.doubts.is_empty()
-        });
-    let certainty = match reset.value.from {
-        Side::Server => certainty,
-        // Two machines speak in its name.
-        Side::Client if unasked && alive && near => Certainty::Inferred,
-        Side::Client if answers_readable(e, &reset.value) => return None,
-        Side::Client => certainty.min(Certainty::Suspected),
-    };
-    let reason = if went_on || unasked && alive { "injected_reset" } else { "reset_after_hello" };
+    let behind = e.tcp.resets.iter().filter(|reset| reset.at.first() > hello.at.first());
+    let weighed = behind.map(|reset| (reset, Weighed::reset(e, &reset.value)));
+    let (reset, weighed) = weighed
+        .filter(|(_, weighed)| weighed.contradicted())
+        .max_by_key(|(_, weighed)| weighed.lead(Culprit::Firewall))?;
+    let certainty = weighed.certainty(Culprit::Firewall)?;
+    let forged = [Sign::WentOn, Sign::NewAck, Sign::NewData, Sign::TwoSpeak, Sign::SeqChange, Sign::AckChange];
+    let forged = forged.into_iter().any(|sign| weighed.shows(sign));
+    let reason = if forged { "injected_reset" } else { "reset_after_hello" };
     let says = format!("the connection was reset in the name of the {}", reset.value.from);
-    let mut finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);
-    for doubt in &reset.value.doubts {
-        finding = finding.and(&doubt.at, spell(doubt.value));
-    }
-    Some(finding)
+    let finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);
+    Some(contradictions(e, &reset.value, finding))
 }
 
-/// It answers a flight in which a filter can read a certificate, as one that forgot the connection would.
-fn answers_readable(e: &Evidence, reset: &Reset) -> bool {
-    reset.answers.is_some_and(|payload| payload > 0) && matches!(e.chain, Chain::Clear(_) | Chain::Cut(_))
+/// Adds what contradicts that the alleged sender sent the reset.
+fn contradictions(e: &Evidence, reset: &Reset, mut finding: Finding) -> Finding {
+    let says_more = reset.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::NewAck | Doubt::NewData));
+    for doubt in &reset.doubts {
+        if !(says_more && doubt.value == Doubt::SenderWentOn) {
+            finding = finding.and(&doubt.at, spell(doubt.value));
+        }
+    }
+    for (test, at) in tamper::forged(e, reset.from) {
+        finding = match test {
+            Forged::RstSeqChange => finding.and(at, "the resets guess ahead of all that their alleged sender had sent"),
+            Forged::RstAckChange => finding.and(at, "the resets acknowledge different bytes"),
+            // Told as doubts.
+            Forged::RstSeqData | Forged::DataSeqRst => finding,
+        };
+    }
+    finding
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use crate::base::{PacketNo, Seen, Side, Span, Stamp};
 use crate::decode::Segment;
 use crate::evidence::{Doubt, Head, Reset};
 
+/// What comes later behind a reset is not about it (Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009).
+const BEHIND: Span = Span::from_secs(2);
+
 impl Attempt {
     /// Notes from where a segment came that is no reset.
     pub(super) fn note_sender(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
@@ -25,17 +28,49 @@ impl Attempt {
         }
         let largest = tcp.largest.of_mut(from);
         *largest = (*largest).max(segment.payload_wire_len);
-        // The same sender goes on behind a reset that bears its address.
-        // Asked first: what is changed is kept.
+        // Of what came before the first byte an opening keeps none.
+        if tcp.bytes.client > 0 || segment.payload_wire_len > 0 {
+            *self.ip_id.of_mut(from) = hop.ip_id;
+        }
+        if tcp.resets.is_empty() {
+            return;
+        }
+        self.behind_resets(segment, from, no, now);
+    }
+
+    /// Notes what a sender does behind resets that bear its address. Asked before the segment is taken.
+    #[cold]
+    fn behind_resets(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
+        if segment.flags.syn() {
+            return;
+        }
+        let stream = self.streams.of(from);
+        let place = |seq: u32| stream.offset(seq).and_then(|offset| u64::try_from(offset).ok());
+        // What waits behind a hole may be what comes again.
+        let end = place(segment.seq).map_or(0, |offset| offset + u64::from(segment.payload_wire_len));
+        let new_bytes = segment.payload_wire_len > 0 && stream.held_at().is_none() && end > stream.next();
+        let theirs = self.streams.of(from.other());
         let acks_more = segment.payload_wire_len > 0 || !segment.flags.fin();
-        if acks_more
-            && !tcp.resets.is_empty()
-            && let Some(reset) = tcp.resets.iter_mut().find(|reset| reset.value.from == from)
-            && !segment.flags.syn()
-            && now - reset.when < Span::from_secs(2)
-            && reset.value.doubts.iter().all(|doubt| doubt.value != Doubt::SenderWentOn)
-        {
-            reset.value.doubts.push(Seen::new(Doubt::SenderWentOn, no, now));
+        let said = theirs.offset(segment.ack).filter(|_| segment.flags.ack());
+        let new_ack = acks_more && said.is_some_and(|offset| offset > theirs.acked().cast_signed());
+        for reset in self.evidence.tcp.resets.iter_mut().filter(|reset| reset.value.from == from) {
+            let value = &mut reset.value;
+            value.later += 1;
+            if now - reset.when >= BEHIND {
+                continue;
+            }
+            let since = place(value.seq).unwrap_or(0);
+            let before = theirs.offset(value.ack_field).filter(|_| value.ack).unwrap_or(i64::MIN);
+            let doubts = [
+                (Doubt::SenderWentOn, acks_more),
+                (Doubt::NewAck, new_ack && said > Some(before)),
+                (Doubt::NewData, new_bytes && end > since),
+            ];
+            for (doubt, shown) in doubts {
+                if shown && value.doubts.iter().all(|known| known.value != doubt) {
+                    value.doubts.push(Seen::new(doubt, no, now));
+                }
+            }
         }
     }
 
@@ -44,6 +79,7 @@ impl Attempt {
         self.ended_by_sign = true;
         let next = self.streams.of(from).offset(segment.seq);
         let sent = self.streams.of(from).next();
+        let beyond = sent.max(self.streams.of(from).acked()).cast_signed();
         let peer_spoke = *self.last_of.of(from.other());
         let tcp = &mut self.evidence.tcp;
         if tcp.resets.len() >= 8 {
@@ -92,8 +128,17 @@ impl Attempt {
             from,
             ttl: segment.hop.ttl,
             ip_id: segment.hop.ip_id,
+            ip_id_of_host: *self.ip_id.of(from),
+            dont_fragment: segment.hop.dont_fragment,
             ack: segment.flags.ack(),
             seq: segment.seq,
+            ack_field: segment.ack,
+            window: segment.window,
+            timestamp: segment.options.timestamp.map(|(value, _)| value),
+            ahead: next.map(|offset| offset - beyond),
+            sent: tcp.bytes,
+            after: peer_spoke.map(|spoke| now - spoke),
+            later: 0,
             answers,
             doubts,
         };

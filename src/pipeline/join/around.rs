@@ -55,10 +55,14 @@ impl<M: Make> Join<M> {
             })
         };
         let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
+        let other_name = if host.is_some() && by_host.is_none() { by_address() } else { None };
         evidence.around.sibling = match host {
             Some(_) => by_host,
             None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
         };
+        if other_name.is_some() {
+            evidence.around.other_name = other_name;
+        }
         evidence.around.server_completes = self.served.get(&server).next().cloned();
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
