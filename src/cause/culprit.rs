@@ -306,3 +306,118 @@ fn as_the_host(reset: &Reset) -> bool {
     let continues = reset.ip_id.zip(reset.ip_id_of_host).is_none_or(follows);
     reset.ack && reset.ahead == Some(0) && reset.timestamp.is_some() && continues
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{answered, greeted, resent, reset, seen, syn};
+    use crate::tls::codes::Version;
+
+    fn weighed(doubts: &[Doubt]) -> Weighed {
+        of(&reset(greeted(), Side::Server, doubts))
+    }
+
+    fn of(e: &Evidence) -> Weighed {
+        Weighed::reset(e, &e.tcp.resets[0].value)
+    }
+
+    #[test]
+    fn each_sign_has_one_weight() {
+        for (n, weight) in WEIGHTS.iter().enumerate() {
+            assert!(WEIGHTS[..n].iter().all(|other| other.sign != weight.sign), "{:?}", weight.sign);
+        }
+    }
+
+    #[test]
+    fn nothing_contradicts_a_plain_reset() {
+        let plain = weighed(&[]);
+        assert!(!plain.contradicted());
+        assert_eq!(plain.certainty(Culprit::Firewall), None);
+    }
+
+    #[test]
+    fn a_ttl_alone_proves_little_and_link_address_beside_it_is_the_same_witness() {
+        let certainty = |doubts: &[Doubt]| weighed(doubts).certainty(Culprit::Firewall);
+        assert_eq!(certainty(&[Doubt::Ttl(54, 55)]), Some(Certainty::Suspected));
+        assert_eq!(certainty(&[Doubt::Ttl(64, 55)]), Some(Certainty::Suspected));
+        assert_eq!(certainty(&[Doubt::Ttl(64, 55), Doubt::LinkAddress]), Some(Certainty::Inferred));
+    }
+
+    #[test]
+    fn two_kinds_of_contradictions_prove_it() {
+        let soon = Doubt::TooSoon(Span(71), Span::from_millis(20));
+        let proofs: [&[Doubt]; 3] =
+            [&[Doubt::Ttl(64, 55), soon], &[soon, Doubt::NewAck], &[Doubt::LinkAddress, Doubt::NewData]];
+        for doubts in proofs {
+            assert_eq!(weighed(doubts).certainty(Culprit::Firewall), Some(Certainty::Proven), "{doubts:?}");
+        }
+        let near = Doubt::TooSoon(Span::from_millis(9), Span::from_millis(20));
+        assert_eq!(
+            weighed(&[near, Doubt::BehindSequence]).certainty(Culprit::Firewall),
+            Some(Certainty::Suspected)
+        );
+    }
+
+    #[test]
+    fn resets_that_guess_ahead_are_a_contradiction_by_themselves() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        let mut second = e.tcp.resets[0].clone();
+        (second.value.seq, second.value.ahead) = (1_460, Some(1_460));
+        e.tcp.resets.push(second);
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Inferred));
+        (e.tcp.resets[1].value.seq, e.tcp.resets[1].value.ahead) = (0, Some(0));
+        (e.tcp.resets[0].value.ack_field, e.tcp.resets[1].value.ack_field) = (7, 8);
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Suspected), "some stacks do so");
+    }
+
+    #[test]
+    fn what_goes_on_as_the_host_did_is_the_hosts_unless_contradicted() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Suspected));
+        let own = &mut e.tcp.resets[0].value;
+        (own.ack, own.timestamp, own.ip_id, own.ip_id_of_host) = (true, Some(7), Some(41), Some(40));
+        assert_eq!(of(&e).certainty(Culprit::Firewall), None);
+        assert_eq!(of(&e).certainty(Culprit::Endpoint), Some(Certainty::Suspected));
+        e.tcp.resets[0].value.doubts = vec![seen(Doubt::SenderWentOn, 10, 63), seen(Doubt::NewData, 10, 63)];
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Inferred), "it was mimicked");
+    }
+
+    #[test]
+    fn in_the_clients_name_nothing_is_proven() {
+        let doubts = [Doubt::Ttl(80, 64), Doubt::LinkAddress, Doubt::SenderWentOn, Doubt::NewData];
+        let mut e = reset(greeted(), Side::Client, &doubts);
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Inferred));
+        e.tcp.resets[0].value.answers = Some(0);
+        assert!(!of(&e).shows(Sign::TwoSpeak), "it was asked");
+    }
+
+    #[test]
+    fn silence_leaves_filter_and_translator_even() {
+        for e in [syn(3), resent(greeted(), 4)] {
+            let weighed = Weighed::silence(&e);
+            assert_eq!((weighed.lead(Culprit::Firewall), weighed.lead(Culprit::Translator)), (0, 0));
+            assert!(weighed.lead(Culprit::Loss) < 0);
+        }
+        assert!(Weighed::silence(&syn(1)).lead(Culprit::Loss) > 0);
+    }
+
+    #[test]
+    fn another_name_that_passes_tips_the_scales_and_so_does_a_pause() {
+        let mut e = resent(greeted(), 4);
+        e.around.other_name = Some(seen(e.server, 1, 0));
+        assert_eq!(Weighed::silence(&e).lead(Culprit::Firewall), 2);
+        e.around.sibling = e.around.other_name.clone();
+        assert_eq!(Weighed::silence(&e).lead(Culprit::Firewall), 0, "the same name passes too");
+        let mut e = resent(greeted(), 4);
+        e.hello.as_mut().unwrap().when = e.started + Span::from_secs(360);
+        assert_eq!(Weighed::silence(&e).lead(Culprit::Translator), 2);
+    }
+
+    #[test]
+    fn an_answer_of_a_translator_to_a_readable_flight_is_its_own() {
+        let mut e = reset(answered(Version::TLS13), Side::Client, &[Doubt::Ttl(65, 64)]);
+        e.tcp.resets[0].value.answers = Some(0);
+        assert_eq!(of(&e).certainty(Culprit::Translator), Some(Certainty::Suspected));
+    }
+}

@@ -193,3 +193,174 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Parse;
+    use super::*;
+    use crate::base::{Direction, Limits, PerSide};
+    use crate::decode::{Hop, TcpFlags, TcpOptions};
+    use crate::evidence::fixture::{CLIENT, SERVER, START};
+    use crate::evidence::tamper::{Forged, forged};
+    use crate::tls::cert::Certificate;
+    use crate::tls::codes::Version;
+    use crate::tls::hello::ClientHello;
+    use std::sync::Arc;
+
+    struct Parses;
+
+    impl Parse for Parses {
+        fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
+            Arc::new(Certificate::parse(der))
+        }
+
+        fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+            ClientHello::parse(record_version, body)
+        }
+    }
+
+    /// Where the client's bytes begin, and the server's.
+    const SEQ: PerSide<u32> = PerSide { client: 101, server: 501 };
+    /// A record of a hello that goes on, with 200 bytes here.
+    const BYTES: [u8; 200] = {
+        let mut bytes = [0; 200];
+        (bytes[0], bytes[1], bytes[2], bytes[3], bytes[5]) = (22, 3, 1, 2, 1);
+        bytes
+    };
+
+    /// A connection on which the client has sent 200 bytes, 20 ms from the server.
+    struct Talk(Attempt, u64);
+
+    impl Talk {
+        fn greeted() -> Self {
+            let mut talk =
+                Self(Attempt::new(CLIENT, SERVER, Direction::LowToHigh, true, PacketNo(1), START), 0);
+            talk.says(Side::Client, TcpFlags::SYN, (100, 0), 0, 0);
+            talk.says(Side::Server, TcpFlags::SYN | TcpFlags::ACK, (500, 101), 0, 20);
+            talk.says(Side::Client, TcpFlags::ACK, (101, 501), 0, 20);
+            talk.says(Side::Client, TcpFlags::ACK, (101, 501), 200, 21);
+            talk
+        }
+
+        /// A segment with these numbers and so many bytes, whatever its sender: TTL and options are always the same.
+        fn says(&mut self, from: Side, flags: u8, (seq, ack): (u32, u32), len: usize, millis: i64) {
+            self.1 += 1;
+            let (src, dst) = if from == Side::Client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+            let ip_id = u16::try_from(self.1).ok();
+            let segment = Segment {
+                hop: Hop { src: src.addr, dst: dst.addr, ttl: 60, ip_id, ..Hop::default() },
+                src_port: src.port,
+                dst_port: dst.port,
+                seq,
+                ack,
+                flags: TcpFlags(flags),
+                window: 512,
+                options: TcpOptions { timestamp: Some((7, 7)), any: true, ..TcpOptions::default() },
+                payload: &BYTES[..len],
+                payload_wire_len: u32::try_from(len).unwrap(),
+            };
+            let now = START + Span::from_millis(millis);
+            self.0.segment(&segment, from, PacketNo(self.1), now, now, &Limits::default(), &mut Parses);
+        }
+
+        /// A reset in the server's name.
+        fn resets(&mut self, flags: u8, numbers: (u32, u32), millis: i64) {
+            self.says(Side::Server, TcpFlags::RST | flags, numbers, 0, millis);
+        }
+
+        fn doubts(&self) -> Vec<Doubt> {
+            let resets = &self.0.evidence.tcp.resets;
+            resets.iter().flat_map(|reset| &reset.value.doubts).map(|doubt| doubt.value).collect()
+        }
+    }
+
+    const SERVER_AT: u32 = SEQ.server;
+    const HELLO_READ: u32 = SEQ.client + 200;
+
+    #[test]
+    fn a_reset_is_kept_with_what_its_header_says_and_what_came_before() {
+        let mut talk = Talk::greeted();
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 0, 41);
+        talk.resets(TcpFlags::ACK, (SERVER_AT, HELLO_READ), 42);
+        let reset = &talk.0.evidence.tcp.resets[0].value;
+        assert_eq!((reset.window, reset.timestamp, reset.ack_field), (512, Some(7), HELLO_READ));
+        assert_eq!((reset.ip_id, reset.ip_id_of_host, reset.dont_fragment), (Some(6), Some(5), false));
+        assert_eq!((reset.ahead, reset.after), (Some(0), Some(Span::from_millis(21))));
+        assert_eq!((reset.sent.client, reset.sent.server, reset.later), (200, 0, 0));
+        assert_eq!(talk.doubts(), []);
+    }
+
+    #[test]
+    fn the_hosts_answer_behind_a_reset_like_its_own_contradicts_it() {
+        let mut talk = Talk::greeted();
+        talk.resets(0, (SERVER_AT, 0), 42);
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 0, 43);
+        assert_eq!(talk.doubts(), [Doubt::SenderWentOn, Doubt::NewAck]);
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 90, 44);
+        assert_eq!(talk.doubts(), [Doubt::SenderWentOn, Doubt::NewAck, Doubt::NewData]);
+        assert_eq!(talk.0.evidence.tcp.resets[0].value.later, 2);
+        assert_eq!(forged(&talk.0.evidence, Side::Server)[0].0, Forged::RstSeqData);
+    }
+
+    #[test]
+    fn an_acknowledgment_that_a_reset_overtook_does_not_contradict_it() {
+        let mut talk = Talk::greeted();
+        talk.resets(TcpFlags::ACK, (SERVER_AT, HELLO_READ), 42);
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 0, 43);
+        assert_eq!(talk.doubts(), [Doubt::SenderWentOn]);
+    }
+
+    #[test]
+    fn bytes_that_a_reset_overtook_do_not_contradict_it() {
+        let mut talk = Talk::greeted();
+        talk.resets(TcpFlags::ACK, (SERVER_AT + 90, HELLO_READ), 42);
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 90, 43);
+        assert_eq!(talk.doubts(), [Doubt::SenderWentOn]);
+    }
+
+    #[test]
+    fn a_copy_of_bytes_before_the_reset_does_not_contradict_it() {
+        let mut talk = Talk::greeted();
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 90, 41);
+        talk.resets(0, (SERVER_AT, 0), 42);
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 90, 43);
+        assert_eq!(talk.doubts(), [Doubt::SenderWentOn]);
+    }
+
+    #[test]
+    fn a_fin_that_a_reset_overtook_and_what_comes_long_behind_say_nothing() {
+        let mut talk = Talk::greeted();
+        talk.resets(0, (SERVER_AT, 0), 42);
+        talk.says(Side::Server, TcpFlags::FIN | TcpFlags::ACK, (SERVER_AT, HELLO_READ), 0, 43);
+        assert_eq!(talk.doubts(), []);
+        talk.says(Side::Server, TcpFlags::ACK, (SERVER_AT + 1, HELLO_READ), 0, 2_042);
+        assert_eq!(talk.doubts(), []);
+    }
+
+    #[test]
+    fn resets_that_guess_ahead_were_forged() {
+        let mut talk = Talk::greeted();
+        for guess in [0, 1_460, 4_380] {
+            talk.resets(TcpFlags::ACK, (SERVER_AT + guess, HELLO_READ), 25);
+        }
+        let tests = forged(&talk.0.evidence, Side::Server);
+        assert_eq!(tests.len(), 1);
+        assert_eq!((tests[0].0, tests[0].1.iter().count()), (Forged::RstSeqChange, 3));
+    }
+
+    #[test]
+    fn what_is_sent_again_is_kept_with_its_times() {
+        let mut talk = Talk::greeted();
+        for millis in [221, 621] {
+            talk.says(Side::Client, TcpFlags::ACK, (101, 501), 200, millis);
+        }
+        let at = |millis| START + Span::from_millis(millis);
+        assert_eq!(talk.0.evidence.tcp.repeated.client, [at(221), at(621)]);
+        let mut asking =
+            Talk(Attempt::new(CLIENT, SERVER, Direction::LowToHigh, true, PacketNo(1), START), 0);
+        for millis in [0, 1_000, 1_001, 3_000] {
+            asking.says(Side::Client, TcpFlags::SYN, (100, 0), 0, millis);
+        }
+        assert_eq!(asking.0.evidence.tcp.syn_again, [at(1_000), at(3_000)], "one is a copy");
+    }
+}
