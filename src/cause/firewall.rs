@@ -192,16 +192,21 @@ pub fn judge(e: &Evidence) -> Judgement {
             let suspected =
                 reset.and_then(|reset| Weighed::reset(e, &reset.value).certainty(Culprit::Firewall));
             match e.around.server_completes.as_ref().filter(|_| suspected.is_some()) {
-                Some(other) => Judgement::Found(
-                    Finding::new(
+                Some(other) => {
+                    let says = "the connection was reset right after the ClientHello";
+                    let finding = Finding::new(
                         Certainty::Suspected,
                         "reset_after_hello",
                         Party::Path,
                         &e.ending.at,
-                        "the connection was reset right after the ClientHello",
-                    )
-                    .and(&other.at, "the same server completes other handshakes"),
-                ),
+                        says,
+                    );
+                    let finding = finding.and(&other.at, "the same server completes other handshakes");
+                    Judgement::Found(match &e.around.smaller_hello {
+                        Some(small) => finding.and(&small.at, smaller(small.value)),
+                        None => finding,
+                    })
+                }
                 None => Judgement::Blind("a filter can reset as the server itself would"),
             }
         }
@@ -236,6 +241,11 @@ fn crossing(e: &Evidence) -> Span {
 
 fn repeats(e: &Evidence) -> Option<&Seen<u32>> {
     e.tcp.repeats.client.as_ref()
+}
+
+/// What a hello of this size that passes says of a larger one.
+fn smaller(size: u32) -> String {
+    format!("a ClientHello of {size} bytes for the same name passes: it is the size")
 }
 
 /// The server closed and acknowledged none of the hello.

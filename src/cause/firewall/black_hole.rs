@@ -92,22 +92,32 @@ fn up_before(e: &Evidence) -> Option<Finding> {
     let hello = e.hello.as_ref()?;
     let again = e.tcp.repeats.of(Side::Client).as_ref()?;
     let (size, largest) = (e.tcp.bytes.client, e.tcp.largest.client);
-    let large = largest >= LARGE && size > u64::from(largest);
-    if !large || e.tcp.bytes.server > 0 || e.tcp.acked.server.unwrap_or(0) > 0 || again.value < 2 {
+    let several = size > u64::from(largest);
+    if !several || e.tcp.bytes.server > 0 || e.tcp.acked.server.unwrap_or(0) > 0 || again.value < 2 {
         return None;
     }
+    let (sacked, small) = (&e.tcp.sacked.server, &e.around.smaller_hello);
+    // Segments that fit any tunnel do not vanish for their size. Then it is the hello's.
+    let reason = match largest >= LARGE {
+        true => "mtu_black_hole",
+        false if small.is_some() => "dropped_after_hello",
+        false => return None,
+    };
     let says = format!(
         "the ClientHello takes {size} bytes in segments of up to {largest}; the first was never acknowledged"
     );
-    let mut finding = Finding::new(Certainty::Suspected, "mtu_black_hole", Party::Path, &hello.at, says)
+    // Where others complete, it may be the name that is not let through, or the connection's translation was lost.
+    let certainty =
+        if sacked.is_some() || small.is_some() { Certainty::Inferred } else { Certainty::Suspected };
+    let mut finding = Finding::new(certainty, reason, Party::Path, &hello.at, says)
         .and(&again.at, format!("sent again {} times", again.value));
-    if let Some(other) = &e.around.server_completes {
-        finding = finding.and(&other.at, "the same server completes other handshakes");
-        finding.certainty = Certainty::Inferred;
-    }
-    if let Some(sacked) = &e.tcp.sacked.server {
+    if let Some(sacked) = sacked {
         finding = finding.and(&sacked.at, "the server has the smaller segments that stand behind it");
-        finding.certainty = Certainty::Inferred;
+    }
+    if let Some(small) = small {
+        finding = finding.and(&small.at, super::smaller(small.value));
+    } else if let Some(other) = &e.around.server_completes {
+        finding = finding.and(&other.at, "the same server completes other handshakes");
     }
     Some(finding)
 }
@@ -220,10 +230,24 @@ mod tests {
         e.tcp.largest.client = 1_448;
         assert_eq!(found(&e), Some((Certainty::Suspected, "mtu_black_hole")));
         e.around.server_completes = Some(seen((), 1, 0));
-        assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")));
-        e.around.server_completes = None;
+        assert_eq!(found(&e), Some((Certainty::Suspected, "mtu_black_hole")), "the name may be at fault");
+        e.around.smaller_hello = Some(seen(517, 20, 300));
+        assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")), "the same name passes if small");
+        e.around.smaller_hello = None;
         e.tcp.sacked.server = Some(seen((1_448, 1_750), 6, 50));
         assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")), "its tail passed");
+    }
+
+    #[test]
+    fn a_large_hello_in_small_segments_is_stopped_for_the_hellos_size() {
+        let mut e = resent(greeted(), 4);
+        e.tcp.bytes.client = 1_750;
+        e.tcp.largest.client = 536;
+        assert_eq!(found(&e), None, "nothing says that it is the size");
+        e.around.smaller_hello = Some(seen(517, 20, 300));
+        assert_eq!(found(&e), Some((Certainty::Inferred, "dropped_after_hello")));
+        e.tcp.acked.server = Some(536);
+        assert_eq!(found(&e), None, "its beginning arrived");
     }
 
     #[test]
