@@ -13,8 +13,10 @@ fn tells(e: &Evidence) -> bool {
         return false;
     }
     let by_network = matches!(e.ending.value, Ending::Reset { .. } | Ending::Silence { .. });
+    // One SYN of a scan or a flood has nothing to tell.
+    let told = e.outcome == Outcome::Failed || !e.tcp.resets.is_empty() || resent(e);
     let doubted = e.tcp.resets.iter().any(|reset| !reset.value.doubts.is_empty());
-    doubted || !e.tcp.icmp.is_empty() || by_network && (!e.tcp.resets.is_empty() || resent(e))
+    doubted || !e.tcp.icmp.is_empty() || by_network && told
 }
 
 /// What was sent came again.
