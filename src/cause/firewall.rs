@@ -140,6 +140,8 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
+/// Why nothing is said about plain silence.
+const EVEN: &str = "one capture point cannot tell a filter's drop from a lost mapping or a dead path";
 /// A reset later than this after the ClientHello does not answer it.
 const PROMPT: Span = Span::from_secs(2);
 
@@ -213,24 +215,31 @@ pub fn judge(e: &Evidence) -> Judgement {
         Ending::Silence { .. } if !unacknowledged => {
             Judgement::Blind("the hello arrived: whether the answer was sent is seen at the server only")
         }
-        Ending::Silence { lasted } if unacknowledged => {
+        Ending::Silence { lasted } => {
             let after = repeats(e).map_or_else(|| hello.at.clone(), |again| hello.at.clone().and(&again.at));
-            let finding = Finding::new(
-                Certainty::Suspected,
-                "dropped_after_hello",
-                Party::Path,
-                Cite::Silence { after, lasted: *lasted },
-                format!("the connection was set up, and the ClientHello was never acknowledged in {lasted}"),
-            );
-            // Without a repeat even a capture that sees one direction only would look so.
-            if e.tcp.syn_ack.is_some() && repeats(e).is_some_and(|again| again.value >= 2) {
-                Judgement::Found(finding)
-            } else {
-                Judgement::Blind("one capture point cannot tell a filter's drop from loss")
-            }
+            let after = Cite::Silence { after, lasted: *lasted };
+            let says =
+                format!("the connection was set up, and the ClientHello was never acknowledged in {lasted}");
+            silent(e, Finding::new(Certainty::Suspected, "dropped_after_hello", Party::Path, after, says))
         }
         _ => Judgement::Absent,
     }
+}
+
+/// Nothing answered: the finding, where more speaks for a filter than for all others.
+fn silent(e: &Evidence, finding: Finding) -> Judgement {
+    let weighed = Weighed::silence(e);
+    // Without its SYN/ACK a capture that sees one direction only would look so.
+    if e.tcp.syn_ack.is_none() || !weighed.shows(Sign::InVain) {
+        return Judgement::Blind("one capture point cannot tell a filter's drop from loss");
+    }
+    if weighed.lead(Culprit::Firewall) <= 0 {
+        return Judgement::Blind(EVEN);
+    }
+    Judgement::Found(match &e.around.other_name {
+        Some(other) => finding.and(&other.at, "another name on the same server is answered meanwhile"),
+        None => finding,
+    })
 }
 
 /// As long as a word of the server that does not yet know of the client's last may take to come.

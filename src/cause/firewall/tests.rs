@@ -146,8 +146,16 @@ fn a_plain_reset_is_suspected_where_the_server_serves_others() {
 }
 
 #[test]
-fn a_hello_resent_in_vain_was_dropped_as_far_as_seen() {
-    assert_eq!(found(&resent(greeted(), 4)), (Certainty::Suspected, "dropped_after_hello"));
+fn a_hello_resent_in_vain_is_a_filters_where_another_name_passes() {
+    let mut e = resent(greeted(), 4);
+    assert_eq!(judge(&e), Judgement::Blind(EVEN), "a translator that forgot the connection drops alike");
+    e.around.other_name = Some(seen(e.server, 20, 300));
+    assert_eq!(found(&e), (Certainty::Suspected, "dropped_after_hello"));
+    let mut once = resent(greeted(), 1);
+    once.around.other_name = e.around.other_name.clone();
+    assert!(matches!(judge(&once), Judgement::Blind(_)), "it may have been lost by chance");
+    e.hello.as_mut().unwrap().when = e.started + Span::from_secs(360);
+    assert_eq!(judge(&e), Judgement::Blind(EVEN), "it lay idle before");
 }
 
 #[test]
