@@ -63,6 +63,10 @@ pub enum Sign {
     WentOn,
     /// Its alleged sender had sent beyond its sequence number.
     Behind,
+    /// Its timestamp is older than that of its alleged sender's last segment.
+    OldTimestamp,
+    /// Without ACK it answers nothing.
+    Unasked,
     /// Resets of one sender guess ahead.
     SeqChange,
     /// Resets of one sender acknowledge different bytes.
@@ -106,7 +110,7 @@ const fn weight(sign: Sign, kind: Kind, points: [i8; 5]) -> Weight {
 /// All weights. Three points are what the studies and the laboratory call a contradiction (RFC 9293 and no stack allow
 /// it), two what one other reading explains, one what fits.
 #[rustfmt::skip]
-const WEIGHTS: [Weight; 22] = [
+const WEIGHTS: [Weight; 24] = [
     //                                        endpoint, firewall, translator, loss, client
     // A balancer or another machine behind the address may answer from nearer, and mostly from as far.
     weight(Sign::NearerTtl,       Kind::Origin,  [0, 2, 0, 0, 0]),
@@ -125,6 +129,10 @@ const WEIGHTS: [Weight; 22] = [
     weight(Sign::WentOn,          Kind::Sequel,  [0, 1, 0, 0, 0]),
     // Weaver et al., DATA_SEQ_RST; balancers that reset for a host remember its numbers badly.
     weight(Sign::Behind,          Kind::Numbers, [0, 1, 0, 0, 0]),
+    // RFC 7323 section 5.4: a host's clock does not go back.
+    weight(Sign::OldTimestamp,    Kind::Numbers, [0, 3, 0, 0, 0]),
+    // RFC 9293 allows it (section 3.10.5); no stack whose source was read does so.
+    weight(Sign::Unasked,         Kind::Numbers, [0, 2, 0, 0, 0]),
     // Weaver et al., RST_SEQ_CHANGE, which they prefer to miss than to see in vain.
     weight(Sign::SeqChange,       Kind::Numbers, [0, 3, 0, 0, 0]),
     // Weaver et al., RST_ACK_CHANGE; a stack that resets each segment of a window with ACK does so too.
@@ -197,6 +205,8 @@ impl Weighed {
             (Sign::NewAck, new_ack),
             (Sign::WentOn, went_on),
             (Sign::Behind, has(|doubt| *doubt == Doubt::BehindSequence)),
+            (Sign::OldTimestamp, has(|doubt| *doubt == Doubt::OldTimestamp)),
+            (Sign::Unasked, has(|doubt| *doubt == Doubt::Unasked)),
             (Sign::SeqChange, forged(Forged::RstSeqChange)),
             (Sign::AckChange, forged(Forged::RstAckChange)),
             (Sign::HostsOwn, reset.doubts.is_empty() && as_the_host(reset)),
@@ -356,6 +366,14 @@ mod tests {
             weighed(&[near, Doubt::BehindSequence]).certainty(Culprit::Firewall),
             Some(Certainty::Suspected)
         );
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_a_contradiction_and_an_answer_to_nothing_is_odd() {
+        assert_eq!(weighed(&[Doubt::OldTimestamp]).certainty(Culprit::Firewall), Some(Certainty::Inferred));
+        assert_eq!(weighed(&[Doubt::Unasked]).certainty(Culprit::Firewall), Some(Certainty::Suspected));
+        let clients = reset(greeted(), Side::Client, &[Doubt::OldTimestamp]);
+        assert_eq!(of(&clients).certainty(Culprit::Firewall), Some(Certainty::Suspected));
     }
 
     #[test]

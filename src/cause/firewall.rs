@@ -281,12 +281,9 @@ fn prohibited(e: &Evidence) -> Option<Finding> {
         (true, 1) => matches!(code, 1 | 5 | 6),
         _ => false,
     };
-    let unreachable = |v6: bool, kind: u8, code: u8| if v6 { kind == 1 } else { kind == 3 && code != 4 };
-    let said = |seen: &&Seen<crate::decode::IcmpError>, test: &dyn Fn(bool, u8, u8) -> bool| {
-        test(seen.value.v6, seen.value.kind, seen.value.code)
-    };
-    let policy = e.tcp.icmp.iter().find(|seen| said(seen, &by_policy));
-    let any = policy.or_else(|| e.tcp.icmp.iter().find(|seen| said(seen, &unreachable)))?;
+    let policy =
+        e.tcp.icmp.iter().find(|seen| by_policy(seen.value.v6, seen.value.kind, seen.value.code));
+    let any = policy.or_else(|| e.tcp.icmp.iter().find(|seen| seen.value.unreachable()))?;
     let error = &any.value;
     let words = format!(
         "{} says by ICMP{} {}/{} that the connection is {}",
@@ -393,6 +390,8 @@ fn spell(doubt: Doubt) -> String {
         Doubt::SenderWentOn => "the alleged sender went on speaking behind the reset".to_owned(),
         Doubt::NewAck => "the alleged sender acknowledged more behind the reset".to_owned(),
         Doubt::NewData => "the alleged sender sent new bytes behind the reset".to_owned(),
+        Doubt::OldTimestamp => "the reset's timestamp is before that of its alleged sender's last segment".to_owned(),
+        Doubt::Unasked => "the reset has no ACK, as an answer has none, and answers nothing".to_owned(),
         Doubt::BehindSequence => {
             "the alleged sender had already sent beyond the reset's sequence number".to_owned()
         }
@@ -409,8 +408,10 @@ fn doubted_reset(e: &Evidence) -> Option<Finding> {
         .filter(|(_, weighed)| weighed.contradicted())
         .max_by_key(|(_, weighed)| weighed.lead(Culprit::Firewall))?;
     let certainty = weighed.certainty(Culprit::Firewall)?;
-    let forged = [Sign::WentOn, Sign::NewAck, Sign::NewData, Sign::TwoSpeak, Sign::SeqChange, Sign::AckChange];
+    let forged = [Sign::NewAck, Sign::NewData, Sign::TwoSpeak, Sign::SeqChange, Sign::AckChange];
     let forged = forged.into_iter().any(|sign| weighed.shows(sign));
+    // A server that goes on without the hello was spared it by who reset.
+    let forged = forged || weighed.shows(Sign::WentOn) && e.tcp.acked.server != Some(0);
     let reason = if forged { "injected_reset" } else { "reset_after_hello" };
     let says = format!("the connection was reset in the name of the {}", reset.value.from);
     let finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);

@@ -83,6 +83,8 @@ pub struct Attempt {
     last_of: PerSide<Option<Stamp>>,
     /// IPv4 identification of each side's latest segment that is no reset, from the first byte on.
     ip_id: PerSide<Option<u16>>,
+    /// Timestamp value of the same (RFC 7323).
+    clock: PerSide<Option<u32>>,
     /// The latest segment that is no reset: who sent it, the byte it asks for, and its payload.
     latest: Option<(Side, u32, u32)>,
     /// The greatest offset at which each side's segments without payload stand.
@@ -118,6 +120,7 @@ impl Attempt {
             ended_by_sign: false,
             last_of: PerSide::default(),
             ip_id: PerSide::default(),
+            clock: PerSide::default(),
             latest: None,
             stands_at: PerSide::default(),
         }

@@ -326,6 +326,10 @@ pub enum Doubt {
     NewData,
     /// The sender had already sent beyond its sequence number.
     BehindSequence,
+    /// Its timestamp is before that of the sender's latest segment, behind which it stands.
+    OldTimestamp,
+    /// Without ACK, as a host resets that has no such connection, and yet beyond all that the peer asked for.
+    Unasked,
 }
 
 /// How an attempt was ended, as the wire shows it.

@@ -191,6 +191,8 @@ fn an_injector_that_looks_like_the_host_is_found_by_what_the_host_goes_on_to_say
         let e = reset(greeted(), Side::Server, &[Doubt::SenderWentOn, more]);
         assert_eq!(found(&e), (Certainty::Inferred, "injected_reset"));
     }
-    let e = reset(greeted(), Side::Server, &[Doubt::SenderWentOn]);
-    assert_eq!(found(&e), (Certainty::Suspected, "injected_reset"), "it may have come before the reset");
+    let mut e = reset(greeted(), Side::Server, &[Doubt::SenderWentOn]);
+    assert_eq!(found(&e), (Certainty::Suspected, "injected_reset"), "it may have been sent before the reset");
+    e.tcp.acked.server = Some(0);
+    assert_eq!(found(&e).1, "reset_after_hello", "the server goes on without the hello");
 }

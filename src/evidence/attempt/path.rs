@@ -31,6 +31,7 @@ impl Attempt {
         // Of what came before the first byte an opening keeps none.
         if tcp.bytes.client > 0 || segment.payload_wire_len > 0 {
             *self.ip_id.of_mut(from) = hop.ip_id;
+            *self.clock.of_mut(from) = segment.options.timestamp.map(|(value, _)| value);
         }
         if tcp.resets.is_empty() {
             return;
@@ -117,6 +118,26 @@ impl Attempt {
             && tcp.fin.of(from).is_none()
         {
             doubts.push(Seen::new(Doubt::BehindSequence, no, now));
+        }
+        // RFC 7323 section 5.4: a host's clock does not go back. What stands in front of bytes seen may have been sent before.
+        if let (Some((value, _)), Some(before)) = (segment.options.timestamp, *self.clock.of(from))
+            && value.wrapping_sub(before).cast_signed() < 0
+            && next.is_some_and(|offset| offset >= beyond)
+        {
+            doubts.push(Seen::new(Doubt::OldTimestamp, no, now));
+        }
+        // RFC 9293 section 3.10.7.1: what answers a segment stands where that asks. What a program aborts is reset with ACK
+        // (Linux tcp_send_active_reset, BSD tcp_outflags of CLOSED, lwIP tcp_abort), though section 3.10.5 asks for none.
+        // Who had closed before answers segments that the capture may lack.
+        let asked = self.streams.of(from).acked().cast_signed();
+        let open = tcp.fin.of(from).is_none() && tcp.resets.iter().all(|reset| reset.value.from != from);
+        if !segment.flags.ack()
+            && open
+            && tcp.syn.is_some()
+            && tcp.acked.of(from.other()).is_some()
+            && next.is_some_and(|offset| offset > asked)
+        {
+            doubts.push(Seen::new(Doubt::Unasked, no, now));
         }
         let answers = match self.latest {
             Some((peer, asked, payload)) if peer != from && !segment.flags.ack() && asked == segment.seq => {
@@ -228,13 +249,14 @@ mod tests {
         bytes
     };
 
-    /// A connection on which the client has sent 200 bytes, 20 ms from the server.
-    struct Talk(Attempt, u64);
+    /// A connection on which the client has sent 200 bytes, 20 ms from the server; the number of its last packet, and
+    /// the timestamp of the next.
+    struct Talk(Attempt, u64, u32);
 
     impl Talk {
         fn greeted() -> Self {
             let mut talk =
-                Self(Attempt::new(CLIENT, SERVER, Direction::LowToHigh, true, PacketNo(1), START), 0);
+                Self(Attempt::new(CLIENT, SERVER, Direction::LowToHigh, true, PacketNo(1), START), 0, 7);
             talk.says(Side::Client, TcpFlags::SYN, (100, 0), 0, 0);
             talk.says(Side::Server, TcpFlags::SYN | TcpFlags::ACK, (500, 101), 0, 20);
             talk.says(Side::Client, TcpFlags::ACK, (101, 501), 0, 20);
@@ -255,7 +277,7 @@ mod tests {
                 ack,
                 flags: TcpFlags(flags),
                 window: 512,
-                options: TcpOptions { timestamp: Some((7, 7)), any: true, ..TcpOptions::default() },
+                options: TcpOptions { timestamp: Some((self.2, 7)), any: true, ..TcpOptions::default() },
                 payload: &BYTES[..len],
                 payload_wire_len: u32::try_from(len).unwrap(),
             };
@@ -338,6 +360,35 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_whose_clock_went_back_was_not_the_clients() {
+        for (timestamp, doubts) in [(6, &[Doubt::OldTimestamp][..]), (7, &[]), (8, &[])] {
+            let mut talk = Talk::greeted();
+            talk.2 = timestamp;
+            talk.says(Side::Client, TcpFlags::RST | TcpFlags::ACK, (HELLO_READ, SERVER_AT), 0, 22);
+            assert_eq!(talk.doubts(), doubts, "{timestamp}");
+        }
+        let mut overtaken = Talk::greeted();
+        overtaken.2 = 6;
+        overtaken.says(Side::Client, TcpFlags::RST | TcpFlags::ACK, (SEQ.client, SERVER_AT), 0, 22);
+        assert!(!overtaken.doubts().contains(&Doubt::OldTimestamp), "it may have been sent before the hello");
+    }
+
+    #[test]
+    fn a_reset_without_ack_answers_something() {
+        let mut talk = Talk::greeted();
+        talk.says(Side::Client, TcpFlags::RST, (HELLO_READ, 0), 0, 22);
+        assert_eq!(talk.doubts(), [Doubt::Unasked]);
+        let mut aborted = Talk::greeted();
+        aborted.says(Side::Client, TcpFlags::RST | TcpFlags::ACK, (HELLO_READ, SERVER_AT), 0, 22);
+        aborted.says(Side::Client, TcpFlags::RST, (HELLO_READ, 0), 0, 41);
+        assert_eq!(aborted.doubts(), [], "it had closed, and what it answers may be lost");
+        let mut answers = Talk::greeted();
+        answers.says(Side::Server, TcpFlags::ACK, (SERVER_AT, HELLO_READ), 90, 41);
+        answers.says(Side::Client, TcpFlags::RST, (HELLO_READ, 0), 0, 42);
+        assert_eq!(answers.doubts(), []);
+    }
+
+    #[test]
     fn resets_that_guess_ahead_were_forged() {
         let mut talk = Talk::greeted();
         for guess in [0, 1_460, 4_380] {
@@ -357,7 +408,7 @@ mod tests {
         let at = |millis| START + Span::from_millis(millis);
         assert_eq!(talk.0.evidence.tcp.repeated.client, [at(221), at(621)]);
         let mut asking =
-            Talk(Attempt::new(CLIENT, SERVER, Direction::LowToHigh, true, PacketNo(1), START), 0);
+            Talk(Attempt::new(CLIENT, SERVER, Direction::LowToHigh, true, PacketNo(1), START), 0, 7);
         for millis in [0, 1_000, 1_001, 3_000] {
             asking.says(Side::Client, TcpFlags::SYN, (100, 0), 0, millis);
         }
