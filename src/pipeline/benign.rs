@@ -28,14 +28,9 @@ pub(super) fn benign(evidence: &Evidence) -> Option<Outcome> {
     let lost_race = sibling && (tcp_only || client_left && evidence.chain.clear().is_none());
     let not_wanted = rejection::silent_close(evidence) && !rejection::wanted(evidence);
     let scan = (tcp_only && around.scan) || (evidence.hello.is_some() && around.probes_versions);
-    // A router said no to one connection and not to another of the same client with the same server: it is no loser of a
-    // race, which goes to another address.
-    let same_server = around.sibling.as_ref().is_some_and(|sibling| sibling.value == evidence.server);
-    let refused = same_server && evidence.tcp.icmp.iter().any(|error| error.value.unreachable());
     // What shows a fault by itself is none of these, whatever else succeeds.
     if tcp_only
-        && (refused
-            || around.other_address.is_some()
+        && (around.other_address.is_some()
             || around.astray.is_some()
             || evidence.refused_by_another().is_some())
     {
