@@ -18,15 +18,19 @@
 //!   the only open word of a filter. Other unreachable codes name a router, not a policy.
 //! - A reset right after the ClientHello, from a nearer hop than the server (other TTL), sooner than
 //!   the round trip, or from another link address: `reset_after_hello`. Where the real server goes
-//!   on speaking behind the reset, it was forged: `injected_reset`. In the client's name it was forged where it answers
-//!   nothing and the client's own host is still there, with another TTL.
-//! - A ClientHello sent again without an acknowledgment although the connection was set up:
-//!   `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it, later than one that
-//!   crossed it on the way, says that the hello never arrived.
+//!   on speaking behind the reset, it was forged: `injected_reset`; however well it mimics the server, new bytes or a new
+//!   acknowledgment of the server contradict it. So do several resets that guess ahead of all that was sent, and a
+//!   timestamp that goes back. In the client's name it was forged where it answers nothing and the client's own host is
+//!   still there, with another TTL.
+//! - A ClientHello sent again without an acknowledgment although the connection was set up, while another name on the
+//!   same server is answered: `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it, later
+//!   than one that crossed it on the way, says that the hello never arrived.
 //! - Large segments missing while small ones pass, in either direction: `mtu_black_hole`. In front of the hole one
 //!   full segment is sent again and again while the receiver acknowledges what stands behind it; behind the hole the
-//!   tail alone arrives.
+//!   tail alone arrives. Where nothing of a large hello arrives and a small one for the same name does:
+//!   `dropped_after_hello` for its size.
 //!
+//! Signs are weighed in one table; events tell them, with signatures of tampering, under `network`.
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
 //! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
 //! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
