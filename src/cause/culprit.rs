@@ -131,10 +131,10 @@ const WEIGHTS: [Weight; 24] = [
     weight(Sign::Behind,          Kind::Numbers, [0, 1, 0, 0, 0]),
     // RFC 7323 section 5.4: a host's clock does not go back.
     weight(Sign::OldTimestamp,    Kind::Numbers, [0, 3, 0, 0, 0]),
-    // RFC 9293 allows it (section 3.10.5); no stack whose source was read does so.
-    weight(Sign::Unasked,         Kind::Numbers, [0, 2, 0, 0, 0]),
-    // Weaver et al., RST_SEQ_CHANGE, which they prefer to miss than to see in vain.
-    weight(Sign::SeqChange,       Kind::Numbers, [0, 3, 0, 0, 0]),
+    // RFC 9293 allows it (section 3.10.5), though no stack whose source was read does so; what it answers may be lost.
+    weight(Sign::Unasked,         Kind::Numbers, [0, 1, 0, 0, 0]),
+    // Weaver et al., RST_SEQ_CHANGE; where the capture lost bytes, a host that resets each segment looks so too.
+    weight(Sign::SeqChange,       Kind::Numbers, [0, 2, 0, 0, 0]),
     // Weaver et al., RST_ACK_CHANGE; a stack that resets each segment of a window with ACK does so too.
     weight(Sign::AckChange,       Kind::Numbers, [0, 2, 0, 0, 0]),
     // Measured: close() with unread bytes, Linux. Injectors can mimic it, so it counts only uncontradicted.
@@ -377,12 +377,19 @@ mod tests {
     }
 
     #[test]
-    fn resets_that_guess_ahead_are_a_contradiction_by_themselves() {
+    fn resets_that_disagree_are_a_contradiction_beside_another() {
         let mut e = reset(greeted(), Side::Server, &[]);
         let mut second = e.tcp.resets[0].clone();
         (second.value.seq, second.value.ahead) = (1_460, Some(1_460));
         e.tcp.resets.push(second);
-        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Inferred));
+        assert_eq!(
+            of(&e).certainty(Culprit::Firewall),
+            Some(Certainty::Suspected),
+            "the capture may lack bytes"
+        );
+        e.tcp.resets[0].value.doubts.push(seen(Doubt::NewData, 10, 63));
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Proven));
+        e.tcp.resets[0].value.doubts.clear();
         (e.tcp.resets[1].value.seq, e.tcp.resets[1].value.ahead) = (0, Some(0));
         (e.tcp.resets[0].value.ack_field, e.tcp.resets[1].value.ack_field) = (7, 8);
         assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Suspected), "some stacks do so");

@@ -182,7 +182,7 @@ pub fn judge(e: &Evidence) -> Judgement {
     }
     let unacknowledged = e.tcp.acked.server.unwrap_or(0) == 0;
     match &e.ending.value {
-        Ending::Reset { from: Side::Server } if unacknowledged && repeats(e).is_some() => {
+        Ending::Reset { from: Side::Server } if repeats(e).is_some() && lacks_all(e) => {
             Judgement::Found(never_arrived(e, hello.at.clone()))
         }
         // A FIN that was under way already crosses the hello.
@@ -215,6 +215,9 @@ pub fn judge(e: &Evidence) -> Judgement {
                 }
                 None => Judgement::Blind("a filter can reset as the server itself would"),
             }
+        }
+        Ending::Reset { from: Side::Server } if unacknowledged => {
+            Judgement::Blind("a filter can reset as the server itself would")
         }
         Ending::Silence { .. } if !unacknowledged => {
             Judgement::Blind("the hello arrived: whether the answer was sent is seen at the server only")
@@ -261,16 +264,21 @@ fn smaller(size: u32) -> String {
     format!("a ClientHello of {size} bytes for the same name passes: it is the size")
 }
 
+/// The server's reset acknowledges no byte of the hello. One without ACK does not say so: it comes of a server that knows
+/// no such connection, because somebody reset it meanwhile.
+fn lacks_all(e: &Evidence) -> bool {
+    let reset = e.tcp.resets.iter().map(|seen| &seen.value).find(|reset| reset.from == Side::Server);
+    e.tcp.acked.server.unwrap_or(0) == 0
+        && reset.is_some_and(|reset| reset.ack && Some(reset.ack_field) == e.tcp.first_seq)
+}
+
 /// The server closed and acknowledged none of the hello.
 fn never_arrived(e: &Evidence, hello: Packets) -> Finding {
-    Finding::new(
-        Certainty::Inferred,
-        "dropped_after_hello",
-        Party::Path,
-        &e.ending.at,
-        "the server ended the connection and had acknowledged no byte of the ClientHello",
-    )
-    .and(hello, "the ClientHello that did not arrive")
+    // One that was sent once may have been lost by chance.
+    let certainty = if repeats(e).is_some() { Certainty::Inferred } else { Certainty::Suspected };
+    let says = "the server ended the connection and had acknowledged no byte of the ClientHello";
+    Finding::new(certainty, "dropped_after_hello", Party::Path, &e.ending.at, says)
+        .and(hello, "the ClientHello that did not arrive")
 }
 
 /// An ICMP error that names a policy.

@@ -164,6 +164,20 @@ fn a_late_fin_that_acknowledges_nothing_shows_that_the_hello_never_arrived() {
     e.tcp.acked.server = Some(0);
     ends(&mut e, Ending::Fin { from: Side::Server }, 20, 60_000);
     assert_eq!(found(&e), (Certainty::Inferred, "dropped_after_hello"));
+    e.tcp.repeats.client = None;
+    assert_eq!(found(&e), (Certainty::Suspected, "dropped_after_hello"), "it may have been lost by chance");
+}
+
+#[test]
+fn a_late_reset_says_that_the_hello_never_arrived_if_it_acknowledges_nothing() {
+    let mut e = reset(resent(greeted(), 2), Side::Server, &[]);
+    (e.tcp.first_seq, e.tcp.acked.server) = (Some(1_001), Some(0));
+    assert!(matches!(judge(&e), Judgement::Blind(_)), "a server that knows no such connection resets so");
+    let reset = &mut e.tcp.resets[0].value;
+    (reset.ack, reset.ack_field) = (true, 1_001);
+    assert_eq!(found(&e), (Certainty::Inferred, "dropped_after_hello"));
+    e.tcp.resets[0].value.ack_field = 1_518;
+    assert!(matches!(judge(&e), Judgement::Blind(_)), "it has the hello");
 }
 
 #[test]

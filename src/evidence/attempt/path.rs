@@ -128,14 +128,15 @@ impl Attempt {
         }
         // RFC 9293 section 3.10.7.1: what answers a segment stands where that asks. What a program aborts is reset with ACK
         // (Linux tcp_send_active_reset, BSD tcp_outflags of CLOSED, lwIP tcp_abort), though section 3.10.5 asks for none.
-        // Who had closed before answers segments that the capture may lack.
+        // Who had closed before answers segments that the capture may lack, as it may lack bytes before a reset that stands
+        // beyond those seen.
         let asked = self.streams.of(from).acked().cast_signed();
         let open = tcp.fin.of(from).is_none() && tcp.resets.iter().all(|reset| reset.value.from != from);
         if !segment.flags.ack()
             && open
             && tcp.syn.is_some()
             && tcp.acked.of(from.other()).is_some()
-            && next.is_some_and(|offset| offset > asked)
+            && next.is_some_and(|offset| offset > asked && offset == sent.cast_signed())
         {
             doubts.push(Seen::new(Doubt::Unasked, no, now));
         }
