@@ -337,6 +337,7 @@ fn fault(
         _ => return Some(("responder_down", "is an error of the responder")),
     }
     let now = evidence.ending.when;
+    let between = evidence.around.clocks.between(now);
     if let Some(cert) = cert {
         let issuer = issuer_of(cert, evidence);
         let about = |answer: &&Answer| {
@@ -348,19 +349,20 @@ fn fault(
         if let Some(Signer::Untrusted(why)) = issuer.map(|issuer| response.signer(issuer, now)) {
             return Some(("answer_untrusted", why));
         }
-        return response.answers.iter().filter(about).find_map(|answer| said(answer, now));
+        return response.answers.iter().filter(about).find_map(|answer| said(answer, between));
     }
-    response.answers.iter().find_map(|answer| said(answer, now))
+    response.answers.iter().find_map(|answer| said(answer, between))
 }
 
-fn said(answer: &Answer, now: Stamp) -> Option<(&'static str, &'static str)> {
+/// What is wrong with an answer, whenever it was between these moments.
+fn said(answer: &Answer, (earliest, latest): (Stamp, Stamp)) -> Option<(&'static str, &'static str)> {
     match answer.status {
         Status::Revoked { .. } => Some(("revoked", "says revoked")),
         Status::Unknown => Some(("status_unknown", "says unknown")),
-        Status::Good if answer.next_update.is_some_and(|next| next < now) => {
+        Status::Good if answer.next_update.is_some_and(|next| next < earliest) => {
             Some(("staple_stale", "has a nextUpdate before the capture"))
         }
-        Status::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
+        Status::Good if answer.this_update > latest => Some(("staple_stale", "is dated after the capture")),
         Status::Good => None,
     }
 }
@@ -442,6 +444,7 @@ mod tests {
             target: url.to_owned(),
             asked: Vec::new(),
             nonce: None,
+            clock: None,
             status: Some(200),
             response: None,
             crl: None,

@@ -2,10 +2,13 @@
 
 use super::faults::{placed, placed_of_client};
 use super::{Cause, Finding, Judgement, revocation};
-use crate::base::Side;
+use crate::base::{Seen, Side};
+use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
-use crate::tls::chain::Fault;
+use crate::tls::cert::Certificate;
+use crate::tls::chain::{Defect, Fault};
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// What is said of one failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,10 +108,17 @@ fn backwards(code: u8, from: Side) -> &'static [Cause] {
 }
 
 /// Defects that did not cause a failure: cause, reason and what is wrong, of both chains. Of a handshake that failed those
-/// that no finding tells; of another one no unknown root: a client that went on knows it.
+/// that no finding tells; of another one no unknown root: a client that went on knows it. No dates that other clocks
+/// refute.
 pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause, &'static str, String)> {
     let server = evidence.defects.iter().map(|defect| (defect, placed(defect.fault)));
     let client = evidence.client_defects.iter().map(|defect| (defect, placed_of_client(defect.fault)));
+    let refuted = |defect: &Defect, chain: Option<&Seen<Vec<Arc<Certificate>>>>| {
+        let chain = chain.map_or(&[][..], |chain| &chain.value);
+        evidence.around.clocks.doubt(defect, chain, evidence.started) == Some(Contradiction::Firm)
+    };
+    let server = server.filter(|(defect, _)| !refuted(defect, evidence.known_chain()));
+    let client = client.filter(|(defect, _)| !refuted(defect, evidence.client_chain.clear()));
     let findings =
         || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
     let told =
@@ -117,6 +127,7 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause
     server
         .chain(client)
         .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
+        .filter(|(_, (cause, _))| *cause != Cause::NameMismatch || !evidence.may_hide_name())
         .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
         .chain(revocation::hygiene(evidence))
         .collect()

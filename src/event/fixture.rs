@@ -346,6 +346,7 @@ pub fn exchanges() -> Vec<Seen<StatusExchange>> {
         target: "/".into(),
         asked: vec![id],
         nonce: Some(vec![9]),
+        clock: None,
         status: Some(200),
         response: Some(response),
         crl: None,

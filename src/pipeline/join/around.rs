@@ -137,6 +137,8 @@ impl<M: Make> Join<M> {
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
         self.look_for_revoked(evidence);
+        self.clocks.answered(evidence, &self.trust);
+        evidence.around.clocks = self.clocks.around(evidence);
     }
 }
 
