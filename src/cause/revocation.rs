@@ -22,6 +22,7 @@
 //!
 //! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
 
+use super::weigh::Hygiene;
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
 use crate::base::{Packets, Seen, Span, Stamp};
 use crate::evidence::around::{Method, Revoked, StatusExchange, StatusTrouble};
@@ -368,23 +369,25 @@ fn said(answer: &Answer, (earliest, latest): (Stamp, Stamp)) -> Option<(&'static
 }
 
 /// What is wrong with the status of a chain that the client took all the same.
-pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
+pub fn hygiene(evidence: &Evidence) -> Vec<Hygiene> {
     if evidence.outcome == EvidenceOutcome::Failed {
         return Vec::new();
     }
+    // Whether a client asks for the status at all is the program's choice.
+    let item = |reason, says| Hygiene { cause: Cause::Revocation, reason, says, client_rejects: None };
     let mut found = Vec::new();
     if let Some(revoked) = &evidence.around.revoked {
-        found.push((Cause::Revocation, "revoked", said_of(&revoked.value)));
+        found.push(item("revoked", said_of(&revoked.value)));
         return found;
     }
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
     if let Some(staple) = &evidence.staple
         && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
     {
-        found.push((Cause::Revocation, reason, format!("the stapled OCSP answer {says}")));
+        found.push(item(reason, format!("the stapled OCSP answer {says}")));
     }
     if let Some((reason, says)) = further_fault(evidence) {
-        found.push((Cause::Revocation, reason, says));
+        found.push(item(reason, says));
     }
     found
 }

@@ -147,7 +147,8 @@ pub fn by_defect(
         Signal::None => Judgement::Absent,
         Signal::Alert(code, _) if !rejects(code) => Judgement::Absent,
         Signal::Alert(code, at) => {
-            if let Some((defect, certainty)) = blamed_by(who(evidence), &evidence.defects, Some(code), cause)
+            if let Some((defect, certainty)) =
+                blamed_by(Who::is_client_of(evidence), &evidence.defects, Some(code), cause)
             {
                 // A code for everything may as well be about the revocation status that the client asked for.
                 let status = !evidence.around.ocsp.is_empty() || evidence.around.unreached.is_some();
@@ -174,7 +175,9 @@ pub fn by_defect(
         }
         Signal::Late(at) => {
             // Clients that verify chains during the handshake check the name behind it.
-            let misnamed = blamed_by(who(evidence), &evidence.defects, None, Cause::NameMismatch).is_some();
+            let misnamed =
+                blamed_by(Who::is_client_of(evidence), &evidence.defects, None, Cause::NameMismatch)
+                    .is_some();
             let name_only = match evidence.stack() {
                 Some(Stack::Curl) => !rejection::wants_staple(evidence),
                 Some(stack) if stack.verifies_late() => false,
@@ -207,15 +210,6 @@ pub fn by_defect(
     }
 }
 
-/// The client's stack, where its hello tells. Who alerts in clear behind TLS 1.3 is none that never
-/// does, whatever its hello looks like.
-fn who(evidence: &Evidence) -> Option<Who> {
-    let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
-    let in_clear = matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. });
-    let who = evidence.stack().map(|stack| Who { stack, tls13 });
-    who.filter(|who| !(tls13 && in_clear) || who.alerts_in_clear())
-}
-
 /// GnuTLS denies access for whatever is wrong with a client's certificate; then 49 reads as 46.
 const fn generic(code: u8) -> u8 {
     if code == 49 { 46 } else { code }
@@ -234,7 +228,7 @@ fn without_code(
     says: &str,
     blind: &'static str,
 ) -> Judgement {
-    match blamed_by(who(evidence), &evidence.defects, None, cause) {
+    match blamed_by(Who::is_client_of(evidence), &evidence.defects, None, cause) {
         Some((defect, certainty)) if !defect.fault.is_mild() => {
             of_server(evidence, defect, certainty.min(most), at, says)
         }

@@ -19,10 +19,9 @@ use super::shard::{Out, What};
 use super::statuses::{self, Statuses, issuer_of};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Stamp};
-use crate::cause::Cause;
-use crate::cause::weigh::{Diagnosis, hygiene, weigh};
+use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
-use crate::evidence::{Evidence, Outcome, Stage, outcome, rejection};
+use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
@@ -37,7 +36,7 @@ pub struct Judged {
     /// Why it failed; `None` unless it did.
     pub diagnosis: Option<Diagnosis>,
     /// Defects that did not cause a failure.
-    pub hygiene: Vec<(Cause, &'static str, String)>,
+    pub hygiene: Vec<Hygiene>,
     /// When it was decided, on capture time: where it had to wait for siblings, when that wait was over.
     pub decided: Stamp,
 }
@@ -320,6 +319,12 @@ impl<M: Make> Join<M> {
             }
         } else {
             self.look_for_revoked(&mut evidence);
+            if M::ASKS_FOR_SEALED
+                && matches!(evidence.chain, Chain::Sealed(_))
+                && let Some(before) = self.shown_before(&evidence)
+            {
+                evidence.around.shown_before = Some(before);
+            }
             if evidence.defects.iter().chain(&*evidence.client_defects).any(|d| d.fault.is_of_the_moment()) {
                 evidence.around.clocks = self.clocks.around(&evidence);
             }
