@@ -187,13 +187,11 @@ impl Weighed {
         let tests = tamper::forged(e, reset.from);
         let forged = |test| tests.iter().any(|(known, _)| *known == test);
         let in_clients_name = reset.from == Side::Client;
-        // Its own host answers the server, or went on.
-        let alive = went_on
-            || e.tcp.resets.iter().any(|other| {
-                other.value.from == Side::Client
-                    && other.value.answers.is_some()
-                    && other.value.doubts.is_empty()
-            });
+        // Its own host answers the server: nothing on the way to it was forgotten.
+        let own_answer = e.tcp.resets.iter().any(|other| {
+            other.value.from == Side::Client && other.value.answers.is_some() && other.value.doubts.is_empty()
+        });
+        let asked = reset.answers.is_some() && !own_answer;
         let readable = matches!(e.chain, Chain::Clear(_) | Chain::Cut(_));
         let shown = [
             (Sign::NearerTtl, ttl && nearer),
@@ -211,12 +209,9 @@ impl Weighed {
             (Sign::AckChange, forged(Forged::RstAckChange)),
             (Sign::HostsOwn, reset.doubts.is_empty() && as_the_host(reset)),
             (Sign::ClientsName, in_clients_name),
-            (Sign::Answers, in_clients_name && reset.answers.is_some()),
-            (
-                Sign::AnswersReadable,
-                in_clients_name && readable && reset.answers.is_some_and(|bytes| bytes > 0),
-            ),
-            (Sign::TwoSpeak, in_clients_name && reset.answers.is_none() && alive && (ttl || link)),
+            (Sign::Answers, in_clients_name && asked),
+            (Sign::AnswersReadable, in_clients_name && asked && readable && reset.answers > Some(0)),
+            (Sign::TwoSpeak, in_clients_name && !asked && (own_answer || went_on) && (ttl || link)),
             (Sign::OthersComplete, e.around.server_completes.is_some()),
         ];
         // A translator on the way to the client, which this capture cannot see behind, speaks in its name.
@@ -415,6 +410,10 @@ mod tests {
         assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Inferred));
         e.tcp.resets[0].value.answers = Some(0);
         assert!(!of(&e).shows(Sign::TwoSpeak), "it was asked");
+        let mut own = reset(greeted(), Side::Client, &[]).tcp.resets.remove(0);
+        own.value.answers = Some(0);
+        e.tcp.resets.push(own);
+        assert!(of(&e).shows(Sign::TwoSpeak), "the client's own host was asked, and answers");
     }
 
     #[test]
