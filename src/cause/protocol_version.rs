@@ -327,7 +327,7 @@ fn intolerant(e: &Evidence) -> Option<Finding> {
     let closed = matches!(e.ending.value, Ending::Fin { .. } | Ending::Reset { .. });
     let taken = taken(e, reset);
     let whole = taken >= size;
-    if !whole && !(closed && small.is_some() && taken > 0) {
+    if !(whole || closed && small.is_some() && taken > 0) {
         return None;
     }
     let says = format!("a ClientHello of {size} bytes met no answer of TLS; the server acknowledged {taken} of them");
