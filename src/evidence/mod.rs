@@ -15,7 +15,9 @@ pub mod outcome;
 mod pause;
 mod prelude;
 pub mod rejection;
+mod sealing;
 pub mod signatures;
+pub mod tamper;
 pub mod upgrade;
 
 use crate::base::{Blank, Endpoint, Lost, PacketNo, Packets, PerSide, Rare, Seen, Side, Span, Stamp};
@@ -26,7 +28,6 @@ use crate::tls::codes::{ExtensionType, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
-use crate::tls::sealed::SealedRecord;
 use crate::tls::signature::Verdict;
 use crate::tls::stack::Stack;
 use std::ops::{Deref, DerefMut};
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 pub use around::Around;
 pub use pause::{Challenge, Pause};
+pub use sealing::Sealing;
 pub use upgrade::Upgrade;
 
 /// How an attempt ended.
@@ -202,6 +204,10 @@ pub struct Trouble {
     pub sacked: PerSide<Option<Seen<(u64, u64)>>>,
     /// Segments of each side sent again that begin at the first byte which the peer lacks.
     pub head: PerSide<Option<Seen<Head>>>,
+    /// When each side sent bytes again, first eight.
+    pub repeated: PerSide<Vec<Stamp>>,
+    /// When the SYN was sent again, first eight; copies are none.
+    pub syn_again: Vec<Stamp>,
     /// Resets, first eight.
     pub resets: Vec<Seen<Reset>>,
     /// ICMP errors that quote this connection, first eight.
@@ -211,6 +217,11 @@ pub struct Trouble {
     /// Acknowledgments by which the server answered the SYN, as who has another connection on these ports does (RFC 9293
     /// section 3.10.7.4).
     pub challenge: Option<Seen<Challenge>>,
+}
+
+impl Trouble {
+    /// Times kept of what is sent again and again.
+    pub const TIMES: usize = 8;
 }
 
 impl Blank for Trouble {
@@ -223,6 +234,8 @@ impl Blank for Trouble {
         hole_bytes: PerSide { client: 0, server: 0 },
         sacked: PerSide { client: None, server: None },
         head: PerSide { client: None, server: None },
+        repeated: PerSide { client: Vec::new(), server: Vec::new() },
+        syn_again: Vec::new(),
         resets: Vec::new(),
         icmp: Vec::new(),
         pause: None,
@@ -267,10 +280,29 @@ pub struct Reset {
     pub ttl: u8,
     /// IPv4 identification.
     pub ip_id: Option<u16>,
+    /// IPv4 identification of the latest other packet from that address.
+    pub ip_id_of_host: Option<u16>,
+    /// IPv4 don't-fragment bit; always true for IPv6.
+    pub dont_fragment: bool,
     /// ACK was set too.
     pub ack: bool,
     /// Its sequence number.
     pub seq: u32,
+    /// Its acknowledgment field, whether or not ACK says that it means something.
+    pub ack_field: u32,
+    /// Window as sent.
+    pub window: u16,
+    /// Timestamp value (RFC 7323), where it has the option.
+    pub timestamp: Option<u32>,
+    /// How far its sequence number is beyond all that this side sent or the peer acknowledged; negative behind it.
+    /// `None` where nothing of this side was seen before.
+    pub ahead: Option<i64>,
+    /// Payload bytes of each side before it.
+    pub sent: PerSide<u64>,
+    /// How long after the peer's latest packet it came.
+    pub after: Option<Span>,
+    /// Segments behind it that bear the same address and are no resets.
+    pub later: u32,
     /// Payload of the peer's segment that it answers as a host does that has no such connection: nothing of this side
     /// came since, ACK is not set, and the sequence number is the one which that segment asked for (RFC 9293 section
     /// 3.10.7.1).
@@ -300,10 +332,18 @@ pub enum Doubt {
     LinkAddress,
     /// It came sooner after what it answers than the path's round trip: `(took, round trip)`.
     TooSoon(Span, Span),
-    /// The same sender went on sending data or acknowledging behind it.
+    /// The same sender went on sending or acknowledging behind it, which packets out of order would look like as well.
     SenderWentOn,
+    /// Behind it the same sender acknowledged what it had not before, nor in the reset.
+    NewAck,
+    /// Behind it the same sender sent bytes that it had not sent before, from the reset's sequence number on.
+    NewData,
     /// The sender had already sent beyond its sequence number.
     BehindSequence,
+    /// Its timestamp is before that of the sender's latest segment, behind which it stands.
+    OldTimestamp,
+    /// Without ACK, as a host resets that has no such connection, and yet beyond all that the peer asked for.
+    Unasked,
 }
 
 /// How an attempt was ended, as the wire shows it.
@@ -363,36 +403,6 @@ pub struct AlertFrom {
     pub from: Side,
     /// What it says.
     pub alert: Alert,
-}
-
-/// What was seen of the close of the handshake.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sealing {
-    /// ChangeCipherSpec by each side.
-    pub ccs: PerSide<Option<Seen<()>>>,
-    /// The first sealed records of each side, in order (bounded).
-    pub records: PerSide<Vec<SealedRecord>>,
-    /// Of the server's bytes, how many the client had acknowledged, and how many had been captured, when it sent its first
-    /// sealed alert (TLS 1.2 and older).
-    pub alert_behind: Option<(u64, u64)>,
-    /// The server's bytes captured before the segment that completed its Finished (TLS 1.2 and older).
-    pub finished_behind: Option<u64>,
-    /// Whether each side's Finished was sent, as far as sizes and order tell.
-    pub finished: PerSide<Option<Seen<()>>>,
-    /// Application data by each side behind the handshake (bytes of sealed records that are neither
-    /// Finished, alert nor ticket, as far as sizes and order tell).
-    pub application: PerSide<u64>,
-}
-
-impl Blank for Sealing {
-    const BLANK: &'static Self = &Self {
-        ccs: PerSide { client: None, server: None },
-        records: PerSide { client: Vec::new(), server: Vec::new() },
-        alert_behind: None,
-        finished_behind: None,
-        finished: PerSide { client: None, server: None },
-        application: PerSide { client: 0, server: 0 },
-    };
 }
 
 /// One attempt to set up TLS, closed.

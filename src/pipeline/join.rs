@@ -53,8 +53,15 @@ type Name = Arc<str>;
 /// A DNS answer and who got it.
 type Told = (Addr, Arc<Seen<DnsAnswer>>);
 
-/// A success, and the leaf shown where it was in clear.
-type Success = (Seen<Endpoint>, Option<[u8; 32]>);
+/// A handshake that completed.
+#[derive(Clone, Debug)]
+struct Success {
+    server: Seen<Endpoint>,
+    /// The leaf shown, where it was in clear.
+    leaf: Option<[u8; 32]>,
+    /// Bytes of the ClientHello.
+    hello: u32,
+}
 
 /// A failure as others are compared with it: server, step, alert and offer.
 type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
@@ -416,14 +423,15 @@ impl<M: Make> Join<M> {
                 let seen = Seen { value: server, at, when: evidence.ended };
                 self.served.put(server, seen.clone().map(|_| client.addr));
                 self.families.won(evidence, &seen);
-                let leaf = leaf(evidence);
+                let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
+                let success = Success { server: seen, leaf: leaf(evidence), hello };
                 if let Some(sni) = name(evidence) {
-                    self.reached_names.put((client.addr, Arc::clone(sni)), (seen.clone(), leaf));
+                    self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }
                 if let Some(hello) = &evidence.hello {
                     let reach = Reach {
-                        seen,
-                        leaf,
+                        seen: success.server,
+                        leaf: success.leaf,
                         name: hello.value.sni.clone(),
                         offer: Arc::clone(&hello.value.offer),
                         clock: evidence.tcp.clock,

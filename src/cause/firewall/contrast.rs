@@ -127,11 +127,15 @@ fn on_syn(e: &Evidence, contrast: &Contrast) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Addr, Seen};
+    use crate::base::{Addr, Seen, Span};
     use crate::cause::{Cause, Judgement};
     use crate::evidence::{Doubt, Pause};
     use crate::evidence::fixture::{answered, certificate, greeted, icmp, resent, reset, seen, shown, syn};
     use crate::tls::codes::Version;
+
+    /// A reset from a device on the way to the server.
+    const NEARER: [Doubt; 2] =
+        [Doubt::Ttl(60, 55), Doubt::TooSoon(Span::from_millis(1), Span::from_millis(20))];
 
     fn contrasted(mut e: Evidence, alike: u32, passed: Passed) -> Evidence {
         let at = [20, 30].map(crate::base::PacketNo).into_iter().collect();
@@ -215,8 +219,8 @@ mod tests {
 
     #[test]
     fn what_a_contradicted_reset_acts_on_is_said_too() {
-        let e = contrasted(reset(greeted(), Side::Server, &[Doubt::Ttl(60, 55)]), 3, other_name());
-        assert_eq!(found(&e), Some((Certainty::Inferred, "reset_after_hello")));
+        let e = contrasted(reset(greeted(), Side::Server, &NEARER), 3, other_name());
+        assert_eq!(found(&e), Some((Certainty::Proven, "reset_after_hello")));
         let Judgement::Found(finding) = super::super::judge(&e) else { panic!() };
         assert!(finding.proofs.iter().any(|proof| proof.says.contains("(SNI)")));
     }
@@ -232,8 +236,8 @@ mod tests {
 
     #[test]
     fn behind_a_pause_a_gateway_may_have_forgotten_the_connection() {
-        let mut e = reset(greeted(), Side::Server, &[Doubt::Ttl(60, 55)]);
-        let lasted = crate::base::Span::from_secs(21);
+        let mut e = reset(greeted(), Side::Server, &NEARER);
+        let lasted = Span::from_secs(21);
         e.tcp.pause = Some(seen(Pause { lasted, answered: false }, 4, 21));
         assert_eq!(found(&e), Some((Certainty::Suspected, "reset_after_hello")));
     }

@@ -23,7 +23,7 @@ impl<M: Make> Join<M> {
         let named = host.and_then(|host| self.reached_names.get(&(client, Arc::clone(host))).next());
         let beside = Beside {
             reach,
-            same_name: named.map(|(seen, _)| seen),
+            same_name: named.map(|success| &success.server),
             served: self.served.get(&server).next(),
             later: self.limits.sibling,
         };

@@ -1,0 +1,34 @@
+//! What a connection shows once its records are sealed.
+
+use crate::base::{Blank, PerSide, Seen};
+use crate::tls::sealed::SealedRecord;
+
+/// What was seen of the close of the handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sealing {
+    /// ChangeCipherSpec by each side.
+    pub ccs: PerSide<Option<Seen<()>>>,
+    /// The first sealed records of each side, in order (bounded).
+    pub records: PerSide<Vec<SealedRecord>>,
+    /// Of the server's bytes, how many the client had acknowledged, and how many had been captured, when it sent its first
+    /// sealed alert (TLS 1.2 and older).
+    pub alert_behind: Option<(u64, u64)>,
+    /// The server's bytes captured before the segment that completed its Finished (TLS 1.2 and older).
+    pub finished_behind: Option<u64>,
+    /// Whether each side's Finished was sent, as far as sizes and order tell.
+    pub finished: PerSide<Option<Seen<()>>>,
+    /// Application data by each side behind the handshake (bytes of sealed records that are neither
+    /// Finished, alert nor ticket, as far as sizes and order tell).
+    pub application: PerSide<u64>,
+}
+
+impl Blank for Sealing {
+    const BLANK: &'static Self = &Self {
+        ccs: PerSide { client: None, server: None },
+        records: PerSide { client: Vec::new(), server: Vec::new() },
+        alert_behind: None,
+        finished_behind: None,
+        finished: PerSide { client: None, server: None },
+        application: PerSide { client: 0, server: 0 },
+    };
+}
