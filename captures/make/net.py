@@ -28,6 +28,7 @@ KEYS = pathlib.Path(os.environ.get("TLSWHY_LAB_KEYS", pathlib.Path.home() / ".ca
 ROOT = CAPTURES / "lab-root-net.pem"
 
 SPACES = ("cn-client", "cn-other", "cn-gw", "cn-path", "cn-server")
+LAB = os.environ.get("TLSWHY_LAB_SPACE", "cn")  # two labs at once need names of their own for their namespaces
 NAME = "www.example.test"
 CLIENT, OTHER, GATEWAY, NAT = "192.168.10.2", "192.168.10.3", "192.168.10.1", "203.0.113.1"
 WEB, ELSEWHERE, CLOSED, SECOND = "203.0.113.10", "203.0.113.20", "203.0.113.30", "198.51.100.10"
@@ -37,9 +38,15 @@ MAC = {"eth0@client": "02:00:00:00:10:02", "eth0@other": "02:00:00:00:10:03", "i
 QUIET = "tcp or udp or icmp or (icmp6 and ip6[40] < 128)"  # no ARP, no neighbour discovery
 
 
+def real(word):
+    """The name that a namespace has on this machine; any other word as it is."""
+    return LAB + word[2:] if word in SPACES else word
+
+
 def run(command, ok=True, **more):
     """Runs a command line (text or list); raises with what it printed when it fails."""
     command = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    command = [real(word) for word in command]
     done = subprocess.run(command, capture_output=True, text=True, **more)
     if ok and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}")
@@ -50,7 +57,7 @@ def run(command, ok=True, **more):
 def inside(space):
     """Sockets made in this block belong to the namespace, and stay there after it."""
     libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{space}") as there:
+    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{real(space)}") as there:
         if libc.setns(there.fileno(), 0):
             raise OSError(ctypes.get_errno(), f"cannot enter {space}")
         try:
@@ -121,12 +128,12 @@ class Net:
                     process.wait()
         self.running = []
         for space in SPACES:
-            if os.path.exists(f"/run/netns/{space}"):
+            if os.path.exists(f"/run/netns/{real(space)}"):
                 run(f"ip netns del {space}")
             for file in ("resolv.conf", "hosts"):
-                pathlib.Path(f"/etc/netns/{space}/{file}").unlink(missing_ok=True)
+                pathlib.Path(f"/etc/netns/{real(space)}/{file}").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                os.rmdir(f"/etc/netns/{space}")
+                os.rmdir(f"/etc/netns/{real(space)}")
 
     # -- building
 
@@ -190,7 +197,7 @@ class Net:
         words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
         more.setdefault("stdout", subprocess.DEVNULL)
         more.setdefault("stderr", subprocess.PIPE if ready else subprocess.DEVNULL)
-        process = subprocess.Popen(["ip", "netns", "exec", space, *words], **more)
+        process = subprocess.Popen(["ip", "netns", "exec", real(space), *words], **more)
         self.running.append(process)
         if ready:
             for line in process.stderr:
@@ -220,7 +227,7 @@ class Net:
         time.sleep(0.4)
 
     def client_file(self, name, text):
-        folder = pathlib.Path("/etc/netns/cn-client")
+        folder = pathlib.Path("/etc/netns") / real("cn-client")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 

@@ -2,7 +2,7 @@
 """Makes the captures of network failures: `network.py [WORD …]` plays the scenes whose capture names hold a WORD.
 What is there already stays, unless --again is given.
 
-Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, curl, dig, tcpdump, tshark, ethtool.
+Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, BIND, Unbound, curl, dig, kdig, tcpdump, tshark, ethtool.
 """
 
 import importlib

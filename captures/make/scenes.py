@@ -66,6 +66,8 @@ VERSIONS = {
     "gnutls-cli": (["gnutls-cli", "--version"], r"gnutls-cli (\S+)"), "conntrack": (["conntrack", "--version"], r"v(\S+)"),
     "dig": (["dig", "-v"], r"DiG (\d[\d.]*)"), "editcap": (["editcap", "--version"], r"(\d+\.\d+\.\d+)"),
     "nftables": (["nft", "--version"], r"v(\S+)"), "tcpdump": (["tcpdump", "--version"], r"version (\S+)"),
+    "BIND": (["named", "-v"], r"BIND (\d[\d.]*)"), "Unbound": (["unbound", "-V"], r"Version (\S+)"),
+    "kdig": (["kdig", "-V"], r"(\d+\.\d+\.\d+)"),
     "OpenSSH": (["ssh", "-V"], r"OpenSSH_([^ ,]+)"),
 }
 

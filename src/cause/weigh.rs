@@ -1,7 +1,7 @@
 //! Twelve judgements become one diagnosis.
 
 use super::faults::{placed, placed_of_client};
-use super::{Cause, Finding, Judgement, revocation};
+use super::{Cause, Certainty, Finding, Judgement, revocation};
 use crate::base::Side;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
 use crate::tls::chain::Fault;
@@ -42,6 +42,16 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
     if let Some(place) = found.iter().position(|(_, finding)| finding.reason == "snakeoil_certificate") {
         let snakeoil = found.remove(place);
         found.insert(0, snakeoil);
+    }
+    // Who was sent to another server was shown its certificate.
+    let is_wrong_address = |(cause, finding): &(Cause, Finding)| {
+        *cause == Cause::DnsInconsistency && finding.certainty >= Certainty::Inferred
+    };
+    if found.first().is_some_and(|(cause, _)| *cause == Cause::NameMismatch)
+        && let Some(place) = found.iter().position(is_wrong_address)
+    {
+        let address = found.remove(place);
+        found.insert(0, address);
     }
     let mut found = found.into_iter();
     diagnosis.primary = found.next();
@@ -124,7 +134,6 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause
 
 #[cfg(test)]
 mod tests {
-    use super::super::Certainty;
     use super::super::chains_fixture::{Then, attempt};
     use super::*;
 

@@ -1,0 +1,232 @@
+//! What clients were told of names and addresses, so that a handshake can be compared with it.
+//!
+//! Memory is shared so that a flood of names hides little: refusals have their own place, and so have clients that ask for
+//! many names; and while names leave a full memory, what a client was told last is kept with each connection that it begins.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::aside::dns::DnsAnswer;
+use crate::aside::dns::hidden::{DISCOVERY, Way};
+use crate::base::{Addr, Endpoint, Seen, Span, Stamp};
+use crate::evidence::Evidence;
+use crate::evidence::around::Rival;
+use crate::pipeline::memory::Recent;
+
+/// An answer, shared by all that lead to it.
+pub(in crate::pipeline) type Answer = Arc<Seen<DnsAnswer>>;
+/// A host name.
+type Name = Arc<str>;
+
+/// Names that a client asks for in a minute: beyond, it has a place apart. A browser that opens a page asks for a hundred.
+const MANY: u32 = 1_000;
+const MINUTE: Span = Span::from_secs(60);
+/// Addresses of one answer by which it can be found.
+const ADDRESSES: usize = 16;
+
+/// A memory in which clients that write much take room from each other only.
+#[derive(Debug)]
+struct Fair<K, V> {
+    calm: Recent<K, V>,
+    busy: Recent<K, V>,
+}
+
+impl<K: Hash + Eq, V> Fair<K, V> {
+    fn new(keys: usize, each: usize) -> Self {
+        Self { calm: Recent::new(keys, each), busy: Recent::new(keys / 4, each) }
+    }
+
+    fn put(&mut self, busy: bool, key: K, value: V) {
+        let place = if busy { &mut self.busy } else { &mut self.calm };
+        place.put(key, value);
+    }
+
+    fn get(&self, key: &K) -> impl Iterator<Item = &V> {
+        self.calm.get(key).chain(self.busy.get(key))
+    }
+
+    fn dropped(&self) -> u64 {
+        self.calm.dropped + self.busy.dropped
+    }
+}
+
+/// Answers by all that a handshake may be compared by.
+#[derive(Debug)]
+pub struct Told {
+    /// Addresses, by client and name.
+    by_client: Fair<(Addr, Name), Answer>,
+    /// Refusals, by client and name.
+    denied: Fair<(Addr, Name), Answer>,
+    /// Addresses, by name: who was told.
+    by_name: Fair<Name, (Addr, Answer)>,
+    /// By client and the address given.
+    by_address: Fair<(Addr, Addr), Answer>,
+    /// Names to which records of a name's services lead, by client and that name.
+    led: Recent<(Addr, Name), Name>,
+    /// Contradicting answers, by client and name.
+    rivals: Recent<(Addr, Name), Arc<Rival>>,
+    /// Names asked for this minute, by client: when it began and how many.
+    rates: Recent<Addr, (Stamp, u32)>,
+    /// What each client was told last.
+    latest: Recent<Addr, Answer>,
+    /// What a client had been told when it began a connection, by client and server.
+    with: Recent<(Endpoint, Endpoint), Answer>,
+    /// Encrypted resolvers that a client's own named to it.
+    designated: Recent<(Addr, Addr), ()>,
+    /// Clients that ask where no packet shows it.
+    hidden: Recent<Addr, Seen<Way>>,
+}
+
+impl Told {
+    /// Nothing yet; at most so many names.
+    pub fn new(most: usize) -> Self {
+        Self {
+            by_client: Fair::new(most, 8),
+            denied: Fair::new(most / 4, 2),
+            by_name: Fair::new(most, 8),
+            by_address: Fair::new(most, 4),
+            led: Recent::new(most / 4, 4),
+            rivals: Recent::new(most / 4, 2),
+            rates: Recent::new(most, 1),
+            latest: Recent::new(most / 4, 8),
+            with: Recent::new(most / 4, 8),
+            designated: Recent::new(most / 4, 1),
+            hidden: Recent::new(most / 4, 1),
+        }
+    }
+
+    /// A client asks; whether it asks for many names.
+    pub fn asks(&mut self, client: Addr, now: Stamp) -> bool {
+        let (began, count) = self.rates.get(&client).next().copied().unwrap_or((now, 0));
+        if now - began > MINUTE {
+            // Who has asked for many stays apart for another minute.
+            self.rates.put(client, (now, if count > MANY { MANY } else { 1 }));
+        } else {
+            self.rates.put(client, (began, count.saturating_add(1)));
+        }
+        count > MANY
+    }
+
+    /// Whether a client asks for many names.
+    pub fn is_busy(&self, client: Addr) -> bool {
+        self.rates.get(&client).next().is_some_and(|(_, count)| *count > MANY)
+    }
+
+    /// A client is told something.
+    pub fn put(&mut self, client: Addr, answer: &Answer) {
+        let said = &answer.value;
+        let busy = self.is_busy(client);
+        let name: Name = said.name.as_str().into();
+        if said.name == DISCOVERY {
+            for address in said.given() {
+                self.designated.put((client, address), ());
+            }
+            return;
+        }
+        if !said.targets.is_empty() {
+            // `_xmpps-client._tcp.example.com` serves `example.com`.
+            let served = said.name.split_once("._tcp.").map_or(said.name.as_str(), |(_, served)| served);
+            let served: Name = served.into();
+            for target in &said.targets {
+                self.led.put((client, Arc::clone(&served)), target.as_str().into());
+            }
+        }
+        if !said.has_address() {
+            if !said.truncated && said.targets.is_empty() {
+                self.denied.put(busy, (client, name), Arc::clone(answer));
+            }
+            return;
+        }
+        for address in said.given().take(ADDRESSES) {
+            self.by_address.put(busy, (client, address), Arc::clone(answer));
+        }
+        self.by_client.put(busy, (client, Arc::clone(&name)), Arc::clone(answer));
+        self.by_name.put(busy, name, (client, Arc::clone(answer)));
+        self.latest.put(client, Arc::clone(answer));
+    }
+
+    /// When a client was last given an address for a name that does not lead to itself.
+    pub fn found(&self, client: Addr, name: &str) -> Option<Stamp> {
+        let key = (client, Name::from(name));
+        let known = self.by_client.get(&key);
+        known.filter(|answer| !super::leads_nowhere(&answer.value)).map(|answer| answer.when).max()
+    }
+
+    /// A client got two answers to one question.
+    pub fn contradicted(&mut self, client: Addr, rival: Rival) {
+        let name = rival.first.value.name.as_str().into();
+        self.rivals.put((client, name), Arc::new(rival));
+    }
+
+    /// A client begins a connection. Costs nothing until names have left a full memory.
+    pub fn connects(&mut self, client: Endpoint, server: Endpoint) {
+        if self.by_client.dropped() == 0 {
+            return;
+        }
+        let pair = (client.addr, server.addr);
+        let given = self.by_address.get(&pair);
+        let mut known: Vec<Answer> = given.chain(self.latest.get(&client.addr)).take(8).cloned().collect();
+        known.reverse();
+        for answer in known {
+            self.with.put((client, server), answer);
+        }
+    }
+
+    /// A client has asked a resolver where no packet shows it.
+    pub fn hides(&mut self, client: Addr, how: Seen<Way>) {
+        self.hidden.put(client, how);
+    }
+
+    /// Whether this server is an encrypted resolver that the client's own named to it (RFC 9462).
+    pub fn is_designated(&self, client: Addr, server: Addr) -> bool {
+        !self.designated.is_empty() && self.designated.get(&(client, server)).next().is_some()
+    }
+
+    /// Files it into a failed attempt's evidence.
+    pub fn tell(&self, evidence: &mut Evidence) {
+        let (client, server, started) = (evidence.client.addr, evidence.server.addr, evidence.started);
+        let before = |answer: &&Answer| answer.when <= started;
+        let ends = (evidence.client, evidence.server);
+        let with: Vec<&Answer> = self.with.get(&ends).filter(before).collect();
+        let pair = (client, server);
+        let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.clone());
+        let (mut answers, mut to_others, mut rivals) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(sni) = &sni {
+            let key = (client, Arc::clone(sni));
+            let names: Vec<Name> = [sni].into_iter().chain(self.led.get(&key)).cloned().collect();
+            let of_name = |name: &Name| {
+                let key = (client, Arc::clone(name));
+                let known: Vec<_> = self.by_client.get(&key).chain(self.denied.get(&key)).cloned().collect();
+                known
+            };
+            let kept =
+                with.iter().copied().filter(|answer| names.iter().any(|name| **name == *answer.value.name));
+            answers = names.iter().flat_map(of_name).chain(kept.cloned()).filter(|a| before(&a)).collect();
+            answers.sort_by_key(|answer| std::cmp::Reverse((answer.when, answer.at.first())));
+            answers.dedup_by_key(|answer| answer.at.first());
+            answers.truncate(8);
+            to_others =
+                self.by_name.get(sni).filter(|(asker, answer)| *asker != client && before(&answer)).collect();
+            rivals = self.rivals.get(&key).filter(|rival| rival.first.when <= started).collect();
+        }
+        let given = self.by_address.get(&pair).chain(with).filter(before);
+        let mut given: Vec<_> = given.filter(|answer| answer.value.gives(server)).collect();
+        given.dedup_by_key(|answer| answer.at.first());
+        let hidden = self.hidden.get(&client).find(|seen| seen.when <= started).cloned();
+        if answers.is_empty() && to_others.is_empty() && given.is_empty() && hidden.is_none() {
+            return;
+        }
+        let around = &mut evidence.around;
+        around.answers = answers.iter().map(|answer| answer.as_ref().clone()).collect();
+        around.answers_to_others =
+            to_others.into_iter().take(4).map(|(_, answer)| answer.as_ref().clone()).collect();
+        around.names_of_server = given.into_iter().take(4).map(|answer| answer.as_ref().clone()).collect();
+        around.rivals = rivals.into_iter().map(|rival| rival.as_ref().clone()).collect();
+        around.hidden_dns = hidden;
+    }
+
+    /// Names that left a full memory.
+    pub fn dropped(&self) -> u64 {
+        self.by_client.dropped() + self.by_address.dropped()
+    }
+}
