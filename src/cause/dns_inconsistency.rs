@@ -220,7 +220,9 @@ pub fn judge(e: &Evidence) -> Judgement {
     if named || elsewhere_explained(e, misnamed) {
         return Judgement::Absent;
     }
-    let Some(sni) = e.sni() else {
+    // Before a hello, the name under which the client was given the address stands for the one it meant.
+    let meant = e.around.names_of_server.first().filter(|_| e.hello.is_none());
+    let Some(sni) = e.sni().or(meant.map(|answer| answer.value.name.as_str())) else {
         return Judgement::Blind("the client sent no name in clear");
     };
     let fit = match e.fatal_alert() {
@@ -315,6 +317,7 @@ fn unreached(e: &Evidence) -> bool {
                 | Ending::Fin { from: Side::Server }
                 | Ending::PlainText { .. }
         )
+        || e.tcp.syn_ack.is_none() && !e.tcp.icmp.is_empty()
 }
 
 /// An alert that a wrong address does not bring about.

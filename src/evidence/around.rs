@@ -13,7 +13,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Around {
     /// DNS answers this client got before the attempt for the SNI, or for a name to which records of the SNI's services
-    /// lead; newest first, at most eight. Of a lookup that failed: what it was told.
+    /// lead; newest first, at most eight. Where no hello came, for the name under which it was given the server's address
+    /// last. Of a lookup that failed: what it was told.
     pub answers: Vec<Seen<DnsAnswer>>,
     /// Answers that other clients got for the SNI, newest first, at most four.
     pub answers_to_others: Vec<Seen<DnsAnswer>>,

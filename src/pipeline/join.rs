@@ -257,7 +257,7 @@ impl<M: Make> Join<M> {
         let reached = |client: Addr, name: &str, since: Stamp| {
             names.get(&(client, Name::from(name))).any(|(seen, _)| seen.when >= since)
         };
-        self.lookups.next_before(now, &reached)
+        self.lookups.next_before(now, self.now, &reached)
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {

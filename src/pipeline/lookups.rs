@@ -85,8 +85,6 @@ pub struct Lookups {
     unreachable: Recent<(Endpoint, Endpoint), Seen<Addr>>,
     wait: Span,
     most: usize,
-    /// How far capture time has come.
-    now: Stamp,
     /// Lookups forgotten because too many waited.
     forgotten: u64,
 }
@@ -114,7 +112,6 @@ impl Lookups {
             unreachable: Recent::new(most / 4, 1),
             wait,
             most,
-            now: Stamp(i64::MIN),
             forgotten: 0,
         }
     }
@@ -136,7 +133,6 @@ impl Lookups {
 
     /// Takes a message, given at capture time `now`. The answer, where it tells its client something.
     pub fn take(&mut self, said: Said, now: Stamp) -> Option<Answer> {
-        self.now = self.now.max(now);
         let message = &said.message.value;
         let key = (said.client.addr, message.name.clone());
         if message.qtype == qtype::HTTPS && !message.name.is_empty() {
@@ -310,15 +306,15 @@ impl Lookups {
         self.waiting.insert(key, missed);
     }
 
-    /// Nobody answered a question. `ended`: nor will anybody, since the capture has ended.
-    fn silence(&mut self, (client, resolver, _): Key, question: Question, ended: bool) {
+    /// Nobody answered a question up to capture time `clock`.
+    fn silence(&mut self, (client, resolver, _): Key, question: Question, clock: Stamp) {
         let Question { name, qtype, asked, times, last } = question;
         let kinds = [qtype::A, qtype::AAAA];
-        let too_soon = ended && self.now - asked.when < Self::PATIENCE;
+        let unreachable = self.unreachable.get(&(client, resolver)).next().cloned();
+        let too_soon = unreachable.is_none() && clock - asked.when < Self::PATIENCE;
         if !kinds.contains(&qtype) || !may_be_a_server(&name) || too_soon {
             return;
         }
-        let unreachable = self.unreachable.get(&(client, resolver)).next().cloned();
         let key = (client.addr, name);
         if !self.waiting.contains_key(&key) {
             let missed = Missed {
@@ -328,7 +324,7 @@ impl Lookups {
                 answers: Vec::new(),
                 rival: None,
                 unanswered: None,
-                due: self.now.min(asked.when + self.wait) + self.wait,
+                due: clock + self.wait,
             };
             self.miss(key.clone(), missed);
         }
@@ -346,19 +342,16 @@ impl Lookups {
         value.unreachable = value.unreachable.take().or(unreachable);
     }
 
-    /// The next lookup that stayed without an address until before `now` and was for TLS, as an attempt. `reached`: whether a
-    /// client has reached a name since then.
+    /// The next lookup that stayed without an address until before `now` and was for TLS, as an attempt. `clock`: how far
+    /// capture time has come, at the capture's end less than `now`. `reached`: whether a client has reached a name since then.
     pub fn next_before(
         &mut self,
         now: Stamp,
+        clock: Stamp,
         reached: &dyn Fn(Addr, &str, Stamp) -> bool,
     ) -> Option<Box<Evidence>> {
-        let ended = now == Stamp(i64::MAX);
-        if !ended {
-            self.now = self.now.max(now);
-        }
         while let Some((key, question)) = self.questions.next_before(now) {
-            self.silence(key, question, ended);
+            self.silence(key, question, clock);
         }
         while let Some((due, _, key)) = self.next_due(now) {
             if self.waiting.get(&key).is_some_and(|missed| missed.due == due)

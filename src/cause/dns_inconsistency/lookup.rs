@@ -2,7 +2,7 @@
 
 use super::super::{Certainty, Finding, Judgement, Party};
 use super::list;
-use crate::aside::dns::{DnsAnswer, ExtendedError, Rcode};
+use crate::aside::dns::{DnsAnswer, ExtendedError, Rcode, qtype};
 use crate::base::{Addr, Packets, Seen};
 use crate::evidence::Evidence;
 use crate::evidence::around::Unanswered;
@@ -10,7 +10,10 @@ use crate::evidence::around::Unanswered;
 /// Judges a lookup.
 pub(super) fn judge(e: &Evidence) -> Judgement {
     let around = &e.around;
-    let Some(answer) = around.answers.iter().min_by_key(|answer| weight(&answer.value)) else {
+    // A resolver may refuse kinds of records that it does not know; addresses are what matters.
+    let of_address = |answer: &&Seen<DnsAnswer>| answer.value.qtype != qtype::HTTPS;
+    let weigh = |answer: &&Seen<DnsAnswer>| (!of_address(answer), weight(&answer.value));
+    let Some(answer) = around.answers.iter().min_by_key(weigh) else {
         return match &around.unanswered {
             Some(silence) => Judgement::Found(unanswered(e, silence)),
             None => Judgement::Blind("no DNS answer for the name is in the capture"),

@@ -189,44 +189,59 @@ impl Told {
         let ends = (evidence.client, evidence.server);
         let with: Vec<&Answer> = self.with.get(&ends).filter(before).collect();
         let pair = (client, server);
-        let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.clone());
-        let (mut answers, mut to_others, mut rivals) = (Vec::new(), Vec::new(), Vec::new());
-        if let Some(sni) = &sni {
-            let key = (client, Arc::clone(sni));
-            let names: Vec<Name> = [sni].into_iter().chain(self.led.get(&key)).cloned().collect();
-            let of_name = |name: &Name| {
-                let key = (client, Arc::clone(name));
-                let known: Vec<_> = self.by_client.get(&key).chain(self.denied.get(&key)).cloned().collect();
-                known
-            };
-            let kept =
-                with.iter().copied().filter(|answer| names.iter().any(|name| **name == *answer.value.name));
-            answers = names.iter().flat_map(of_name).chain(kept.cloned()).filter(|a| before(&a)).collect();
-            answers.sort_by_key(|answer| std::cmp::Reverse((answer.when, answer.at.first())));
-            answers.dedup_by_key(|answer| answer.at.first());
-            answers.truncate(8);
-            to_others =
-                self.by_name.get(sni).filter(|(asker, answer)| *asker != client && before(&answer)).collect();
-            rivals = self.rivals.get(&key).filter(|rival| rival.first.when <= started).collect();
-        }
-        let given = self.by_address.get(&pair).chain(with).filter(before);
+        let given = self.by_address.get(&pair).chain(with.iter().copied()).filter(before);
         let mut given: Vec<_> = given.filter(|answer| answer.value.gives(server)).collect();
         given.dedup_by_key(|answer| answer.at.first());
+        // Without a name, that under which the client was given the address last stands for it.
+        let sni = evidence.hello.as_ref().map(|hello| hello.value.sni.clone());
+        let name = sni.unwrap_or_else(|| given.first().map(|answer| answer.value.name.as_str().into()));
         let hidden = self.hidden.get(&client).find(|seen| seen.when <= started).cloned();
-        if answers.is_empty() && to_others.is_empty() && given.is_empty() && hidden.is_none() {
+        if let Some(how) = hidden {
+            evidence.around.hidden_dns = Some(how);
+        }
+        if !given.is_empty() {
+            evidence.around.names_of_server = values(given.into_iter().take(4));
+        }
+        if let Some(name) = name {
+            self.tell_of(name, &with, evidence);
+        }
+    }
+
+    /// Files what was told of this name.
+    fn tell_of(&self, name: Name, with: &[&Answer], evidence: &mut Evidence) {
+        let (client, started) = (evidence.client.addr, evidence.started);
+        let before = |answer: &&Answer| answer.when <= started;
+        let key = (client, name);
+        let names: Vec<Name> = [&key.1].into_iter().chain(self.led.get(&key)).cloned().collect();
+        let of_name = |name: &Name| {
+            let key = (client, Arc::clone(name));
+            let known: Vec<_> = self.by_client.get(&key).chain(self.denied.get(&key)).collect();
+            known
+        };
+        let kept =
+            with.iter().copied().filter(|answer| names.iter().any(|name| **name == *answer.value.name));
+        let mut answers: Vec<_> = names.iter().flat_map(of_name).chain(kept).filter(before).collect();
+        answers.sort_by_key(|answer| std::cmp::Reverse((answer.when, answer.at.first())));
+        answers.dedup_by_key(|answer| answer.at.first());
+        let to_others =
+            self.by_name.get(&key.1).filter(|(asker, answer)| *asker != client && before(&answer));
+        let to_others: Vec<_> = to_others.map(|(_, answer)| answer).take(4).collect();
+        let rivals: Vec<_> = self.rivals.get(&key).filter(|rival| rival.first.when <= started).collect();
+        if answers.is_empty() && to_others.is_empty() && rivals.is_empty() {
             return;
         }
         let around = &mut evidence.around;
-        around.answers = answers.iter().map(|answer| answer.as_ref().clone()).collect();
-        around.answers_to_others =
-            to_others.into_iter().take(4).map(|(_, answer)| answer.as_ref().clone()).collect();
-        around.names_of_server = given.into_iter().take(4).map(|answer| answer.as_ref().clone()).collect();
+        around.answers = values(answers.into_iter().take(8));
+        around.answers_to_others = values(to_others.into_iter());
         around.rivals = rivals.into_iter().map(|rival| rival.as_ref().clone()).collect();
-        around.hidden_dns = hidden;
     }
 
     /// Names that left a full memory.
     pub fn dropped(&self) -> u64 {
         self.by_client.dropped() + self.by_address.dropped()
     }
+}
+
+fn values<'a>(answers: impl Iterator<Item = &'a Answer>) -> Vec<Seen<DnsAnswer>> {
+    answers.map(|answer| answer.as_ref().clone()).collect()
 }

@@ -68,6 +68,11 @@ impl Shard {
         }
         let next = left.as_slice().first().map(|(first, _)| *first);
         self.left = Some(left);
+        if next.is_none() {
+            // How far time has come, though nothing may have come of the last packets.
+            let what = What::Mark(self.id, NONE);
+            self.out.push(Out { at: now, no: NONE, what });
+        }
         next
     }
 
