@@ -54,7 +54,7 @@ mod tests;
 
 use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::aside::dns::hidden::Way;
-use crate::aside::dns::{DnsAnswer, ExtendedError};
+use crate::aside::dns::{DnsAnswer, ExtendedError, qtype};
 use crate::base::{Addr, Cite, Seen, Side, Span};
 use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::chain::Fault;
@@ -220,6 +220,9 @@ pub fn judge(e: &Evidence) -> Judgement {
     if named || elsewhere_explained(e, misnamed) {
         return Judgement::Absent;
     }
+    if matches!(e.prelude, Some("http_connect" | "socks")) {
+        return Judgement::Blind("the client connects through a proxy, which looks the name up");
+    }
     // Before a hello, the name under which the client was given the address stands for the one it meant.
     let meant = e.around.names_of_server.first().filter(|_| e.hello.is_none());
     let Some(sni) = e.sni().or(meant.map(|answer| answer.value.name.as_str())) else {
@@ -253,8 +256,10 @@ pub fn judge(e: &Evidence) -> Judgement {
         return given(e, answer, fit);
     }
     let by_alias = |answer: &Seen<DnsAnswer>| answer.value.name == sni || answer.value.cnames.iter().any(|name| name == sni);
+    // A name that hides the true one (RFC 9849) is the provider's, and nobody asks for it.
+    let by_alias = |answer: &Seen<DnsAnswer>| by_alias(answer) || answer.value.ech;
     // The name itself may be asked through an alias: then the server's address came with it.
-    if e.around.names_of_server.iter().any(by_alias) || theirs().any(|answer| answer.value.gives(address)) {
+    if e.around.names_of_server.iter().any(by_alias) || translated(e) || theirs().any(|answer| answer.value.gives(address)) {
         return Judgement::Absent;
     }
     if let Some(answer) = ours().next() {
@@ -270,7 +275,9 @@ pub fn judge(e: &Evidence) -> Judgement {
                 .and(whole(e), format!("the client connected to {address}")),
         );
     }
-    if let Some(answer) = e.around.answers.iter().find(|answer| answer.value.rcode != 0)
+    let its_kind = if address.is_v4() { qtype::A } else { qtype::AAAA };
+    let denied = |answer: &&Seen<DnsAnswer>| answer.value.rcode != 0 && answer.value.qtype == its_kind;
+    if let Some(answer) = e.around.answers.iter().find(denied)
         && fit > Fit::May
         && hidden(e).is_none()
         && e.around.names_of_server.is_empty()
@@ -289,6 +296,14 @@ pub fn judge(e: &Evidence) -> Judgement {
         );
     }
     Judgement::Blind(hidden(e).unwrap_or("no DNS answer for the name is in the capture"))
+}
+
+/// The address is a translator's for an IPv4 address that DNS gave: it holds that in its last octets, as all prefixes of 96
+/// bits do (RFC 6052 section 2.2).
+fn translated(e: &Evidence) -> bool {
+    let address = e.server.addr;
+    let four = Addr(Addr::v4([0; 4]).0 | address.0 & 0xffff_ffff);
+    !address.is_v4() && e.around.answers.iter().any(|answer| answer.value.gives(four))
 }
 
 /// Why the client's own answers cannot be seen.
@@ -415,7 +430,7 @@ fn stale(e: &Evidence, newest: &Seen<DnsAnswer>, fit: Fit) -> Option<Finding> {
         return None;
     }
     let moved = later.max_by_key(|other| other.when);
-    if moved.is_none() && age < Span(twice.0.saturating_add(GRACE.0)) {
+    if moved.is_none() && age <= Span(twice.0.saturating_add(GRACE.0)) {
         return None;
     }
     let certainty = match fit {

@@ -118,7 +118,7 @@ impl Lookups {
 
     /// Whether nothing was ever asked or told.
     pub fn is_empty(&self) -> bool {
-        self.settled.is_empty() && self.questions.earliest().is_none()
+        self.waiting.is_empty() && self.settled.is_empty() && self.questions.earliest().is_none()
     }
 
     /// A client's handshake bears this name, in lower case.
@@ -141,7 +141,10 @@ impl Lookups {
         }
         if !message.is_response {
             let busy = self.told.asks(said.client.addr, now);
-            self.questions.ask(&said, now, busy);
+            let of_address = [qtype::A, qtype::AAAA, qtype::HTTPS].contains(&message.qtype);
+            if of_address && may_be_a_server(&message.name) {
+                self.questions.ask(&said, now, busy);
+            }
             return None;
         }
         let (client, resolver) = (said.client, said.resolver);
@@ -324,7 +327,7 @@ impl Lookups {
                 answers: Vec::new(),
                 rival: None,
                 unanswered: None,
-                due: clock + self.wait,
+                due: last + self.wait + self.wait,
             };
             self.miss(key.clone(), missed);
         }

@@ -233,6 +233,49 @@ fn an_alias_whose_target_the_certificate_names() {
 }
 
 #[test]
+fn a_translated_address_was_given_in_its_own_kind() {
+    let mut six = [0; 16];
+    six[..4].copy_from_slice(&[0, 0x64, 0xff, 0x9b]);
+    six[12..].copy_from_slice(&OTHER);
+    let mut other = answer(&[], 300, 1);
+    other.value.addresses.push(Addr::v6([0x20; 16]));
+    for (four, absent) in [(OTHER, true), (OURS, false)] {
+        let mut e = alert(misnamed(), Side::Client, 42);
+        e.server.addr = Addr::v6(six);
+        e.around.answers = vec![other.clone(), answer(&[four], 300, 1)];
+        assert_eq!(judge(&e) == Judgement::Absent, absent);
+    }
+}
+
+#[test]
+fn a_name_that_hides_another_is_never_asked_for() {
+    let mut e = alert(misnamed(), Side::Client, 42);
+    e.around.answers.push(answer(&[OTHER], 300, 1));
+    let mut true_name = answer(&[OURS], 300, 1);
+    (true_name.value.name, true_name.value.ech) = ("hidden.example.com".to_owned(), true);
+    e.around.names_of_server.push(true_name);
+    assert_eq!(judge(&e), Judgement::Absent);
+}
+
+#[test]
+fn blind_behind_a_proxy_that_looks_names_up() {
+    let mut e = alert(misnamed(), Side::Client, 42);
+    e.around.answers.push(answer(&[OTHER], 300, 1));
+    e.prelude = Some("http_connect");
+    assert!(matches!(judge(&e), Judgement::Blind(_)));
+}
+
+#[test]
+fn before_a_hello_the_name_that_gave_the_address_stands_for_it() {
+    let mut e = crate::evidence::fixture::syn(3);
+    let moved = || vec![answer(&[OTHER], 300, 1), answer(&[OURS], 5, 10)];
+    e.around.answers = moved();
+    assert_eq!(judge(&e), Judgement::Blind("the client sent no name in clear"));
+    e.around.names_of_server = vec![answer(&[OURS], 5, 10)];
+    assert_eq!(found(&e), (Certainty::Inferred, "stale_answer"));
+}
+
+#[test]
 fn a_name_that_does_not_exist_and_is_used_all_the_same() {
     let mut e = alert(misnamed(), Side::Client, 42);
     let mut said = answer(&[], 0, 1);

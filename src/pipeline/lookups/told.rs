@@ -88,8 +88,8 @@ impl Told {
             led: Recent::new(most / 4, 4),
             rivals: Recent::new(most / 4, 2),
             rates: Recent::new(most, 1),
-            latest: Recent::new(most / 4, 8),
-            with: Recent::new(most / 4, 8),
+            latest: Recent::new(most, 8),
+            with: Recent::new(most, 8),
             designated: Recent::new(most / 4, 1),
             hidden: Recent::new(most / 4, 1),
         }
@@ -149,7 +149,8 @@ impl Told {
     pub fn found(&self, client: Addr, name: &str) -> Option<Stamp> {
         let key = (client, Name::from(name));
         let known = self.by_client.get(&key);
-        known.filter(|answer| !super::leads_nowhere(&answer.value)).map(|answer| answer.when).max()
+        let counts = |answer: &&Answer| !super::leads_nowhere(&answer.value) && !answer.value.unchecked;
+        known.filter(counts).map(|answer| answer.when).max()
     }
 
     /// A client got two answers to one question.
