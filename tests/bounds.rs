@@ -200,10 +200,15 @@ fn a_flood_of_half_open_connections_changes_no_verdict() {
     assert!(packets > 300_000 && evicted > packets / 3, "{evicted} evicted of {packets}");
 }
 
-/// The captures in which what DNS said is the cause.
+/// The captures in which what DNS said to a handshake's own client is the cause: what others were told before a flood may be
+/// forgotten in it.
 fn lookups() -> Vec<PathBuf> {
     let pcaps = files("captures/dns_inconsistency").into_iter();
-    pcaps.filter(|path| path.extension().is_some_and(|e| e == "pcap")).map(|path| root().join(path)).collect()
+    let own = |path: &PathBuf| !path.ends_with("private-address-outside.pcap");
+    pcaps
+        .filter(|path| path.extension().is_some_and(|e| e == "pcap") && own(path))
+        .map(|path| root().join(path))
+        .collect()
 }
 
 #[test]

@@ -11,6 +11,7 @@ from scenes import Scene, View, completed, curl, failed
 SYN, HELLO, RST = "tcp.flags.syn == 1 && tcp.flags.ack == 0", "tls.handshake.type == 1", "tcp.flags.reset == 1"
 ANSWER, CERTIFICATE, ALERT = "dns.flags.response == 1", "tls.handshake.type == 11", "tls.alert_message"
 TLS12 = "--tls-max 1.2"
+NAT53 = net.SECOND  # a resolver behind the translation
 DIG = f"dig +tries=1 +time=3 {NAME} A"
 
 
@@ -74,10 +75,10 @@ def browser(command):
 
 
 def and_later(client):
-    """Behind it the capture goes on, with something else."""
+    """Behind it the capture goes on for long enough to see that the client gave up, with something else."""
     def both(lab):
         said = client(lab)
-        time.sleep(4)
+        time.sleep(11)
         with contextlib.suppress(OSError):
             lab.connect(port=9)
         return said
@@ -149,6 +150,23 @@ def encrypted(lab):
         f" local-zone: \"example.test.\" static\n local-data: \"{NAME}. 60 A {WEB}\"\nremote-control:\n control-enable: no\n")
     lab.spawn("cn-server", ["unbound", "-d", "-c", folder / "unbound.conf"])
     time.sleep(1)
+
+
+def over_https(lab):
+    """Unbound answers over HTTPS under the name of a public resolver; nobody answers in clear."""
+    folder = lab.work / "doh"
+    folder.mkdir()
+    (folder / "unbound.conf").write_text(
+        f"server:\n interface: {NAT53}@443\n https-port: 443\n tls-service-key: {net.KEYS}/doh.key\n"
+        f" tls-service-pem: {net.KEYS}/doh.pem\n access-control: 0.0.0.0/0 allow\n username: \"\"\n chroot: \"\"\n"
+        f" directory: {folder}\n pidfile: \"\"\n use-syslog: no\n do-ip6: no\n module-config: \"iterator\"\n"
+        f" local-zone: \"example.test.\" static\n local-data: \"{NAME}. 60 A {WEB}\"\nremote-control:\n control-enable: no\n")
+    lab.web(listen=(WEB,))
+    lab.spawn("cn-server", ["unbound", "-d", "-c", folder / "unbound.conf"])
+    time.sleep(1)
+
+
+DOH = f"-4 --doh-url https://dns.google/dns-query --resolve dns.google:443:{NAT53}"
 
 
 def over_tls_then(address, options=""):
@@ -234,9 +252,6 @@ def two_resolvers(lab):
     return f"exit {done.returncode}: {done.stderr}"
 
 
-NAT53 = "198.51.100.10"
-
-
 def second_resolver(lab):
     lab.web()
     lab.resolver(f"--host-record={NAME},{WEB}")
@@ -293,10 +308,10 @@ SCENES = [
         View("dns_inconsistency/answers-differ", "inside",
              f"one resolver says {WEB}, another {ELSEWHERE}; the client uses the second, a server of other names",
              [ANSWER, SYN, HELLO, CERTIFICATE], [failed("dns_inconsistency", "answers_differ", "server", also=["name_mismatch"])])]),
-    Scene(browser(curl(address="")), "exit 6", server=answering("*=refused"), tools="Python (resolver), dig, curl", views=[
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=answering("*=refused"), tools="Python (resolver), dig, curl", views=[
         View("dns_inconsistency/refused", "inside", "the resolver refuses every question; no connection follows",
              ["dns.flags.rcode == 5"], [lookup("refused")])]),
-    Scene(browser(curl(address="")), "exit 6", server=answering("*=servfail", resolvers=(GATEWAY, NAT53)), tools="Python (resolver), dig, curl",
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=answering("*=servfail", resolvers=(GATEWAY, NAT53)), tools="Python (resolver), dig, curl",
           views=[View("dns_inconsistency/servfail-and-silence", "inside",
                       "the first resolver answers SERVFAIL, nobody listens at the second; no connection follows",
                       ["dns.flags.rcode == 2", "icmp.type == 3"], [lookup("servfail")])]),
@@ -304,32 +319,32 @@ SCENES = [
           gateway=[DROP53], tools="iptables, dig, curl", views=[
               View("dns_inconsistency/no-answer", "inside", "the gateway drops questions to its resolver; no connection follows",
                    ["dns.flags.response == 0"], [lookup("no_answer", "path")])]),
-    Scene(browser(curl(address="")), "exit 6", server=resolv_conf(f"nameserver {GATEWAY}\noptions timeout:1 attempts:2\n"),
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=resolv_conf(f"nameserver {GATEWAY}\noptions timeout:1 attempts:2\n"),
           tools="dig, curl", views=[
               View("dns_inconsistency/no-answer-port-closed", "inside",
                    "no resolver runs on the gateway, whose kernel says so by ICMP; no connection follows",
                    ["dns.flags.response == 0", "icmp.type == 3"], [lookup("no_answer", "path")])]),
-    Scene(browser(curl(address="")), "exit 6", server=site("--local=/example.test/", f"--txt-record={NAME},moved"), tools="dnsmasq, dig, curl", views=[
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=site("--local=/example.test/", f"--txt-record={NAME},moved"), tools="dnsmasq, dig, curl", views=[
         View("dns_inconsistency/no-address", "inside", "the name has a TXT record and no address; no connection follows",
              ["dns.flags.response == 1"], [lookup("no_address")])]),
-    Scene(browser(curl(address="")), "exit 6", server=also(site("--local=/test/"), resolv_conf(
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=also(site("--local=/test/"), resolv_conf(
         f"nameserver {GATEWAY}\nsearch corp.example.test example.test\noptions ndots:5\n")), tools="dnsmasq, dig, curl", views=[
             View("dns_inconsistency/nxdomain-search-list", "inside",
                  "with two search suffixes and ndots 5, neither the name nor what the list makes of it exists; no connection follows",
                  ["dns.flags.rcode == 3"], [lookup("nxdomain")])]),
-    Scene(browser(curl(address="")), "exit 6", server=also(site("--local=/example.test/"), resolv_conf(
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=also(site("--local=/example.test/"), resolv_conf(
         f"nameserver {GATEWAY}\noptions use-vc\n")), tools="dnsmasq, dig, curl", views=[
             View("dns_inconsistency/nxdomain-tcp", "inside", "the client asks over TCP; the name does not exist, no connection follows",
                  ["dns.flags.rcode == 3"], [lookup("nxdomain")])]),
-    Scene(browser(curl(address="")), "exit 6", server=bogus_zone, tools="BIND, Unbound, dig, curl", views=[
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=bogus_zone, tools="BIND, Unbound, dig, curl", views=[
         View("dns_inconsistency/dnssec-expired-unbound", "inside",
              "the zone's signatures ran out; Unbound validates and answers SERVFAIL; no connection follows",
              ["dns.flags.rcode == 2"], [lookup("dnssec_bogus")])]),
-    Scene(browser(curl(address="")), "exit 7", server=site("--address=/example.test/#"), tools="dnsmasq, dig, curl", views=[
+    Scene(and_later(browser(curl(address=""))), "exit 7", server=site("--address=/example.test/#"), tools="dnsmasq, dig, curl", views=[
         View("dns_inconsistency/blocked-unspecified", "inside",
              "a blocklist of dnsmasq gives 0.0.0.0 and :: for the name; the client connects to itself, which the wire does not show",
              ["dns.flags.response == 1"], [lookup("blocked", "path")])]),
-    Scene(browser(curl(address="")), "exit 6", server=answering("*=nxdomain+15", options="edns0"), tools="Python (resolver), dig, curl", views=[
+    Scene(and_later(browser(curl(address=""))), "exit 6", server=answering("*=nxdomain+15", options="edns0"), tools="Python (resolver), dig, curl", views=[
         View("dns_inconsistency/blocked-extended-error", "inside",
              "the resolver answers NXDOMAIN with extended error 15, Blocked (RFC 8914); no connection follows",
              ["dns.flags.rcode == 3"], [lookup("blocked", "path")])]),
@@ -338,7 +353,7 @@ SCENES = [
               View("dns_inconsistency/blocked-portal", "inside",
                    f"the resolver gives {PORTAL}, the portal of a filter, which has a certificate of its own",
                    [ANSWER, SYN, HELLO, CERTIFICATE], [failed("dns_inconsistency", "blocked", also=["name_mismatch"])])]),
-    Scene(others_find_it, "exit (7|28)", net={"other": True}, server=also(site(f"--host-record={NAME},127.0.0.1"), behind(
+    Scene(and_later(others_find_it), "exit (7|28)", net={"other": True}, server=also(site(f"--host-record={NAME},127.0.0.1"), behind(
         f"--host-record={NAME},{WEB}")), tools="dnsmasq, dig, nginx, curl", views=[
             View("dns_inconsistency/private-address-loopback", "inside",
                  f"one resolver gives 127.0.0.1 for the name, another {WEB}; who uses the first connects to itself",
@@ -352,7 +367,7 @@ SCENES = [
         View("dns_inconsistency/spoofed-answer", "inside",
              f"somebody on the path answers {ELSEWHERE} before the resolver says {WEB}; a server of other names is there",
              [ANSWER, SYN, HELLO, CERTIFICATE], [failed("dns_inconsistency", "spoofed_answer", also=["name_mismatch"])])]),
-    Scene(browser(curl("-4", address="")), "exit 6", server=forging("nxdomain"), tools="dnsmasq, Python (forger), dig, curl", views=[
+    Scene(and_later(browser(curl("-4", address=""))), "exit 6", server=forging("nxdomain"), tools="dnsmasq, Python (forger), dig, curl", views=[
         View("dns_inconsistency/spoofed-nxdomain", "inside",
              f"somebody on the path answers NXDOMAIN before the resolver says {WEB}; no connection follows",
              ["dns.flags.rcode == 3", ANSWER], [lookup("spoofed_answer", "path")])]),
@@ -365,6 +380,11 @@ SCENES = [
              f"DNS says {WEB}, asked over TLS on port 853; curl --resolve uses {CLOSED}, where nothing listens",
              ["tcp.dstport == 853", SYN, RST], [completed(), failed("dns_inconsistency", "address_not_in_answer", "client", visible=False,
                                                                     also=["firewall", "storage_permission"])])]),
+    Scene(first_then(curl(DOH, address=""), curl(TLS12, address=ELSEWHERE)), "exit 60", server=over_https, tools="Unbound, nginx, curl", views=[
+        View("dns_inconsistency/hidden-elsewhere", "inside",
+             f"DNS says {WEB}, asked over HTTPS under the name dns.google; curl --resolve then uses {ELSEWHERE}, a server of other names",
+             [SYN, HELLO, CERTIFICATE], [completed(), completed(), failed("dns_inconsistency", "address_not_in_answer", "client", visible=False,
+                                                                         also=["name_mismatch"])])]),
     # Near misses: the same traffic where nothing fails.
     Scene(stale_elsewhere(True), "exit 0", server=lambda lab: lab.web(), tools="dnsmasq, dig, nginx, curl", views=[
         View("none/dns-stale-answer-works", "inside",

@@ -60,6 +60,8 @@ pub struct Around {
     pub other_address: Option<Seen<Endpoint>>,
     /// Of a lookup that failed: the questions that nobody answered.
     pub unanswered: Option<Seen<Unanswered>>,
+    /// Of a lookup that failed: the capture ended so soon that its client may have gone on elsewhere.
+    pub cut_short: bool,
     /// Of a lookup that failed: what shows that TLS was to follow.
     pub for_tls: Option<Seen<&'static str>>,
     /// The client tries many ports or hosts without a byte: a scan.
@@ -89,6 +91,7 @@ impl Blank for Around {
         path: None,
         other_address: None,
         unanswered: None,
+        cut_short: false,
         for_tls: None,
         scan: false,
     };

@@ -360,7 +360,7 @@ impl Lookups {
             if self.waiting.get(&key).is_some_and(|missed| missed.due == due)
                 && let Some(missed) = self.waiting.remove(&key)
                 && !reached(key.0, &key.1, missed.begin.when)
-                && let Some(evidence) = self.attempt(&key, missed)
+                && let Some(evidence) = self.attempt(&key, missed, clock)
             {
                 return Some(evidence);
             }
@@ -395,7 +395,7 @@ impl Lookups {
         self.forgotten + self.questions.dropped + self.told.dropped()
     }
 
-    fn attempt(&self, key: &(Addr, String), missed: Missed) -> Option<Box<Evidence>> {
+    fn attempt(&self, key: &(Addr, String), missed: Missed, clock: Stamp) -> Option<Box<Evidence>> {
         let (speaker, spoken) = self.spoken.get(key.1.as_str()).next().cloned().unzip();
         // It had an address from elsewhere: a hosts file, a cache, another resolver.
         if speaker == Some(key.0) && spoken.as_ref().is_some_and(|hello| hello.when >= missed.begin.when) {
@@ -446,7 +446,10 @@ impl Lookups {
         let last = answers.last().map_or_else(|| cited.clone(), |answer| answer.at.clone());
         evidence.ending = Seen { value: Ending::NoAddress, at: last, when: evidence.ended };
         let rivals = missed.rival.into_iter().collect();
-        evidence.around = Around { answers, rivals, unanswered, for_tls, ..Around::default() }.into();
+        // A refusal may be followed by a question to another resolver, or for another name of a search list.
+        let cut_short = clock - evidence.ended < self.wait;
+        evidence.around =
+            Around { answers, rivals, unanswered, cut_short, for_tls, ..Around::default() }.into();
         Some(Box::new(evidence))
     }
 }

@@ -21,30 +21,26 @@ pub(super) fn judge(e: &Evidence) -> Judgement {
     };
     let mut answers = Packets::none();
     around.answers.iter().for_each(|answer| answers.add_all(&answer.at));
+    // Without a trace of TLS, another protocol may have been meant.
+    let sure = around.for_tls.is_some() && !around.cut_short;
+    let inferred = if sure { Certainty::Inferred } else { Certainty::Suspected };
     if let Some(rival) = around.rivals.first() {
-        let certainty = if around.for_tls.is_some() { Certainty::Inferred } else { Certainty::Suspected };
         let (_, says) = refusal(&rival.first);
-        let finding = Finding::new(certainty, "spoofed_answer", Party::Path, &rival.first.at, says);
+        let finding = Finding::new(inferred, "spoofed_answer", Party::Path, &rival.first.at, says);
         let other = format!("a second answer to the same question gave {}", list(&rival.second));
         return Judgement::Found(for_tls(e, finding.and(&rival.second.at, other)));
     }
     // The same question without validation has an answer.
     let unchecked = around.answers.iter().find(|other| other.value.unchecked && other.value.has_address());
     if let Some(unchecked) = unchecked.filter(|_| answer.value.rcode == Rcode::SERVFAIL.0) {
-        let certainty = if around.for_tls.is_some() { Certainty::Inferred } else { Certainty::Suspected };
         let says = format!("the resolver could not resolve {}", answer.value.name);
         let other = format!("asked not to validate, it gave {}", list(unchecked));
-        let finding = Finding::new(certainty, "dnssec_bogus", Party::Server, &answer.at, says);
+        let finding = Finding::new(inferred, "dnssec_bogus", Party::Server, &answer.at, says);
         return Judgement::Found(for_tls(e, finding.and(&unchecked.at, other)));
     }
     let (reason, says) = refusal(answer);
-    // Without a trace of TLS, another protocol may have been meant.
-    let certainty = match &around.for_tls {
-        None => Certainty::Suspected,
-        // The client itself may serve what is not seen on the wire.
-        Some(_) if answer.value.has_address() => Certainty::Inferred,
-        Some(_) => Certainty::Proven,
-    };
+    // Where the client is sent to itself, it may serve what is not seen on the wire.
+    let certainty = if sure && !answer.value.has_address() { Certainty::Proven } else { inferred };
     let party = if reason == "blocked" { Party::Path } else { Party::Server };
     Judgement::Found(for_tls(e, Finding::new(certainty, reason, party, &answers, says)))
 }
@@ -61,11 +57,12 @@ fn weight(answer: &DnsAnswer) -> u8 {
     let error = answer.extended_error.map(ExtendedError);
     match Rcode(answer.rcode) {
         _ if error.is_some_and(ExtendedError::is_policy) => 0,
-        Rcode::SERVFAIL if error.is_some_and(ExtendedError::is_bogus) => 1,
-        Rcode::NXDOMAIN => 2,
-        Rcode::SERVFAIL => 3,
-        Rcode::REFUSED => 4,
-        _ if answer.has_address() && !answer.unchecked => 5,
+        // An address was given, so the client used it.
+        _ if answer.has_address() && !answer.unchecked => 1,
+        Rcode::SERVFAIL if error.is_some_and(ExtendedError::is_bogus) => 2,
+        Rcode::NXDOMAIN => 3,
+        Rcode::SERVFAIL => 4,
+        Rcode::REFUSED => 5,
         _ => 6,
     }
 }
@@ -107,6 +104,7 @@ fn unanswered(e: &Evidence, silence: &Seen<Unanswered>) -> Finding {
     let says = format!("{} questions for {name} to {} and no answer", four + six, whom.join(", "));
     let certainty = match (&e.around.for_tls, unreachable) {
         (None, _) => Certainty::Suspected,
+        _ if e.around.cut_short => Certainty::Suspected,
         (Some(_), None) => Certainty::Inferred,
         (Some(_), Some(_)) => Certainty::Proven,
     };

@@ -32,6 +32,8 @@ fn a_failed_lookup_is_proof_where_tls_was_to_follow() {
         assert_eq!(found(&e), (Certainty::Suspected, reason));
         e.around.for_tls = Some(Seen::new("a handshake bears the name", crate::base::PacketNo(9), e.ended));
         assert_eq!(found(&e), (Certainty::Proven, reason));
+        e.around.cut_short = true;
+        assert_eq!(found(&e), (Certainty::Suspected, reason), "the client may have asked elsewhere");
     }
 }
 

@@ -1,7 +1,8 @@
 //! What clients were told of names and addresses, so that a handshake can be compared with it.
 //!
 //! Memory is shared so that a flood of names hides little: refusals have their own place, and so have clients that ask for
-//! many names; and while names leave a full memory, what a client was told last is kept with each connection that it begins.
+//! many names; and while names come so fast that they will soon be forgotten, what a client was told last is kept with each
+//! connection that it begins.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -70,7 +71,10 @@ pub struct Told {
     /// What each client was told last.
     latest: Recent<Addr, Answer>,
     /// What a client had been told when it began a connection, by client and server.
-    with: Recent<(Endpoint, Endpoint), Answer>,
+    with: Recent<(Endpoint, Endpoint), Box<[Answer]>>,
+    /// When this minute began, and how many addresses were given in it and in the one before.
+    pace: (Stamp, usize, usize),
+    most: usize,
     /// Encrypted resolvers that a client's own named to it.
     designated: Recent<(Addr, Addr), ()>,
     /// Clients that ask where no packet shows it.
@@ -89,7 +93,9 @@ impl Told {
             rivals: Recent::new(most / 4, 2),
             rates: Recent::new(most, 1),
             latest: Recent::new(most, 8),
-            with: Recent::new(most, 8),
+            with: Recent::new(most, 1),
+            pace: (Stamp(i64::MIN), 0, 0),
+            most,
             designated: Recent::new(most / 4, 1),
             hidden: Recent::new(most / 4, 1),
         }
@@ -137,6 +143,11 @@ impl Told {
             }
             return;
         }
+        let (began, now, before) = &mut self.pace;
+        if answer.when - *began > MINUTE {
+            (*began, *before, *now) = (answer.when, *now, 0);
+        }
+        *now += 1;
         for address in said.given().take(ADDRESSES) {
             self.by_address.put(busy, (client, address), Arc::clone(answer));
         }
@@ -159,17 +170,17 @@ impl Told {
         self.rivals.put((client, name), Arc::new(rival));
     }
 
-    /// A client begins a connection. Costs nothing until names have left a full memory.
+    /// A client begins a connection. Costs nothing while what it was told will outlive that.
     pub fn connects(&mut self, client: Endpoint, server: Endpoint) {
-        if self.by_client.dropped() == 0 {
+        let (_, now, before) = self.pace;
+        if now.max(before) < self.most / 8 {
             return;
         }
         let pair = (client.addr, server.addr);
         let given = self.by_address.get(&pair);
-        let mut known: Vec<Answer> = given.chain(self.latest.get(&client.addr)).take(8).cloned().collect();
-        known.reverse();
-        for answer in known {
-            self.with.put((client, server), answer);
+        let known: Box<[Answer]> = given.chain(self.latest.get(&client.addr)).take(8).cloned().collect();
+        if !known.is_empty() {
+            self.with.put((client, server), known);
         }
     }
 
@@ -188,7 +199,7 @@ impl Told {
         let (client, server, started) = (evidence.client.addr, evidence.server.addr, evidence.started);
         let before = |answer: &&Answer| answer.when <= started;
         let ends = (evidence.client, evidence.server);
-        let with: Vec<&Answer> = self.with.get(&ends).filter(before).collect();
+        let with: Vec<&Answer> = self.with.get(&ends).flat_map(|known| known.iter()).filter(before).collect();
         let pair = (client, server);
         let given = self.by_address.get(&pair).chain(with.iter().copied()).filter(before);
         let mut given: Vec<_> = given.filter(|answer| answer.value.gives(server)).collect();
