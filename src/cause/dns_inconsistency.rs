@@ -317,7 +317,8 @@ fn hidden(e: &Evidence) -> Option<&'static str> {
 
 /// The certificate names other hosts.
 fn misnamed(e: &Evidence) -> bool {
-    e.defects.iter().any(|defect| {
+    !e.may_hide_name()
+        && e.defects.iter().any(|defect| {
         matches!(defect.fault, Fault::SanMismatch | Fault::NoSan | Fault::WildcardDepth | Fault::IpNotInSan)
     })
 }
