@@ -56,6 +56,7 @@ use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::aside::dns::hidden::Way;
 use crate::aside::dns::{DnsAnswer, ExtendedError, qtype};
 use crate::base::{Addr, Cite, Seen, Side, Span};
+use crate::evidence::around::Rival;
 use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::chain::Fault;
 use crate::tls::names::{self, Cover};
@@ -239,18 +240,18 @@ pub fn judge(e: &Evidence) -> Judgement {
     let of_its_kind = |answer: &&Seen<DnsAnswer>| answer.value.given().any(|given| given.is_v4() == address.is_v4());
     let ours = || e.around.answers.iter().filter(of_its_kind);
     let theirs = || e.around.answers_to_others.iter().filter(of_its_kind);
-    if let Some(rival) = e.around.rivals.iter().find(|rival| rival.first.value.gives(address)) {
-        if !rival.second.value.gives(address) {
-            let says = format!("the first answer gave {address} for {}", rival.first.value.name);
-            let (first, second) = rival.ttl;
-            let hops = if first == second { String::new() } else { format!(", with TTL {second} instead of {first}") };
-            let other = format!("a second answer to the same question gave {}{hops}", list(&rival.second));
-            return Judgement::Found(
-                Finding::new(fit.worth(), "spoofed_answer", Party::Path, &rival.first.at, says)
-                    .and(&rival.second.at, other)
-                    .and(whole(e), "the client used the first"),
-            );
-        }
+    let contradicted = |rival: &&Rival| rival.first.value.gives(address) && !rival.second.value.gives(address);
+    if let Some(rival) = e.around.rivals.iter().find(contradicted) {
+        let says = format!("the first answer gave {address} for {}", rival.first.value.name);
+        let (first, second) = rival.ttl;
+        let hops =
+            if first == second { String::new() } else { format!(", with TTL {second} instead of {first}") };
+        let other = format!("a second answer to the same question gave {}{hops}", list(&rival.second));
+        return Judgement::Found(
+            Finding::new(fit.worth(), "spoofed_answer", Party::Path, &rival.first.at, says)
+                .and(&rival.second.at, other)
+                .and(whole(e), "the client used the first"),
+        );
     }
     if let Some(answer) = ours().find(|answer| answer.value.gives(address)) {
         return given(e, answer, fit);

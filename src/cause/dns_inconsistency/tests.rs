@@ -270,8 +270,7 @@ fn blind_behind_a_proxy_that_looks_names_up() {
 #[test]
 fn before_a_hello_the_name_that_gave_the_address_stands_for_it() {
     let mut e = crate::evidence::fixture::syn(3);
-    let moved = || vec![answer(&[OTHER], 300, 1), answer(&[OURS], 5, 10)];
-    e.around.answers = moved();
+    e.around.answers = vec![answer(&[OTHER], 300, 1), answer(&[OURS], 5, 10)];
     assert_eq!(judge(&e), Judgement::Blind("the client sent no name in clear"));
     e.around.names_of_server = vec![answer(&[OURS], 5, 10)];
     assert_eq!(found(&e), (Certainty::Inferred, "stale_answer"));
