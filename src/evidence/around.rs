@@ -1,5 +1,6 @@
 //! What traffic beside an attempt tells about it.
 
+use super::clock::Clocks;
 use crate::aside::dns::DnsAnswer;
 use crate::aside::dns::hidden::Way;
 use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
@@ -64,6 +65,8 @@ pub struct Around {
     pub cut_short: bool,
     /// Of a lookup that failed: what shows that TLS was to follow.
     pub for_tls: Option<Seen<&'static str>>,
+    /// What is known of the clocks of client, server and capture.
+    pub clocks: Clocks,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
 }
@@ -93,6 +96,7 @@ impl Blank for Around {
         unanswered: None,
         cut_short: false,
         for_tls: None,
+        clocks: Clocks { client: None, server: None, agrees: None, against: Vec::new() },
         scan: false,
     };
 }
@@ -220,6 +224,8 @@ pub struct StatusExchange {
     pub asked: Vec<CertId>,
     /// The request's nonce.
     pub nonce: Option<Vec<u8>>,
+    /// The responder's time when it began to answer.
+    pub clock: Option<Stamp>,
     /// HTTP status; `None` while unanswered, 0 where the answer is no HTTP.
     pub status: Option<u16>,
     /// The answer.

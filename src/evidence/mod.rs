@@ -6,6 +6,7 @@
 
 pub mod around;
 pub mod attempt;
+pub mod clock;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;

@@ -116,8 +116,13 @@ impl Ordered {
     fn key(&self) -> (Stamp, PacketNo, u8, u16) {
         let rank = match self.0.what {
             What::Syn(..) => 0,
-            What::StraySynAck(..) | What::Unreached(..) | What::Astray(..) | What::Moved(..) => 1,
-            What::NoResolver(..) | What::Hidden(..) => 1,
+            What::StraySynAck(..)
+            | What::Unreached(..)
+            | What::Astray(..)
+            | What::Moved(..)
+            | What::Dated(..)
+            | What::NoResolver(..)
+            | What::Hidden(..) => 1,
             What::Dns(_) => 2,
             What::Status(..) => 3,
             What::Closed(..) => 4,
