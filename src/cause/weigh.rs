@@ -52,6 +52,16 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
         let first = found.remove(place);
         found.insert(0, first);
     }
+    // Who was sent to another server was shown its certificate.
+    let is_wrong_address = |(cause, finding): &(Cause, Finding)| {
+        *cause == Cause::DnsInconsistency && finding.certainty >= Certainty::Inferred
+    };
+    if found.first().is_some_and(|(cause, _)| *cause == Cause::NameMismatch)
+        && let Some(place) = found.iter().position(is_wrong_address)
+    {
+        let address = found.remove(place);
+        found.insert(0, address);
+    }
     let mut found = found.into_iter();
     diagnosis.primary = found.next();
     diagnosis.also = found.collect();
