@@ -48,7 +48,7 @@
 
 mod black_hole;
 
-use super::{Certainty, Finding, Judgement, Party, Reason};
+use super::{Certainty, Finding, Judgement, Party, Reason, crossing};
 use crate::base::{Cite, Packets, Seen, Side, Span};
 use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
@@ -148,6 +148,9 @@ pub fn judge(e: &Evidence) -> Judgement {
         || matches!(e.ending.value, Ending::SealedAlert { .. })
     {
         return Judgement::Absent;
+    }
+    if let Some(judged) = crossing::firewall(e).judged() {
+        return judged;
     }
     if let Some(finding) = prohibited(e) {
         return Judgement::Found(finding);

@@ -38,7 +38,7 @@
 //! - RFC 7323 section 5: PAWS, and why shared addresses and timestamps collide.
 //! - Linux `nf_conntrack` sysctls: `nf_conntrack_tcp_timeout_established`, `nf_conntrack_tcp_loose`.
 
-use super::{Certainty, Finding, Judgement, Party, Reason};
+use super::{Certainty, Finding, Judgement, Party, Reason, crossing};
 use crate::base::{Cite, Seen, Side, Span};
 use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
@@ -129,6 +129,9 @@ pub fn judge(e: &Evidence) -> Judgement {
         || matches!(e.ending.value, Ending::SealedAlert { .. })
     {
         return Judgement::Absent;
+    }
+    if let Some(judged) = crossing::nat_drop(e).judged() {
+        return judged;
     }
     let found = elsewhere(e).or_else(|| hairpin(e)).or_else(|| port_reuse(e)).or_else(|| lost(e));
     if let Some(finding) = found.or_else(|| asymmetric(e)).or_else(|| idle(e)) {

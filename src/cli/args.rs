@@ -34,7 +34,9 @@ pub enum Command {
     #[command(
         after_long_help = "Examples:\n  tlswhy read trace.pcap\n  tlswhy read --json /var/captures > events.jsonl\n  \
         zcat old.pcap.gz | tlswhy read -\n  tlswhy read -f 'host 192.0.2.7' --trust corporate-root.pem trace.pcapng\n  \
-        tlswhy read -w failed.pcapng trace.pcapng"
+        tlswhy read -w failed.pcapng trace.pcapng\n  tlswhy read --inside lan.pcap --outside wan.pcap\n\n\
+        With --inside and --outside both sides of a firewall or NAT are read together: which packets passed, which were \
+        dropped or made between the two. One thread does that, whatever --workers says; -w is not for them."
     )]
     Read(ReadArgs),
     /// The same on interfaces, until interrupted
@@ -119,17 +121,32 @@ pub struct Shared {
     pub color: When,
 }
 
+/// Both sides of a gateway (firewall, NAT), instead of `PATH`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Sides {
+    /// Captures of the inner side of a gateway, instead of PATH; each handshake is looked for on both sides, through address
+    /// translation, and told once; may be repeated (packets of several are numbered through)
+    #[arg(long, value_name = "PATH", requires = "outside", conflicts_with = "paths")]
+    pub inside: Vec<PathBuf>,
+    /// Captures of its outer side, of the same time; the clocks need not agree; may be repeated
+    #[arg(long, value_name = "PATH", requires = "inside", conflicts_with = "paths")]
+    pub outside: Vec<PathBuf>,
+}
+
 /// `tlswhy read`.
 #[derive(Debug, ClapArgs)]
 pub struct ReadArgs {
     /// Captures (pcap, pcapng, also .gz and .zst), folders of them, or `-` for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "inside", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Both sides of a gateway.
+    #[command(flatten)]
+    pub sides: Sides,
     /// One JSON event a line on standard output, nothing else there
     #[arg(long)]
     pub json: bool,
     /// Write the packets of failed handshakes, and only those, to this pcapng file
-    #[arg(short = 'w', long = "write", value_name = "OUT.pcapng")]
+    #[arg(short = 'w', long = "write", value_name = "OUT.pcapng", conflicts_with = "inside")]
     pub write: Option<PathBuf>,
     /// Exit with 1 where a handshake failed
     #[arg(long)]

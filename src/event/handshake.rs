@@ -3,8 +3,8 @@
 use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
-use super::{Hygiene, SCHEMA};
-use crate::base::{Addr, Cite, Endpoint, Packets, Side, Stamp};
+use super::{Hygiene, SCHEMA, vantages};
+use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, rejection};
 use crate::tls::codes::Version;
@@ -60,6 +60,9 @@ pub fn handshake_with(
             chain("client_certificates", &evidence.client_chain, kept, o);
         }
         o.object("timing_us", |o| timing(evidence, o));
+        if let Some(crossing) = &evidence.around.crossing {
+            o.object("vantages", |o| vantages::write(crossing, o));
+        }
         if !evidence.lost.is_nothing() {
             o.object("lost", |o| evidence.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
         }
@@ -86,7 +89,7 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
     o.maybe("alpn", asked, |alpn, out| json::array(out, alpn, |protocol, out| string(protocol, out)));
 }
 
-fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
+pub(super) fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
     o.maybe(name, end, |end, out| {
         object(out, |o| {
             address(end.addr, o.key("ip"));
@@ -167,8 +170,13 @@ fn proof(proof: &Proof, o: &mut Object<'_>) {
     }
 }
 
+/// `packets`, and `outside` where some are of the outer of two vantage points.
 fn packets(packets: &Packets, o: &mut Object<'_>) {
-    o.array("packets", packets.iter(), |no, out| unsigned(no.0, out));
+    let of = |outside: bool| packets.iter().filter(move |no| no.is_outside() == outside);
+    o.array("packets", of(false), |no, out| unsigned(no.number(), out));
+    if packets.last().is_some_and(PacketNo::is_outside) {
+        o.array("outside", of(true), |no, out| unsigned(no.number(), out));
+    }
 }
 
 /// `ending`: what ended the attempt, whoever judged it.

@@ -15,6 +15,7 @@ mod revocation;
 mod running;
 mod stats;
 mod tally;
+mod vantages;
 
 #[cfg(test)]
 mod contract;

@@ -1,5 +1,6 @@
 //! What traffic beside an attempt tells about it.
 
+use super::crossing::Crossing;
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Blank, Endpoint, PacketNo, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
@@ -55,6 +56,8 @@ pub struct Around {
     pub for_tls: Option<Seen<&'static str>>,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
+    /// What became of each packet between two vantage points, where there are two.
+    pub crossing: Option<Box<Crossing>>,
 }
 
 impl Blank for Around {
@@ -79,6 +82,7 @@ impl Blank for Around {
         other_address: None,
         for_tls: None,
         scan: false,
+        crossing: None,
     };
 }
 

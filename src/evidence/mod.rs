@@ -6,6 +6,7 @@
 
 pub mod around;
 pub mod attempt;
+pub mod crossing;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;

@@ -304,6 +304,7 @@ impl<M: Make> Join<M> {
                 self.judge(oldest, at, each);
             }
         } else {
+            self.make.look_across(&mut evidence);
             self.look_for_revoked(&mut evidence);
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
@@ -454,6 +455,7 @@ impl<M: Make> Join<M> {
 
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
+        self.make.look_across(&mut evidence);
         self.assess(&mut evidence);
         evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {

@@ -28,6 +28,7 @@ pub mod rings;
 pub mod run;
 pub mod shard;
 mod statuses;
+pub mod vantages;
 mod workers;
 
 pub use gauges::Gauges;
@@ -37,3 +38,4 @@ pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};
 pub use statuses::Told;
+pub use vantages::analyse_both;
