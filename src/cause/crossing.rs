@@ -6,15 +6,15 @@
 
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{Cite, Packets, Side, Span};
-use crate::evidence::crossing::{Crossed, Crossing, Fate};
+use crate::evidence::crossing::{Crossed, Crossing, Fate, LARGE, Vantage};
 use crate::evidence::{Chain, Evidence};
 
-/// Longer than this, a segment may not fit a tunnel's MTU, as in `black_hole`.
-const LARGE: u32 = 1_200;
 /// Somebody who waited so long before the hello gave a translator the time to forget.
 const PAUSE: Span = Span::from_secs(30);
 /// A client that has connected says hello sooner.
 const PROMPT: Span = Span::from_millis(300);
+/// No translator forgets a connection by chance in between.
+const AT_ONCE: Span = Span::from_millis(100);
 /// A hello so prompt finds no translation that time has ended.
 const FRESH: Span = Span::from_secs(5);
 
@@ -48,6 +48,12 @@ pub fn firewall(evidence: &Evidence) -> Verdict {
 /// What they say about address translation.
 pub fn nat_drop(evidence: &Evidence) -> Verdict {
     of(evidence, Cause::NatDrop)
+}
+
+/// Whether they prove anything.
+pub fn prove(evidence: &Evidence) -> bool {
+    let Some(crossing) = &evidence.around.crossing else { return false };
+    Across::of(evidence, crossing).judge().iter().any(|(_, finding)| finding.certainty == Certainty::Proven)
 }
 
 fn of(evidence: &Evidence, cause: Cause) -> Verdict {
@@ -100,6 +106,22 @@ impl<'a> Across<'a> {
     }
 
     fn judge(&self) -> Findings {
+        let crosses = self.crossing.packets.iter().any(Crossed::passed);
+        let beside = &self.crossing.beside;
+        if !crosses {
+            // Nothing of it was seen on the other side: it may have had no business there.
+            let outer = self.crossing.near == Vantage::Outside;
+            if beside.gateways_own || beside.handed == Some(false) || beside.handed.is_none() && outer {
+                return Vec::new();
+            }
+            let mut found = self.prohibited().or_else(|| self.unanswered()).unwrap_or_default();
+            if beside.handed.is_none() {
+                for (_, finding) in &mut found {
+                    finding.certainty = finding.certainty.min(Certainty::Inferred);
+                }
+            }
+            return found;
+        }
         let rules: [fn(&Self) -> Option<Findings>; 7] = [
             Self::prohibited,
             Self::unanswered,
@@ -217,34 +239,31 @@ impl<'a> Across<'a> {
             .and(all(&self.syns), "no SYN came out on the other side")
     }
 
-    /// No SYN came out, and nothing answered.
+    /// No SYN came out, and nothing answered: policy, or a translator that has no port left towards this server.
     fn never_left(&self) -> Option<Findings> {
         let beside = &self.crossing.beside;
-        if self.syns.len() < 2 || beside.handed == Some(false) {
+        if self.syns.len() < 2 {
             return None;
         }
         let says = format!("{} SYNs went in and none came out, {}", self.syns.len(), self.place());
-        let finding =
-            |certainty, reason| Finding::new(certainty, reason, Party::Path, all(&self.syns), says.clone());
+        let finding = |certainty, reason, says: &str| {
+            Finding::new(certainty, reason, Party::Path, all(&self.syns), says)
+        };
         if beside.translated && beside.held > 0 {
-            // The same client's or others' connections to this server crossed, and hold ports.
-            let says = format!("{says}, while {} other connections to the server held ports", beside.held);
-            let crowd = Finding::new(
-                Certainty::Suspected,
-                "port_exhausted",
-                Party::Path,
-                all(&self.syns),
-                says.clone(),
-            );
+            let held = format!("{says}, while {} connections to the same server held ports", beside.held);
+            if beside.pool_is_held {
+                let held = format!("{held}: all ports that were seen in use, which it had used again before");
+                return Some(vec![(Cause::NatDrop, finding(Certainty::Inferred, "port_exhausted", &held))]);
+            }
             return Some(vec![
-                (Cause::NatDrop, crowd),
-                (Cause::Firewall, finding(Certainty::Suspected, "syn_dropped")),
+                (Cause::NatDrop, finding(Certainty::Suspected, "port_exhausted", &held)),
+                (Cause::Firewall, finding(Certainty::Suspected, "syn_dropped", &says)),
             ]);
         }
-        // Others crossed at the time: the way was open, and neither capture was blind.
-        let certainty =
-            if beside.crossed > 0 && !beside.lossy { Certainty::Proven } else { Certainty::Inferred };
-        Some(vec![(Cause::Firewall, finding(certainty, "syn_dropped"))])
+        // Others came through meanwhile, so there was room, and neither capture was blind.
+        let crowded = beside.translated && beside.strangers;
+        let certainty = if beside.meanwhile > 0 && !crowded { self.sure(2) } else { Certainty::Inferred };
+        Some(vec![(Cause::Firewall, finding(certainty, "syn_dropped", &says))])
     }
 
     /// The SYN/ACK was delivered to somebody who had not asked, or came another way than the SYN went.
@@ -306,8 +325,9 @@ impl<'a> Across<'a> {
         let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
         let first = lost.first()?;
         let begin = first.mark().seq;
-        // A segment that came out when sent again was lost by chance.
-        if self.said.iter().any(|one| one.passed() && one.mark().seq == begin) {
+        // A segment that came out when sent again was lost by chance; not so where the client had left by then.
+        let again = |one: &&Crossed| one.passed() && one.mark().seq == begin && !one.mark().flags.fin();
+        if self.said.iter().any(again) {
             return None;
         }
         let through: Vec<_> = self.said.iter().copied().filter(|one| one.passed()).collect();
@@ -381,28 +401,36 @@ impl<'a> Across<'a> {
         };
         let policy =
             |certainty| (Cause::Firewall, finding(certainty, "dropped_after_hello", gone.to_owned()));
-        let forgot = |certainty, reason| {
+        let reason = if pause >= Span::from_secs(2) { "idle_timeout" } else { "mapping_lost" };
+        let forgot = |certainty| {
             (
                 Cause::NatDrop,
                 finding(certainty, reason, format!("{gone}; the hello came {pause} after the set-up")),
             )
         };
-        if pause >= PAUSE {
-            vec![forgot(Certainty::Inferred, "idle_timeout")]
-        } else if pause >= Span::from_secs(2) {
-            vec![forgot(Certainty::Suspected, "idle_timeout"), policy(Certainty::Suspected)]
-        } else if pause >= PROMPT {
-            vec![forgot(Certainty::Suspected, "mapping_lost"), policy(Certainty::Suspected)]
-        } else {
-            vec![policy(Certainty::Inferred)]
+        // The same name came through on another connection: no filter of names is in the way.
+        let named = self.evidence.sni().is_some() && self.evidence.around.sibling.is_some();
+        let beside = &self.crossing.beside;
+        if pause >= PAUSE || named && pause >= PROMPT {
+            return vec![forgot(Certainty::Inferred)];
         }
+        if pause >= PROMPT {
+            return vec![forgot(Certainty::Suspected), policy(Certainty::Suspected)];
+        }
+        // The translator knew the connection a moment before, and the gateway went on to let others through.
+        let small = lost.iter().all(|one| one.mark().payload < LARGE);
+        let works = beside.went_on || beside.meanwhile > 0;
+        let prove = works && small && lost.len() >= 3 && pause <= AT_ONCE;
+        vec![policy(if prove { self.sure(2) } else { Certainty::Inferred })]
     }
 
     /// Only large segments are missing.
     fn too_large(&self, lost: &[&Crossed], through: &[&Crossed]) -> Option<Findings> {
         let least = lost.iter().map(|one| one.mark().payload).min()?;
         let most = through.iter().map(|one| one.mark().payload).max()?;
-        if least < LARGE || most >= least || lost.len() < 3 {
+        // Those of others crossed: the path takes them.
+        let fit = *self.crossing.beside.large.of(lost.first()?.from);
+        if least < LARGE || most >= least || lost.len() < 3 || fit {
             return None;
         }
         let mut places: Vec<_> = lost.iter().map(|one| one.mark().seq).collect();
@@ -498,10 +526,16 @@ impl<'a> Across<'a> {
         if let Some(findings) = self.too_large(&kept, &let_in) {
             return Some(findings);
         }
+        let large = kept.iter().all(|one| one.mark().payload >= LARGE) && !self.crossing.beside.large.server;
         let bare = self.answers.iter().copied().find(|one| one.passed() && one.mark().payload == 0)?;
         let says = format!("what the server answered went in and did not come out, {}", self.place());
-        let finding = Finding::new(Certainty::Inferred, "dropped_after_hello", Party::Path, all(&kept), says)
-            .and(bare.at(), "a packet of the server without bytes did: it was chosen by content");
+        let (reason, by) = if large && !matches!(self.evidence.chain, Chain::Clear(_) | Chain::Cut(_)) {
+            ("mtu_black_hole", "its size")
+        } else {
+            ("dropped_after_hello", "its content")
+        };
+        let finding = Finding::new(Certainty::Inferred, reason, Party::Path, all(&kept), says)
+            .and(bare.at(), format!("a packet of the server without bytes did: it was chosen by {by}"));
         Some(vec![(Cause::Firewall, finding)])
     }
 }

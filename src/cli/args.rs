@@ -43,6 +43,7 @@ pub enum Command {
     #[command(
         after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n  \
         tlswhy live -i lan0 -i wan0 -o /var/log/tlswhy/events.jsonl -w /var/log/tlswhy/failed.pcapng --metrics 9187\n  \
+        tlswhy live --inside lan0 --outside wan0 -o /var/log/tlswhy/events.jsonl\n  \
         tlswhy live --config /etc/tlswhy/tlswhy.toml --check\n\n\
         SIGHUP reads the configuration and the roots again and reopens the files of -o and -w, for logrotate; SIGTERM and SIGINT finish what is \
         open, write the totals and end; a second one ends at once.\n\n\
@@ -51,7 +52,7 @@ pub enum Command {
     Live(Box<LiveArgs>),
     /// One handshake as a ladder of packets, with the proofs marked
     #[command(
-        after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n\nThe table of `tlswhy read` and the \
+        after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n  tlswhy show 3f2a91c0 --inside lan.pcap --outside wan.pcap\n\nThe table of `tlswhy read` and the \
         field `id` of events give the ID; its first four digits are enough where they name one handshake."
     )]
     Show(ShowArgs),
@@ -163,8 +164,15 @@ pub struct ReadArgs {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct LiveArgs {
     /// Interface to listen on; may be repeated
-    #[arg(short = 'i', long = "interface", value_name = "IF", required_unless_present = "config")]
+    #[arg(short = 'i', long = "interface", value_name = "IF", required_unless_present_any = ["config", "inside"])]
     pub interfaces: Vec<String>,
+    /// Interface on the inner side of this gateway, instead of -i and without -w; each handshake is looked for on both sides, through address
+    /// translation, and told once; may be repeated
+    #[arg(long, value_name = "IF", requires = "outside")]
+    pub inside: Vec<String>,
+    /// Interface on its outer side; may be repeated
+    #[arg(long, value_name = "IF", requires = "inside")]
+    pub outside: Vec<String>,
     /// One JSON event a line on standard output (the default where that is no terminal)
     #[arg(long)]
     pub json: bool,
@@ -203,6 +211,13 @@ pub struct LiveArgs {
     pub shared: Shared,
 }
 
+impl LiveArgs {
+    /// All interfaces to listen on: of a gateway first the inner ones.
+    pub fn all_interfaces(&self) -> impl Iterator<Item = &String> {
+        self.interfaces.iter().chain(&self.inside).chain(&self.outside)
+    }
+}
+
 /// `tlswhy show`.
 #[derive(Debug, ClapArgs)]
 pub struct ShowArgs {
@@ -210,8 +225,11 @@ pub struct ShowArgs {
     #[arg(value_name = "ID")]
     pub id: String,
     /// The captures it is in
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "inside", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Both sides of a gateway.
+    #[command(flatten)]
+    pub sides: Sides,
     /// What all analyses share.
     #[command(flatten)]
     pub shared: Shared,

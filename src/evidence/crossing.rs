@@ -8,9 +8,9 @@
 mod pair;
 pub mod trace;
 
-use crate::base::{Endpoint, PacketNo, Packets, Seen, Side, Span, Stamp};
+use crate::base::{Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
-use trace::{Mark, Station, Trace, TraceNo, Traces};
+use trace::{Mark, Trace, TraceNo, Traces};
 
 /// A side of the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,15 +135,26 @@ impl Crossed {
 pub struct Beside {
     /// Other connections whose SYN crossed within a minute of this attempt.
     pub crossed: u32,
-    /// Of these to the same server.
-    pub to_server: u32,
-    /// Of these to the same server and still open when the attempt began.
+    /// Of these, those that began while this attempt was under way, or at most ten seconds behind it.
+    pub meanwhile: u32,
+    /// Other connections to the same server, whenever they began, that were open when the attempt began.
     pub held: u32,
+    /// Names (address and port behind the gateway) that connections to the same server bore: one after another did, and
+    /// each name seen was held by an open one when the attempt began.
+    pub pool_is_held: bool,
+    /// Connections with the same server were under way before the captures began.
+    pub strangers: bool,
     /// They bear other client addresses or ports behind the gateway than before it.
     pub translated: bool,
-    /// Whether its first packet was handed to the station that other connections cross by; `None` where links have no
-    /// addresses or nothing else crossed.
+    /// Of these that had begun before, some had packets cross when this one's no longer did.
+    pub went_on: bool,
+    /// Large segments of theirs crossed, by who sent them.
+    pub large: PerSide<bool>,
+    /// Whether its first packet was handed to the station by which other connections enter the gateway; `None` where links
+    /// have no addresses or nothing else crossed.
     pub handed: Option<bool>,
+    /// Its server is, for all that is seen, the gateway itself.
+    pub gateways_own: bool,
     /// A capture missed packets, as it counted itself.
     pub lossy: bool,
 }
@@ -153,6 +164,8 @@ pub struct Beside {
 pub struct Crossing {
     /// The vantage point on the client's side.
     pub near: Vantage,
+    /// That one sees enough of it to tell of it.
+    pub near_tells: bool,
     /// How far the outer clock is ahead of the inner one.
     pub ahead: Span,
     /// The shortest way through and back; `None` where no packet passed each way.
@@ -191,6 +204,12 @@ pub struct Both {
 const BESIDE: usize = 256;
 /// How far from an attempt they may lie.
 const AROUND: Span = Span::from_secs(60);
+/// Who begins so soon behind an attempt finds the gateway as it was.
+const MEANWHILE: Span = Span::from_secs(10);
+/// Addresses that differ in fewer bits are mostly on one link.
+const NEIGHBOURS: u32 = 8;
+/// A segment that may not fit a tunnel's MTU: the least MTU of IPv6 less its headers.
+pub const LARGE: u32 = 1_200;
 
 impl Both {
     /// Nothing seen yet; at most so many connections on each side.
@@ -252,17 +271,8 @@ impl Both {
         (ours, theirs)
     }
 
-    /// Whether the other vantage point sees this connection from its SYN or its hello on: then it tells of it too.
-    pub fn has_twin(&self, vantage: Vantage, no: TraceNo) -> bool {
-        let (_, theirs) = self.related(vantage, no);
-        let there = self.of(vantage.other());
-        theirs.iter().filter_map(|no| there.get(*no)).any(|trace| {
-            trace.isn(Side::Client).is_some_and(|_| trace.marks.first().is_some_and(Mark::is_syn))
-                || trace.hello().is_some()
-        })
-    }
-
-    /// What became of this connection's packets; `None` where nothing links the two captures.
+    /// What became of this connection's packets; `None` where nothing links the two captures. What other connections tell
+    /// is left out: see [`Self::beside`].
     pub fn crossing(&self, vantage: Vantage, no: TraceNo) -> Option<Crossing> {
         let (ours, theirs) = self.related(vantage, no);
         let (inside, outside) = match vantage {
@@ -277,39 +287,69 @@ impl Both {
             covers: (self.inside.covers?, self.outside.covers?),
             ahead: self.ahead,
         };
-        let mut crossing = Crossing::of(&seen, vantage)?;
-        let first = self.of(vantage).get(no)?;
-        crossing.beside = self.beside(vantage, first);
-        Some(crossing)
+        Crossing::of(&seen, vantage)
     }
 
-    /// What other connections tell, begun at about the same time.
-    fn beside(&self, vantage: Vantage, of: &Trace) -> Beside {
+    /// What other connections tell about this one. Looks at many.
+    pub fn beside(&self, vantage: Vantage, no: TraceNo) -> Beside {
         let mut beside = Beside { lossy: self.inside.lossy || self.outside.lossy, ..Beside::default() };
         let (here, there) = (self.of(vantage), self.of(vantage.other()));
-        let Some(first) = of.marks.first() else { return beside };
+        let Some(of) = here.get(no) else { return beside };
+        let Some((first, last)) = of.marks.first().zip(of.marks.last()) else { return beside };
         let (begun, ahead) = (first.when, self.ahead_of(vantage));
+        let twin_of = |trace: &Trace| there.like(trace, ahead).first().and_then(|no| there.get(*no));
         let (mut known, mut same) = (false, false);
-        let handed = |trace: &Trace| trace.stations.client.map(|(_, to): (Station, Station)| to);
         for trace in here.begun(begun - AROUND, begun + AROUND, BESIDE) {
-            if (trace.client, trace.server) == (of.client, of.server) {
+            if trace.marks.first().map(|mark| mark.no) == Some(first.no) {
                 continue;
             }
-            let Some(twin) = there.like(trace, ahead).first().and_then(|no| there.get(*no)) else { continue };
+            let Some(twin) = twin_of(trace) else { continue };
+            let Some((sent, came)) = trace.marks.first().zip(twin.marks.first()) else { continue };
             beside.crossed += 1;
+            beside.meanwhile += u32::from(sent.when >= begun && sent.when <= last.when + MEANWHILE);
             beside.translated |= twin.client != trace.client;
-            if let (Some(theirs), Some(ours)) = (handed(trace), handed(of)) {
+            beside.gateways_own |=
+                twin.client.addr != trace.client.addr && twin.client.addr == of.server.addr;
+            let crossed = |mark: &Mark| {
+                let same = |other: &Mark| (other.digest, other.payload) == (mark.digest, mark.payload);
+                mark.payload > 0 && twin.marks.iter().any(same)
+            };
+            for mark in trace.marks.iter().filter(|mark| mark.payload >= LARGE) {
+                *beside.large.of_mut(mark.from) |= crossed(mark);
+            }
+            beside.went_on |=
+                sent.when < begun && trace.marks.iter().any(|mark| mark.when > last.when && crossed(mark));
+            // What enters the gateway here: the client's packets where this is its side, else the server's.
+            let enters = match sent.ttl.cmp(&came.ttl) {
+                std::cmp::Ordering::Greater => trace.stations.client,
+                std::cmp::Ordering::Less => trace.stations.server,
+                std::cmp::Ordering::Equal => None,
+            };
+            if let (Some((_, theirs)), Some((_, ours))) = (enters, of.stations.client) {
                 known = true;
                 same |= theirs == ours;
             }
-            if trace.server == of.server {
-                beside.to_server += 1;
-                let over = trace.marks.iter().any(|m| (m.flags.fin() || m.flags.rst()) && m.when < begun);
-                let before = trace.marks.first().is_some_and(|mark| mark.when < begun);
-                beside.held += u32::from(before && !over && trace.isn(Side::Server).is_some());
+        }
+        let mut names: Vec<(Endpoint, bool)> = Vec::new();
+        let mut reused = false;
+        for trace in here.of_server(of.server).take(BESIDE) {
+            let Some(began) = trace.marks.first().filter(|mark| mark.is_syn() && mark.when < begun) else {
+                continue;
+            };
+            let Some(twin) = twin_of(trace).filter(|_| began.no != first.no) else { continue };
+            let held = !trace.is_over(begun) && trace.isn(Side::Server).is_some();
+            beside.held += u32::from(held);
+            match names.iter_mut().find(|(name, _)| *name == twin.client) {
+                Some((_, was)) => (reused, *was) = (true, *was || held),
+                None => names.push((twin.client, held)),
             }
         }
+        beside.pool_is_held = reused && names.iter().all(|(_, held)| *held);
+        beside.strangers = here.has_strangers(of.server) || there.has_strangers(of.server);
         beside.handed = known.then_some(same);
+        // A neighbour on the same link that has the gateway's station.
+        beside.gateways_own |=
+            beside.handed == Some(true) && of.client.addr.0 >> NEIGHBOURS == of.server.addr.0 >> NEIGHBOURS;
         beside
     }
 }

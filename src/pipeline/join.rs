@@ -296,6 +296,9 @@ impl<M: Make> Join<M> {
         } else if evidence.outcome == Outcome::Incomplete && self.families.reached(&evidence).is_some() {
             evidence.outcome = Outcome::Abandoned;
         }
+        if evidence.outcome != Outcome::Failed {
+            self.make.look_across(&mut evidence);
+        }
         if evidence.outcome == Outcome::Failed {
             self.parked.insert((at + self.limits.sibling, evidence.first), (evidence.last, evidence));
             if self.parked.len() > self.limits.held_events
@@ -304,7 +307,6 @@ impl<M: Make> Join<M> {
                 self.judge(oldest, at, each);
             }
         } else {
-            self.make.look_across(&mut evidence);
             self.look_for_revoked(&mut evidence);
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);

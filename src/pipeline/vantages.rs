@@ -4,12 +4,12 @@
 //!  inside ──▶ decode ──▶ shard ──▶ join ─┐
 //!               └─▶ traces ─▶ crossing ──┼─▶ judged handshakes
 //!               ┌─▶ traces ─▶            │
-//!  outside ─▶ decode ──▶ shard ──▶ join ─┘ only what the inner side has not
+//!  outside ─▶ decode ──▶ shard ──▶ join ─┘
 //! ```
 //!
 //! Each vantage point has a shard and a join of its own, for the same addresses may stand for two things on the two sides.
 //! What joins them is [`Both`]: before an attempt is judged, its packets are held against those of the other side. An
-//! attempt that both saw is told once, as the inner side saw it.
+//! attempt that both saw is told once, as the side of its client saw it.
 
 pub mod clocks;
 mod live;
@@ -25,6 +25,7 @@ use super::run::{Arrival, Merge, Settings, Source, Totals};
 use super::shard::Shard;
 use super::statuses::Told;
 use crate::base::{Limits, Span, Stamp};
+use crate::cause::crossing;
 use crate::decode::{Decoder, Frames};
 use crate::evidence::crossing::{Both, Vantage};
 use crate::evidence::{Evidence, Outcome, Stage};
@@ -58,7 +59,7 @@ impl<M: Make> Make for Side<M> {
     type Made = Option<(Stamp, M::Made)>;
 
     fn make(&mut self, judged: Judged) -> Self::Made {
-        if self.vantage == Vantage::Outside && self.told_inside(&judged.evidence) {
+        if self.told_by_other(&judged.evidence) {
             return None;
         }
         Some((judged.evidence.ended, self.make.borrow_mut().make(judged)))
@@ -66,15 +67,19 @@ impl<M: Make> Make for Side<M> {
 
     fn look_across(&mut self, evidence: &mut Evidence) {
         let both = lock(&self.both);
-        let crossing =
-            both.of(self.vantage).of_attempt(evidence).and_then(|no| both.crossing(self.vantage, no));
+        let Some(no) = both.of(self.vantage).of_attempt(evidence) else { return };
+        let Some(mut crossing) = both.crossing(self.vantage, no) else { return };
+        if matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
+            // Who it was on the other side is enough to know.
+            crossing.packets = Vec::new();
+        } else {
+            crossing.beside = both.beside(self.vantage, no);
+        }
         drop(both);
-        if let Some(mut crossing) = crossing {
-            if matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
-                // Who it was on the other side is enough to know.
-                crossing.packets = Vec::new();
-            }
-            evidence.around.crossing = Some(Box::new(crossing));
+        evidence.around.crossing = Some(Box::new(crossing));
+        // What one side alone takes for a client that left, or cannot see the end of, the other may have seen fail.
+        if matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned) && crossing::prove(evidence) {
+            evidence.outcome = Outcome::Failed;
         }
     }
 
@@ -93,11 +98,13 @@ impl<M: Make> Make for Side<M> {
 }
 
 impl<M> Side<M> {
-    fn told_inside(&self, evidence: &Evidence) -> bool {
-        let both = lock(&self.both);
-        let twin = |no| both.has_twin(self.vantage, no);
-        // Lookups of clients are the inner side's.
-        evidence.stage == Stage::Dns || both.outside.of_attempt(evidence).is_some_and(twin)
+    /// The client's side tells of it. Lookups of clients are the inner side's.
+    fn told_by_other(&self, evidence: &Evidence) -> bool {
+        match &evidence.around.crossing {
+            _ if evidence.stage == Stage::Dns => self.vantage == Vantage::Outside,
+            Some(crossing) => crossing.near != self.vantage && crossing.near_tells,
+            None => false,
+        }
     }
 }
 

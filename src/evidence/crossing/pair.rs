@@ -187,10 +187,13 @@ impl Clocks {
         clocks
     }
 
-    fn ahead(&self) -> Option<Span> {
+    /// `elsewhere`: what other traffic said, which counts where packets passed one way only.
+    fn ahead(&self, elsewhere: Option<Span>) -> Option<Span> {
         match (self.least, self.most) {
             (Some(least), Some(most)) => Some(Span(least.0 + (most.0 - least.0) / 2)),
-            (one, other) => one.or(other),
+            (Some(least), None) => Some(elsewhere.map_or(least, |said| said.max(least))),
+            (None, Some(most)) => Some(elsewhere.map_or(most, |said| said.min(most))),
+            (None, None) => elsewhere,
         }
     }
 
@@ -276,14 +279,18 @@ impl Other<'_, '_> {
     }
 }
 
-/// The peer has it: an acknowledgment that it sent itself says so.
-fn acknowledged(of: &Candidate<'_>, at_the_peer: &[Candidate<'_>]) -> bool {
-    at_the_peer.iter().any(|other| {
-        other.mark.from != of.mark.from
-            && other.mark.flags.ack()
-            && !other.mark.flags.rst()
-            && reached(other.ack, of.end())
-    })
+/// The peer has it: an acknowledgment that it sent itself says so, and no other copy that crossed explains that.
+fn acknowledged(of: &Candidate<'_>, own: &[Candidate<'_>], at_the_peer: &[Candidate<'_>]) -> bool {
+    let takes_place = of.end() != of.seq;
+    let explained = own.iter().any(|copy| copy.with.is_some() && copy.place() == of.place());
+    takes_place
+        && !explained
+        && at_the_peer.iter().any(|other| {
+            other.mark.from != of.mark.from
+                && other.mark.flags.ack()
+                && !other.mark.flags.rst()
+                && reached(other.ack, of.end())
+        })
 }
 
 /// Client and server as most packets of a view bear them.
@@ -313,7 +320,7 @@ impl Crossing {
             _ => seen,
         });
         let clocks = Clocks::of(&inside, &outside, near);
-        let ahead = clocks.ahead().or(views.ahead);
+        let ahead = clocks.ahead(views.ahead);
         let reach = Reach { ahead, near: Some(near) };
         pair(&mut inside, &mut outside, reach, false, |one| Some(one.likeness()));
         pair(&mut inside, &mut outside, reach, true, |one| (one.mark.payload > 0).then(|| one.place()));
@@ -339,7 +346,7 @@ impl Crossing {
                 if here == Vantage::Outside && candidate.with.is_some() {
                     continue; // told with its twin
                 }
-                packets.push(crossed(candidate, here, near, other, ahead));
+                packets.push(crossed(candidate, own, (here, near), other, ahead));
             }
         }
         packets.sort_by_key(|crossed| {
@@ -359,15 +366,27 @@ impl Crossing {
             icmp = (icmp.1, icmp.0);
         }
         let through = clocks.through();
-        Some(Self { near, ahead, through, near_ends, far_ends, packets, icmp, beside: Beside::default() })
+        let near_views = if near == Vantage::Inside { views.inside } else { views.outside };
+        let near_tells = near_views.iter().any(|trace| trace.begins());
+        Some(Self {
+            near,
+            near_tells,
+            ahead,
+            through,
+            near_ends,
+            far_ends,
+            packets,
+            icmp,
+            beside: Beside::default(),
+        })
     }
 }
 
 /// One packet's fate.
 fn crossed(
     candidate: &Candidate<'_>,
-    here: Vantage,
-    near: Vantage,
+    own: &[Candidate<'_>],
+    (here, near): (Vantage, Vantage),
     other: &Other<'_, '_>,
     ahead: Span,
 ) -> Crossed {
@@ -385,13 +404,13 @@ fn crossed(
         None => match other.excuse(candidate) {
             Some(why) => Fate::Unknown(why),
             None if !goes => Fate::Made,
-            None if acknowledged(candidate, other.candidates) => {
+            None if acknowledged(candidate, own, other.candidates) => {
                 Fate::Unknown("the other side acknowledged it: the capture there lacks it")
             }
             None => Fate::Dropped,
         },
     };
-    let (own, other) = (Some(candidate.sight()), twin.map(Candidate::sight));
-    let (near, far) = if here == near { (own, other) } else { (other, own) };
+    let (ours, theirs) = (Some(candidate.sight()), twin.map(Candidate::sight));
+    let (near, far) = if here == near { (ours, theirs) } else { (theirs, ours) };
     Crossed { from, near, far, fate, rewritten: candidate.rewritten }
 }

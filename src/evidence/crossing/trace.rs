@@ -39,6 +39,8 @@ pub struct Mark {
 
 /// Payload bytes that a digest covers: snap lengths cut behind them, and a ClientHello's random lies within.
 const DIGESTED: usize = 64;
+/// Ends of connections that are no more than known to be there.
+const STRANGERS: usize = 16_384;
 /// Shorter payloads are too much alike.
 const TELLING: u32 = 48;
 
@@ -125,7 +127,28 @@ impl Trace {
 
     /// The client's first segment with payload.
     pub fn hello(&self) -> Option<&Mark> {
-        self.marks.iter().find(|mark| mark.from == Side::Client && mark.payload > 0)
+        self.first_word(Side::Client)
+    }
+
+    /// A side's first segment with payload.
+    fn first_word(&self, side: Side) -> Option<&Mark> {
+        self.marks.iter().find(|mark| mark.from == side && mark.payload > 0)
+    }
+
+    /// Whether it is a side's first word.
+    fn is_first_word(&self, mark: &Mark) -> bool {
+        self.first_word(mark.from).is_some_and(|first| first.no == mark.no)
+    }
+
+    /// Whether it is seen from its SYN or a first word on, as an attempt is.
+    pub(super) fn begins(&self) -> bool {
+        let words = || [Side::Client, Side::Server].into_iter().any(|side| self.first_word(side).is_some());
+        self.marks.first().is_some_and(Mark::is_syn) || words()
+    }
+
+    /// Somebody ended it before this moment.
+    pub fn is_over(&self, at: Stamp) -> bool {
+        self.marks.iter().any(|mark| (mark.flags.fin() || mark.flags.rst()) && mark.when < at)
     }
 
     fn is_of(&self, a: Endpoint, b: Endpoint) -> bool {
@@ -140,16 +163,16 @@ enum Trait {
     Syn(u32),
     /// The server's, and what it acknowledges.
     Answer(u32, u32),
-    /// The client's first bytes.
+    /// A side's first bytes.
     Bytes(u64),
 }
 
-fn trait_of(mark: &Mark, first_bytes: bool) -> Option<Trait> {
+fn trait_of(mark: &Mark, first_word: bool) -> Option<Trait> {
     if mark.is_syn() {
         Some(Trait::Syn(mark.seq))
     } else if mark.is_syn_ack() {
         Some(Trait::Answer(mark.seq, mark.ack))
-    } else if first_bytes && mark.payload >= TELLING {
+    } else if first_word && mark.payload >= TELLING {
         Some(Trait::Bytes(mark.digest))
     } else {
         None
@@ -172,6 +195,8 @@ pub struct Traces {
     kept: HashMap<TraceNo, Trace, RandomState>,
     by_trait: HashMap<Trait, SmallVec<[TraceNo; 2]>, RandomState>,
     order: VecDeque<TraceNo>,
+    /// Ends of connections that had begun before the capture did.
+    strangers: HashMap<Endpoint, (), RandomState>,
     next: TraceNo,
     most: usize,
     /// Connections that left because there were too many.
@@ -189,6 +214,7 @@ impl Traces {
             kept: HashMap::default(),
             by_trait: HashMap::default(),
             order: VecDeque::new(),
+            strangers: HashMap::default(),
             next: 0,
             most: most.max(1),
             dropped: 0,
@@ -240,9 +266,9 @@ impl Traces {
         if station.is_none() && !mark.flags.rst() {
             *station = stations(frame);
         }
-        let first_bytes = from == Side::Client && mark.payload > 0 && trace.hello().is_none();
+        let first_word = mark.payload > 0 && trace.first_word(from).is_none();
         trace.marks.push(mark);
-        if let Some(found_by) = trait_of(&mark, first_bytes) {
+        if let Some(found_by) = trait_of(&mark, first_word) {
             let list = self.by_trait.entry(found_by).or_default();
             if !list.contains(&of) && list.len() < 8 {
                 list.push(of);
@@ -258,7 +284,14 @@ impl Traces {
             match segment.payload {
                 // A record with a ClientHello.
                 [22, 3, _, _, _, 1, ..] | [22, 1, 1, _, _, 1, ..] => Side::Client,
-                _ => return None,
+                [22, 3, _, _, _, 2, ..] | [22, 1, 1, _, _, 2, ..] => Side::Server,
+                _ => {
+                    self.strangers.extend([segment.src(), segment.dst()].map(|end| (end, ())));
+                    if self.strangers.len() > STRANGERS {
+                        self.strangers.clear();
+                    }
+                    return None;
+                }
             }
         };
         if self.order.len() >= self.most {
@@ -280,8 +313,7 @@ impl Traces {
         if self.open.get(&key) == Some(&no) {
             self.open.remove(&key);
         }
-        let hello = trace.hello().map(|hello| hello.no);
-        let found_by = trace.marks.iter().filter_map(|mark| trait_of(mark, Some(mark.no) == hello));
+        let found_by = trace.marks.iter().filter_map(|mark| trait_of(mark, trace.is_first_word(mark)));
         for found_by in found_by {
             if let Some(list) = self.by_trait.get_mut(&found_by) {
                 list.retain(|other| *other != no);
@@ -313,9 +345,8 @@ impl Traces {
     /// how far this one's clock is ahead of that one's, where it is known.
     pub fn like(&self, other: &Trace, ahead: Option<Span>) -> SmallVec<[TraceNo; 4]> {
         let mut found = SmallVec::new();
-        let hello = other.hello().map(|hello| hello.no);
         for mark in &other.marks {
-            let Some(of) = trait_of(mark, Some(mark.no) == hello) else { continue };
+            let Some(of) = trait_of(mark, other.is_first_word(mark)) else { continue };
             for &no in self.by_trait.get(&of).into_iter().flatten() {
                 let Some(trace) = self.get(no) else { continue };
                 if !found.contains(&no) && is_like(trace, other, of, mark, ahead) && found.len() < 8 {
@@ -326,7 +357,17 @@ impl Traces {
         found
     }
 
-    /// Connections to the same server whose SYN came in this span, newest first; at most so many.
+    /// Whether connections with this end were under way when the capture began.
+    pub fn has_strangers(&self, end: Endpoint) -> bool {
+        self.strangers.contains_key(&end)
+    }
+
+    /// Connections to this server, newest first.
+    pub fn of_server(&self, server: Endpoint) -> impl Iterator<Item = &Trace> {
+        self.order.iter().rev().filter_map(|no| self.get(*no)).filter(move |trace| trace.server == server)
+    }
+
+    /// Connections whose SYN came in this span, newest first; at most so many.
     pub fn begun(&self, from: Stamp, until: Stamp, most: usize) -> impl Iterator<Item = &Trace> {
         let begun = move |trace: &&Trace| {
             trace.marks.first().is_some_and(|mark| mark.is_syn() && mark.when >= from && mark.when <= until)
