@@ -112,6 +112,7 @@ fn handshakes() -> Vec<Value> {
     let mut refused_in_clear = fixture::syn_dropped();
     refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };
     let stories = [
+        (fixture::crossed(), Some(fixture::crossed_diagnosis())),
         (fixture::completed(), None),
         (fixture::expired(), Some(fixture::expired_diagnosis())),
         (fixture::syn_dropped(), Some(fixture::syn_dropped_diagnosis())),
@@ -224,7 +225,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(1);
+    let good = handshakes().remove(2);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

@@ -323,6 +323,23 @@ mod tests {
     }
 
     #[test]
+    fn of_two_vantage_points_each_packet_is_told_by_its_number_there() {
+        let event = event(&fixture::crossed(), Some(&fixture::crossed_diagnosis()));
+        assert_eq!(event["proofs"][0], json!({"packets": [5], "says": "the reset was made here"}));
+        assert_eq!(event["proofs"][1], json!({"packets": [1], "outside": [3], "says": "the SYN passed"}));
+        let told = &event["vantages"];
+        assert_eq!((&told["client_side"], &told["clock_offset_us"]), (&json!("inside"), &json!(-13)));
+        assert_eq!(told["outside"], Value::Null);
+        let fates = [
+            json!({"inside": 1, "outside": 3, "from": "client", "fate": "passed", "took_us": 70}),
+            json!({"inside": 4, "from": "client", "fate": "dropped"}),
+            json!({"inside": 5, "from": "server", "fate": "made"}),
+            json!({"inside": 9, "from": "client", "fate": "unknown", "why": "the other capture had ended"}),
+        ];
+        assert_eq!(told["packets"], json!(fates));
+    }
+
+    #[test]
     fn a_success_names_no_cause_even_when_given_one() {
         let event = event(&fixture::completed(), Some(&fixture::expired_diagnosis()));
         assert_eq!(event["outcome"], "completed");
