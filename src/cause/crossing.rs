@@ -139,6 +139,23 @@ impl<'a> Across<'a> {
         if witnesses >= 2 && !self.crossing.beside.lossy { Certainty::Proven } else { Certainty::Inferred }
     }
 
+    /// The last packet of the client that came out before this one went in.
+    fn before(&self, first: &Crossed) -> Option<&'a Crossed> {
+        let when = first.near.map(|near| near.mark.when);
+        let earlier = |one: &&Crossed| {
+            one.from == Side::Client && one.passed() && one.near.map(|near| near.mark.when) < when
+        };
+        self.crossing.packets.iter().rfind(earlier)
+    }
+
+    /// Adds that to a finding about this packet.
+    fn with_before(&self, finding: Finding, first: &Crossed) -> Finding {
+        match self.before(first) {
+            Some(before) => finding.and(before.at(), "up to here the client's packets came out"),
+            None => finding,
+        }
+    }
+
     fn place(&self) -> &'static str {
         "between the two capture points"
     }
@@ -374,8 +391,9 @@ impl<'a> Across<'a> {
     fn rejected(&self, reset: &Crossed, lost: &[&Crossed], pause: Option<Span>) -> Findings {
         let says = format!("the reset was made {}: it came from no server", self.place());
         let finding = |certainty, reason| {
-            Finding::new(certainty, reason, Party::Path, reset.at(), says.clone())
-                .and(all(lost), "what it answers did not come out")
+            let finding = Finding::new(certainty, reason, Party::Path, reset.at(), says.clone())
+                .and(all(lost), "what it answers did not come out");
+            lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
         };
         // Some translators reset what they no longer know.
         let certainty = match pause {
@@ -397,7 +415,8 @@ impl<'a> Across<'a> {
         let pause = pause.unwrap_or(Span(0));
         let after = Cite::Packets(all(lost));
         let finding = |certainty, reason, says: String| {
-            Finding::new(certainty, reason, Party::Path, after.clone(), says)
+            let finding = Finding::new(certainty, reason, Party::Path, after.clone(), says);
+            lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
         };
         let policy =
             |certainty| (Cause::Firewall, finding(certainty, "dropped_after_hello", gone.to_owned()));
@@ -472,7 +491,7 @@ impl<'a> Across<'a> {
             let witnesses = 1 + usize::from(went_on.is_some()) + usize::from(far.is_some());
             let mut finding =
                 Finding::new(self.sure(witnesses), "injected_reset", Party::Path, reset.at(), says)
-                    .and(hello.at(), "the ClientHello had passed");
+                    .and(hello.at(), PASSED);
             if let Some(went_on) = went_on {
                 finding = finding.and(went_on.at(), "the server answered it all the same");
             }
@@ -497,7 +516,8 @@ impl<'a> Across<'a> {
                 Certainty::Inferred
             };
             let finding = Finding::new(certainty, "mapping_lost", Party::Path, reset.at(), FORGOT)
-                .and(all(&kept), "nothing that the server answered came in");
+                .and(all(&kept), "nothing that the server answered came in")
+                .and(hello.at(), PASSED);
             return Some(vec![(Cause::NatDrop, finding)]);
         }
         let mut finding = if kept.is_empty() {
@@ -506,6 +526,7 @@ impl<'a> Across<'a> {
             Finding::new(self.sure(2), "reset_after_hello", Party::Path, reset.at(), says)
                 .and(all(&kept), "what it answers went in and did not come out")
         };
+        finding = finding.and(hello.at(), PASSED);
         if !let_in.is_empty() {
             finding =
                 finding.and(all(&let_in), "other packets of the server came in: the connection was known");
@@ -540,6 +561,8 @@ impl<'a> Across<'a> {
     }
 }
 
+/// What a reset behind the hello had no part in.
+const PASSED: &str = "the ClientHello had passed";
 /// Why a translator's own reset proves that it forgot.
 const FORGOT: &str =
     "the gateway itself reset the server's packet, as a host does that knows no such connection";

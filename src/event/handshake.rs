@@ -61,7 +61,8 @@ pub fn handshake_with(
         }
         o.object("timing_us", |o| timing(evidence, o));
         if let Some(crossing) = &evidence.around.crossing {
-            o.object("vantages", |o| vantages::write(crossing, o));
+            let went_well = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
+            o.object("vantages", |o| vantages::write(crossing, went_well, o));
         }
         if !evidence.lost.is_nothing() {
             o.object("lost", |o| evidence.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));

@@ -8,8 +8,8 @@ use crate::evidence::crossing::{Crossed, Crossing, Fate, Vantage};
 /// Packets told of one handshake.
 const MOST: usize = 64;
 
-/// Writes it.
-pub(super) fn write(crossing: &Crossing, o: &mut Object<'_>) {
+/// Writes it; without the packets where all went well.
+pub(super) fn write(crossing: &Crossing, went_well: bool, o: &mut Object<'_>) {
     o.word("client_side", crossing.near.word());
     o.maybe_integer("clock_offset_us", Some(crossing.ahead.micros()));
     o.maybe_integer("through_us", crossing.through.map(Span::micros));
@@ -25,7 +25,7 @@ pub(super) fn write(crossing: &Crossing, o: &mut Object<'_>) {
             });
         });
     }
-    o.array("packets", crossing.packets.iter().take(MOST), |crossed, out| {
+    o.array("packets", crossing.packets.iter().take(if went_well { 0 } else { MOST }), |crossed, out| {
         object(out, |o| packet(crossed, o))
     });
 }

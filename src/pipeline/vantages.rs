@@ -69,10 +69,7 @@ impl<M: Make> Make for Side<M> {
         let both = lock(&self.both);
         let Some(no) = both.of(self.vantage).of_attempt(evidence) else { return };
         let Some(mut crossing) = both.crossing(self.vantage, no) else { return };
-        if matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
-            // Who it was on the other side is enough to know.
-            crossing.packets = Vec::new();
-        } else {
+        if !matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
             crossing.beside = both.beside(self.vantage, no);
         }
         drop(both);
