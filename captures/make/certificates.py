@@ -155,6 +155,21 @@ W = dict(reason="wildcard_depth")
 why = "the certificate names *.example.test, the client asked for a.b.example.test"
 case("name_mismatch/wildcard-python-tls12", nginx_cert(wild, "1.2"), python(host="a.b.example.test"), 1, "Hostname mismatch", "C:al42", why, **W)
 case("name_mismatch/wildcard-gnutls-tls12", gnutls_serv(wild, "1.2"), gnutls(host="a.b.example.test"), 1, "does not match", "C:al42", why, **W)
+IDN, UNICODE = "xn--bcher-kva.example.test", "bücher.example.test"
+spelled, unspelled = leaf("idn", names=(IDN,)), leaf("idn-unicode", names=(UNICODE,))
+why = f"the certificate names {UNICODE} in UTF-8 instead of A-labels, the client asked for {IDN}"
+A = dict(reason="idn_not_a_label")
+case("name_mismatch/idn-unicode-san-s-client-tls12", s_server(unspelled, "1.2"), s_client(host=IDN), 1, "ostname mismatch", "C:al42", why, **A)
+case("name_mismatch/idn-unicode-san-python-tls12", nginx_cert(unspelled, "1.2"), python(host=UNICODE), 1, "Hostname mismatch", "C:al42", why, **A)
+case("name_mismatch/idn-unicode-san-curl-tls12", nginx_cert(unspelled, "1.2"), curl(url=f"https://{UNICODE}/", env={"LC_ALL": "C.UTF-8"}), 60,
+     "no alternative certificate subject name matches", "C:FIN", why + "; curl completes the handshake and closes without a request", **A)
+AS_SENT = ["-servername", UNICODE, "-verify_hostname", UNICODE]
+case("name_mismatch/idn-unicode-sni-s-client-tls12", s_server(spelled, "1.2"), s_client(extra=AS_SENT), 1, "ostname mismatch", "C:al42",
+     f"the certificate names {IDN}, the client asked for {UNICODE} in UTF-8 instead of A-labels", side="client", **A)
+case("none/idn-curl-tls12", nginx_cert(spelled, "1.2"), curl(url=f"https://{UNICODE}/", env={"LC_ALL": "C.UTF-8"}), 0, "200", "C:ccs .*S:ccs .*C:23/",
+     f"the certificate names {IDN}; curl spells {UNICODE} so")
+case("none/idn-unicode-both-s-client-tls12", s_server(unspelled, "1.2"), s_client(extra=AS_SENT), 0, "", "C:ccs .*S:ccs .*C:23/",
+     f"the certificate names {UNICODE} in UTF-8, the client asks for it so: OpenSSL compares octets")
 cn_only = leaf("cn-only", names=())
 case("name_mismatch/no-san-python-tls12", nginx_cert(cn_only, "1.2"), python(extra=["no-cn"]), 1, "Hostname mismatch", "C:al42",
      "the certificate has the name as CN only and no SAN; the client looks at the SAN only, as urllib3 2 does", reason="no_san")

@@ -18,6 +18,7 @@ if sys.argv[1:2] != ["wire"]:                          # the relay below needs n
     atexit.register(shutil.rmtree, WORK, True)
 
 HOSTS = """127.0.0.1 localhost
+198.51.100.20 xn--bcher-kva.example.test
 198.51.100.20 www.example.test shop.example.test mail.example.test a.b.example.test
 198.51.100.21 api.example.test
 198.51.100.30 ocsp.example.test crl.example.test

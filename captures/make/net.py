@@ -5,7 +5,8 @@
     cn-path    copies frames with a delay each way; can encapsulate and decapsulate them
     cn-server  203.0.113.10 .20 .30, 198.51.100.10, 2001:db8:113::10
 
-Captures are taken on the gateway's inside link (in0) or its outside link (out0). Nothing leaves the namespaces.
+Captures are taken on the gateway's inside link (in0) or its outside link (out0). Nothing leaves the namespaces. Two labs
+run side by side under different TLSWHY_LAB_SPACE: it stands for the "cn" of the names above.
 """
 
 import atexit
@@ -27,6 +28,7 @@ CAPTURES = pathlib.Path(os.environ.get("TLSWHY_LAB_OUT", HERE.parent))  # where 
 KEYS = pathlib.Path(os.environ.get("TLSWHY_LAB_KEYS", pathlib.Path.home() / ".cache/tlswhy-captures/network"))
 ROOT = CAPTURES / "lab-root-net.pem"
 
+SPACE = os.environ.get("TLSWHY_LAB_SPACE", "cn")
 SPACES = ("cn-client", "cn-other", "cn-gw", "cn-path", "cn-server")
 NAME = "www.example.test"
 CLIENT, OTHER, GATEWAY, NAT = "192.168.10.2", "192.168.10.3", "192.168.10.1", "203.0.113.1"
@@ -35,6 +37,11 @@ CLIENT6, WEB6 = "2001:db8:10::2", "2001:db8:113::10"
 MAC = {"eth0@client": "02:00:00:00:10:02", "eth0@other": "02:00:00:00:10:03", "in0": "02:00:00:00:10:01",
        "out0": "02:00:00:00:71:01", "eth0@server": "02:00:00:00:71:10"}
 QUIET = "tcp or udp or icmp or (icmp6 and ip6[40] < 128)"  # no ARP, no neighbour discovery
+
+
+def real(space):
+    """The namespace's name in this run; scripts write cn-client and so on."""
+    return SPACE + space.removeprefix("cn")
 
 
 def run(command, ok=True, **more):
@@ -50,7 +57,7 @@ def run(command, ok=True, **more):
 def inside(space):
     """Sockets made in this block belong to the namespace, and stay there after it."""
     libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{space}") as there:
+    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{real(space)}") as there:
         if libc.setns(there.fileno(), 0):
             raise OSError(ctypes.get_errno(), f"cannot enter {space}")
         try:
@@ -63,18 +70,18 @@ class Net:
     """The namespaces, built on entry and removed on exit together with every process started in them."""
 
     def __init__(self, delay_ms=10, delay6_ms=None, v6=False, nat=True, other=False, mtu=1500, wrap=None,
-                 relay=True, offload=False):
+                 relay=True, offload=False, hops=0):
         self.delay, self.delay6 = delay_ms, delay6_ms or delay_ms
         self.v6, self.nat, self.other, self.mtu, self.wrap = v6, nat, other, mtu, wrap
-        self.relay, self.offload = relay, offload
-        self.running, self.work = [], pathlib.Path(tempfile.mkdtemp(prefix="cn-"))
+        self.relay, self.offload, self.hops = relay, offload, hops
+        self.running, self.work = [], pathlib.Path(tempfile.mkdtemp(prefix=f"{SPACE}-"))
 
     def __enter__(self):
         atexit.register(self.close)
         self.close()
         self.work.mkdir(exist_ok=True)
         for space in SPACES:
-            run(f"ip netns add {space}")
+            run(f"ip netns add {real(space)}")
             self.on(space, "ip link set lo up")
             for scope in ("all", "default"):
                 self.on(space, f"sysctl -qw net.ipv6.conf.{scope}.disable_ipv6={0 if self.v6 and space != 'cn-path' else 1}")
@@ -96,7 +103,7 @@ class Net:
         self._addresses()
         if self.relay:
             ends = ["left", "right"] if not self.wrap else ["left", "tunnel0", "tunnel1", "right"]
-            self.spawn("cn-path", [sys.executable, HERE / "path.py", self.delay, self.delay6, self.wrap or "-", *ends])
+            self.spawn("cn-path", [sys.executable, HERE / "path.py", self.delay, self.delay6, self.hops, self.wrap or "-", *ends])
         if self.nat:
             self.on("cn-gw", "iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE")
         for address in (WEB, WEB6) if self.v6 else (WEB,):
@@ -121,17 +128,18 @@ class Net:
                     process.wait()
         self.running = []
         for space in SPACES:
-            if os.path.exists(f"/run/netns/{space}"):
-                run(f"ip netns del {space}")
+            name = real(space)
+            if os.path.exists(f"/run/netns/{name}"):
+                run(f"ip netns del {name}")
             for file in ("resolv.conf", "hosts"):
-                pathlib.Path(f"/etc/netns/{space}/{file}").unlink(missing_ok=True)
+                pathlib.Path(f"/etc/netns/{name}/{file}").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                os.rmdir(f"/etc/netns/{space}")
+                os.rmdir(f"/etc/netns/{name}")
 
     # -- building
 
     def _veth(self, space, name, peer_space, peer):
-        run(f"ip -n {space} link add {name} type veth peer name {peer} netns {peer_space}")
+        run(f"ip -n {real(space)} link add {name} type veth peer name {peer} netns {real(peer_space)}")
         for where, link in ((space, name), (peer_space, peer)):
             mac = MAC.get(link if link != "eth0" else f"eth0@{where[3:]}")
             if mac:
@@ -183,14 +191,14 @@ class Net:
 
     def on(self, space, command, ok=True, **more):
         words = shlex.split(command) if isinstance(command, str) else list(command)
-        return run(["ip", "netns", "exec", space, *words], ok=ok, **more)
+        return run(["ip", "netns", "exec", real(space), *words], ok=ok, **more)
 
     def spawn(self, space, command, ready=None, **more):
         """Starts a process in a namespace; waits for a word on its standard error when `ready` is given."""
         words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
         more.setdefault("stdout", subprocess.DEVNULL)
         more.setdefault("stderr", subprocess.PIPE if ready else subprocess.DEVNULL)
-        process = subprocess.Popen(["ip", "netns", "exec", space, *words], **more)
+        process = subprocess.Popen(["ip", "netns", "exec", real(space), *words], **more)
         self.running.append(process)
         if ready:
             for line in process.stderr:
@@ -219,8 +227,8 @@ class Net:
                              *options])
         time.sleep(0.4)
 
-    def client_file(self, name, text):
-        folder = pathlib.Path("/etc/netns/cn-client")
+    def client_file(self, name, text, space="cn-client"):
+        folder = pathlib.Path(f"/etc/netns/{real(space)}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
@@ -278,6 +286,20 @@ def start_tls(sock, name=NAME, context=None):
         return (context or tls_context()).wrap_socket(sock, server_hostname=name), ""
     except (OSError, ssl.SSLError) as error:
         return None, f"{type(error).__name__}: {error}"
+
+
+def with_tls(sock, error, request=True):
+    """Asks for the page over what `start_tls` returned, and closes."""
+    if sock is None:
+        return error
+    try:
+        with sock:
+            if request:
+                sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+                sock.recv(4096)
+        return "ok"
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def client_hello(name=NAME, context=None):

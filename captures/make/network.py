@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the captures of network failures: `network.py [WORD …]` plays the scenes whose capture names hold a WORD.
-What is there already stays, unless --again is given.
+What is there already stays, unless --again is given. --share=K/N plays the K-th of each N scenes alone, so that N labs share them.
 
 Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, curl, dig, tcpdump, tshark, ethtool.
 """
@@ -12,15 +12,17 @@ import traceback
 import net
 import scenes
 
-TABLES = ["network_firewall", "network_nat", "network_dns", "network_none", "network_odd"]
+TABLES = ["network_firewall", "network_nat", "network_dns", "network_none", "network_odd",
+          "network_both_firewall", "network_both_nat", "network_both_none", "network_contrast"]
 
 
 def main(words):
     net.certificates()
     again, words = "--again" in words, [word for word in words if not word.startswith("--")]
+    share, of = next((tuple(map(int, word[8:].split("/"))) for word in sys.argv if word.startswith("--share=")), (1, 1))
     bad = 0
     for table in TABLES:
-        for scene in importlib.import_module(table).SCENES:
+        for scene in importlib.import_module(table).SCENES[share - 1::of]:
             if words and not any(word in view.name for word in words for view in scene.views):
                 continue
             if not again and all((net.CAPTURES / f"{view.name}.toml").exists() for view in scene.views):

@@ -1,9 +1,9 @@
 """The path between gateway and server: copies frames between two links, each way late by a fixed time.
 
-    path.py DELAY_MS DELAY6_MS WRAP LEFT RIGHT             one hop
-    path.py DELAY_MS DELAY6_MS WRAP LEFT T0 T1 RIGHT       two hops; between T0 and T1 every IP packet is encapsulated
+    path.py DELAY_MS DELAY6_MS HOPS WRAP LEFT RIGHT        one hop
+    path.py DELAY_MS DELAY6_MS HOPS WRAP LEFT T0 T1 RIGHT  two hops; between T0 and T1 every IP packet is encapsulated
 
-WRAP is "-" or one of `WRAPS`.
+HOPS is taken from each packet's TTL, as so many routers would. WRAP is "-" or one of `WRAPS`.
 """
 
 import heapq
@@ -66,18 +66,35 @@ WRAPS = {
     "erspan": (lambda f, up: v4(47, struct.pack("!HHI", 0x1000, 0x88be, next(IDS)) + struct.pack("!II", 0x1000000a, 0)
                                 + f, up), lambda t: t[14 + OUTER + 16:]),
 }
+def aged(frame, hops):
+    """The frame as it is behind so many routers."""
+    if frame[12:14] == b"\x86\xdd":
+        if frame[20] == 58 and 133 <= frame[54] <= 137:  # neighbour discovery, which stays on its link
+            return frame
+        return frame[:21] + bytes([max(frame[21] - hops, 1)]) + frame[22:]
+    if frame[12:14] != b"\x08\x00":
+        return frame
+    head = bytearray(frame[14:14 + (frame[14] & 15) * 4])
+    head[8], head[10:12] = max(head[8] - hops, 1), b"\0\0"
+    total = sum(struct.unpack(f"!{len(head) // 2}H", head))
+    total = (total & 0xffff) + (total >> 16)
+    head[10:12] = struct.pack("!H", ~(total + (total >> 16)) & 0xffff)
+    return frame[:14] + bytes(head) + frame[14 + len(head):]
+
+
 WHOLE_FRAME_INSIDE = ("vlan", "qinq", "geneve", "erspan")
 
 
 def main():
-    delay, delay6, wrap, links = float(sys.argv[1]) / 1e3, float(sys.argv[2]) / 1e3, sys.argv[3], sys.argv[4:]
+    delay, delay6 = float(sys.argv[1]) / 1e3, float(sys.argv[2]) / 1e3
+    routers, wrap, links = int(sys.argv[3]), sys.argv[4], sys.argv[5:]
     socks = []
     for link in links:
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         s.bind((link, 3))
         socks.append(s)
     # (from, to, is it going up, what to do with the frame)
-    plain = lambda frame, up: frame
+    plain = lambda frame, up: aged(frame, routers) if routers else frame
     if len(links) == 2:
         hops = {socks[0]: (socks[1], True, plain), socks[1]: (socks[0], False, plain)}
     else:

@@ -63,6 +63,11 @@ class Cert:
         return str(path)
 
 
+def dns_name(name):
+    """As it is, also where it is not in ASCII and hence not allowed."""
+    return x509.DNSName(name) if name.isascii() else x509.DNSName._init_without_validation(name)
+
+
 def certificate(subject, key, issuer=None, days=(-30, 60), ca=None, pathlen=None, names=(), use=("server",), key_usage=None,
                 aki=True, ski=True, staple=False, ocsp=None, crl=None, extra=(), signer=None, critical_ca=True,
                 hash=hashes.SHA256()):
@@ -83,7 +88,7 @@ def certificate(subject, key, issuer=None, days=(-30, 60), ca=None, pathlen=None
     if use and not ca:
         b = add(x509.ExtendedKeyUsage([USES[u] for u in use]))
     if names:
-        b = add(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(n)) if n[0].isdigit() or ":" in n else x509.DNSName(n)
+        b = add(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(n)) if n[0].isdigit() or ":" in n else dns_name(n)
                                              for n in names]))
     if ski:
         b = add(x509.SubjectKeyIdentifier.from_public_key(key.public_key()))

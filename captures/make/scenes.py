@@ -19,6 +19,8 @@ class Attempt:
     visible: bool = True
     also: tuple = ()
     stage: str = ""
+    also_outcome: tuple = ()
+    where: str = ""  # of [[together]]: where it happened, seen from the two points of capture
 
 
 @dataclasses.dataclass
@@ -32,6 +34,7 @@ class View:
     only: str = net.QUIET
     place: object = None  # a link of the gateway, or (namespace, link); default by vantage
     tcpdump: tuple = ()
+    late: bool = False  # begun by the client's function, with `begin_late`
 
 
 @dataclasses.dataclass
@@ -44,6 +47,8 @@ class Scene:
     gateway: list = dataclasses.field(default_factory=list)  # commands on the gateway
     tools: str = "nginx, curl"
     settle: float = 0.5
+    together: list = dataclasses.field(default_factory=list)  # attempts, as one sees them who has both captures of a pair
+    hosts: dict = dataclasses.field(default_factory=dict)     # the clients' /etc/hosts: name to address
 
 
 def completed(**more):
@@ -52,6 +57,19 @@ def completed(**more):
 
 def failed(cause, reason, side="path", visible=True, also=(), **more):
     return Attempt("failed", cause, reason, side, visible, tuple(also), **more)
+
+
+def both(name, client, expect, why, inside, outside, together, look=((), ()), late="", **more):
+    """A run that is recorded on both sides of the gateway: NAME-inside and NAME-outside."""
+    listed = lambda attempts: attempts if isinstance(attempts, list) else [attempts]
+    views = [View(f"{name}-{side}", side, why, list(filters), listed(attempts), late=late == side)
+             for side, attempts, filters in (("inside", inside, look[0]), ("outside", outside, look[1]))]
+    return Scene(client, expect, views, together=listed(together), **more)
+
+
+def begin_late(lab):
+    """Begins the captures that a scene wants begun late."""
+    lab.dumps += [lab.capture(*wanted) for wanted in lab.late]
 
 
 def curl(options="", url=f"https://{net.NAME}/", address=net.WEB):
@@ -66,7 +84,9 @@ VERSIONS = {
     "gnutls-cli": (["gnutls-cli", "--version"], r"gnutls-cli (\S+)"), "conntrack": (["conntrack", "--version"], r"v(\S+)"),
     "dig": (["dig", "-v"], r"DiG (\d[\d.]*)"), "editcap": (["editcap", "--version"], r"(\d+\.\d+\.\d+)"),
     "nftables": (["nft", "--version"], r"v(\S+)"), "tcpdump": (["tcpdump", "--version"], r"version (\S+)"),
-    "OpenSSH": (["ssh", "-V"], r"OpenSSH_([^ ,]+)"),
+    "OpenSSH": (["ssh", "-V"], r"OpenSSH_([^ ,]+)"), "wget": (["wget", "--version"], r"Wget (\S+)"),
+    "Node.js": (["node", "--version"], r"v(\S+)"), "Go": (["go", "version"], r"go(\d\S+)"),
+    "Apache": (["apache2", "-v"], r"Apache/(\S+)"), "HAProxy": (["haproxy", "-v"], r"version (\S+)"),
 }
 
 
@@ -86,14 +106,21 @@ def tools(names):
 def play(scene, table):
     """Runs one scene and leaves its captures and labels; raises when the client did not say what was expected."""
     with net.Net(**scene.net) as lab:
+        if scene.hosts:
+            for space in ("cn-client", "cn-other"):
+                lab.client_file("hosts", "".join(f"{address} {name}\n" for name, address in scene.hosts.items()), space)
         (scene.server or net.Net.web)(lab)
         for command in scene.gateway:
             lab.on("cn-gw", command)
         lab.on("cn-gw", "conntrack -F", ok=False)
-        dumps = []
+        lab.dumps, lab.late = [], []
         for view in scene.views:
             place = view.place or {"inside": "in0", "outside": "out0"}[view.vantage]
-            dumps.append(lab.capture(place, net.CAPTURES / f"{view.name}.pcap", view.only, view.tcpdump))
+            wanted = (place, net.CAPTURES / f"{view.name}.pcap", view.only, view.tcpdump)
+            if view.late:
+                lab.late.append(wanted)
+            else:
+                lab.dumps.append(lab.capture(*wanted))
         if callable(scene.client):
             said = scene.client(lab)
         else:
@@ -101,15 +128,16 @@ def play(scene, table):
             said = f"exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
         said = " ".join(said.split())
         time.sleep(scene.settle)
-        for dump in dumps:
+        for dump in lab.dumps:
             lab.stop(dump)
     if not re.search(scene.expect, said):
         raise RuntimeError(f"{scene.views[0].name}: expected /{scene.expect}/, the client said: {said}")
+    said = said if len(said) < 300 else said[:140] + " … " + said[-140:]
     for view in scene.views:
-        label(view, f"make/{table}.py; {tools(scene.tools)}", said)
+        label(view, f"make/{table}.py; {tools(scene.tools)}", said, together=scene.together)
 
 
-def label(view, made_by, said="", suffix=".pcap"):
+def label(view, made_by, said="", suffix=".pcap", together=()):
     """Writes the label beside the capture and checks both against what tshark reads."""
     capture = net.CAPTURES / f"{view.name}{suffix}"
     size = capture.stat().st_size
@@ -128,18 +156,29 @@ def label(view, made_by, said="", suffix=".pcap"):
     why = f"{view.why}; the client said {said!r}" if said else view.why
     lines = [f"made_by = {text(made_by)}", f"why = {text(why)}", f"look_at = {sorted(set(look))[:12]}",
              'trust = "lab"', f"vantage = {text(view.vantage)}"]
-    for attempt in view.attempts:
-        lines += ["", "[[attempt]]", f"outcome = {text(attempt.outcome)}"]
-        if attempt.outcome == "failed":
-            lines += [f"cause = {text(attempt.cause)}", f"reason = {text(attempt.reason)}", f"side = {text(attempt.side)}",
-                      f"visible = {str(attempt.visible).lower()}"]
-            if attempt.also:
-                lines.append(f"also = {json.dumps(list(attempt.also))}")
-        if attempt.stage:
-            lines.append(f"stage = {text(attempt.stage)}")
+    for kind, attempts in (("attempt", view.attempts), ("together", together)):
+        for attempt in attempts:
+            lines += ["", f"[[{kind}]]", *told(attempt)]
     (net.CAPTURES / f"{view.name}.toml").write_text("\n".join(lines) + "\n")
     print(f"  {view.name}: {len(packets)} packets, {size} bytes, look_at {sorted(set(look))[:12]}"
           + (f", tshark: {complaint}" if complaint else ""))
+
+
+def told(attempt):
+    """The lines of an attempt."""
+    lines = [f"outcome = {text(attempt.outcome)}"]
+    if attempt.also_outcome:
+        lines.append(f"also_outcome = {json.dumps(list(attempt.also_outcome))}")
+    if attempt.outcome == "failed":
+        lines += [f"cause = {text(attempt.cause)}", f"reason = {text(attempt.reason)}", f"side = {text(attempt.side)}",
+                  f"visible = {str(attempt.visible).lower()}"]
+        if attempt.also:
+            lines.append(f"also = {json.dumps(list(attempt.also))}")
+    if attempt.stage:
+        lines.append(f"stage = {text(attempt.stage)}")
+    if attempt.where:
+        lines.append(f"where = {text(attempt.where)}")
+    return lines
 
 
 def text(value):

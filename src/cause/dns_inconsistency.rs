@@ -191,7 +191,8 @@ fn lookup(e: &Evidence) -> Judgement {
 
 /// The certificate names other hosts.
 fn misnamed(e: &Evidence) -> bool {
-    e.defects.iter().any(|defect| {
+    !e.may_hide_name()
+        && e.defects.iter().any(|defect| {
         matches!(defect.fault, Fault::SanMismatch | Fault::NoSan | Fault::WildcardDepth | Fault::IpNotInSan)
     })
 }

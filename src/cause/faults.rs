@@ -26,6 +26,7 @@ pub fn placed(fault: Fault) -> (Cause, &'static str) {
         Fault::NoSan => (NameMismatch, "no_san"),
         Fault::IpNotInSan => (NameMismatch, "ip_not_in_san"),
         Fault::WildcardDepth => (NameMismatch, "wildcard_depth"),
+        Fault::IdnNotALabel => (NameMismatch, "idn_not_a_label"),
         Fault::BadCertificateSignature => (DamagedKey, "bad_certificate_signature"),
         Fault::WeakKey | Fault::WeakSignature => (DamagedKey, "weak_key"),
         Fault::DecodeError => (DamagedKey, "decode_error"),
@@ -70,7 +71,8 @@ fn weight(fault: Fault) -> Weight {
         | Fault::WeakKey
         | Fault::WeakSignature
         | Fault::RootExpired
-        | Fault::NoSan => Weight::Soft,
+        | Fault::NoSan
+        | Fault::IdnNotALabel => Weight::Soft,
         Fault::UnknownRoot | Fault::SelfSigned | Fault::MissingIntermediate => Weight::Anchor,
         _ => Weight::Hard,
     }
@@ -254,6 +256,7 @@ mod tests {
             NoSan,
             IpNotInSan,
             WildcardDepth,
+            IdnNotALabel,
             BadCertificateSignature,
             WeakKey,
             WeakSignature,

@@ -16,14 +16,21 @@
 //! names go wrong the most: `suspected`, with the other two among the further findings. curl says nothing of a name:
 //! it finishes the handshake and leaves without a request, `suspected` too.
 //!
+//! A name in Unicode, sent raw by the client or in the certificate, is compared as its A-labels; where it fits only so, that
+//! is the reason: verifiers compare octets. Where the client offers an encrypted ClientHello (ECH), the name in clear may be
+//! the public one around a name that is sealed, and GREASE looks the same: what that name does not fit is `suspected` at most,
+//! unless TLS 1.2 or a HelloRetryRequest without ECH shows that the server did not take it. It must then show a certificate
+//! for the name in clear.
+//!
 //! # Remedy
 //!
 //! Reissue the certificate with every name clients use, or correct the virtual host, the SNI or the DNS
-//! record that leads to the wrong server.
+//! record that leads to the wrong server. Write names in A-labels (`xn--…`).
 //!
 //! # References
 //!
-//! RFC 9525 section 6 (service identity), RFC 6066 section 3 (server_name and unrecognized_name).
+//! RFC 9525 section 6 (service identity), RFC 6066 section 3 (server_name and unrecognized_name), RFC 5280
+//! section 7.2 (internationalized names), RFC 9849 sections 6.1.4, 6.1.6 and 6.2 (ECH).
 
 use super::faults::explained;
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
@@ -66,6 +73,11 @@ pub const REASONS: &[Reason] = &[
         remedy: "Name the host itself: a wildcard stands for one label only.",
         steps: &["Add the full name or a deeper wildcard", "Reissue and install"],
     },
+    Reason {
+        word: "idn_not_a_label",
+        remedy: "Write internationalized names in A-labels (xn--…), in the certificate and in what the client asks for.",
+        steps: &["See which side sends Unicode", "Reissue with A-labels, or have the client convert the name"],
+    },
 ];
 
 /// Judges.
@@ -75,6 +87,9 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         && alert.level == AlertLevel::FATAL
     {
         let says = match evidence.sni() {
+            Some(_) if evidence.may_hide_name() => {
+                format!("{}: by ECH, the name may be another than the one in clear", signal::said("the server", 112))
+            }
             Some(name) => format!("{}: it has no {name}", signal::said("the server", 112)),
             None => signal::said("the server", 112),
         };
@@ -90,10 +105,31 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     if signal::is_about_client(evidence) {
         return Judgement::Absent;
     }
-    if let Some(finding) = sealed(evidence).or_else(|| late_about_address(evidence)) {
-        return Judgement::Found(finding);
+    let judgement = match sealed(evidence).or_else(|| late_about_address(evidence)) {
+        Some(finding) => Judgement::Found(finding),
+        None => {
+            signal::by_defect(evidence, Cause::NameMismatch, |code, at| of_address(evidence, code, at))
+        }
+    };
+    match judgement {
+        Judgement::Found(finding) => Judgement::Found(qualified(evidence, finding)),
+        other => other,
     }
-    signal::by_defect(evidence, Cause::NameMismatch, |code, at| of_address(evidence, code, at))
+}
+
+/// What the name in clear does not tell: that it is the one meant (ECH), and that it was the server who wrote it in
+/// Unicode.
+fn qualified(evidence: &Evidence, mut finding: Finding) -> Finding {
+    let Some((sni, hello)) = evidence.sni().zip(evidence.hello.as_ref()) else { return finding };
+    if finding.reason == "idn_not_a_label" && !sni.is_ascii() {
+        finding.party = Party::Client;
+    }
+    if !evidence.may_hide_name() {
+        return finding;
+    }
+    finding.certainty = finding.certainty.min(Certainty::Suspected);
+    let says = format!("the client offers ECH, by GREASE or in earnest: then {sni} is the outer name, and the name meant is sealed");
+    finding.and(&hello.at, says)
 }
 
 /// What a client's way of rejecting says of a certificate that TLS 1.3 seals.
@@ -170,6 +206,7 @@ mod tests {
     use super::*;
     use crate::base::Side;
     use crate::tls::chain::Fault;
+    use crate::tls::codes::{ExtensionType, Version};
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
         match judge(evidence) {
@@ -215,6 +252,57 @@ mod tests {
         hello.supported_versions = vec![crate::tls::codes::Version::TLS12];
         assert_eq!(found(&evidence), Some(("ip_not_in_san", Certainty::Suspected)));
         assert_eq!(found(&evidence.with(&[Fault::LeafExpired])), None);
+    }
+
+    /// As [`attempt`], by a client that offers ECH, to a server that speaks this version.
+    fn with_ech(version: Version) -> Evidence {
+        let mut evidence = attempt().with(&[Fault::SanMismatch]);
+        evidence.hello.as_mut().unwrap().value.ech = true;
+        evidence.server_hello.as_mut().unwrap().value.version = version;
+        evidence
+    }
+
+    #[test]
+    fn the_outer_name_of_ech_is_suspected_at_most() {
+        let evidence = with_ech(Version::TLS13).alert(Side::Client, 42);
+        assert_eq!(found(&evidence), Some(("san_mismatch", Certainty::Suspected)));
+        let Judgement::Found(finding) = judge(&evidence) else { panic!() };
+        assert!(finding.proofs.iter().any(|proof| proof.says.contains("the name meant is sealed")));
+    }
+
+    #[test]
+    fn the_name_in_clear_counts_where_ech_was_not_taken() {
+        let inferred = Some(("san_mismatch", Certainty::Inferred));
+        assert_eq!(found(&with_ech(Version::TLS12).alert(Side::Client, 42)), inferred, "TLS 1.2 has none");
+        let mut evidence = with_ech(Version::TLS13).alert(Side::Client, 42);
+        let mut retry = evidence.server_hello.clone().unwrap();
+        evidence.retry = Some(retry.clone());
+        assert_eq!(found(&evidence), inferred, "the HelloRetryRequest refuses it");
+        retry.value.extensions.push(ExtensionType::ENCRYPTED_CLIENT_HELLO);
+        evidence.retry = Some(retry);
+        assert_eq!(found(&evidence), Some(("san_mismatch", Certainty::Suspected)), "it may take it");
+    }
+
+    #[test]
+    fn absent_with_ech_where_nothing_is_misnamed() {
+        let mut evidence = with_ech(Version::TLS13).with(&[]).alert(Side::Client, 42);
+        assert_eq!(found(&evidence), None);
+        evidence = evidence.sealed();
+        assert_eq!(found(&evidence.alert(Side::Client, 46)), None, "sealed: blind");
+    }
+
+    #[test]
+    fn a_name_in_unicode_is_the_fault_of_who_sent_it() {
+        let mut evidence = attempt().with(&[Fault::IdnNotALabel]).alert(Side::Client, 42);
+        let party = |evidence: &Evidence| match judge(evidence) {
+            Judgement::Found(finding) => Some((finding.reason, finding.certainty, finding.party)),
+            _ => None,
+        };
+        let told = |party| Some(("idn_not_a_label", Certainty::Inferred, party));
+        assert_eq!(party(&evidence), told(Party::Server));
+        evidence.hello.as_mut().unwrap().value.sni = Some("bücher.example".into());
+        assert_eq!(party(&evidence), told(Party::Client));
+        assert_eq!(judge(&evidence.alert(Side::Client, 45)), Judgement::Absent);
     }
 
     #[test]

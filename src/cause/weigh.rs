@@ -117,6 +117,7 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause
     server
         .chain(client)
         .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
+        .filter(|(_, (cause, _))| *cause != Cause::NameMismatch || !evidence.may_hide_name())
         .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
         .chain(revocation::hygiene(evidence))
         .collect()

@@ -22,6 +22,7 @@ use crate::pipeline::{self, Arrival, AsJudged, Judged, Settings, Source};
 use crate::report::ladder::{self, Rung};
 use crate::tls::codes::HandshakeType;
 use crate::tls::hello::{ClientHello, ServerHello};
+use crate::tls::idn;
 use crate::tls::message;
 use crate::tls::record::{Inbound, Unit};
 
@@ -279,7 +280,8 @@ fn named(unit: &Unit) -> Option<String> {
     Some(match unit {
         Unit::Handshake { kind: HandshakeType::CLIENT_HELLO, record_version, body } => {
             let hello = ClientHello::parse(*record_version, body)?;
-            let sni = hello.sni.as_deref().map(|sni| format!(" sni={sni}")).unwrap_or_default();
+            let sni =
+                hello.sni.as_deref().map(|sni| format!(" sni={}", idn::for_people(sni))).unwrap_or_default();
             format!("ClientHello{sni} {}", hello.highest_version())
         }
         Unit::Handshake { kind: HandshakeType::SERVER_HELLO, body, .. } => {

@@ -156,6 +156,7 @@ fn offered(hello: &Offer, o: &mut Object<'_>) {
     o.array("groups", &hello.groups, display);
     o.array("signature_algorithms", &hello.signature_schemes, display);
     o.array("alpn", &hello.alpn, |protocol, out| string(protocol, out));
+    o.boolean("ech", hello.ech);
 }
 
 /// This very offer, which the parser shares among hellos; another that says the same is another.

@@ -21,7 +21,7 @@ use crate::base::{Blank, Endpoint, Lost, PacketNo, Packets, PerSide, Rare, Seen,
 use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
-use crate::tls::codes::{HandshakeType, Version};
+use crate::tls::codes::{ExtensionType, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
@@ -513,6 +513,20 @@ impl Evidence {
     /// The host name asked for.
     pub fn sni(&self) -> Option<&str> {
         self.hello.as_ref().and_then(|hello| hello.value.sni.as_deref())
+    }
+
+    /// The name asked for may not be the one in clear: the client offered an encrypted ClientHello, whose own name is
+    /// sealed, and nothing shows that the server did not take it. Before TLS 1.3 it cannot, and a HelloRetryRequest
+    /// without the extension says that it does not (RFC 9849 sections 6.1.4 and 6.1.6). GREASE looks the same on
+    /// purpose (section 6.2).
+    pub fn may_hide_name(&self) -> bool {
+        let offered = self.hello.as_ref().is_some_and(|hello| hello.value.ech);
+        let older = self.version().is_some_and(|version| !version.is_tls13());
+        let refused = self
+            .retry
+            .as_ref()
+            .is_some_and(|retry| !retry.value.extensions.contains(&ExtensionType::ENCRYPTED_CLIENT_HELLO));
+        offered && !older && !refused
     }
 
     /// The reset of the SYN, where other connections show that it came from nearer than the server is: with a TTL that

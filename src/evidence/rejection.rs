@@ -124,7 +124,8 @@ pub fn misses_address(e: &Evidence) -> bool {
 
 /// A defect that hardly any verifier lets pass.
 fn glaring(e: &Evidence) -> bool {
-    e.defects.iter().any(|defect| {
+    let named = |fault| matches!(fault, Fault::SanMismatch | Fault::WildcardDepth | Fault::IpNotInSan);
+    e.defects.iter().filter(|defect| !(named(defect.fault) && e.may_hide_name())).any(|defect| {
         matches!(
             defect.fault,
             Fault::LeafExpired

@@ -3,6 +3,7 @@
 use super::style::{Ink, Style, clean, cut, pad, plural, thousands, width, wrap};
 use crate::base::Stamp;
 use crate::event::{Item, Role, shown};
+use crate::tls::idn;
 use std::fmt::Write as _;
 
 /// Days before the end at which a certificate is worth a look.
@@ -76,7 +77,7 @@ fn row(
     let days = format!("{left:>NUMBER$}");
     let days = ink.map_or_else(|| days.clone(), |ink| style.ink(ink, &days));
     let served = item.served.keys().next().map(|(by, sni)| match sni {
-        Some(sni) => format!("{} {sni}", shown(*by)),
+        Some(sni) => format!("{} {}", shown(*by), idn::for_people(sni)),
         None => shown(*by),
     });
     let more = item.served.len() as u64 + item.served_by_more;
@@ -103,7 +104,12 @@ fn row(
             let _ = writeln!(text, "{:indent$}{}", "", style.ink(ink, line));
         }
     };
-    let names: Vec<String> = cert.alt_names.iter().flat_map(|names| names.hosts()).collect();
+    let names: Vec<String> = cert
+        .alt_names
+        .iter()
+        .flat_map(|names| names.hosts())
+        .map(|name| idn::for_people(&name).into_owned())
+        .collect();
     let role = if item.role == Role::Client { "of a client, " } else { "" };
     let mut about =
         format!("{role}{} to {}, issued by {}", cert.not_before.date(), cert.not_after.date(), cert.issuer);

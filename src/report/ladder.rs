@@ -8,6 +8,7 @@ use crate::base::{PacketNo, Side, Stamp};
 use crate::cause::{Diagnosis, Finding};
 use crate::event::{Hygiene, Id, asked_name};
 use crate::evidence::{Evidence, Outcome};
+use crate::tls::idn;
 
 /// One packet of the attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +104,11 @@ impl Page<'_> {
             e.server.to_string()
         };
         self.hanging("  server  ", &server);
-        self.hanging("  name    ", &asked_name(e).map_or_else(|| String::from("none asked for"), clean));
+        self.hanging(
+            "  name    ",
+            &asked_name(e)
+                .map_or_else(|| String::from("none asked for"), |name| clean(&idn::for_people(name))),
+        );
         if let Some(prelude) = e.prelude {
             self.hanging("  within  ", prelude);
         }

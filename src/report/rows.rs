@@ -6,6 +6,7 @@ use crate::base::{Addr, Endpoint, Packets, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis};
 use crate::event::{Id, asked_name};
 use crate::evidence::{Evidence, Outcome, Stage};
+use crate::tls::idn;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -81,7 +82,7 @@ impl Failures {
             when: evidence.started,
             client: evidence.client,
             server,
-            name: key.name.clone(),
+            name: idn::for_people(&key.name).into_owned(),
             verdict: words::verdict(primary),
             certainty: primary.map(|(_, finding)| finding.certainty),
             weight: primary

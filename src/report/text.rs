@@ -7,6 +7,7 @@ use crate::base::Stamp;
 use crate::cause::{Certainty, Diagnosis};
 use crate::event::Stats;
 use crate::evidence::{Evidence, Outcome};
+use crate::tls::idn;
 
 /// One failure as it happens, in one line: when, who, verdict, and the first proof.
 pub fn line(evidence: &Evidence, diagnosis: Option<&Diagnosis>, style: Style) -> String {
@@ -15,7 +16,7 @@ pub fn line(evidence: &Evidence, diagnosis: Option<&Diagnosis>, style: Style) ->
         Some(proof) => proof.says.clone(),
         None => words::ending(evidence),
     };
-    let name = evidence.sni().map(|sni| format!(" ({})", clean(sni))).unwrap_or_default();
+    let name = evidence.sni().map(|sni| format!(" ({})", clean(&idn::for_people(sni)))).unwrap_or_default();
     format!(
         "{} {} → {}{name} {}: {}\n",
         evidence.ended,

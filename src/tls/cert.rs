@@ -12,7 +12,9 @@ mod quirks;
 mod read;
 
 pub use cache::CertCache;
-pub(in crate::tls) use key::{Material, RsaKey, curve, fault_of_key, material, oid as key_oid};
+pub(in crate::tls) use key::{
+    Material, RsaKey, curve, fault_of_key, material, numbers_of_curve, oid as key_oid,
+};
 pub use name::{
     COMMON_NAME, Canonical, EMAIL, canonical as canonical_name, same as same_name, text as name_text,
     values as values_of_name,

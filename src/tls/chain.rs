@@ -58,6 +58,7 @@ pub enum Fault {
     NoSan,
     IpNotInSan,
     WildcardDepth,
+    IdnNotALabel,
     // damaged_key
     BadCertificateSignature,
     WeakKey,

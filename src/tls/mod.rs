@@ -16,6 +16,7 @@ pub mod fingerprint;
 mod generations;
 pub mod given;
 pub mod hello;
+pub mod idn;
 pub mod message;
 pub mod names;
 pub mod ocsp;

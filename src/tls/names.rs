@@ -1,6 +1,7 @@
 //! Does a certificate cover the host asked for? (RFC 9525)
 
 use super::cert::{AltNames, Certificate};
+use super::idn;
 use std::net::IpAddr;
 
 /// What comparing names gave.
@@ -20,21 +21,42 @@ pub enum Cover {
     IpNotInSan,
     /// A wildcard would match if it covered more, or fewer, labels than one.
     WildcardDepth,
+    /// A name matches once it is spelled in A-labels, and was not sent so (RFC 5280 section 7.2, RFC 6066 section 3):
+    /// verifiers compare octets.
+    IdnNotALabel {
+        /// It is the client that asked in Unicode; else the certificate has it so.
+        by_client: bool,
+    },
 }
 
+/// Names in Unicode that are spelled in A-labels, of one certificate: each takes a microsecond, and a hostile certificate
+/// has thousands.
+const MOST_UNICODE: usize = 256;
+
 /// Compares the host asked for with the names of a certificate (RFC 9525 section 6). `host` may
-/// be an address literal, with or without brackets, and may end in a dot.
+/// be an address literal, with or without brackets, and may end in a dot; one in Unicode stands for its A-labels.
 pub fn covers(cert: &Certificate, host: &str) -> Cover {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    if let Some(ip) = literal(host) {
+    let sent = host.strip_suffix('.').unwrap_or(host);
+    if let Some(ip) = literal(sent) {
         return covers_ip(cert, ip);
     }
+    let spelled = idn::a_labels(sent);
+    let by_client = spelled.is_some();
+    let host = spelled.as_deref().unwrap_or(sent);
     let Some(names) = &cert.alt_names else {
         let common_name_fits = cert.common_name.as_deref().is_some_and(|name| matches(name, host));
         return Cover::NoSan { common_name_fits };
     };
-    if names.dns.iter().any(|name| matches(name, host)) {
+    // Verifiers compare octets: what both sides write in Unicode alike is found.
+    if names.dns.iter().any(|name| matches(name, sent)) {
         return Cover::Covers;
+    }
+    if by_client && names.dns.iter().any(|name| matches(name, host)) {
+        return Cover::IdnNotALabel { by_client };
+    }
+    let mut unicode = names.dns.iter().filter(|name| !name.is_ascii()).take(MOST_UNICODE);
+    if unicode.any(|name| idn::a_labels(name).is_some_and(|name| matches(&name, host))) {
+        return Cover::IdnNotALabel { by_client: false };
     }
     if names.dns.iter().any(|name| misses_by_depth(name, host)) {
         return Cover::WildcardDepth;
@@ -137,12 +159,39 @@ mod tests {
             ("example.com", "notexample.com", Cover::SanMismatch),
             ("*.example.com", ".example.com", Cover::SanMismatch),
             ("192.0.2.1", "192.0.2.1", Cover::IpNotInSan),
+            // A wildcard stands for an A-label too, and is never a part of one (RFC 9525 section 6.3).
+            ("*.example.com", "xn--bcher-kva.example.com", Cover::Covers),
+            ("*.xn--bcher-kva.example", "www.xn--bcher-kva.example", Cover::Covers),
+            ("XN--Bcher-KVA.example", "xn--bcher-kva.example", Cover::Covers),
+            ("xn--*.example.com", "xn--bcher-kva.example.com", Cover::SanMismatch),
+            ("xn--b*-kva.example.com", "xn--bcher-kva.example.com", Cover::SanMismatch),
         ];
         for (presented, host, want) in cases {
             let got = covers(&naming(&[presented], &[]), host);
             let want = if host == ".example.com" { Cover::WildcardDepth } else { want };
             assert_eq!(got, want, "{presented} for {host}");
         }
+    }
+
+    #[test]
+    fn names_in_unicode_are_compared_as_a_labels_and_said_to_be_none() {
+        let (certificate, client) =
+            (Cover::IdnNotALabel { by_client: false }, Cover::IdnNotALabel { by_client: true });
+        for (presented, host, want) in [
+            ("bücher.example", "xn--bcher-kva.example", certificate),
+            ("*.bücher.example", "www.xn--bcher-kva.example", certificate),
+            ("bücher.example", "bücher.example", Cover::Covers),
+            ("bücher.example", "BÜCHER.example", certificate),
+            ("xn--bcher-kva.example", "bücher.example", client),
+            ("xn--bcher-kva.example", "BÜCHER.example.", client),
+            ("*.example.com", "bücher.example.com", Cover::Covers),
+            ("bücher.example", "xn--bcher-kvb.example", Cover::SanMismatch),
+            ("example.com", "bücher.example", Cover::SanMismatch),
+        ] {
+            assert_eq!(covers(&naming(&[presented], &[]), host), want, "{presented} for {host}");
+        }
+        let both = naming(&["bücher.example", "xn--bcher-kva.example"], &[]);
+        assert_eq!(covers(&both, "xn--bcher-kva.example"), Cover::Covers);
     }
 
     #[test]

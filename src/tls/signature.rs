@@ -1,7 +1,7 @@
 //! Verifying signatures: of certificates, of OCSP answers, of the handshake.
 //!
 //! What the library verifies quickly is left to it; what it refuses (old hashes, small and large RSA keys, parameters of
-//! RSASSA-PSS, Brainpool curves, SM2) is verified by public operations on public numbers, so their time tells nobody
+//! RSASSA-PSS, Brainpool curves, P-224, SM2) is verified by public operations on public numbers, so their time tells nobody
 //! anything. A signature over an old hash that verifies is good: that the hash is weak is said elsewhere.
 
 mod curves;
@@ -10,6 +10,7 @@ mod hash;
 mod rsa;
 #[cfg(test)]
 mod tests;
+mod weierstrass;
 
 use self::hash::Hash;
 use self::rsa::{Padding, Pss};
@@ -238,6 +239,20 @@ fn by_identifier(identifier: &[u8]) -> Algorithm {
             3 => Hash::Sha384,
             _ => Hash::Sha512,
         }),
+        // NIST's for SHA-3: DSA from 5, ECDSA from 9, RSA from 13 on, each with 224, 256, 384 and 512 bits.
+        [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, which @ 5..=16] => {
+            let hash = match (which - 5) % 4 {
+                0 => Hash::Sha3_224,
+                1 => Hash::Sha3_256,
+                2 => Hash::Sha3_384,
+                _ => Hash::Sha3_512,
+            };
+            match which {
+                5..=8 => Algorithm::Dsa(hash),
+                9..=12 => Algorithm::Ecdsa(hash),
+                _ => pkcs1(hash),
+            }
+        }
         [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x75] => SM2_OF_CERTIFICATES,
         // sm3WithRSAEncryption
         [0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x83, 0x78] => pkcs1(Hash::Sm3),

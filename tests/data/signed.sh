@@ -18,7 +18,7 @@ pss() { # name, key, hash, salt, options
 for bits in 512 1024 1025 2048; do openssl genrsa -out "rsa$bits" "$bits"; done
 openssl genrsa -3 -out rsa2048e3 2048
 for hash in md5 sha1 sha224 sha256; do certificate "rsa512-$hash" rsa512 $hash; done
-for hash in sha224 sha384 sha512; do certificate "rsa1024-$hash" rsa1024 $hash; done
+for hash in sha224 sha384 sha512 sha3-224 sha3-256 sha3-384 sha3-512; do certificate "rsa1024-$hash" rsa1024 $hash; done
 certificate rsa2048e3-sha256 rsa2048e3 sha256
 pss rsa1024-pss-sha1 rsa1024 sha1 digest
 pss rsa1024-pss-sha224 rsa1024 sha224 digest
@@ -35,10 +35,20 @@ for curve in prime256v1 secp384r1 secp521r1 secp256k1 brainpoolP256r1 brainpoolP
     openssl ecparam -name $curve -genkey -noout -out $curve
     for hash in sha1 sha224 sha256 sha384 sha512; do certificate "$curve-$hash" $curve $hash; done
 done
-for curve in brainpoolP256t1 brainpoolP384t1 brainpoolP512r1 secp224r1; do
+for hash in sha3-224 sha3-256 sha3-384 sha3-512; do
+    certificate "prime256v1-$hash" prime256v1 $hash
+    certificate "secp521r1-$hash" secp521r1 $hash
+done
+for curve in brainpoolP256t1 brainpoolP384t1; do
     openssl ecparam -name $curve -genkey -noout -out $curve
     certificate "$curve-sha256" $curve sha256
 done
+for curve in brainpoolP512r1 brainpoolP512t1 secp224r1; do
+    openssl ecparam -name $curve -genkey -noout -out $curve
+    for hash in sha1 sha224 sha256 sha384 sha512 sha3-224 sha3-512; do certificate "$curve-$hash" $curve $hash; done
+done
+openssl ec -in secp224r1 -conv_form compressed -out compressed
+certificate secp224r1-compressed compressed sha256
 openssl ecparam -name prime256v1 -param_enc explicit -genkey -noout -out explicit
 certificate explicit-sha256 explicit sha256
 openssl ecparam -name SM2 -genkey -noout -out sm2
@@ -47,7 +57,7 @@ certificate sm2-no-id sm2 sm3
 certificate sm2-other-id sm2 sm3 -sigopt distid:somebody
 openssl dsaparam -genkey -noout -out dsa1024 1024
 openssl dsaparam -genkey -noout -out dsa2048 2048
-for hash in sha1 sha256 sha512; do certificate "dsa1024-$hash" dsa1024 $hash; done
+for hash in sha1 sha256 sha512 sha3-256; do certificate "dsa1024-$hash" dsa1024 $hash; done
 certificate dsa2048-sha224 dsa2048 sha224
 # By rsa1024 over "hello", as before TLS 1.2.
 { printf hello | openssl md5 -binary; printf hello | openssl sha1 -binary; } |

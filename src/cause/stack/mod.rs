@@ -117,7 +117,7 @@ pub fn fits(fault: Fault, code: u8) -> Fit {
         // JSSE: the certificate's algorithm is disabled (`getCertificateAlert` in CertificateMessage.java).
         | (WeakKey | WeakSignature, 43)
         // OpenSSL where a callback of the program's own rejects, as Perl's for the name (X509_V_ERR_UNSPECIFIED).
-        | (SanMismatch | NoSan | IpNotInSan | WildcardDepth, 80)
+        | (SanMismatch | NoSan | IpNotInSan | WildcardDepth | IdnNotALabel, 80)
         | (UnknownCritical, 43)
         // NSS: an authority marked as not trusted.
         | (DistrustedCa, 49) => Fit::Generic,

@@ -1,6 +1,7 @@
 //! What RFC 5280 forbids and most verifiers let pass: told once, when a certificate is read.
 
 use super::super::der::{Der, Tlv, dotted, magnitude, tag, time};
+use super::super::idn;
 use super::{Certificate, Subtree, extensions};
 
 /// Quirks told of one certificate.
@@ -53,6 +54,12 @@ pub(super) fn of_extension(
         [0x55, 0x1d, 15] => {
             if cert.key_usage == Some(0) {
                 add(cert, "keyUsage has no bit set (RFC 5280 section 4.2.1.3)");
+            }
+            // What X.509 defines ends with decipherOnly, the ninth bit.
+            if let [_, _, unused, bits @ ..] = value
+                && (8 * bits.len()).saturating_sub(usize::from(*unused)) > 9
+            {
+                add(cert, "keyUsage has more than the nine bits there are (RFC 5280 section 4.2.1.3)");
             }
             // The last bit that is written is set.
             if let [_, _, unused, .., last] = value
@@ -143,7 +150,14 @@ pub(super) fn of_whole(tbs: &Tlv<'_>, dates: &[Option<Tlv<'_>>; 2], extended: bo
         .flat_map(|names| &names.dns)
         .find_map(|name| Some((name, unlike_a_host(name)?)));
     if let Some((name, why)) = name {
-        let says = format!("the dNSName {name:?} {why} (RFC 5280 section 4.2.1.6)");
+        let says = match idn::a_labels(name) {
+            Some(ascii) => {
+                format!(
+                    "the dNSName {name:?} is in Unicode instead of A-labels, {ascii} (RFC 5280 section 7.2)"
+                )
+            }
+            None => format!("the dNSName {name:?} {why} (RFC 5280 section 4.2.1.6)"),
+        };
         add(cert, says);
     }
     if let Some(says) = unlike_der(tbs) {

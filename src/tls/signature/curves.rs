@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::hash::Hash;
+use super::weierstrass;
 use crate::tls::cert::curve;
 use crate::tls::der::{Der, magnitude, tag};
 use aws_lc_rs::digest::{self, Digest};
@@ -65,6 +66,10 @@ pub(super) fn ecdsa(
         (curve::BP256T1, _) => return brainpool!(BrainpoolP256t1, 32, point, hash, message, signature),
         (curve::BP384R1, _) => return brainpool!(BrainpoolP384r1, 48, point, hash, message, signature),
         (curve::BP384T1, _) => return brainpool!(BrainpoolP384t1, 48, point, hash, message, signature),
+        (curve::P224, _) => return reckoned::<28>(oid, point, hash, message, signature),
+        (curve::BP512R1 | curve::BP512T1, _) => {
+            return reckoned::<64>(oid, point, hash, message, signature);
+        }
         ([], _) => return Verdict::Unsupported("a curve that is described instead of named"),
         _ => return Verdict::Unsupported("this curve"),
     };
@@ -82,6 +87,21 @@ fn fitted(hash: Hash, message: &[u8], len: usize) -> Vec<u8> {
     let mut number = vec![0; len.saturating_sub(digest.len())];
     number.extend(digest.into_iter().take(len));
     number
+}
+
+/// On a curve of `N` octets that only [`weierstrass`] knows.
+fn reckoned<const N: usize>(
+    oid: &[u8],
+    point: &[u8],
+    hash: Hash,
+    message: &[u8],
+    signature: &[u8],
+) -> Verdict {
+    let Some((r, s)) = numbers::<N>(signature) else { return Verdict::Bad };
+    match weierstrass::verify(oid, point, &fitted(hash, message, N), &r, &s) {
+        Some(good) => verdict(good),
+        None => Verdict::Unsupported("a compressed point on this curve"),
+    }
 }
 
 /// The library names a hash for each curve, but takes any digest of that length.
@@ -104,7 +124,9 @@ fn padded(
 pub(super) fn is_of_another_size(oid: &[u8], signature: &[u8]) -> bool {
     let want = match oid {
         curve::P256 | curve::SECP256K1 | curve::SM2 => 32,
+        curve::P224 => 28,
         curve::P384 => 48,
+        curve::BP512R1 | curve::BP512T1 => 64,
         curve::P521 => 66,
         _ => return false,
     };
@@ -118,12 +140,23 @@ pub(super) fn is_of_another_size(oid: &[u8], signature: &[u8]) -> bool {
     longest.is_some_and(|longest| longest > want || longest + 8 < want)
 }
 
-/// r and s of Ecdsa-Sig-Value (RFC 3279 section 2.2.3), each of `N` octets.
+/// r and s of Ecdsa-Sig-Value (RFC 3279 section 2.2.3), each of `N` octets. Only DER, as OpenSSL has it: it encodes what it
+/// read anew and compares (`ossl_ecdsa_simple_verify` and `ossl_sm2_internal_verify`).
 fn numbers<const N: usize>(signature: &[u8]) -> Option<([u8; N], [u8; N])> {
     let mut outer = Der(signature);
-    let mut fields = outer.want(tag::SEQUENCE)?.inside();
+    let sequence = outer.want(tag::SEQUENCE)?;
+    let shortest = if sequence.body.len() < 0x80 { 2 } else { 3 };
+    if sequence.whole.len() != sequence.body.len() + shortest {
+        return None;
+    }
+    let mut fields = sequence.inside();
     let mut number = || {
-        let number = fields.want(tag::INTEGER)?.body;
+        let element = fields.want(tag::INTEGER)?;
+        let number = element.body;
+        let padded = matches!(number, [0, next, ..] if next & 0x80 == 0);
+        if padded || element.whole.len() != number.len() + 2 {
+            return None;
+        }
         let digits = magnitude(number);
         let mut whole = [0; N];
         whole.get_mut(N.checked_sub(digits.len())?..)?.copy_from_slice(digits);

@@ -45,11 +45,11 @@ fn every_kind_of_key_is_named_and_verified_as_far_as_it_can_be() {
 #[test]
 fn every_kind_of_signature_is_verified() {
     let all = signed();
-    assert_eq!(all.len(), 58);
+    assert_eq!(all.len(), 91);
     for cert in all {
         let name = cert.common_name.clone().unwrap();
         let expected = match name.as_str() {
-            "brainpoolP512r1-sha256" | "secp224r1-sha256" => Verdict::Unsupported("this curve"),
+            "secp224r1-compressed" => Verdict::Unsupported("a compressed point on this curve"),
             "explicit-sha256" => Verdict::Unsupported("a curve that is described instead of named"),
             // Nobody can tell by which identifier it was signed.
             "sm2-other-id" => Verdict::Bad,
@@ -78,6 +78,21 @@ fn a_signature_over_other_contents_is_bad_whatever_its_kind() {
         cert.signature[last] ^= 1;
         assert_eq!(cert.signed_by(&cert), Verdict::Bad, "{name}");
         assert_eq!(by_key(&cert, &cert), rsa.map(|_| false), "{name}");
+    }
+}
+
+#[test]
+fn a_signature_that_is_no_der_is_bad() {
+    for name in ["prime256v1-sha256", "brainpoolP384r1-sha384", "secp224r1-sha224", "sm2-common-id"] {
+        let mut cert = of(name);
+        let [0x30, len, 2, first, rest @ ..] = cert.signature.as_slice() else { panic!("{name}") };
+        let long = [&[0x30, 0x81, *len, 2, *first], rest].concat();
+        let zero = [&[0x30, len + 1, 2, first + 1, 0], rest].concat();
+        let inner = [&[0x30, len + 1, 2, 0x81, *first], rest].concat();
+        for spoilt in [long, zero, inner] {
+            cert.signature = spoilt;
+            assert_eq!(cert.signed_by(&cert), Verdict::Bad, "{name}");
+        }
     }
 }
 

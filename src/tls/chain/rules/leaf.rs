@@ -8,6 +8,7 @@ use super::single::{
 use super::{Found, Title, title};
 use crate::base::Stamp;
 use crate::tls::cert::{Certificate, KeyKind};
+use crate::tls::idn;
 use crate::tls::names::{self, Cover};
 
 const KEY_AGREEMENT: u8 = 4;
@@ -69,6 +70,21 @@ fn host(leaf: &Certificate, title: &Title<'_>, found: &mut Found<'_>) {
             Fault::WildcardDepth,
             format!(
                 "{title} names {}: a wildcard stands for one label only, and {host} has another depth (RFC 9525 section 6.3)",
+                names()
+            ),
+        ),
+        Cover::IdnNotALabel { by_client: true } => (
+            Fault::IdnNotALabel,
+            format!(
+                "the client asks for {host} in Unicode instead of A-labels, {} (RFC 6066 section 3); {title} names {}",
+                idn::a_labels(host).unwrap_or_default(),
+                names()
+            ),
+        ),
+        Cover::IdnNotALabel { by_client: false } => (
+            Fault::IdnNotALabel,
+            format!(
+                "{title} names {} in Unicode instead of A-labels (RFC 5280 section 7.2): verifiers do not find {host} there",
                 names()
             ),
         ),

@@ -1,0 +1,206 @@
+"""Address translation that lost, reused or confused the connection, each run recorded on both sides of the gateway."""
+
+import threading
+import time
+
+import net
+from net import CLIENT, NAME, NAT, OTHER, WEB, WEB6
+from network_nat import DROP_INVALID, FLUSH, HELLO, RST, STATELESS, STRICT, SYN, SYNACK
+from network_stacks import ask, client, named, server
+from scenes import begin_late, both, completed, failed
+
+RESET_INVALID = "iptables -A FORWARD -p tcp -m conntrack --ctstate INVALID -j REJECT --reject-with tcp-reset"
+SNAT = f"iptables -t nat -A POSTROUTING -o out0 -p tcp -j SNAT --to-source {NAT}"
+ESTABLISHED = "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established="
+FOUR = {NAME: WEB}
+
+
+def lost(reason, visible=False, at="", also=("firewall",), **more):
+    return failed("nat_drop", reason, visible=visible, also=also, where=at, **more)
+
+
+def forgets(command=FLUSH, pause=0.5, tls=None, late=False):
+    """The connection is opened, the gateway forgets it (or worse), the client says hello."""
+    def run(lab):
+        context = net.tls_context()
+        if tls == "1.2":
+            context.maximum_version = net.ssl.TLSVersion.TLSv1_2
+        sock = lab.connect(timeout=8)
+        time.sleep(pause)
+        if late:
+            begin_late(lab)
+        for one in command if isinstance(command, list) else [command]:
+            lab.on("cn-gw", one, ok=False)
+        return net.start_tls(sock, context=context)[1]
+    return run
+
+
+def forgets_under_reply(line, after):
+    """The gateway forgets the connection while the server's answer to a real client's ClientHello is on its way."""
+    def run(lab):
+        got = []
+        asking = threading.Thread(target=lambda: got.append(ask(lab, line)))
+        dump = lab.spawn("cn-gw", ["tcpdump", "-i", "out0", "-l", "-n", "-c", "1", "tcp[tcpflags] & tcp-push != 0 and dst port 443"],
+                         ready="listening on", stdout=-1)
+        asking.start()
+        dump.stdout.readline()  # the ClientHello has passed
+        time.sleep(after)
+        lab.on("cn-gw", FLUSH, ok=False)
+        asking.join()
+        return got[0]
+    return run
+
+
+def flush_rows():
+    """Lost before the ClientHello: it leaks, or is dropped, or answered with a reset, or gets a new port or address."""
+    for name, rule, kind, rtt, hops, tls in (("masquerade", None, "nginx", 100, 1, "1.2"), ("snat", SNAT, "haproxy", 20, 0, None),
+                                             ("snat-far", SNAT, "apache", 250, 3, None)):
+        for way, more, expect in (("", [], "reset|Reset"), ("-silent", [DROP_INVALID], "timed out|Timeout"),
+                                  ("-refused", [RESET_INVALID], "reset|Reset")):
+            leak = not way
+            yield both(f"nat_drop/mapping-lost{way}-{name}", forgets(tls=tls), expect,
+                       "the gateway's table was flushed before the ClientHello; it " + {
+                           "": "leaves with its private source address, the server resets what it does not know",
+                           "-silent": "is dropped as invalid", "-refused": "is answered with a reset, as invalid"}[way],
+                       lost("mapping_lost"), [lost("mapping_lost", visible=True, also=()), lost("untranslated_leak", visible=True, also=())] if leak
+                       else lost("mapping_lost"), lost("mapping_lost", visible=leak, at="gateway", also=() if leak else ("firewall",)),
+                       look=((SYNACK, HELLO) + (() if way == "-silent" else (RST,)), (SYNACK,) + ((f"ip.src == {CLIENT}", RST) if leak else ())),
+                       gateway=[STRICT, *more] + ([rule] if rule else []), server=server(kind),
+                       net={"delay_ms": rtt / 2, "hops": hops, "nat": not rule}, tools=f"conntrack, iptables, {named(kind)}, Python")
+    for name, rule, kind, rtt, tls in (("random", "iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE --random", "nginx", 100, "1.2"),
+                                       ("random-fully", "iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE --random-fully", "haproxy", 20, None),
+                                       ("snat-random-fully", SNAT + " --random-fully", "s_server", 250, None)):
+        yield both(f"nat_drop/new-port-{name}", forgets(tls=tls), "reset|Reset",
+                   "the gateway's table was flushed before the ClientHello, which leaves from another external port; the server resets that",
+                   lost("mapping_lost"), [lost("mapping_lost"), lost("mapping_lost", visible=True, also=())],
+                   lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO, RST), (SYN, HELLO, RST)), gateway=[rule],
+                   server=server(kind), net={"delay_ms": rtt / 2, "nat": False}, tools=f"conntrack, iptables, {named(kind)}, Python")
+    second = "203.0.113.2"
+    for name, kind, rtt in (("nginx", "nginx", 20), ("haproxy-far", "haproxy", 250)):
+        move = [f"iptables -t nat -R POSTROUTING 1 -o out0 -p tcp -j SNAT --to-source {second}", FLUSH]
+        yield both(f"nat_drop/new-address-{name}", forgets(move), "reset|Reset",
+                   "the gateway went over to another external address before the ClientHello, which leaves from there; the server resets that",
+                   lost("mapping_lost"), [lost("mapping_lost"), lost("mapping_lost", visible=True, also=())],
+                   lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO, RST), (SYN, HELLO, RST, f"ip.src == {second}")),
+                   gateway=[SNAT, f"ip addr add {second}/24 dev out0"], server=server(kind), net={"delay_ms": rtt / 2, "nat": False},
+                   tools=f"conntrack, iptables, {named(kind)}, Python")
+    yield both("nat_drop/mapping-lost-silent-inner-late", forgets(late=True), "timed out|Timeout",
+               "the gateway's table was flushed before the ClientHello, which it drops as invalid; the capture on the inside began after the TCP handshake",
+               lost("mapping_lost", also_outcome=("incomplete",)), lost("mapping_lost"), lost("mapping_lost", at="gateway"), late="inside",
+               look=((HELLO,), (SYNACK,)), gateway=[STRICT, DROP_INVALID], net={"delay_ms": 20}, tools="conntrack, iptables, nginx, Python")
+
+
+def reply_rows():
+    for name, soft, kind, tls, rtt, passing in (("curl", "curl", "nginx", None, 250, False), ("go-tls12", "go", "haproxy", "1.2", 250, False),
+                                                ("gnutls-passing", "gnutls", "apache", None, 250, True), ("node", "node", "s_server", "1.2", 100, False),
+                                                ("openssl4", "openssl4", "nginx", "1.3", 100, False)):
+        yield both(f"nat_drop/flushed-under-reply-{name}", forgets_under_reply(client(soft, tls, seconds=8), 0.02), "^exit (?!0)",
+                   "the gateway's table was flushed while the server's answer was on its way: the NAT's own address resets the server",
+                   lost("mapping_lost"), [lost("mapping_lost", visible=True, also=())] + [lost("untranslated_leak", visible=True, also=())] * passing,
+                   lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO,), (HELLO, f"{RST} && ip.src == {NAT}")), gateway=[STRICT] + ([] if passing else [DROP_INVALID]),
+                   server=server(kind), net={"delay_ms": rtt / 2}, hosts=FOUR, tools=f"conntrack, iptables, {named(kind, soft)}")
+
+
+def holding(count, line):
+    """So many connections hold the NAT's ports to this server; a real client finds none."""
+    def run(lab):
+        held = []
+        for _ in range(count):
+            held.append(net.start_tls(lab.connect()))
+            time.sleep(0.1)
+        said = ask(lab, line)
+        for sock, _ in held:
+            sock.close()
+        return said + "".join(error for _, error in held)
+    return run
+
+
+def port_rows():
+    for name, soft, ports, rtt, rule in (("two-curl", "curl", 2, 20, "iptables -t nat -A POSTROUTING -p tcp -o out0 -j MASQUERADE --to-ports 40000-40001"),
+                                         ("four-go", "go", 4, 100, f"{SNAT}:40000-40003"), ("three-wget", "wget", 3, 250, f"{SNAT}:50000-50002")):
+        full = lost("port_exhausted")
+        yield both(f"nat_drop/ports-exhausted-{name}", holding(ports, client(soft, seconds=8)), "^exit (?!0)[^/]*$",
+                   f"the gateway has {ports} external ports for this server; so many connections hold them, the next gets no answer",
+                   [completed()] * ports + [full], [completed()] * ports, [completed()] * ports + [lost("port_exhausted", at="gateway")],
+                   look=((SYN,), (SYN,)), gateway=[rule], net={"delay_ms": rtt / 2, "nat": False}, hosts=FOUR,
+                   tools=f"iptables, nginx, Python, {named(soft)}")
+    for name, soft, rtt, hops in (("curl", "curl", 20, 0), ("gnutls-far", "gnutls", 250, 3)):
+        def start(lab):
+            lab.web()
+            lab.on("cn-gw", "nft -f -", input=STATELESS % OTHER)
+        yield both(f"nat_drop/port-collision-{name}", client(soft, seconds=6), "^exit (?!0)",
+                   "a stateless translator delivers the SYN/ACK to another inside host that has the port, and that one resets it",
+                   lost("port_reuse", visible=True, also=()), lost("port_reuse"), lost("port_reuse", visible=True, at="gateway", also=()),
+                   look=((SYN, SYNACK, f"{RST} && ip.src == {OTHER}"), (SYN, SYNACK, RST)), server=start, hosts=FOUR,
+                   net={"delay_ms": rtt / 2, "hops": hops, "nat": False, "other": True}, tools=f"nftables (stateless translation), nginx, {named(soft)}")
+    for name, soft in (("curl", "curl"), ("python", "python")):
+        scene = both(f"nat_drop/hairpin-{name}", client(soft, seconds=6), "^exit (?!0)",
+                     "the gateway redirects the SYN to a server beside the client, which answers directly, from its own address; inside is the "
+                     "client's link, outside the server's, behind the translation", lost("hairpin", visible=True, also=()), lost("hairpin"),
+                     lost("hairpin", visible=True, at="gateway", also=()), look=((SYN, SYNACK, RST), (SYN, SYNACK)),
+                     server=lambda lab: lab.web(space="cn-other", listen=(OTHER,)), net={"other": True}, hosts=FOUR,
+                     gateway=[f"iptables -t nat -A PREROUTING -i in0 -d {WEB} -p tcp --dport 443 -j DNAT --to-destination {OTHER}"],
+                     tools=f"iptables, nginx, {named(soft)}")
+        scene.views[0].place, scene.views[1].place = ("cn-client", "eth0"), ("cn-other", "eth0")
+        yield scene
+
+
+def asymmetric_rows():
+    only_known = ["iptables -P FORWARD DROP", "iptables -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED,UNTRACKED -j ACCEPT",
+                  "iptables -A FORWARD -p tcp --syn -j ACCEPT"]
+    for name, soft, kind, rtt, hops, six, rules in (
+            ("curl", "curl", "nginx", 20, 0, False, ["iptables -t raw -A PREROUTING -i out0 -j NOTRACK", DROP_INVALID]),
+            ("go-far", "go", "haproxy", 250, 3, False, ["iptables -t raw -A PREROUTING -i out0 -j NOTRACK", *only_known]),
+            ("wget-v6", "wget", "apache", 100, 1, True, ["ip6tables -t raw -A PREROUTING -i out0 -p tcp -j NOTRACK",
+                                                      "ip6tables -A FORWARD -p tcp -m conntrack --ctstate INVALID -j DROP"])):
+        yield both(f"nat_drop/asymmetric-{name}", client(soft, seconds=8), "^exit (?!0)",
+                   "a stateful gateway that never saw the SYN/ACK (it came another way) drops the client's ACK and ClientHello: the server repeats "
+                   "its SYN/ACK", lost("asymmetric"), lost("asymmetric"), lost("asymmetric", at="gateway"), look=((SYN, SYNACK, HELLO), (SYN, SYNACK)),
+                   gateway=rules, server=server(kind), net={"delay_ms": rtt / 2, "hops": hops, "nat": False, "v6": six},
+                   hosts={NAME: WEB6} if six else FOUR, tools=f"iptables, {named(kind, soft)}")
+
+
+def after_gaps(gaps):
+    """Connections opened at once, and used after these seconds each."""
+    def run(lab):
+        said = [""] * len(gaps)
+
+        def one(n, gap):
+            sock = lab.connect(timeout=8)
+            time.sleep(gap)
+            said[n] = net.with_tls(*net.start_tls(sock)).split(":")[0]
+        threads = []
+        for n, gap in enumerate(gaps):
+            threads.append(threading.Thread(target=one, args=(n, gap)))
+            threads[-1].start()
+            time.sleep(0.15)
+        for thread in threads:
+            thread.join()
+        return " ".join(said)
+    return run
+
+
+def idle_rows():
+    """The gateway forgets idle connections after so many seconds; each connection says hello after a pause of its own."""
+    for name, limit, gaps, ways, rtt, kind in (
+            ("60s", 60, (40, 50, 56, 58, 62, 64, 70, 75), [DROP_INVALID], 20, "nginx"),
+            ("60s-again", 60, (5, 20, 45, 57, 61, 63, 66, 90), [DROP_INVALID], 100, "haproxy"),
+            ("20s", 20, (2, 10, 15, 18, 22, 23, 26, 30), [DROP_INVALID], 250, "nginx"),
+            ("20s-refused", 20, (4, 12, 17, 19, 21, 24, 28, 40), [RESET_INVALID], 20, "apache"),
+            ("20s-leaking", 20, (3, 8, 14, 18, 22, 25, 29, 35), [], 100, "nginx")):
+        bad = [gap > limit for gap in gaps]
+        silent, leaking = ways == [DROP_INVALID], not ways
+        expect = "^" + " ".join(("TimeoutError" if silent else "ConnectionResetError") if late else "ok" for late in bad) + "$"
+        mark = lambda late, visible=False, at="": lost("idle_timeout", visible=visible, at=at) if late else completed()
+        outside = [mark(late) for late in bad]
+        if leaking:
+            outside += [failed("nat_drop", "untranslated_leak") for late in bad if late]
+        yield both(f"nat_drop/idle-{name}", after_gaps(gaps), expect,
+                   f"the gateway forgets idle connections after {limit} s and then " +
+                   ("drops what it does not know" if silent else "leaks it untranslated" if leaking else "resets what it does not know") +
+                   f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s", [mark(late, True) for late in bad], outside,
+                   [mark(late, True, "gateway") for late in bad], look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, f"{ESTABLISHED}{limit}", *ways],
+                   server=server(kind), net={"delay_ms": rtt / 2}, tools=f"iptables, {named(kind)}, Python")
+
+
+SCENES = [*flush_rows(), *reply_rows(), *port_rows(), *asymmetric_rows(), *idle_rows()]
