@@ -266,7 +266,8 @@ impl<'a> Across<'a> {
         let finding = |certainty, reason, says: &str| {
             Finding::new(certainty, reason, Party::Path, all(&self.syns), says)
         };
-        if beside.translated && beside.held > 0 {
+        let pool = beside.translated && beside.renumbered && !beside.to_server;
+        if pool && beside.held > 0 {
             let held = format!("{says}, while {} connections to the same server held ports", beside.held);
             if beside.pool_is_held {
                 let held = format!("{held}: all ports that were seen in use, which it had used again before");
@@ -278,7 +279,7 @@ impl<'a> Across<'a> {
             ]);
         }
         // Others came through meanwhile, so there was room, and neither capture was blind.
-        let crowded = beside.translated && beside.strangers;
+        let crowded = beside.translated && beside.strangers && !beside.to_server;
         let certainty = if beside.meanwhile > 0 && !crowded { self.sure(2) } else { Certainty::Inferred };
         Some(vec![(Cause::Firewall, finding(certainty, "syn_dropped", &says))])
     }
@@ -575,3 +576,6 @@ fn dropped(one: &Crossed) -> bool {
 fn all(of: &[&Crossed]) -> Packets {
     of.iter().flat_map(|one| [one.near, one.far]).flatten().map(|sight| sight.mark.no).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@
 //! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
 //! filter on the server itself like the server's own. A capture on both sides of a router shows packets with two TTLs and
 //! link addresses; there neither counts.
+//! Captures on both sides of it, read together (`--inside`, `--outside`), prove what was dropped or made there.
 //!
 //! # Remedy
 //!

@@ -24,6 +24,8 @@
 //! hello: the server knows no such connection. A filter on the server resets alike.
 //! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
 //! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
+//! Read together (`--inside`, `--outside`), they prove most of these; `port_exhausted` stays `suspected` unless the ports were seen to run
+//! out.
 //!
 //! # Remedy
 //!

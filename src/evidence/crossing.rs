@@ -5,7 +5,11 @@
 //! packet without a counterpart was dropped between the two, or made there. It counts as such only while the other
 //! capture ran, and only where nobody acknowledged what it carried.
 
+#[cfg(test)]
+pub mod fixture;
 mod pair;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 use crate::base::{Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
@@ -137,8 +141,12 @@ pub struct Beside {
     pub crossed: u32,
     /// Of these, those that began while this attempt was under way, or at most ten seconds behind it.
     pub meanwhile: u32,
+    /// Some of these were to the same server: it had room for more.
+    pub to_server: bool,
     /// Other connections to the same server, whenever they began, that were open when the attempt began.
     pub held: u32,
+    /// Some of them bear another port behind the gateway than before it: it takes ports from a pool of its own.
+    pub renumbered: bool,
     /// Names (address and port behind the gateway) that connections to the same server bore: one after another did, and
     /// each name seen was held by an open one when the attempt began.
     pub pool_is_held: bool,
@@ -306,7 +314,9 @@ impl Both {
             let Some(twin) = twin_of(trace) else { continue };
             let Some((sent, came)) = trace.marks.first().zip(twin.marks.first()) else { continue };
             beside.crossed += 1;
-            beside.meanwhile += u32::from(sent.when >= begun && sent.when <= last.when + MEANWHILE);
+            let meanwhile = sent.when >= begun && sent.when <= last.when + MEANWHILE;
+            beside.meanwhile += u32::from(meanwhile);
+            beside.to_server |= meanwhile && trace.server == of.server;
             beside.translated |= twin.client != trace.client;
             beside.gateways_own |=
                 twin.client.addr != trace.client.addr && twin.client.addr == of.server.addr;
@@ -339,6 +349,7 @@ impl Both {
             let Some(twin) = twin_of(trace).filter(|_| began.no != first.no) else { continue };
             let held = !trace.is_over(begun) && trace.isn(Side::Server).is_some();
             beside.held += u32::from(held);
+            beside.renumbered |= twin.client.port != trace.client.port;
             match names.iter_mut().find(|(name, _)| *name == twin.client) {
                 Some((_, was)) => (reused, *was) = (true, *was || held),
                 None => names.push((twin.client, held)),

@@ -6,7 +6,7 @@ use crate::evidence::crossing::{Crossed, Crossing, Fate, Vantage};
 use crate::report::style::{Ink, clean, cut, pad, wrap};
 
 /// Columns on each side of the gateway.
-const HALF: usize = 6;
+const HALF: usize = 8;
 
 impl Page<'_> {
     /// Every packet, with its number on each side and what became of it.
@@ -61,6 +61,16 @@ impl Page<'_> {
         self.line(&format!("{mark}{near:>7} {since:>9}  {} {far:>7}  {text}", self.style.ink(ink, way)));
         for line in lines {
             self.line(&format!("{:start$}{}", "", cut(&line, room)));
+        }
+        let ends = [(crossed.near, crossing.near_ends), (crossed.far, crossing.far_ends)];
+        for (sight, usual) in ends {
+            if let Some((sight, (client, _))) =
+                sight.zip(usual).filter(|(sight, (client, _))| sight.client != *client)
+            {
+                let side = if sight.mark.no.is_outside() { "outside" } else { "inside" };
+                let other = format!("{side} as {}, not {client}", sight.client);
+                self.line(&format!("{:start$}{}", "", self.style.ink(Ink::Yellow, other)));
+            }
         }
         let note = match crossed.fate {
             Fate::Dropped => Some("dropped in between".to_owned()),
