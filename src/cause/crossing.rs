@@ -288,7 +288,7 @@ impl<'a> Across<'a> {
     fn astray(&self) -> Option<Findings> {
         let client = self.evidence.client;
         let ends = |one: &&Crossed| one.near.map(|near| near.client);
-        let asked = self.syns.iter().find_map(|one| ends(one))?;
+        let asked = self.syns.iter().find_map(&ends)?;
         let astray = self.syn_acks.iter().copied().find(|one| ends(one).is_some_and(|to| to != asked));
         if let Some(astray) = astray.filter(|one| one.passed())
             && !self.syn_acks.iter().any(|one| one.passed() && ends(one) == Some(asked))

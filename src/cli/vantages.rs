@@ -31,9 +31,9 @@ pub(super) struct Chain {
 
 impl Chain {
     /// Of these files.
-    pub fn new(files: &[PathBuf], expression: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(files: Vec<PathBuf>, expression: Option<&str>) -> Result<Self, Failure> {
         Ok(Self {
-            files: files.to_vec().into_iter(),
+            files: files.into_iter(),
             reader: None,
             over: true,
             filter: filter(expression)?,
@@ -142,7 +142,7 @@ impl Files {
 
     /// Both sides, from the beginning.
     pub fn open(&self, expression: Option<&str>) -> Result<(Chain, Chain), Failure> {
-        Ok((Chain::new(&self.inside, expression)?, Chain::new(&self.outside, expression)?))
+        Ok((Chain::new(self.inside.clone(), expression)?, Chain::new(self.outside.clone(), expression)?))
     }
 
     /// How far the outer clock is ahead, as a first reading tells.

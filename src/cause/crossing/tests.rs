@@ -23,7 +23,7 @@ fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
 
 /// An attempt that said hello, through this gateway; other connections crossed before and behind.
 fn through(script: impl FnOnce(&mut Gateway)) -> Evidence {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.another(-3_000);
     gateway.connect();
     script(&mut gateway);
@@ -36,7 +36,7 @@ fn through(script: impl FnOnce(&mut Gateway)) -> Evidence {
 
 /// SYNs that nobody answers, through this gateway.
 fn asking(script: impl FnOnce(&mut Gateway)) -> Evidence {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.another(-3_000);
     script(&mut gateway);
     gateway.until(60_000);
@@ -281,7 +281,7 @@ fn a_capture_that_counted_losses_proves_nothing() {
 
 #[test]
 fn blind_where_the_other_capture_had_ended() {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.connect();
     hellos(&mut gateway, 25, Way::Dropped);
     let mut evidence = greeted();

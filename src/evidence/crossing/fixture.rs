@@ -54,13 +54,15 @@ pub struct Gateway {
     isn: (u32, u32),
 }
 
-impl Gateway {
+impl Default for Gateway {
     /// Nothing sent yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let both = Both::new(100, Some(Span(0)));
         Self { both, names: (CLIENT, NAT), raised: 0, numbers: (0, 0), isn: ISN }
     }
+}
 
+impl Gateway {
     /// A packet, as long as the payload says.
     pub fn send(&mut self, sent: Sent, way: Way) {
         let at = START + Span::from_millis(sent.at);

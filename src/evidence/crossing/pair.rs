@@ -119,7 +119,7 @@ impl Reach {
             Some(near) => {
                 let outward = (inside.from == Side::Client) == (near == Vantage::Inside);
                 let later = if outward { later } else { -later };
-                later >= -SLACK.0 && later <= HELD.0
+                (-SLACK.0..=HELD.0).contains(&later)
             }
         }
     }

@@ -13,7 +13,7 @@ const ACK: u8 = TcpFlags::ACK;
 
 /// Connected; what was done; then other traffic until the tenth second.
 fn after_connecting(script: impl FnOnce(&mut Gateway)) -> Crossing {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.connect();
     script(&mut gateway);
     gateway.until(10_000);
@@ -47,7 +47,7 @@ fn what_goes_in_alone_was_dropped_and_what_comes_out_alone_was_made() {
 
 #[test]
 fn behind_the_end_of_the_other_capture_nothing_is_known() {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.connect();
     gateway.send(hello(25), Way::Dropped);
     let crossing = gateway.crossing().unwrap();
@@ -75,7 +75,7 @@ fn a_copy_that_came_through_explains_the_acknowledgment() {
 
 #[test]
 fn sequence_numbers_that_a_firewall_changes_are_counted_from_the_first() {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.raised = 123_456;
     gateway.connect();
     gateway.send(hello(25), Way::Passes);
@@ -109,7 +109,7 @@ fn a_hello_under_another_name_is_the_same_hello() {
 
 #[test]
 fn nothing_links_captures_without_a_common_connection() {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.both.ahead = None;
     gateway.send(sent(0, Side::Client, TcpFlags::SYN, 0, 0, 0), Way::Dropped);
     gateway.until(10_000);
@@ -118,7 +118,7 @@ fn nothing_links_captures_without_a_common_connection() {
 
 #[test]
 fn connections_beyond_the_bound_push_the_oldest_out() {
-    let mut gateway = Gateway::new();
+    let mut gateway = Gateway::default();
     gateway.connect();
     for n in 0..200 {
         gateway.names = (Endpoint { port: n, ..CLIENT }, Endpoint { port: n, ..NAT });
