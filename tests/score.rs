@@ -484,13 +484,18 @@ fn a_label_speaks_in_known_words() {
     for path in captures() {
         let name = path.display();
         let label = label(&path);
-        for attempt in label.attempts {
+        for attempt in label.attempts.iter().chain(&label.together) {
             assert!(outcomes.contains(&attempt.outcome.as_str()), "{name}: {}", attempt.outcome);
             assert!(attempt.also_outcome.iter().all(|word| outcomes.contains(&word.as_str())), "{name}");
             assert_eq!(attempt.outcome == "failed", attempt.cause.is_some(), "{name}");
             for cause in attempt.cause.iter().chain(&attempt.also) {
                 assert!(causes.contains(&cause.as_str()), "{name}: {cause}");
             }
+            let place = attempt.place.as_deref();
+            assert!(
+                place.is_none_or(|place| ["client_side", "gateway", "server_side"].contains(&place)),
+                "{name}: {place:?}"
+            );
         }
     }
 }

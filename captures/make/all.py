@@ -29,7 +29,8 @@ def install():
             if subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], env=env, stdout=subprocess.DEVNULL).returncode:
                 print(f"{package} cannot be had")
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("venv", "pyOpenSSL", "OpenSSL")):   # the last one carries OpenSSL 4
+    for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
+                                    ("mitm", "mitmproxy", "mitmproxy")):
         python = STATE / folder / "bin/python"
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", STATE / folder])

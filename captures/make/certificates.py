@@ -2,7 +2,7 @@
 """Captures whose certificates are at fault: their dates, chain, names, extensions, keys."""
 from cryptography import x509
 from cryptography.x509 import ObjectIdentifier as OID
-from lab import case, main
+from lab import Client, case, main
 from pki import ROOT, CA, TRUST, authority, leaf, new_key, wrong_ec, wrong_rsa
 from stacks import *
 
@@ -277,6 +277,24 @@ case("validity_misconfig/client-clock-two-servers-tls12",
 alice = leaf("alice", subject="alice", names=(), use=("client",))
 case("validity_misconfig/server-clock-curl-tls12", s_server(good, "1.2", AUTH, fake="2021-01-01 12:00:00"), curl(extra=["--cert", alice.chain, "--key", alice.key]), 35,
      "alert bad certificate", "S:al42", "the client's certificate is good; the server's clock stands at January 2021 (libfaketime)", reason="server_clock")
+pause = Client(["sleep", "3"], "")
+plain = [curl(url="http://198.51.100.20/"), curl(url="http://198.51.100.30/")]
+dates = "; the dates of HTTP answers show the server's"
+right = nginx("server { listen 198.51.100.30:80; }", 80)
+if OPENSSL4:
+    late = openssl4("1.2", extra=["time"], fake="5 years ago")
+    case("validity_misconfig/client-clock-told-openssl4-tls12",
+         nginx(f"server {{ listen 80; }} server {{ listen 443 ssl; ssl_protocols TLSv1.2; ssl_certificate {good.chain}; ssl_certificate_key {good.key}; }}"),
+         [plain[0], late, pause, late], [0, 1, 0, 1], ["200", "not yet valid", "", "not yet valid"], ["C:al42"] * 2,
+         "the certificate is good; the client's clock is five years behind (libfaketime), and its hellos tell it" + dates, attempts=[K, K])
+case("validity_misconfig/server-clock-dated-curl-tls12", s_server(good, "1.2", AUTH, fake="5 years ago"),
+     plain + [curl(extra=["--cert", alice.chain, "--key", alice.key])], [0, 0, 35], ["200", "200", "alert bad certificate"], "S:al42",
+     "the client's certificate is good; the server's clock is five years behind (libfaketime)" + dates + ", and another's", reason="server_clock",
+     helpers=[dated("5 years ago"), right])
+NAMED = nginx(f"server {{ listen 80; }} server {{ listen 443 ssl; ssl_protocols TLSv1.2; ssl_certificate {api.chain}; ssl_certificate_key {api.key}; }}")
+case("name_mismatch/capture-clock-behind-python-tls12", NAMED, plain + [python()], [0, 0, 1], ["200", "200", "Hostname mismatch"], "C:al42",
+     "the leaf names api.example.test only, the client asked for www.example.test; the capturing host's clock is five years behind (editcap -t)"
+     "; the dates of HTTP answers show it", reason="san_mismatch", clock=-157766400)
 inverted = leaf("inverted", days=(-5, -370))
 inverted2 = leaf("inverted2", days=(60, -30))
 case("validity_misconfig/inverted-curl-tls12", s_server(inverted, "1.2"), curl(), 60, "certificate has expired", "C:al45",

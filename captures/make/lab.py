@@ -308,7 +308,7 @@ CASES = []
 
 
 def case(name, server, client, exit, says, wire, why, reason="", side="server", visible=True, outcome=None, cause=None,
-         trust="lab", helpers=(), capture_at="c", look=None, attempts=None, suffix=".pcap", software="", delay=0.010, lose=0, whole=True):
+         trust="lab", helpers=(), capture_at="c", look=None, attempts=None, suffix=".pcap", software="", delay=0.010, lose=0, whole=True, clock=0):
     """A row of the tables. `name` is "folder/name"; the folder is the cause unless `cause` says otherwise.
 
     server   a Server, or a list
@@ -322,6 +322,7 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     delay    of each frame on the wire, in seconds
     lose     drop every so many-th frame
     whole    each connection must end within the capture
+    clock    seconds by which the capturing host's clock is ahead
     """
     folder = name.split("/")[0]
     outcome = outcome or ("completed" if folder == "none" else "failed")
@@ -332,7 +333,7 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     CASES.append(dict(name=name, servers=many(server), clients=many(client), exit=many(exit), says=many(says), wire=many(wire),
                       why=why, attempts=attempts if callable(attempts) else [{**one, **a} for a in attempts] if attempts else [one] * len(many(wire)), trust=trust,
                       helpers=list(helpers), at=capture_at, look=look, suffix=suffix, script=Path(sys.argv[0]).name, software=software,
-                      delay=delay, lose=lose, whole=whole))
+                      delay=delay, lose=lose, whole=whole, clock=clock))
 
 
 def quote(s):
@@ -375,6 +376,8 @@ def make(c):
             raise AssertionError(f"connection not whole: {sh_}")
     target = target_of(c)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if c["clock"]:
+        sh(f"editcap -F pcap -t {c['clock']} {pcap} {pcap}.set; mv {pcap}.set {pcap}")
     if c["suffix"] == ".pcapng":
         sh(f"editcap -F pcapng {pcap} {target}")
     else:

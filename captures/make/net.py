@@ -3,7 +3,7 @@
     cn-client  192.168.10.2, 2001:db8:10::2       a second inside host, cn-other, is 192.168.10.3
     cn-gw      192.168.10.1 | 203.0.113.1         NAT, firewall, resolver; 2001:db8:10::1 | 2001:db8:113::1
     cn-path    copies frames with a delay each way; can encapsulate and decapsulate them
-    cn-server  203.0.113.10 .20 .30, 198.51.100.10, 2001:db8:113::10
+    cn-server  203.0.113.10 .20 .30, 198.51.100.10, 2001:db8:113::10 ::20
 
 Captures are taken on the gateway's inside link (in0) or its outside link (out0). Nothing leaves the namespaces. Two labs
 run side by side under different TLSWHY_LAB_SPACE: it stands for the "cn" of the names above.
@@ -26,6 +26,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 CAPTURES = pathlib.Path(os.environ.get("TLSWHY_LAB_OUT", HERE.parent))  # where captures are written
 KEYS = pathlib.Path(os.environ.get("TLSWHY_LAB_KEYS", pathlib.Path.home() / ".cache/tlswhy-captures/network"))
+STATE = pathlib.Path(os.environ.get("TLSWHY_LAB_STATE", "/var/tmp/tlswhy-lab"))  # where all.py keeps software that is not Debian's
 ROOT = CAPTURES / "lab-root-net.pem"
 
 SPACE = os.environ.get("TLSWHY_LAB_SPACE", "cn")
@@ -33,7 +34,7 @@ SPACES = ("cn-client", "cn-other", "cn-gw", "cn-path", "cn-server")
 NAME = "www.example.test"
 CLIENT, OTHER, GATEWAY, NAT = "192.168.10.2", "192.168.10.3", "192.168.10.1", "203.0.113.1"
 WEB, ELSEWHERE, CLOSED, SECOND = "203.0.113.10", "203.0.113.20", "203.0.113.30", "198.51.100.10"
-CLIENT6, WEB6 = "2001:db8:10::2", "2001:db8:113::10"
+CLIENT6, WEB6, ELSEWHERE6 = "2001:db8:10::2", "2001:db8:113::10", "2001:db8:113::20"
 MAC = {"eth0@client": "02:00:00:00:10:02", "eth0@other": "02:00:00:00:10:03", "in0": "02:00:00:00:10:01",
        "out0": "02:00:00:00:71:01", "eth0@server": "02:00:00:00:71:10"}
 QUIET = "tcp or udp or icmp or (icmp6 and ip6[40] < 128)"  # no ARP, no neighbour discovery
@@ -175,7 +176,8 @@ class Net:
             self.on("cn-gw", "ip addr add 2001:db8:10::1/64 dev in0 nodad")
             self.on("cn-gw", "ip addr add 2001:db8:113::1/64 dev out0 nodad")
             self.on("cn-gw", "sysctl -qw net.ipv6.conf.all.forwarding=1")
-            self.on("cn-server", f"ip addr add {WEB6}/64 dev eth0 nodad")
+            for address in (WEB6, ELSEWHERE6):
+                self.on("cn-server", f"ip addr add {address}/64 dev eth0 nodad")
             self.on("cn-client", "ip route add default via 2001:db8:10::1")
             self.on("cn-server", "ip route add default via 2001:db8:113::1")
 
@@ -238,7 +240,7 @@ class Net:
         if space == "cn-server":
             sites.append((ELSEWHERE, "parked"))
             if self.v6:
-                sites.append((f"[{WEB6}]", leaf))
+                sites += [(f"[{WEB6}]", leaf), (f"[{ELSEWHERE6}]", "parked")]
         text = "".join(
             f"server {{ listen {address}:443 ssl; ssl_certificate {KEYS}/{name}.pem; ssl_certificate_key {KEYS}/{name}.key;"
             f" location / {{ return 200 'hello\\n'; }} }}\n" for address, name in sites)

@@ -4,7 +4,7 @@ import sys
 import time
 
 import net
-from net import ELSEWHERE, NAME, WEB, WEB6
+from net import ELSEWHERE, ELSEWHERE6, NAME, WEB, WEB6
 from network_stacks import ask, client, named, server
 from scenes import begin_late, both, completed, failed
 
@@ -13,18 +13,20 @@ HELLO, RST, FIN = "tls.handshake.type == 1", "tcp.flags.reset == 1", "tcp.flags.
 AT_SERVER = f"(ip.src == {WEB} || ipv6.src == {WEB6})"
 UNREACHABLE = "icmp.type == 3 || icmpv6.type == 1"
 FOUR, SIX = {NAME: WEB}, {NAME: WEB6}
-BESIDE = f"curl -sS -o /dev/null --cacert {net.ROOT} --resolve parked.example.net:443:{ELSEWHERE} https://parked.example.net/"
+BESIDE = "curl -sS -o /dev/null --cacert {} --resolve parked.example.net:443:{} https://parked.example.net/"
 GATE, INPUT = "gateway", "server"  # where a rule stands
 
 
-def between(line, space="cn-client"):
+def between(line, six=False):
     """The client, with a sound connection to another address before and after: both captures show that they saw."""
+    beside = BESIDE.format(net.ROOT, f"[{ELSEWHERE6}]" if six else ELSEWHERE)
+
     def run(lab):
-        said = [ask(lab, BESIDE)]
+        said = [ask(lab, beside)]
         time.sleep(0.2)
-        said.append(ask(lab, line, space))
+        said.append(ask(lab, line))
         time.sleep(0.2)
-        said.append(ask(lab, BESIDE))
+        said.append(ask(lab, beside))
         return "; ".join(said)
     return run
 
@@ -55,7 +57,7 @@ def scene(name, line, expect, why, *views, where, rule, kind="nginx", tls="1.2 1
         for space, command in more_rules:
             lab.on(space, command)
     options = {"delay_ms": rtt / 2, "hops": hops, "v6": six, **(net_more or {})}
-    return both(f"firewall/{name}", between(line) if amidst else line, expect, why, *views, look=look, net=options, server=started,
+    return both(f"firewall/{name}", between(line, six) if amidst else line, expect, why, *views, look=look, net=options, server=started,
                 hosts=SIX if six else FOUR, tools=f"{'ip6tables' if six else 'iptables'}, {named(kind, soft)}", **more)
 
 
@@ -153,6 +155,20 @@ def lossy_rows():
     yield scene("sni-reset-lossy", client("curl"), FAILS, "the gateway resets the client when its ClientHello names the host; every fifth packet "
                 "to the server is lost", cut(True), cut(False, also=["nat_drop"]), cut(True, "gateway"), where=GATE,
                 rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", more_rules=loss, look=((HELLO, RST), (SYNACK,)))
+    gone = lambda at="": failed("firewall", "dropped_after_hello", visible=False, also=["nat_drop"], where=at)
+    yield scene("sni-dropped-lossy", client("go", seconds=6), FAILS, "the gateway drops each packet when the ClientHello names the host; every fourth packet of "
+                "the server is lost", gone(), gone(), gone("gateway"), where=GATE, rule=f"{BY_NAME} -j DROP", soft="go", rtt=100,
+                more_rules=[("cn-server", "iptables -A OUTPUT -p tcp -m statistic --mode nth --every 4 --packet 0 -j DROP")],
+                look=((SYNACK, HELLO), (SYNACK,)))
+    hole = lambda visible, at="", also=(): failed("firewall", "mtu_black_hole", visible=visible, also=also, where=at)
+    yield scene("mtu-up-lossy", client("openssl4", seconds=8), FAILS, "packets over 1400 bytes vanish on their way to the server, and every fourth other one",
+                hole(True), hole(False, also=["nat_drop"]), hole(True, "gateway"), where=GATE, rule="-i in0 -p tcp -m length --length 1401:65535 -j DROP",
+                more_rules=[("cn-gw", "iptables -A FORWARD -p tcp -m statistic --mode nth --every 4 --packet 3 -j DROP")], soft="openssl4",
+                look=(("tcp.len > 1200",), (SYNACK,)))
+    shut = lambda at="": failed("firewall", "syn_dropped", visible=False, also=["nat_drop"], where=at)
+    yield scene("syn-dropped-lossy", client("curl", seconds=8), AMID, "the gateway drops every SYN to the address, and every sixth packet of all else; the "
+                "connections to another address work", amid(shut()), amid(None), amid(shut("gateway")), where=GATE, rule=f"-p tcp -d {WEB} --dport 443 --syn -j DROP",
+                more_rules=[("cn-gw", "iptables -A FORWARD -p tcp -m statistic --mode nth --every 6 --packet 4 -j DROP")], look=((SYN,), (SYN,)), amidst=True)
 
     def hello_late(lab):
         sock = lab.connect(timeout=5)
@@ -160,7 +176,7 @@ def lossy_rows():
         return net.start_tls(sock)[1]
     why = "the {} {} when the ClientHello names the host; the capture on the {} began after the TCP handshake"
     began = ("incomplete",)
-    late = cut(True)
+    late = cut(False, also=["nat_drop"])  # without the SYN/ACK nobody knows the server's TTL and round trip
     late.also_outcome = began
     yield scene("sni-reset-inner-late", hello_late, "reset", why.format("gateway", "resets the client", "inside"), late, cut(False, also=["nat_drop"]),
                 cut(True, "gateway"), where=GATE, rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", late="inside", soft="python", rtt=100,
@@ -182,18 +198,23 @@ def injected_rows():
             ("mimic-gnutls-far", "mimic", "gw", "gnutls", "nginx", "1.2", 250, 3, False), ("one-node-v6", "one", "gw", "node", "haproxy", "1.2 1.3", 20, 1, True),
             ("mimic-wget-v6", "mimic", "gw", "wget", "nginx", "1.3", 100, 0, True), ("one-beyond", "one", "path", "s_client", "nginx", "1.2 1.3", 100, 0, False),
             ("three-beyond", "three", "path", "curl", "apache", "1.2", 20, 1, False), ("kernel-beyond", "kernel", "path", "go", "haproxy", "1.2 1.3", 100, 0, False),
-            ("mimic-beyond", "mimic", "path", "python", "s_server", "1.2", 100, 3, False)):
+            ("mimic-beyond", "mimic", "path", "python", "s_server", "1.2", 100, 3, False), ("lossy-curl", "three", "gw", "curl", "nginx", "1.2", 100, 1, False),
+            ("lossy-mimic", "mimic", "gw", "go", "haproxy", "1.2 1.3", 100, 3, False)):
         start = server(kind, tls)
         space, links = ("cn-gw", ("in0", "out0")) if at == "gw" else ("cn-path", ("left", "right"))
 
-        def started(lab, start=start, space=space, links=links, style=style):
+        def started(lab, start=start, space=space, links=links, style=style, lossy="lossy" in name):
             start(lab)
+            if lossy:
+                lab.on("cn-server", "iptables -A OUTPUT -p tcp -m statistic --mode nth --every 3 --packet 1 -j DROP")
             lab.spawn(space, [sys.executable, net.HERE / "inject.py", NAME, *links, style], ready="ready")
-        cut = lambda visible, at="": failed("firewall", "injected_reset", visible=visible, where=at)
+        cut = lambda visible, at="", more=(): failed("firewall", "injected_reset", visible=visible, where=at, also_outcome=more)
+        # out here the forged reset is all that a client does that leaves, where it looks like one of the client's own
+        outer = cut(False, more=("abandoned",)) if at == "gw" and style in ("mimic", "kernel") else cut(True)
         yield both(f"firewall/injected-{name}", client(soft), FAILS,
                    f"a box {'at the gateway' if at == 'gw' else 'beyond the gateway, before the server,'} forges a reset to each side ({style}); "
-                   "the ClientHello itself reaches the server",
-                   cut(True), cut(True), cut(True, "gateway" if at == "gw" else "server_side"), look=((HELLO, RST), (HELLO, RST)), server=started,
+                   "the ClientHello itself reaches the server" + ("; every third packet of the server is lost" if "lossy" in name else ""),
+                   cut(True), outer, cut(True, "gateway" if at == "gw" else "server_side"), look=((HELLO, RST), (HELLO, RST)), server=started,
                    net={"delay_ms": rtt / 2, "hops": hops, "v6": six}, hosts=SIX if six else FOUR, tools=f"Python (the box), {named(kind, soft)}")
 
 

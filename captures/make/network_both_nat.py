@@ -88,17 +88,40 @@ def flush_rows():
                "the gateway's table was flushed before the ClientHello, which it drops as invalid; the capture on the inside began after the TCP handshake",
                lost("mapping_lost", also_outcome=("incomplete",)), lost("mapping_lost"), lost("mapping_lost", at="gateway"), late="inside",
                look=((HELLO,), (SYNACK,)), gateway=[STRICT, DROP_INVALID], net={"delay_ms": 20}, tools="conntrack, iptables, nginx, Python")
+    loss = "iptables -A FORWARD -p tcp -m statistic --mode nth --every 4 --packet 1 -j DROP"
+    yield both("nat_drop/mapping-lost-lossy", forgets(), "reset|Reset", "the gateway's table was flushed before the ClientHello, which leaves with its private source "
+               "address; every fourth packet is lost on the gateway", lost("mapping_lost"),
+               [lost("mapping_lost", visible=True, also=()), lost("untranslated_leak", visible=True, also=())],
+               lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO, RST), (f"ip.src == {CLIENT}", RST)), gateway=[STRICT, loss],
+               net={"delay_ms": 50}, tools="conntrack, iptables, nginx, Python")
+    yield both("nat_drop/mapping-lost-silent-lossy", forgets(), "timed out|Timeout", "the gateway's table was flushed before the ClientHello, which it drops as "
+               "invalid; every fourth packet is lost on the gateway", lost("mapping_lost"), lost("mapping_lost"), lost("mapping_lost", at="gateway"),
+               look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, DROP_INVALID, loss], net={"delay_ms": 50}, tools="conntrack, iptables, nginx, Python")
+    yield both("nat_drop/new-port-lossy", forgets(), "reset|Reset", "the gateway's table was flushed before the ClientHello, which leaves from another external port; "
+               "every fourth packet is lost on the gateway", lost("mapping_lost"), [lost("mapping_lost"), lost("mapping_lost", visible=True, also=())],
+               lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO, RST), (SYN, HELLO, RST)),
+               gateway=["iptables -t nat -A POSTROUTING -o out0 -j MASQUERADE --random-fully", loss], net={"delay_ms": 20, "nat": False},
+               tools="conntrack, iptables, nginx, Python")
 
 
 def reply_rows():
-    for name, soft, kind, tls, rtt, passing in (("curl", "curl", "nginx", None, 250, False), ("go-tls12", "go", "haproxy", "1.2", 250, False),
-                                                ("gnutls-passing", "gnutls", "apache", None, 250, True), ("node", "node", "s_server", "1.2", 100, False),
-                                                ("openssl4", "openssl4", "nginx", "1.3", 100, False)):
+    answer = f"ip.src == {WEB} && tcp.len > 0"
+    for name, soft, kind, tls, passing in (("curl", "curl", "nginx", None, False), ("go-tls12", "go", "haproxy", "1.2", False),
+                                           ("gnutls-passing", "gnutls", "apache", None, True), ("openssl4", "openssl4", "nginx", "1.3", False)):
         yield both(f"nat_drop/flushed-under-reply-{name}", forgets_under_reply(client(soft, tls, seconds=8), 0.02), "^exit (?!0)",
                    "the gateway's table was flushed while the server's answer was on its way: the NAT's own address resets the server",
                    lost("mapping_lost"), [lost("mapping_lost", visible=True, also=())] + [lost("untranslated_leak", visible=True, also=())] * passing,
-                   lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO,), (HELLO, f"{RST} && ip.src == {NAT}")), gateway=[STRICT] + ([] if passing else [DROP_INVALID]),
-                   server=server(kind), net={"delay_ms": rtt / 2}, hosts=FOUR, tools=f"conntrack, iptables, {named(kind, soft)}")
+                   lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO,), (HELLO, f"{RST} && ip.src == {NAT}")),
+                   never=((answer,), ()), gateway=[STRICT] + ([] if passing else [DROP_INVALID]), server=server(kind), net={"delay_ms": 125},
+                   hosts=FOUR, tools=f"conntrack, iptables, {named(kind, soft)}")
+    for name, soft, kind in (("node", "node", "s_server"), ("wget", "wget", "haproxy")):
+        seen = lost("mapping_lost", also_outcome=("completed",))
+        yield both(f"nat_drop/flushed-under-finished-{name}", forgets_under_reply(client(soft, "1.2", seconds=8), 0.35), "^exit (?!0)",
+                   "the gateway's table was flushed while the server's Finished (TLS 1.2) was on its way: the NAT's own address resets the server",
+                   lost("mapping_lost"), seen, lost("mapping_lost", visible=True, at="gateway", also=()),
+                   look=((HELLO, "tls.handshake.type == 2"), (f"{RST} && ip.src == {NAT}",)), never=((f"{answer} && tls.record.content_type == 20",), ()),
+                   gateway=[STRICT, DROP_INVALID], server=server(kind, "1.2"), net={"delay_ms": 125}, hosts=FOUR,
+                   tools=f"conntrack, iptables, {named(kind, soft)}")
 
 
 def holding(count, line):
@@ -203,4 +226,41 @@ def idle_rows():
                    server=server(kind), net={"delay_ms": rtt / 2}, tools=f"iptables, {named(kind)}, Python")
 
 
-SCENES = [*flush_rows(), *reply_rows(), *port_rows(), *asymmetric_rows(), *idle_rows()]
+def port_handed_on(line):
+    """Two hosts use one external port soon after each other. Linux begins each connection's timestamps by chance: in about one
+    of two runs the second's are the older ones, which is what the rows want."""
+    def run(lab):
+        tls, error = net.start_tls(lab.connect())
+        tls.sendall(f"GET / HTTP/1.0\r\nHost: {NAME}\r\n\r\n".encode())
+        while tls.recv(4096):
+            pass
+        time.sleep(0.3)  # the server has closed first, and keeps the port in TIME_WAIT
+        tls.close()
+        time.sleep(3)  # the mapping is gone, the server's TIME_WAIT is not
+        return f"{error or 'ok'}; {ask(lab, line, 'cn-other')}"
+    return run
+
+
+def reuse_rows():
+    """An external port that is handed on too early meets the server's TIME_WAIT, which drops by timestamp (PAWS)."""
+    one_port = [f"{SNAT}:40000", "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_time_wait=1", "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1",
+                "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_last_ack=1", "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close_wait=1",
+                "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_fin_wait=1"]
+    for name, soft, rtt, stays in (("curl", "curl", 20, True), ("go-far", "go", 250, True), ("curl", "curl", 20, False), ("wget", "wget", 100, False)):
+        def start(lab, stays=stays):
+            server("apache")(lab)
+            lab.on("cn-server", f"sysctl -qw net.ipv4.tcp_rfc1337={int(stays)}")
+        why = ("the translator hands an external port on after 3 s to another host, whose timestamps are older: the server still has the port in TIME_WAIT "
+               "and answers its SYN with the old connection's ACK, which the client resets; ")
+        again = f"{SYN} && tcp.analysis.retransmission"
+        drop = lost("paws_drop")
+        yield both(f"nat_drop/paws-{name}" if stays else f"none/port-handed-on-{name}", port_handed_on(client(soft, seconds=10)),
+                   "^ok; exit (?!0)" if stays else "^ok; exit 0",
+                   why + ("with tcp_rfc1337 the server stays in TIME_WAIT and goes on so" if stays else "that ends TIME_WAIT, and the second SYN is answered"),
+                   [completed(), drop if stays else completed()], [completed(), lost("paws_drop", visible=True, also=()) if stays else completed()],
+                   [completed(), lost("paws_drop", visible=True, at="server_side", also=()) if stays else completed()], look=((again, RST), (again, RST)),
+                   gateway=one_port, server=start, net={"delay_ms": rtt / 2, "nat": False, "other": True}, hosts=FOUR, tries=8,
+                   tools=f"iptables, Linux (TIME_WAIT), Apache, Python, {named(soft)}")
+
+
+SCENES = [*flush_rows(), *reply_rows(), *port_rows(), *asymmetric_rows(), *reuse_rows(), *idle_rows()]

@@ -10,7 +10,7 @@ import net
 from net import NAME, NAT, WEB, WEB6
 from network_none import FIN, HELLO, RST, SYN, SYNACK, goodbye, idle_preconnect, long_lived, stop_after_hello
 from network_stacks import ask, client, named, server
-from scenes import Attempt, both, completed
+from scenes import Attempt, both, completed, failed
 
 ABANDONED = Attempt("abandoned")
 FOUR, SIX = {NAME: WEB}, {NAME: WEB6}
@@ -70,7 +70,8 @@ def vanishes(lab):
     """The client is gone from one moment to the next, after its ClientHello: nothing of it is heard again."""
     sock = lab.connect()
     sock.sendall(net.client_hello())
-    lab.on("cn-client", "iptables -A OUTPUT -j DROP")
+    time.sleep(0.03)
+    lab.on("cn-client", "ip link set eth0 down")
     time.sleep(6)
     sock.close()
     return "gone"
@@ -225,17 +226,18 @@ SERVER_GAVE_UP = Attempt("abandoned", also_outcome=("failed", "incomplete"))
 
 
 def ending_rows():
-    for name, soft, rtt, after in (("kill-9-curl", "curl", 250, 0.45), ("interrupt-wget", "wget", 250, 0.5)):
-        how = signal.SIGKILL if "kill" in name else signal.SIGINT
-        yield same(f"client-{name}", killed(client(soft)[2].split(), after, how), "exit", "the client is ended by its user while the server's answer "
+    for name, soft, rtt, after in (("kill-9-curl", "curl", 400, 0.66), ("ended-wget", "wget", 400, 0.66)):
+        how = signal.SIGKILL if "kill" in name else signal.SIGTERM
+        yield same(f"client-{name}", killed(client(soft)[2].split(), after, how), r"exit -(9|15)$", "the client is ended by its user while the server's answer "
                    "is on its way", Attempt("abandoned", also_outcome=("incomplete",)), net={"delay_ms": rtt / 2}, hosts=FOUR,
                    tools=f"nginx, {named(soft)}")
     yield same("client-aborts-rst", stop_after_hello(True), "closed", "the client resets 5 ms after its ClientHello, before any answer can be there",
                ABANDONED, look=(HELLO, RST), net={"delay_ms": 25}, tools="nginx, Python")
     yield same("client-aborts-fin", stop_after_hello(False), "closed", "the client closes 5 ms after its ClientHello, before any answer can be there",
                ABANDONED, look=(HELLO, FIN), net={"delay_ms": 50}, tools="nginx, Python")
-    yield same("client-vanishes", vanishes, "gone", "the client loses its own link after its ClientHello: the server's answer is sent again and again",
-               Attempt("abandoned", also_outcome=("incomplete",)), tools="iptables, nginx, Python")
+    yield same("client-vanishes", vanishes, "gone", "the client loses its own link after its ClientHello: the server's answer is sent again and again, and "
+               "nobody can tell whether the user left or the link failed", Attempt("abandoned", also_outcome=("incomplete", "failed")),
+               net={"delay_ms": 50}, tools="nginx, Python")
     yield same("half-open", says_nothing, "bytes|Error", "the client connects and says nothing; the server ends it after two seconds", ABANDONED,
                look=(SYN, FIN), server=lambda lab: lab.web(extra="client_header_timeout 2s;"), tools="nginx, Python")
     yield same("keep-alive", long_lived, "3 answers", "three requests on one connection, 3 s apart", completed(), look=(HELLO, FIN),
@@ -279,9 +281,53 @@ def path_rows():
         yield same(f"balancer-ttl-{name}", client(soft), "^exit 0", "the SYN/ACK comes from a balancer, all else from a host two hops behind it",
                    completed(), look=(SYNACK, HELLO), server=balanced, hosts=FOUR, net={"delay_ms": rtt / 2}, tools=f"iptables (TTL), nginx, {named(soft)}")
     yield same("balancer-haproxy", client("openssl4"), "^exit 0", "HAProxy hands TCP on to nginx at another address", completed(),
-               server=through_haproxy, hosts=FOUR, tools="HAProxy, nginx, pyOpenSSL (OpenSSL 4)")
+               server=through_haproxy, hosts=FOUR, tools="HAProxy, nginx, pyOpenSSL")
     yield same("five-in-turn", many, "^ok ok ok ok ok$", "five connections in turn, all sound", [completed()] * 5, net={"delay_ms": 2.5, "hops": 1},
                tools="nginx, Python")
 
 
-SCENES = [*healthy_rows(), *lossy_rows(), *ending_rows(), *path_rows()]
+def proxying(port_open=True):
+    """HAProxy on the gateway takes each connection to the server and opens its own; the bytes of TLS pass as they are."""
+    def start(lab):
+        if port_open:
+            lab.web()
+        folder = lab.work / "splice"
+        folder.mkdir()
+        (folder / "haproxy.cfg").write_text(
+            f"defaults\n  mode tcp\n  timeout client 20s\n  timeout connect 3s\n  timeout server 20s\n  retries 0\nlisten web\n  bind 192.168.10.1:8443\n"
+            f"  server a {WEB}:443\n")
+        lab.on("cn-gw", "iptables -t nat -A PREROUTING -i in0 -p tcp --dport 443 -j REDIRECT --to-ports 8443")
+        lab.spawn("cn-gw", ["haproxy", "-db", "-f", folder / "haproxy.cfg"])
+        time.sleep(0.7)
+    return start
+
+
+def rewriting_rows():
+    """Gateways that change packets, or tell what does not fit, and do no harm."""
+    for name, soft, kind, six, rtt, commands, leaf, filters in (
+            ("up", "openssl4", "nginx", False, 20, ["ip link set out0 mtu 1400"], "www", ("icmp.type == 3 && icmp.code == 4",)),
+            ("up-v6", "openssl4", "haproxy", True, 100, ["ip link set out0 mtu 1400"], "www", ("icmpv6.type == 2",)),
+            ("down", "curl", "nginx", False, 100, ["ip link set in0 mtu 1400"], "big", ()),):
+        outside = ("icmp.type == 3 && icmp.code == 4",) if name == "down" else ()
+        yield both(f"none/path-mtu-{name}", client(soft), "^exit 0", "the gateway's next link takes 1400 bytes only, and its ICMP says so: what was too big is sent again in "
+                   "smaller segments", completed(), completed(), completed(), look=((HELLO, *filters), outside), server=server(kind, leaf=leaf), gateway=commands,
+                   net={"delay_ms": rtt / 2, "v6": six}, hosts=SIX if six else FOUR, tools=f"Linux (MTU 1400), {named(kind, soft)}")
+    for name, soft, kind, rtt, commands, why in (
+            ("mss-clamped", "openssl4", "nginx", 20, ["iptables -t mangle -A FORWARD -p tcp --syn -j TCPMSS --set-mss 1200"], "lowers the MSS of both SYNs to 1200"),
+            ("stamps-stripped", "curl", "haproxy", 100, ["iptables -t mangle -A FORWARD -p tcp -j TCPOPTSTRIP --strip-options timestamp"], "takes timestamps out of every segment"),
+            ("ttl-set", "go", "apache", 20, ["iptables -t mangle -A FORWARD -j TTL --ttl-set 64"], "sets every TTL to 64, so that nobody looks nearer than another"),
+            ("dscp-set", "node", "nginx", 100, ["iptables -t mangle -A FORWARD -j DSCP --set-dscp 10"], "marks every packet (DSCP)")):
+        yield same(name, client(soft), "^exit 0", f"the gateway {why}; nothing is wrong", completed(), gateway=commands, server=server(kind),
+                   net={"delay_ms": rtt / 2, "hops": 1}, hosts=FOUR, tools=f"iptables, {named(kind, soft)}")
+    for name, soft, rtt in (("curl", "curl", 20), ("go-far", "go", 250)):
+        yield both(f"none/spliced-{name}", client(soft), "^exit 0", "a proxy on the gateway takes the connection and opens its own to the server; the bytes of TLS pass as they "
+                   "are: one handshake on two connections", completed(), completed(), completed(), look=((HELLO,), (HELLO,)), server=proxying(), hosts=FOUR,
+                   net={"delay_ms": rtt / 2}, tools=f"HAProxy (on the gateway), iptables, nginx, {named(soft)}")
+    shut = lambda at="", also=("storage_permission",): failed("firewall", "port_closed", "server", False, also, where=at)
+    yield both("firewall/spliced-refused", client("curl"), "^exit (?!0)", "a proxy on the gateway takes the connection and opens its own to the server, where nothing listens: "
+               "inside, the proxy accepts and then closes; outside, the host itself resets the SYN",
+               shut(also=("storage_permission", "protocol_version")), shut(), shut("server_side"),
+               look=((SYNACK,), (SYN, RST)), server=proxying(False), hosts=FOUR, net={"delay_ms": 50}, tools="HAProxy (on the gateway), iptables, curl")
+
+
+SCENES = [*healthy_rows(), *lossy_rows(), *ending_rows(), *path_rows(), *rewriting_rows()]

@@ -1,18 +1,15 @@
 """Clients and servers of the network's lab by name. Clients find the server in /etc/hosts (a scene's `hosts`)."""
 
-import os
-import pathlib
 import sys
 import time
 
 import net
-from net import KEYS, NAME, ROOT, WEB, WEB6
+from net import KEYS, NAME, ROOT, STATE, WEB, WEB6
 
 PROGRAMS = net.HERE / "programs"
-STATE = pathlib.Path(os.environ.get("TLSWHY_LAB_STATE", "/var/tmp/tlswhy-lab"))  # all.py builds what is not Debian's there
 SECONDS = 12  # a client gives up after so many
 TOOL = {"curl": "curl", "s_client": "OpenSSL", "gnutls": "gnutls-cli", "wget": "wget", "node": "Node.js", "python": "Python",
-        "go": "Go", "openssl4": "pyOpenSSL (OpenSSL 4)", "nginx": "nginx", "haproxy": "HAProxy", "apache": "Apache", "s_server": "OpenSSL"}
+        "go": "Go", "openssl4": "pyOpenSSL", "nginx": "nginx", "haproxy": "HAProxy", "apache": "Apache", "s_server": "OpenSSL"}
 
 
 def client(kind, tls=None, name=NAME, seconds=SECONDS, more=""):
@@ -27,7 +24,7 @@ def client(kind, tls=None, name=NAME, seconds=SECONDS, more=""):
         "gnutls": f"{ask} gnutls-cli --x509cafile {ROOT} -p 443 " + (f"--priority NORMAL:-VERS-ALL:+VERS-TLS{tls} " if tls else "")
                   + f"{more} {name}",
         "wget": f"wget -nv -O /dev/null -t 1 -T {seconds} --ca-certificate {ROOT} "
-                + (f"--secure-protocol=TLSv{tls.replace('.', '_')} " if tls else "") + f"{more} https://{name}/",
+                + (f"--ciphers NORMAL:-VERS-ALL:+VERS-TLS{tls} " if tls else "") + f"{more} https://{name}/",
         "node": f"timeout {seconds} node {PROGRAMS}/client.js {name} {dashed} {ROOT} {more}",
         "python": f"timeout {seconds} {sys.executable} {PROGRAMS}/client.py {name} {dashed} {ROOT} {more}",
         "go": f"timeout {seconds} {STATE}/go-client {name} {dashed} {ROOT} {more}",
@@ -48,7 +45,7 @@ def server(kind, tls="1.2 1.3", leaf="www"):
 
     def start(lab):
         if kind == "nginx":
-            return lab.web(leaf=leaf, versions=" ".join(f"TLSv{version}" for version in versions))
+            return lab.web(leaf=leaf, versions=" ".join(f"TLSv{version}" for version in versions), extra="client_header_timeout 300s;")
         addresses = [WEB] + [f"[{WEB6}]"] * lab.v6
         folder = lab.work / kind
         folder.mkdir()
@@ -57,17 +54,18 @@ def server(kind, tls="1.2 1.3", leaf="www"):
             binds = "".join(f"  bind {address.strip('[]')}:443 ssl crt {folder}/site.pem ssl-min-ver TLSv{versions[0]}"
                             f" ssl-max-ver TLSv{versions[-1]}\n" for address in addresses)
             (folder / "haproxy.cfg").write_text(
-                "defaults\n  mode http\n  timeout client 20s\n  timeout connect 5s\n  timeout server 20s\n"
+                "defaults\n  mode http\n  timeout client 300s\n  timeout connect 5s\n  timeout server 20s\n"
                 f"frontend web\n{binds}  http-request return status 200 content-type text/plain string hello\n")
             lab.spawn("cn-server", ["haproxy", "-db", "-f", folder / "haproxy.cfg"])
         elif kind == "apache":
             modules = "".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
-                              for name in ("mpm_event", "authz_core", "ssl"))
+                              for name in ("mpm_event", "authz_core", "dir", "ssl"))
             sites = "".join(f"Listen {address}:443\n<VirtualHost {address}:443>\nSSLEngine on\nSSLCertificateFile {KEYS}/{leaf}.pem\n"
                             f"SSLCertificateKeyFile {KEYS}/{leaf}.key\n</VirtualHost>\n" for address in addresses)
+            lab.work.chmod(0o711)  # Apache reads as www-data
             (folder / "index.html").write_text("hello\n")
             (folder / "apache.conf").write_text(
-                f"{modules}ServerName {NAME}\nUser www-data\nGroup www-data\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nDocumentRoot {folder}\n"
+                f"{modules}ServerName {NAME}\nTimeout 300\nUser www-data\nGroup www-data\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nDocumentRoot {folder}\n"
                 f"SSLProtocol {' '.join('+TLSv' + version for version in versions)}\nSSLSessionCache none\n{sites}")
             lab.spawn("cn-server", ["apache2", "-D", "FOREGROUND", "-f", folder / "apache.conf"])
         elif kind == "s_server":

@@ -34,6 +34,7 @@ class View:
     only: str = net.QUIET
     place: object = None  # a link of the gateway, or (namespace, link); default by vantage
     tcpdump: tuple = ()
+    never: tuple = ()   # tshark filters that match nothing
     late: bool = False  # begun by the client's function, with `begin_late`
 
 
@@ -48,6 +49,7 @@ class Scene:
     tools: str = "nginx, curl"
     settle: float = 0.5
     together: list = dataclasses.field(default_factory=list)  # attempts, as one sees them who has both captures of a pair
+    tries: int = 1  # where chance decides whether the scene shows what it is for
     hosts: dict = dataclasses.field(default_factory=dict)     # the clients' /etc/hosts: name to address
 
 
@@ -59,11 +61,11 @@ def failed(cause, reason, side="path", visible=True, also=(), **more):
     return Attempt("failed", cause, reason, side, visible, tuple(also), **more)
 
 
-def both(name, client, expect, why, inside, outside, together, look=((), ()), late="", **more):
+def both(name, client, expect, why, inside, outside, together, look=((), ()), never=((), ()), late="", **more):
     """A run that is recorded on both sides of the gateway: NAME-inside and NAME-outside."""
     listed = lambda attempts: attempts if isinstance(attempts, list) else [attempts]
-    views = [View(f"{name}-{side}", side, why, list(filters), listed(attempts), late=late == side)
-             for side, attempts, filters in (("inside", inside, look[0]), ("outside", outside, look[1]))]
+    views = [View(f"{name}-{side}", side, why, list(filters), listed(attempts), never=unwanted, late=late == side)
+             for side, attempts, filters, unwanted in (("inside", inside, look[0], never[0]), ("outside", outside, look[1], never[1]))]
     return Scene(client, expect, views, together=listed(together), **more)
 
 
@@ -86,6 +88,8 @@ VERSIONS = {
     "nftables": (["nft", "--version"], r"v(\S+)"), "tcpdump": (["tcpdump", "--version"], r"version (\S+)"),
     "OpenSSH": (["ssh", "-V"], r"OpenSSH_([^ ,]+)"), "wget": (["wget", "--version"], r"Wget (\S+)"),
     "Node.js": (["node", "--version"], r"v(\S+)"), "Go": (["go", "version"], r"go(\d\S+)"),
+    "mitmproxy": ([net.STATE / "mitm/bin/mitmdump", "--version"], r"Mitmproxy: (\S+)"),
+    "pyOpenSSL": ([net.STATE / "venv/bin/python", "-m", "OpenSSL.debug"], r"pyOpenSSL: (\S+)"),
     "Apache": (["apache2", "-v"], r"Apache/(\S+)"), "HAProxy": (["haproxy", "-v"], r"version (\S+)"),
 }
 
@@ -149,6 +153,8 @@ def label(view, made_by, said="", suffix=".pcap", together=()):
         found, _ = numbers(capture, wanted)
         assert found, f"{view.name}: no packet matches {wanted}"
         look += found[:3]
+    for unwanted in view.never:
+        assert not numbers(capture, unwanted)[0], f"{view.name}: a packet matches {unwanted}"
     streams = tls_streams(capture)
     wanted = len([a for a in view.attempts if a.stage != "dns"])
     if streams != wanted:

@@ -89,6 +89,11 @@ def java(tls=None, host=HOST, ca=TRUST, extra=(), opts=(), fake=None):
     return Client((["faketime", fake] if fake else []) + ["java", "-XX:TieredStopAtLevel=1"] + list(opts) + [PROGRAMS / "Client.java", host, tls or "-", ca] + list(extra), JAVA)
 
 
+def dated(fake):
+    """An HTTP server of .20 whose answers are dated by its own clock."""
+    return Server(["faketime", fake, sys.executable, "-m", "http.server", "80", "--bind", "198.51.100.20"], PYTHON.removesuffix(" ssl") + " http.server", 80)
+
+
 def wget(tls=None, host=HOST, ca=TRUST, extra=()):
     return Client(["wget", "-nv", "-O", "/dev/null", "-t", "1", "-T", "10", "--ca-certificate", ca] + list(extra) + [f"https://{host}/"], WGET)
 
@@ -111,8 +116,8 @@ def go(tls=None, host=HOST, ca=TRUST, extra=(), fake=None):
     return Client([GO_PROGRAM, host, tls or "-", ca] + list(extra), GO)
 
 
-def openssl4(tls=None, host=HOST, ca=TRUST, extra=()):
-    return Client([VENV, PROGRAMS / "openssl4.py", "client", host, tls or "-", ca] + list(extra), OPENSSL4)
+def openssl4(tls=None, host=HOST, ca=TRUST, extra=(), fake=None):
+    return Client((["faketime", fake] if fake else []) + [VENV, PROGRAMS / "openssl4.py", "client", host, tls or "-", ca] + list(extra), OPENSSL4)
 
 
 def chromium(tls=None, host=HOST, ca=TRUST, extra=(), url=None, count=[0]):

@@ -2,7 +2,8 @@
 //!
 //! This floor hands on bytes; reading them as OCSP is for whoever asks.
 
-use crate::base::base64;
+use super::date;
+use crate::base::{Stamp, base64};
 
 /// Longest head read, in bytes: requests to responders are below 1 kB.
 const HEAD: usize = 8 << 10;
@@ -179,6 +180,8 @@ pub struct Response {
     pub content_type: String,
     /// The Content-Length field.
     pub content_length: Option<usize>,
+    /// The sender's time (see [`date::clock`]).
+    pub clock: Option<Stamp>,
     /// The body, its chunks joined; cut at 64 KiB, then `whole` is false.
     pub body: Vec<u8>,
     /// The body is all there.
@@ -361,6 +364,7 @@ impl ResponseReader {
             self.state = State::NotHttp;
             return false;
         };
+        let clock = self.held.get(..len).and_then(date::clock);
         self.held.drain(..len);
         if status < 200 {
             return true; // an interim response; the real one follows (RFC 9110 section 15.2)
@@ -368,6 +372,7 @@ impl ResponseReader {
         self.response.status = status;
         self.response.content_type = fields.content_type;
         self.response.content_length = fields.content_length;
+        self.response.clock = clock;
         self.state = match fields.content_length {
             _ if matches!(status, 204 | 304) => State::Length(0),
             _ if fields.chunked => State::ChunkSize,

@@ -30,6 +30,9 @@ impl Stamp {
 }
 
 impl Span {
+    /// A day.
+    pub const DAY: Self = Self::from_secs(86_400);
+
     /// From whole seconds.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1_000_000))
@@ -97,6 +100,16 @@ impl fmt::Display for Span {
     }
 }
 
+/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar; months and days count from 1.
+pub const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let from_march = (month + 9) % 12;
+    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468
+}
+
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468; // days since 0000-03-01
@@ -119,6 +132,14 @@ mod tests {
         assert_eq!(Stamp(0).to_string(), "1970-01-01T00:00:00.000000Z");
         assert_eq!(Stamp(-1).to_string(), "1969-12-31T23:59:59.999999Z");
         assert_eq!(Stamp(1_709_164_800_000_042).to_string(), "2024-02-29T00:00:00.000042Z");
+    }
+
+    #[test]
+    fn days_are_counted_back_and_forth() {
+        for day in (-1_000_000..1_000_000).step_by(37) {
+            let (year, month, of_month) = civil(day);
+            assert_eq!(days(year, month, of_month), day);
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! the client answers with alert 45 (certificate_expired): `proven`. Chromium sends 46, GnuTLS and Go
 //! 42 for any fault: `inferred` where no other defect competes. NSS sends 48 for an expired
 //! intermediate. TLS 1.3 seals the certificate, but OpenSSL's clients send alert 45 in clear:
-//! `inferred`. A server that sends 45 behind the client's Certificate found that one expired.
+//! `inferred`. Where other clocks contradict the capture's, dates count that are past by both only. A server that sends 45
+//! behind the client's Certificate found that one expired.
 //!
 //! # Remedy
 //!

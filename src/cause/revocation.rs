@@ -22,6 +22,7 @@
 //!
 //! RFC 6960 (OCSP), RFC 6066 section 8 (status_request), RFC 7633 (must-staple), RFC 5280 section 5.
 
+use super::weigh::Hygiene;
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, faults, signal};
 use crate::base::{Packets, Seen, Span, Stamp};
 use crate::evidence::around::{Method, Revoked, StatusExchange, StatusTrouble};
@@ -337,6 +338,7 @@ fn fault(
         _ => return Some(("responder_down", "is an error of the responder")),
     }
     let now = evidence.ending.when;
+    let between = evidence.around.clocks.between(now);
     if let Some(cert) = cert {
         let issuer = issuer_of(cert, evidence);
         let about = |answer: &&Answer| {
@@ -348,41 +350,44 @@ fn fault(
         if let Some(Signer::Untrusted(why)) = issuer.map(|issuer| response.signer(issuer, now)) {
             return Some(("answer_untrusted", why));
         }
-        return response.answers.iter().filter(about).find_map(|answer| said(answer, now));
+        return response.answers.iter().filter(about).find_map(|answer| said(answer, between));
     }
-    response.answers.iter().find_map(|answer| said(answer, now))
+    response.answers.iter().find_map(|answer| said(answer, between))
 }
 
-fn said(answer: &Answer, now: Stamp) -> Option<(&'static str, &'static str)> {
+/// What is wrong with an answer, whenever it was between these moments.
+fn said(answer: &Answer, (earliest, latest): (Stamp, Stamp)) -> Option<(&'static str, &'static str)> {
     match answer.status {
         Status::Revoked { .. } => Some(("revoked", "says revoked")),
         Status::Unknown => Some(("status_unknown", "says unknown")),
-        Status::Good if answer.next_update.is_some_and(|next| next < now) => {
+        Status::Good if answer.next_update.is_some_and(|next| next < earliest) => {
             Some(("staple_stale", "has a nextUpdate before the capture"))
         }
-        Status::Good if answer.this_update > now => Some(("staple_stale", "is dated after the capture")),
+        Status::Good if answer.this_update > latest => Some(("staple_stale", "is dated after the capture")),
         Status::Good => None,
     }
 }
 
 /// What is wrong with the status of a chain that the client took all the same.
-pub fn hygiene(evidence: &Evidence) -> Vec<(Cause, &'static str, String)> {
+pub fn hygiene(evidence: &Evidence) -> Vec<Hygiene> {
     if evidence.outcome == EvidenceOutcome::Failed {
         return Vec::new();
     }
+    // Whether a client asks for the status at all is the program's choice.
+    let item = |reason, says| Hygiene { cause: Cause::Revocation, reason, says, client_rejects: None };
     let mut found = Vec::new();
     if let Some(revoked) = &evidence.around.revoked {
-        found.push((Cause::Revocation, "revoked", said_of(&revoked.value)));
+        found.push(item("revoked", said_of(&revoked.value)));
         return found;
     }
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
     if let Some(staple) = &evidence.staple
         && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
     {
-        found.push((Cause::Revocation, reason, format!("the stapled OCSP answer {says}")));
+        found.push(item(reason, format!("the stapled OCSP answer {says}")));
     }
     if let Some((reason, says)) = further_fault(evidence) {
-        found.push((Cause::Revocation, reason, says));
+        found.push(item(reason, says));
     }
     found
 }
@@ -442,6 +447,7 @@ mod tests {
             target: url.to_owned(),
             asked: Vec::new(),
             nonce: None,
+            clock: None,
             status: Some(200),
             response: None,
             crl: None,

@@ -4,11 +4,14 @@ use super::faults::{blamed, blamed_by, placed, placed_of_client};
 use super::stack::Who;
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span};
+use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, rejection};
+use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::AlertDescription;
 use crate::tls::sealed::certificate_verify_signature;
 use crate::tls::stack::Stack;
+use std::sync::Arc;
 
 /// Why no defect can be seen behind TLS 1.3.
 pub const SEALED: &str = "TLS 1.3 seals the certificate";
@@ -16,6 +19,9 @@ pub const SEALED: &str = "TLS 1.3 seals the certificate";
 pub const SEALED_CLIENT: &str = "TLS 1.3 seals the client's certificate and the server's alert";
 /// Why a certificate that the capture cut cannot be judged.
 pub const CUT: &str = "the capture lacks a part of the certificate message";
+
+/// Why dates cannot be judged.
+pub const CAPTURE_CLOCK: &str = "other clocks contradict the capture's: which dates were valid is not known";
 
 /// What a failed handshake shows of a certificate being rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +147,8 @@ pub fn by_defect(
         Signal::None => Judgement::Absent,
         Signal::Alert(code, _) if !rejects(code) => Judgement::Absent,
         Signal::Alert(code, at) => {
-            if let Some((defect, certainty)) = blamed_by(who(evidence), &evidence.defects, Some(code), cause)
+            if let Some((defect, certainty)) =
+                blamed_by(Who::is_client_of(evidence), &evidence.defects, Some(code), cause)
             {
                 // A code for everything may as well be about the revocation status that the client asked for.
                 let status = !evidence.around.ocsp.is_empty() || evidence.around.unreached.is_some();
@@ -149,16 +156,13 @@ pub fn by_defect(
                     || (defect.fault == Fault::NotYetValid && far_ahead(evidence))
                     || (matches!(code, 42 | 46) && status);
                 let certainty = if doubt { certainty.min(Certainty::Inferred) } else { certainty };
-                return Judgement::Found(of_server(
-                    evidence,
-                    defect,
-                    certainty,
-                    at,
-                    &said("the client", code),
-                ));
+                return of_server(evidence, defect, certainty, at, &said("the client", code));
             }
             if let Some(finding) = alone(code, at) {
                 return Judgement::Found(finding);
+            }
+            if clear && is_of_dates(cause, code) && evidence.around.clocks.contradiction().is_some() {
+                return Judgement::Blind(CAPTURE_CLOCK);
             }
             if !clear && matches!(code, 42 | 46) { Judgement::Blind(blind) } else { Judgement::Absent }
         }
@@ -171,7 +175,9 @@ pub fn by_defect(
         }
         Signal::Late(at) => {
             // Clients that verify chains during the handshake check the name behind it.
-            let misnamed = blamed_by(who(evidence), &evidence.defects, None, Cause::NameMismatch).is_some();
+            let misnamed =
+                blamed_by(Who::is_client_of(evidence), &evidence.defects, None, Cause::NameMismatch)
+                    .is_some();
             let name_only = match evidence.stack() {
                 Some(Stack::Curl) => !rejection::wants_staple(evidence),
                 Some(stack) if stack.verifies_late() => false,
@@ -185,14 +191,14 @@ pub fn by_defect(
         }
         Signal::ServerAlert(code, at) => match blamed(&evidence.client_defects, Some(generic(code)), cause) {
             Some((defect, certainty)) => {
-                Judgement::Found(of_client(evidence, defect, certainty, at, &said("the server", code)))
+                of_client(evidence, defect, certainty, at, &said("the server", code))
             }
             None => alone(code, at).map_or(Judgement::Absent, Judgement::Found),
         },
         Signal::ServerSilent(at) => match blamed(&evidence.client_defects, None, cause) {
             Some((defect, _)) if !defect.fault.is_mild() => {
                 let says = "the server closes without a word behind the client's certificate";
-                Judgement::Found(of_client(evidence, defect, Certainty::Suspected, at, says))
+                of_client(evidence, defect, Certainty::Suspected, at, says)
             }
             _ if evidence.client_chain.clear().is_none() && may_be_of_a_client(cause) => {
                 Judgement::Blind(SEALED_CLIENT)
@@ -202,15 +208,6 @@ pub fn by_defect(
         Signal::ServerSealed(_) if may_be_of_a_client(cause) => Judgement::Blind(SEALED_CLIENT),
         Signal::ServerSealed(_) => Judgement::Absent,
     }
-}
-
-/// The client's stack, where its hello tells. Who alerts in clear behind TLS 1.3 is none that never
-/// does, whatever its hello looks like.
-fn who(evidence: &Evidence) -> Option<Who> {
-    let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
-    let in_clear = matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. });
-    let who = evidence.stack().map(|stack| Who { stack, tls13 });
-    who.filter(|who| !(tls13 && in_clear) || who.alerts_in_clear())
 }
 
 /// GnuTLS denies access for whatever is wrong with a client's certificate; then 49 reads as 46.
@@ -231,9 +228,9 @@ fn without_code(
     says: &str,
     blind: &'static str,
 ) -> Judgement {
-    match blamed_by(who(evidence), &evidence.defects, None, cause) {
+    match blamed_by(Who::is_client_of(evidence), &evidence.defects, None, cause) {
         Some((defect, certainty)) if !defect.fault.is_mild() => {
-            Judgement::Found(of_server(evidence, defect, certainty.min(most), at, says))
+            of_server(evidence, defect, certainty.min(most), at, says)
         }
         _ if evidence.chain.clear().is_some() => Judgement::Absent,
         _ => Judgement::Blind(blind),
@@ -256,7 +253,7 @@ fn of_server(
     certainty: Certainty,
     at: &Packets,
     says: &str,
-) -> Finding {
+) -> Judgement {
     let (_, reason) = placed(defect.fault);
     let finding = Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone());
     let finding = match &evidence.around.shown_before {
@@ -270,7 +267,8 @@ fn of_server(
         }
         None => finding,
     };
-    finding.and(at, says)
+    let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);
+    on_both_clocks(evidence, defect, chain, finding.and(at, says))
 }
 
 fn of_client(
@@ -279,10 +277,38 @@ fn of_client(
     certainty: Certainty,
     at: &Packets,
     says: &str,
-) -> Finding {
+) -> Judgement {
     let (_, reason) = placed_of_client(defect.fault);
     let shown = evidence.client_chain.clear().map_or(at, |chain| &chain.at);
-    Finding::new(certainty, reason, Party::Client, shown, defect.says.clone()).and(at, says)
+    let finding = Finding::new(certainty, reason, Party::Client, shown, defect.says.clone()).and(at, says);
+    let chain = evidence.client_chain.clear().map_or(&[][..], |chain| &chain.value);
+    on_both_clocks(evidence, defect, chain, finding)
+}
+
+/// A date that is wrong by the capture's clock alone, where other clocks contradict that, shows nothing, or little.
+fn on_both_clocks(
+    evidence: &Evidence,
+    defect: &Defect,
+    chain: &[Arc<Certificate>],
+    mut finding: Finding,
+) -> Judgement {
+    let clocks = &evidence.around.clocks;
+    match clocks.doubt(defect, chain, evidence.started) {
+        None => {}
+        Some(Contradiction::One) => {
+            finding.certainty = Certainty::Suspected;
+            for seen in &clocks.against {
+                finding = finding.and(&seen.at, seen.value.says(seen.when));
+            }
+        }
+        Some(Contradiction::Firm) => return Judgement::Blind(CAPTURE_CLOCK),
+    }
+    Judgement::Found(finding)
+}
+
+/// The cause is about dates, and the code may be.
+fn is_of_dates(cause: Cause, code: u8) -> bool {
+    matches!((cause, code), (Cause::ExpiredCert | Cause::ValidityMisconfig, 42 | 45 | 46))
 }
 
 /// A finding from a code alone: what the chain shows, then the alert.

@@ -1,11 +1,15 @@
 //! Twelve judgements become one diagnosis.
 
 use super::faults::{placed, placed_of_client};
+use super::stack::Who;
 use super::{Cause, Finding, Judgement, revocation};
-use crate::base::Side;
+use crate::base::{Seen, Side};
+use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
-use crate::tls::chain::Fault;
+use crate::tls::cert::Certificate;
+use crate::tls::chain::{Defect, Fault};
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 /// What is said of one failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,30 +108,78 @@ fn backwards(code: u8, from: Side) -> &'static [Cause] {
     }
 }
 
-/// Defects that did not cause a failure: cause, reason and what is wrong, of both chains. Of a handshake that failed those
-/// that no finding tells; of another one no unknown root: a client that went on knows it.
-pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<(Cause, &'static str, String)> {
-    let server = evidence.defects.iter().map(|defect| (defect, placed(defect.fault)));
-    let client = evidence.client_defects.iter().map(|defect| (defect, placed_of_client(defect.fault)));
+/// A defect that did not cause a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hygiene {
+    /// Where it belongs.
+    pub cause: Cause,
+    /// A word of the cause's list.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub says: String,
+    /// Whether the client's stack rejects a server for it ([`Who::rejects`]); `None` where that is not known.
+    pub client_rejects: Option<bool>,
+}
+
+/// Defects that did not cause a failure, of both chains. Of a handshake that failed those that no finding tells; of
+/// another one no unknown root: a client that went on knows it. No dates that other clocks refute.
+pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygiene> {
+    let server = evidence.defects.iter().map(|defect| (defect, placed(defect.fault), true));
+    let client = evidence.client_defects.iter().map(|defect| (defect, placed_of_client(defect.fault), false));
+    let refuted = |defect: &Defect, chain: Option<&Seen<Vec<Arc<Certificate>>>>| {
+        let chain = chain.map_or(&[][..], |chain| &chain.value);
+        evidence.around.clocks.doubt(defect, chain, evidence.started) == Some(Contradiction::Firm)
+    };
+    let server = server.filter(|(defect, ..)| !refuted(defect, evidence.known_chain()));
+    let client = client.filter(|(defect, ..)| !refuted(defect, evidence.client_chain.clear()));
     let findings =
         || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
-    let told =
-        |says: &str| findings().flat_map(|(_, finding)| &finding.proofs).any(|proof| proof.says == says);
+    let told = |defect: &Defect| findings().any(|(_, finding)| tells(finding, defect));
     let failed = evidence.outcome == Outcome::Failed;
+    let item = |(defect, (cause, reason), of_server): (&Defect, _, bool)| Hygiene {
+        cause,
+        reason,
+        says: defect.says.clone(),
+        client_rejects: if of_server { rejects(evidence, defect) } else { None },
+    };
     server
         .chain(client)
-        .filter(|(defect, _)| if failed { !told(&defect.says) } else { defect.fault != Fault::UnknownRoot })
-        .filter(|(_, (cause, _))| *cause != Cause::NameMismatch || !evidence.may_hide_name())
-        .map(|(defect, (cause, reason))| (cause, reason, defect.says.clone()))
+        .filter(|(defect, ..)| if failed { !told(defect) } else { defect.fault != Fault::UnknownRoot })
+        .filter(|(_, (cause, _), _)| *cause != Cause::NameMismatch || !evidence.may_hide_name())
+        .map(item)
         .chain(revocation::hygiene(evidence))
         .collect()
+}
+
+/// Whether the client's stack rejects a server for the defect that a finding tells; `None` where that is not known, or
+/// it tells none.
+pub fn client_rejects(evidence: &Evidence, finding: &Finding) -> Option<bool> {
+    let defect = evidence.defects.iter().find(|defect| tells(finding, defect))?;
+    rejects(evidence, defect)
+}
+
+fn rejects(evidence: &Evidence, defect: &Defect) -> Option<bool> {
+    // What lacks may be a root that a client that went on was given; the name meant may be another; so may the time.
+    let given = defect.fault == Fault::MissingIntermediate && evidence.outcome != Outcome::Failed;
+    let renamed = placed(defect.fault).0 == Cause::NameMismatch && evidence.may_hide_name();
+    let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);
+    let at_another_time = evidence.around.clocks.doubt(defect, chain, evidence.started).is_some();
+    let unsure = given || renamed || at_another_time;
+    Who::is_client_of(evidence).filter(|_| !unsure)?.rejects(defect.fault)
+}
+
+fn tells(finding: &Finding, defect: &Defect) -> bool {
+    finding.proofs.iter().any(|proof| proof.says == defect.says)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Certainty;
-    use super::super::chains_fixture::{Then, attempt};
+    use super::super::chains_fixture::{Then, attempt, seen};
     use super::*;
+    use crate::tls::codes::ExtensionType;
+    use crate::tls::hello::{ClientHello, Offer};
+    use std::sync::Arc;
 
     #[test]
     fn the_surest_finding_is_the_cause() {
@@ -160,8 +212,56 @@ mod tests {
     fn a_defect_of_a_completed_handshake_is_hygiene_but_a_private_root_is_not() {
         let mut evidence = attempt().with(&[Fault::LeafExpired, Fault::UnknownRoot]);
         evidence.outcome = Outcome::Completed;
-        let words: Vec<_> = hygiene(&evidence, None).into_iter().map(|(_, reason, _)| reason).collect();
+        let words: Vec<_> = hygiene(&evidence, None).iter().map(|item| item.reason).collect();
         assert_eq!(words, ["leaf_expired"]);
+    }
+
+    /// A hello of Go's, whose verifier never looks at identifiers, or one that tells no stack.
+    fn by_go(evidence: Evidence) -> Evidence {
+        let codes = |codes: &[u16]| codes.iter().copied().map(ExtensionType).collect();
+        let extensions = codes(&[0, 5, 10, 11, 13, 0xff01, 18, 43, 51]);
+        let hello = ClientHello {
+            offer: Arc::new(Offer { extensions, ..Offer::default() }),
+            ..ClientHello::default()
+        };
+        Evidence { hello: Some(seen(hello, 1).into()), ..evidence }
+    }
+
+    #[test]
+    fn hygiene_says_what_the_client_that_went_on_would_have_rejected() {
+        let faults =
+            [Fault::LeafExpired, Fault::NoAki, Fault::WeakKey, Fault::WrongOrder, Fault::MissingIntermediate];
+        let mut evidence = by_go(attempt().with(&faults));
+        evidence.outcome = Outcome::Completed;
+        let rejects: Vec<_> = hygiene(&evidence, None).iter().map(|item| item.client_rejects).collect();
+        assert_eq!(rejects, [Some(true), Some(false), None, None, None]);
+    }
+
+    #[test]
+    fn who_has_no_stack_or_judges_its_own_certificate_rejects_nothing_that_is_known() {
+        let mut evidence = attempt().with(&[Fault::LeafExpired]);
+        evidence.outcome = Outcome::Completed;
+        assert_eq!(hygiene(&evidence, None)[0].client_rejects, None, "no stack is told");
+        let mut evidence = by_go(attempt());
+        evidence.client_defects = attempt().with(&[Fault::LeafExpired]).defects;
+        evidence.outcome = Outcome::Completed;
+        assert_eq!(hygiene(&evidence, None)[0].client_rejects, None, "its own");
+    }
+
+    #[test]
+    fn a_further_finding_says_whether_the_client_rejects_its_defect() {
+        let evidence =
+            by_go(attempt().with(&[Fault::LeafExpired, Fault::SanMismatch]).alert(Side::Client, 42));
+        let diagnosis = weigh(&evidence);
+        let also: Vec<_> = diagnosis
+            .also
+            .iter()
+            .map(|(cause, finding)| (*cause, client_rejects(&evidence, finding)))
+            .collect();
+        assert!(also.contains(&(Cause::NameMismatch, Some(true))), "{also:?}");
+        let alone = weigh(&by_go(attempt().alert(Side::Client, 48)));
+        let (_, finding) = alone.primary.unwrap();
+        assert_eq!(client_rejects(&evidence, &finding), None, "it tells no defect: {finding:?}");
     }
 
     #[test]
@@ -170,8 +270,7 @@ mod tests {
         let evidence = attempt().with(&faults).alert(Side::Client, 45);
         let diagnosis = weigh(&evidence);
         assert_eq!(diagnosis.primary.as_ref().map(|(_, finding)| finding.reason), Some("leaf_expired"));
-        let words: Vec<_> =
-            hygiene(&evidence, Some(&diagnosis)).into_iter().map(|(_, reason, _)| reason).collect();
+        let words: Vec<_> = hygiene(&evidence, Some(&diagnosis)).iter().map(|item| item.reason).collect();
         assert_eq!(words, ["intermediate_expired", "san_mismatch", "no_aki"]);
     }
 }

@@ -7,22 +7,28 @@ use super::captures::Captures;
 use super::{Done, Failure, output};
 use crate::base::Stamp;
 use crate::event::{self, Inventory};
+use crate::evidence::Chain;
 use crate::pipeline::{self, Judged, Make};
 use crate::report;
+use crate::report::certs::Sealed;
 
 /// Files away what attempts presented.
 #[derive(Default)]
 struct Clerk {
     inventory: Inventory,
-    /// Handshakes whose certificates TLS 1.3 hides.
-    sealed: u64,
+    sealed: Sealed,
 }
 
 impl Make for Clerk {
     type Made = ();
 
+    const ASKS_FOR_SEALED: bool = true;
+
     fn make(&mut self, judged: Judged) {
-        self.sealed += u64::from(matches!(judged.evidence.chain, crate::evidence::Chain::Sealed(_)));
+        if matches!(judged.evidence.chain, Chain::Sealed(_)) {
+            self.sealed.hidden += 1;
+            self.sealed.by_size += u64::from(judged.evidence.around.shown_before.is_some());
+        }
         self.inventory.add(&judged.evidence);
     }
 }

@@ -104,7 +104,7 @@ fn is(value: &Value, kind: &Value) -> bool {
 }
 
 fn handshakes() -> Vec<Value> {
-    let hygiene = [(Cause::MissingExtension, "no_ski", "the leaf has no subjectKeyIdentifier".to_owned())];
+    let hygiene = [Some(true), Some(false), None].map(fixture::no_ski);
     let mut client_refused = fixture::expired();
     client_refused.client_chain = client_refused.chain.clone();
     client_refused.lost.gap_bytes = 7;

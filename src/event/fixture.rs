@@ -1,11 +1,11 @@
 //! Attempts for tests: a few ordinary stories told as evidence.
 
-use super::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, Stats};
+use super::{FileRead, Hygiene, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, Stats};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
 use crate::decode::TcpFlags;
-use crate::evidence::around::{Method, StatusExchange};
+use crate::evidence::around::{Method, ShownBefore, StatusExchange};
 use crate::evidence::crossing::trace::Mark;
 use crate::evidence::crossing::{Beside, Crossed, Crossing, Fate, Sight, Vantage};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
@@ -16,6 +16,7 @@ use crate::tls::codes::{
 use crate::tls::hello::{ClientHello, Offer, ServerHello};
 use crate::tls::message::{Alert, ServerKeyExchange};
 use crate::tls::ocsp::{self, CertId};
+use crate::tls::sealed::SealedRecord;
 use std::sync::Arc;
 
 /// 2026-11-23T09:30:00Z.
@@ -28,6 +29,28 @@ fn at(no: u64, millis: i64) -> (Packets, Stamp) {
 fn seen<T>(value: T, no: u64, millis: i64) -> Seen<T> {
     let (packets, when) = at(no, millis);
     Seen::new(value, packets, when)
+}
+
+/// A defect that did not cause a failure.
+pub(crate) fn no_ski(client_rejects: Option<bool>) -> Hygiene {
+    let says = "the leaf has no subjectKeyIdentifier".to_owned();
+    Hygiene { cause: Cause::MissingExtension, reason: "no_ski", says, client_rejects }
+}
+
+/// Gives an attempt a hello of Go's.
+pub(crate) fn by_go(evidence: &mut Evidence) {
+    let extensions = [0, 5, 10, 11, 13, 0xff01, 18, 43, 51].map(ExtensionType).into();
+    let hello =
+        ClientHello { offer: Arc::new(Offer { extensions, ..Offer::default() }), ..ClientHello::default() };
+    evidence.hello = Some(seen(hello, 4, 13).into());
+}
+
+/// A sealed attempt in which a record has the size of what another showed in clear.
+pub(crate) fn sealed_like(mut sealed: Evidence, clear: &Evidence) -> Evidence {
+    let chain = clear.chain.clear().expect("in clear").clone();
+    let record = SealedRecord { content_type: 23, len: 900, at: PacketNo(6), when: sealed.started };
+    sealed.around.shown_before = Some(ShownBefore { chain, record, given: false });
+    sealed
 }
 
 /// A leaf for old.example.com that was valid until 2026-11-01.
@@ -349,6 +372,7 @@ pub fn exchanges() -> Vec<Seen<StatusExchange>> {
         target: "/".into(),
         asked: vec![id],
         nonce: Some(vec![9]),
+        clock: None,
         status: Some(200),
         response: Some(response),
         crl: None,

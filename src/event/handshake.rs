@@ -5,6 +5,7 @@ use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
 use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
+use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, rejection};
 use crate::tls::codes::Version;
@@ -44,12 +45,13 @@ pub fn handshake_with(
         who(evidence, o);
         o.word("outcome", evidence.outcome.word());
         o.word("stage", evidence.stage.word());
-        verdict(diagnosis, o);
-        o.array("hygiene", hygiene, |(cause, reason, says), out| {
+        verdict(evidence, diagnosis, o);
+        o.array("hygiene", hygiene, |item, out| {
             object(out, |o| {
-                o.word("cause", cause.word());
-                o.word("reason", reason);
-                o.string("says", says);
+                o.word("cause", item.cause.word());
+                o.word("reason", item.reason);
+                o.string("says", &item.says);
+                o.maybe_boolean("client_rejects", item.client_rejects);
             });
         });
         ending(evidence, o);
@@ -126,7 +128,7 @@ fn octet(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// `cause` to `remedy_steps`.
-fn verdict(diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
+fn verdict(evidence: &Evidence, diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
     let primary = diagnosis.and_then(|diagnosis| diagnosis.primary.as_ref());
     match primary {
         Some((cause, finding)) => self::finding(*cause, finding, o),
@@ -139,7 +141,10 @@ fn verdict(diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
         }
     }
     o.array("also", diagnosis.map_or(&[][..], |d| &d.also), |(cause, finding), out| {
-        object(out, |o| self::finding(*cause, finding, o));
+        object(out, |o| {
+            self::finding(*cause, finding, o);
+            o.maybe_boolean("client_rejects", client_rejects(evidence, finding));
+        });
     });
     let candidates = diagnosis.filter(|_| primary.is_none()).map_or(&[][..], |d| &d.candidates);
     o.array("candidates", candidates, |cause, out| string(cause.word(), out));

@@ -1,11 +1,11 @@
 //! The certificates of captures, with who serves them and what is wrong with them.
 
 use super::json::{array, object, string};
-use super::{Hygiene, SCHEMA, certificate, handshake};
+use super::{SCHEMA, certificate, handshake};
 use crate::base::{Endpoint, Stamp};
 use crate::cause::Cause;
 use crate::cause::faults::{placed, placed_of_client};
-use crate::evidence::{Evidence, Outcome};
+use crate::evidence::{Chain, Evidence, Outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use foldhash::fast::RandomState;
@@ -36,6 +36,18 @@ impl Role {
     }
 }
 
+/// A defect as cause, reason and words.
+pub type Told = (Cause, &'static str, String);
+
+/// Handshakes with one server or of one client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Served {
+    /// In clear.
+    pub handshakes: u64,
+    /// Sealed, told by size.
+    pub sealed: u64,
+}
+
 /// A certificate, and what was seen of it.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -47,16 +59,19 @@ pub struct Item {
     pub first: Stamp,
     /// And last.
     pub last: Stamp,
-    /// Handshakes in which it was presented.
+    /// Handshakes in which it was presented in clear.
     pub handshakes: u64,
-    /// Of them, failed.
+    /// Handshakes of TLS 1.3 in which a sealed record has just the size that it and its issuers give, with a server that
+    /// showed them in clear before or for a name for which they were given: another of that size would look the same.
+    pub sealed: u64,
+    /// Of those in clear, failed.
     pub failed: u64,
     /// Who presented it, under which name, and how often; [`Inventory::SERVERS`] at most.
-    pub served: BTreeMap<(Endpoint, Option<Arc<str>>), u64>,
+    pub served: BTreeMap<(Endpoint, Option<Arc<str>>), Served>,
     /// Handshakes of others that presented it.
     pub served_by_more: u64,
     /// What is wrong with it, each defect once.
-    pub defects: Vec<(Fault, Hygiene)>,
+    pub defects: Vec<(Fault, Told)>,
 }
 
 /// Certificates by their SHA-256, within a bound.
@@ -75,8 +90,16 @@ impl Inventory {
     /// Defects kept of one certificate.
     const DEFECTS: usize = 32;
 
-    /// Takes what an attempt presented in clear.
+    /// Takes what an attempt presented in clear, and what a sealed record has the size of.
     pub fn add(&mut self, evidence: &Evidence) {
+        if let (Chain::Sealed(_), Some(before)) = (&evidence.chain, &evidence.around.shown_before) {
+            for (place, certificate) in before.chain.value.iter().enumerate() {
+                let role = if place == 0 { Role::Server } else { Role::Issuer };
+                let Some(item) = self.item(certificate, role, evidence.started) else { continue };
+                item.sealed += 1;
+                item.serves(evidence, evidence.server, true);
+            }
+        }
         let chains = [
             (evidence.chain.clear(), &evidence.defects, Role::Server, evidence.server),
             (evidence.client_chain.clear(), &evidence.client_defects, Role::Client, evidence.client),
@@ -105,6 +128,7 @@ impl Inventory {
             first: when,
             last: when,
             handshakes: 0,
+            sealed: 0,
             failed: 0,
             served: BTreeMap::new(),
             served_by_more: 0,
@@ -127,14 +151,19 @@ impl Item {
         self.last = self.last.max(evidence.started);
         self.handshakes += 1;
         self.failed += u64::from(evidence.outcome == Outcome::Failed);
+        self.serves(evidence, by, false);
+    }
+
+    fn serves(&mut self, evidence: &Evidence, by: Endpoint, sealed: bool) {
         // Clients have another port each time.
         let by = if by == evidence.client { Endpoint { port: 0, ..by } } else { by };
         let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.clone());
         let key = (by, sni);
         if self.served.len() >= Inventory::SERVERS && !self.served.contains_key(&key) {
-            self.served_by_more += 1;
+            self.served_by_more += u64::from(!sealed);
         } else {
-            *self.served.entry(key).or_default() += 1;
+            let served = self.served.entry(key).or_default();
+            *(if sealed { &mut served.sealed } else { &mut served.handshakes }) += 1;
         }
     }
 
@@ -175,15 +204,10 @@ pub fn certificate_event(item: &Item, now: Stamp, out: &mut Vec<u8>) {
         let left = item.days_left(now);
         super::json::integer(left, o.key("days_left"));
         o.unsigned("handshakes", item.handshakes);
+        o.unsigned("sealed_handshakes", item.sealed);
         o.unsigned("failed", item.failed);
-        o.array("served_by", &item.served, |((by, sni), count), out| {
-            object(out, |o| {
-                handshake::address(by.addr, o.key("ip"));
-                o.maybe_integer("port", (by.port != 0).then_some(i64::from(by.port)));
-                o.maybe_string("sni", sni.as_deref());
-                o.unsigned("handshakes", *count);
-            });
-        });
+        served(item, |served| served.handshakes, o.key("served_by"));
+        served(item, |served| served.sealed, o.key("sealed_by"));
         o.unsigned("served_by_more", item.served_by_more);
         let out = o.key("defects");
         array(out, &item.defects, |(_, (cause, reason, says)), out| {
@@ -197,6 +221,19 @@ pub fn certificate_event(item: &Item, now: Stamp, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// Those who presented it, with how often, leaving out who never did.
+fn served(item: &Item, count: impl Fn(&Served) -> u64, out: &mut Vec<u8>) {
+    let ends = item.served.iter().map(|(end, served)| (end, count(served))).filter(|(_, count)| *count > 0);
+    array(out, ends, |((by, sni), count), out| {
+        object(out, |o| {
+            handshake::address(by.addr, o.key("ip"));
+            o.maybe_integer("port", (by.port != 0).then_some(i64::from(by.port)));
+            o.maybe_string("sni", sni.as_deref());
+            o.unsigned("handshakes", count);
+        });
+    });
+}
+
 /// Writes certificates as comma-separated values (RFC 4180), the names of the columns first.
 pub fn certificates_csv(items: &[&Item], now: Stamp, out: impl Write) -> std::io::Result<()> {
     let mut rows = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
@@ -207,7 +244,7 @@ pub fn certificates_csv(items: &[&Item], now: Stamp, out: impl Write) -> std::io
     rows.flush()
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "subject",
     "names",
     "issuer",
@@ -223,12 +260,14 @@ const COLUMNS: [&str; 15] = [
     "failed",
     "served_by",
     "defects",
+    "sealed_handshakes",
 ];
 
 fn cells(item: &Item, now: Stamp) -> [String; COLUMNS.len()] {
     let cert = &item.certificate;
     let names: Vec<_> = cert.alt_names.iter().flat_map(|names| names.hosts()).collect();
-    let served = item.served.keys().map(|(by, sni)| match sni {
+    let in_clear = item.served.iter().filter(|(_, served)| served.handshakes > 0);
+    let served = in_clear.map(|(end, _)| end).map(|(by, sni)| match sni {
         Some(sni) => format!("{} ({sni})", shown(*by)),
         None => shown(*by),
     });
@@ -254,6 +293,7 @@ fn cells(item: &Item, now: Stamp) -> [String; COLUMNS.len()] {
         item.failed.to_string(),
         text(&served.join("; ")),
         text(&defects.join("; ")),
+        item.sealed.to_string(),
     ]
 }
 
@@ -293,6 +333,31 @@ mod tests {
         let leaf = items.iter().find(|item| item.role == Role::Server).unwrap();
         assert_eq!((leaf.handshakes, leaf.failed, leaf.served.len()), (3, 3, 1));
         assert_eq!(leaf.defects.len(), 1, "one defect, told of the last moment: {:?}", leaf.defects);
+    }
+
+    #[test]
+    fn a_sealed_handshake_is_counted_apart_where_a_record_has_the_size_of_known_certificates() {
+        let mut inventory = inventory();
+        let sealed = fixture::sealed_alert();
+        inventory.add(&sealed);
+        let counts = |inventory: &Inventory| {
+            let items = inventory.by_expiry();
+            let leaf = items.iter().find(|item| item.role == Role::Server).unwrap();
+            (leaf.handshakes, leaf.sealed, leaf.served.values().map(|served| served.sealed).sum::<u64>())
+        };
+        assert_eq!(counts(&inventory), (3, 0, 0), "nothing tells whose it is");
+        inventory.add(&fixture::sealed_like(sealed.clone(), &fixture::expired()));
+        assert_eq!(counts(&inventory), (3, 1, 1));
+        // What was given beforehand need not have been shown.
+        let mut given = Inventory::default();
+        given.add(&fixture::sealed_like(sealed, &fixture::expired()));
+        assert_eq!(counts(&given), (0, 1, 1));
+        let mut out = Vec::new();
+        certificate_event(given.by_expiry()[0], Stamp(0), &mut out);
+        let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&event["handshakes"], &event["sealed_handshakes"]), (&0.into(), &1.into()));
+        assert_eq!(event["served_by"], serde_json::json!([]));
+        assert_eq!(event["sealed_by"][0]["handshakes"], 1);
     }
 
     #[test]

@@ -138,6 +138,14 @@ impl Object<'_> {
         }
     }
 
+    /// A truth, or null.
+    pub(super) fn maybe_boolean(&mut self, name: &str, value: Option<bool>) {
+        match value {
+            Some(value) => self.boolean(name, value),
+            None => self.null(name),
+        }
+    }
+
     /// A string.
     #[inline]
     pub(super) fn string(&mut self, name: &str, text: &str) {

@@ -22,6 +22,7 @@ mod contract;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+pub use crate::cause::weigh::Hygiene;
 pub use certificate::certificate_json;
 pub use handshake::{handshake, handshake_with};
 pub use id::{Id, asked_name, community_id};
@@ -38,6 +39,3 @@ pub const SCHEMA: &str = "tlswhy/1";
 
 /// The JSON Schema (draft 2020-12) of the events.
 pub const JSON_SCHEMA: &str = include_str!("schema.json");
-
-/// A hygiene finding: a defect that did not cause a failure, as cause, reason and words.
-pub type Hygiene = (crate::cause::Cause, &'static str, String);

@@ -1,5 +1,6 @@
 //! What traffic beside an attempt tells about it.
 
+use super::clock::Clocks;
 use super::crossing::Crossing;
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Blank, Endpoint, PacketNo, Seen, Span, Stamp};
@@ -54,6 +55,8 @@ pub struct Around {
     pub other_address: Option<Seen<Endpoint>>,
     /// Of a lookup that failed: what shows that TLS was to follow.
     pub for_tls: Option<Seen<&'static str>>,
+    /// What is known of the clocks of client, server and capture.
+    pub clocks: Clocks,
     /// The client tries many ports or hosts without a byte: a scan.
     pub scan: bool,
     /// What became of each packet between two vantage points, where there are two.
@@ -81,6 +84,7 @@ impl Blank for Around {
         path: None,
         other_address: None,
         for_tls: None,
+        clocks: Clocks { client: None, server: None, agrees: None, against: Vec::new() },
         scan: false,
         crossing: None,
     };
@@ -185,6 +189,8 @@ pub struct StatusExchange {
     pub asked: Vec<CertId>,
     /// The request's nonce.
     pub nonce: Option<Vec<u8>>,
+    /// The responder's time when it began to answer.
+    pub clock: Option<Stamp>,
     /// HTTP status; `None` while unanswered, 0 where the answer is no HTTP.
     pub status: Option<u16>,
     /// The answer.

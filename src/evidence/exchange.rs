@@ -214,6 +214,7 @@ impl Exchange {
             target: if method == Method::OcspGet { String::new() } else { short(&head.target) },
             asked: ocsp::read_request(&der).unwrap_or_default(),
             nonce: ocsp::request_nonce(&der),
+            clock: None,
             status: None,
             response: None,
             crl: None,
@@ -279,6 +280,7 @@ impl Exchange {
             match response {
                 Some(response) => {
                     told.status = Some(response.status);
+                    told.clock = response.clock;
                     told.cut = !response.whole;
                     if told.method == Method::Crl {
                         let crl = Crl::read(&response.body, limits.list_entries).map(Arc::new);

@@ -6,6 +6,7 @@
 
 pub mod around;
 pub mod attempt;
+pub mod clock;
 pub mod crossing;
 pub mod exchange;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::benign::benign;
+use super::clocks::Clocks;
 use super::families::Families;
 use super::lookups::{Lookup, Lookups};
 use super::make::{AsJudged, Make};
@@ -18,10 +19,9 @@ use super::shard::{Out, What};
 use super::statuses::{self, Statuses, issuer_of};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Stamp};
-use crate::cause::Cause;
-use crate::cause::weigh::{Diagnosis, hygiene, weigh};
+use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
-use crate::evidence::{Evidence, Outcome, Stage, outcome, rejection};
+use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
@@ -36,7 +36,7 @@ pub struct Judged {
     /// Why it failed; `None` unless it did.
     pub diagnosis: Option<Diagnosis>,
     /// Defects that did not cause a failure.
-    pub hygiene: Vec<(Cause, &'static str, String)>,
+    pub hygiene: Vec<Hygiene>,
     /// When it was decided, on capture time: where it had to wait for siblings, when that wait was over.
     pub decided: Stamp,
 }
@@ -88,6 +88,8 @@ pub struct Join<M: Make = AsJudged> {
     unreached: Recent<Addr, Seen<Endpoint>>,
     /// What clients learned of revocation.
     statuses: Statuses,
+    /// What hosts told of the time.
+    clocks: Clocks,
     /// SYNs by server and first sequence number.
     syns: Recent<(Endpoint, u32), Seen<Endpoint>>,
     /// SYN/ACKs that answered nothing: by receiver and acknowledgment.
@@ -133,6 +135,7 @@ impl<M: Make> Join<M> {
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
             statuses: Statuses::new(&limits),
+            clocks: Clocks::new(servers),
             syns: Recent::new(asides, 2),
             strays: Recent::new(asides, 2),
             astray: Recent::new(asides, 2),
@@ -154,6 +157,7 @@ impl<M: Make> Join<M> {
         match out.what {
             What::Dns(lookup) => self.dns(*lookup, out.at),
             What::Status(seen) => {
+                self.clocks.exchanged(&seen);
                 if let Some(told) = self.statuses.put(*seen, out.at) {
                     self.tell(told, each);
                 }
@@ -163,6 +167,7 @@ impl<M: Make> Join<M> {
             What::Unreached(client, seen) => self.unreached.put(client, seen),
             What::Astray(server, ack, seen) => self.astray.put((server, ack), seen),
             What::Moved(server, first_seq, seen) => self.moved.put((server, first_seq), seen),
+            What::Dated(host, date) => self.clocks.dated(host, date),
             What::Closed(evidence) => self.closed(evidence, out.at, each),
             What::Mark(shard, no) => self.mark(shard, no, each),
         }
@@ -221,6 +226,8 @@ impl<M: Make> Join<M> {
     /// Behind [`Self::finish`]: takes the next time for the first, whatever it is.
     pub fn begin_again(&mut self) {
         self.now = Stamp(i64::MIN);
+        // What was told is known by its distance from the clock that was set.
+        self.clocks = Clocks::new(self.limits.servers);
     }
 
     /// Nothing more is judged for the moment.
@@ -308,6 +315,15 @@ impl<M: Make> Join<M> {
             }
         } else {
             self.look_for_revoked(&mut evidence);
+            if M::ASKS_FOR_SEALED
+                && matches!(evidence.chain, Chain::Sealed(_))
+                && let Some(before) = self.shown_before(&evidence)
+            {
+                evidence.around.shown_before = Some(before);
+            }
+            if evidence.defects.iter().chain(&*evidence.client_defects).any(|d| d.fault.is_of_the_moment()) {
+                evidence.around.clocks = self.clocks.around(&evidence);
+            }
             let hygiene = hygiene(&evidence, None);
             self.let_go(Judged { hygiene, evidence, diagnosis: None, decided: at }, each);
         }
@@ -401,6 +417,7 @@ impl<M: Make> Join<M> {
             _ => {}
         }
         self.offers.remember(evidence);
+        self.clocks.learn(evidence, &self.trust);
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }

@@ -10,6 +10,9 @@ pub trait Make {
     /// What it becomes.
     type Made;
 
+    /// Whether it asks which certificates a handshake sealed, whatever came of it; else that is looked for where one failed.
+    const ASKS_FOR_SEALED: bool = false;
+
     /// Makes it.
     fn make(&mut self, judged: Judged) -> Self::Made;
 
@@ -30,6 +33,8 @@ pub trait Make {
 
 impl<M: Make> Make for &mut M {
     type Made = M::Made;
+
+    const ASKS_FOR_SEALED: bool = M::ASKS_FOR_SEALED;
 
     fn make(&mut self, judged: Judged) -> Self::Made {
         (**self).make(judged)

@@ -12,6 +12,7 @@
 mod ahead;
 mod benign;
 mod clock;
+mod clocks;
 mod families;
 mod follow;
 pub mod gauges;

@@ -116,7 +116,11 @@ impl Ordered {
     fn key(&self) -> (Stamp, PacketNo, u8) {
         let rank = match self.0.what {
             What::Syn(..) => 0,
-            What::StraySynAck(..) | What::Unreached(..) | What::Astray(..) | What::Moved(..) => 1,
+            What::StraySynAck(..)
+            | What::Unreached(..)
+            | What::Astray(..)
+            | What::Moved(..)
+            | What::Dated(..) => 1,
             What::Dns(_) => 2,
             What::Status(..) => 3,
             What::Closed(..) => 4,

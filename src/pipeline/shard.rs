@@ -53,6 +53,8 @@ pub enum What {
     Unreached(Addr, Seen<Endpoint>),
     /// An exchange about revocation over HTTP.
     Status(Box<Seen<StatusExchange>>),
+    /// An HTTP answer is dated: by whom, and when.
+    Dated(Addr, Seen<Stamp>),
     /// A SYN/ACK that answers no SYN seen on its addresses: its sender, receiver and acknowledgment.
     StraySynAck(Seen<Endpoint>, Endpoint, u32),
     /// A SYN/ACK went to a client that sent no SYN, and was reset: its server, the acknowledgment, who reset it.
@@ -346,7 +348,10 @@ impl Shard {
                 self.table.set(id, State::Done(seconds(place.now)));
                 self.ask(Some(id), key, direction, segment, place);
             }
-            State::Done(_) => self.table.set(id, State::Done(seconds(place.now))),
+            State::Done(_) => {
+                self.table.set(id, State::Done(seconds(place.now)));
+                self.hear(segment, place);
+            }
             State::Opening(no) => {
                 let Some(opening) = self.openings.get_mut(no) else { return };
                 if opening.take(segment, direction, place.no, place.stamp, place.now) {
@@ -393,6 +398,7 @@ impl Shard {
                 [b'G' | b'P', ..] => {
                     return self.ask(None, key, direction, segment, place);
                 }
+                [b'H', ..] => return self.hear(segment, place),
                 _ => return,
             }
         };

@@ -11,8 +11,17 @@ const SOON: i64 = 30;
 /// Columns of days left and handshakes.
 const NUMBER: usize = 7;
 
-/// The list, the soonest to expire first. `now`: the last packet. `sealed`: handshakes that hide their certificates.
-pub fn render(items: &[&Item], now: Stamp, sealed: u64, style: Style) -> String {
+/// Handshakes whose certificates TLS 1.3 hides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sealed {
+    /// All.
+    pub hidden: u64,
+    /// Those that were counted with certificates by the size of a record.
+    pub by_size: u64,
+}
+
+/// The list, the soonest to expire first. `now`: the last packet.
+pub fn render(items: &[&Item], now: Stamp, sealed: Sealed, style: Style) -> String {
     let mut text = String::new();
     let columns = style.columns();
     let own = items.iter().filter(|item| item.role != Role::Issuer).count();
@@ -30,9 +39,17 @@ pub fn render(items: &[&Item], now: Stamp, sealed: u64, style: Style) -> String 
         }
     };
     say(&title, Ink::Bold);
-    if sealed > 0 {
-        let who = plural(sealed, "handshake of TLS 1.3 hides its own", "handshakes of TLS 1.3 hide theirs");
-        say(&format!("{who}."), Ink::Dim);
+    if sealed.hidden > 0 {
+        let who =
+            plural(sealed.hidden, "handshake of TLS 1.3 hides its own", "handshakes of TLS 1.3 hide theirs");
+        let by_size = match sealed.by_size {
+            0 => String::new(),
+            some => format!(
+                ", {} of them in a record of just the size of certificates below: SEALED, which is likely, not seen",
+                thousands(some)
+            ),
+        };
+        say(&format!("{who}{by_size}."), Ink::Dim);
     }
     if items.is_empty() {
         return text;
@@ -43,19 +60,22 @@ pub fn render(items: &[&Item], now: Stamp, sealed: u64, style: Style) -> String 
         .max()
         .unwrap_or(0)
         .clamp(3, 14);
-    let room = columns.saturating_sub(2 * NUMBER + key + 4);
+    let by_size = sealed.by_size > 0;
+    let numbers = if by_size { 3 } else { 2 } * NUMBER;
+    let room = columns.saturating_sub(numbers + key + 4);
     let (name, by) = (room * 3 / 5, room - room * 3 / 5);
     let heading = format!(
-        "{:>NUMBER$}{:>NUMBER$}  {}  {}{}",
+        "{:>NUMBER$}{:>NUMBER$}{}  {}  {}{}",
         "DAYS",
         "SEEN",
+        if by_size { format!("{:>NUMBER$}", "SEALED") } else { String::new() },
         pad("KEY", key),
         pad("CERTIFICATE", name),
         cut("SERVED BY", by)
     );
     let _ = writeln!(text, "\n{}", style.ink(Ink::Dim, heading.trim_end()));
     for item in items {
-        row(item, now, (key, name, by, columns), style, &mut text);
+        row(item, now, by_size, (key, name, by, columns), style, &mut text);
     }
     text
 }
@@ -63,6 +83,7 @@ pub fn render(items: &[&Item], now: Stamp, sealed: u64, style: Style) -> String 
 fn row(
     item: &Item,
     now: Stamp,
+    by_size: bool,
     (key, name, by, columns): (usize, usize, usize, usize),
     style: Style,
     text: &mut String,
@@ -90,8 +111,9 @@ fn row(
         text,
         "{}",
         format!(
-            "{days}{:>NUMBER$}  {}  {}{}",
+            "{days}{:>NUMBER$}{}  {}  {}{}",
             item.handshakes,
+            if by_size { format!("{:>NUMBER$}", item.sealed) } else { String::new() },
             pad(&cut(&cert.key.kind.to_string(), key), key),
             pad(&cut(&clean(&cert.called()), name.saturating_sub(2)), name),
             cut(&clean(&who), by)
@@ -127,17 +149,21 @@ mod tests {
     use super::*;
     use crate::event::{Inventory, fixture};
 
-    fn page(columns: usize) -> String {
+    fn page(columns: usize, by_size: u64) -> String {
         let mut inventory = Inventory::default();
         inventory.add(&fixture::expired());
         let now = fixture::expired().ended;
-        render(&inventory.by_expiry(), now, 3, Style { colour: false, width: columns })
+        let sealed = Sealed { hidden: 3, by_size };
+        if by_size > 0 {
+            inventory.add(&fixture::sealed_like(fixture::sealed_alert(), &fixture::expired()));
+        }
+        render(&inventory.by_expiry(), now, sealed, Style { colour: false, width: columns })
     }
 
     #[test]
     fn no_line_of_the_list_leaves_the_terminal() {
         for columns in 40..=160 {
-            for line in page(columns).lines() {
+            for line in [0, 1].map(|by_size| page(columns, by_size)).iter().flat_map(|page| page.lines()) {
                 assert!(width(line) <= columns, "{columns}: {line}");
             }
         }
@@ -145,9 +171,19 @@ mod tests {
 
     #[test]
     fn the_list_names_the_certificate_its_server_and_what_it_cannot_show() {
-        let page = page(120);
+        let page = page(120, 0);
         for part in ["old.example.com", "RSA 2048", "hide theirs", "2026-11-01"] {
             assert!(page.contains(part), "{part} in\n{page}");
         }
+        assert!(!page.contains("SEALED"), "a column of nothing:\n{page}");
+    }
+
+    #[test]
+    fn handshakes_counted_by_size_have_a_column_of_their_own_and_are_called_likely() {
+        let page = page(120, 1);
+        assert!(page.contains("1 of them in a record of just the size"), "{page}");
+        let row = page.lines().find(|line| line.contains("old.example.com")).unwrap();
+        let numbers: Vec<_> = row.split_whitespace().take(3).collect();
+        assert_eq!(numbers[1..], ["1", "1"], "{page}");
     }
 }

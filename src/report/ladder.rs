@@ -5,6 +5,8 @@ mod across;
 use super::style::{Ink, Style, clean, cut, pad, width, wrap};
 use super::words;
 use crate::base::{PacketNo, Side, Stamp};
+use crate::cause::stack::Who;
+use crate::cause::weigh::client_rejects;
 use crate::cause::{Diagnosis, Finding};
 use crate::event::{Hygiene, Id, asked_name};
 use crate::evidence::{Evidence, Outcome};
@@ -221,6 +223,16 @@ impl Page<'_> {
         self.line("");
     }
 
+    /// What the client's stack does with such a defect, where it rejects it.
+    fn client_rejects(&self, rejects: Option<bool>) -> String {
+        match Who::is_client_of(self.evidence) {
+            Some(who) if rejects == Some(true) => {
+                format!("; this client's stack ({}) would reject it by default", who.called())
+            }
+            _ => String::new(),
+        }
+    }
+
     fn rest(&mut self, hygiene: &[Hygiene]) {
         if let Some(diagnosis) = self.diagnosis {
             if !diagnosis.also.is_empty() {
@@ -230,8 +242,13 @@ impl Page<'_> {
                     let says = proof.map_or_else(String::new, |proof| {
                         format!(": {} [{}]", clean(&proof.says), words::cite(&proof.cite))
                     });
-                    let text =
-                        format!("{} / {} ({}){says}", cause.word(), finding.reason, words::weight(finding));
+                    let rejects = self.client_rejects(client_rejects(self.evidence, finding));
+                    let text = format!(
+                        "{} / {} ({}){says}{rejects}",
+                        cause.word(),
+                        finding.reason,
+                        words::weight(finding)
+                    );
                     self.hanging("  - ", &text);
                 }
                 self.line("");
@@ -246,8 +263,10 @@ impl Page<'_> {
         }
         if !hygiene.is_empty() {
             self.title("Not the cause, but wrong");
-            for (cause, reason, says) in hygiene {
-                self.hanging("  - ", &format!("{} / {reason}: {}", cause.word(), clean(says)));
+            for item in hygiene {
+                let rejects = self.client_rejects(item.client_rejects);
+                let text = format!("{} / {}: {}{rejects}", item.cause.word(), item.reason, clean(&item.says));
+                self.hanging("  - ", &text);
             }
             self.line("");
         }
@@ -300,8 +319,7 @@ mod tests {
     }
 
     fn page(width: usize) -> String {
-        let hygiene =
-            [(Cause::MissingExtension, "no_ski", "the leaf has no subjectKeyIdentifier".to_owned())];
+        let hygiene = [fixture::no_ski(None)];
         let diagnosis = fixture::expired_diagnosis();
         render(&fixture::expired(), Some(&diagnosis), &hygiene, &rungs(), Style { colour: false, width })
     }
@@ -342,6 +360,24 @@ mod tests {
         assert!(page.contains("failed: undetermined"), "{page}");
         assert!(page.contains("one of expired_cert, broken_chain"), "{page}");
         assert!(page.contains("sealed alert (19 bytes"), "{page}");
+    }
+
+    #[test]
+    fn what_the_client_that_went_on_would_have_rejected_is_said() {
+        let mut evidence = fixture::completed();
+        let page = |evidence: &Evidence, rejects| {
+            render(evidence, None, &[fixture::no_ski(rejects)], &[], Style { colour: false, width: 200 })
+        };
+        assert!(!page(&evidence, Some(true)).contains("by default"), "no stack is told");
+        fixture::by_go(&mut evidence);
+        let said = page(&evidence, Some(true));
+        assert!(
+            said.contains("subjectKeyIdentifier; this client's stack (Go) would reject it by default"),
+            "{said}"
+        );
+        for rejects in [Some(false), None] {
+            assert!(!page(&evidence, rejects).contains("by default"));
+        }
     }
 
     #[test]

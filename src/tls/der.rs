@@ -3,6 +3,7 @@
 //! Lengths that are not minimal are accepted; what runs past its end is not. Nothing recurses.
 
 use crate::base::Stamp;
+use crate::base::time::days;
 
 /// Tags used here.
 pub mod tag {
@@ -205,16 +206,6 @@ fn digits(text: &[u8], n: usize) -> Option<(i64, &[u8])> {
         number = number * 10 + i64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
     }
     Some((number, rest))
-}
-
-/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let from_march = (month + 9) % 12;
-    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468
 }
 
 #[cfg(test)]

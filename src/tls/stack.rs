@@ -24,7 +24,7 @@ pub enum Stack {
     GnuTls,
     /// A browser of Chromium's family: BoringSSL with GREASE (RFC 8701).
     Chromium,
-    /// Apple's own, Secure Transport or Network.framework, with GREASE too.
+    /// Apple's own: Network.framework, with GREASE too, or Secure Transport, without.
     Apple,
     /// Mozilla's NSS, as in Firefox.
     Nss,
@@ -32,6 +32,8 @@ pub enum Stack {
     Go,
     /// rustls.
     Rustls,
+    /// SChannel, of Windows.
+    SChannel,
 }
 
 /// In which order NSS writes extensions (`clientHelloSendersTLS` in lib/ssl/ssl3ext.c).
@@ -63,6 +65,36 @@ const OPENSSL_SUITES: [u16; 4] = [0xc02c, 0xc030, 0x009f, 0xcca9];
 /// Suites for TLS 1.2 that Apple's stack asks for first; Chromium asks for AES-128 before AES-256.
 const APPLE_SUITES: [u16; 4] = [0xc02c, 0xc02b, 0xcca9, 0xc030];
 
+/// Suites for TLS 1.2 of Secure Transport, all ECDSA before all RSA (`KnownCipherSuites` in sslCipherSpecs.c).
+const SECURE_TRANSPORT_SUITES: [u16; 4] = [0xc02c, 0xc02b, 0xc024, 0xc023];
+
+/// In which orders Secure Transport writes extensions: macOS 10.8 to 10.13, and later.
+const SECURE_TRANSPORT_ORDERS: [&[u16]; 2] = [
+    &[0, 10, 11, 13, 13172, 16, 5, 18, 23, 21],
+    &[0xff01, 0, 23, 35, 13, 5, 13172, 18, 16, 11, 51, 45, 43, 10, 21],
+];
+
+/// Suites of SChannel in its orders ("Cipher Suites in TLS/SSL (Schannel SSP)" in Microsoft's documentation): Windows 10, 11
+/// and Server 2016 to 2022, then Windows 7 to 8.1 and Server 2008 R2 to 2012 R2.
+const SCHANNEL_SUITES: [&[u16]; 2] = [
+    &[
+        0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xc030, 0xc02f, 0x009f, 0x009e, 0xc024, 0xc023, 0xc028,
+        0xc027, 0xc00a, 0xc009, 0xc014, 0xc013, 0x0039, 0x0033, 0x009d, 0x009c, 0x003d, 0x003c, 0x0035,
+        0x002f, 0x000a, 0x006a, 0x0040, 0x0038, 0x0032, 0x0013, 0x0005, 0x0004,
+    ],
+    &[
+        0xc028, 0xc027, 0xc014, 0xc013, 0x009f, 0x009e, 0x0039, 0x0033, 0x009d, 0x009c, 0x003d, 0x003c,
+        0x0035, 0x002f, 0xc02c, 0xc02b, 0xc024, 0xc023, 0xc00a, 0xc009, 0x006a, 0x0040, 0x0038, 0x0032,
+        0x000a, 0x0013, 0x0005, 0x0004,
+    ],
+];
+
+/// In which orders SChannel writes extensions, up to TLS 1.2 and for TLS 1.3 (captures of Windows 7, 10 and 11).
+const SCHANNEL_ORDERS: [&[u16]; 2] = [
+    &[0, 5, 10, 11, 13, 35, 16, 23, 24, 0xff01],
+    &[0, 5, 43, 13, 35, 10, 11, 16, 51, 49, 23, 0xff01, 45, 41],
+];
+
 /// AES-CCM for TLS 1.3, and for TLS 1.2 with ECDSA and with DHE, as in GnuTLS's priority `NORMAL`.
 const CCM_SUITES: [u16; 3] = [0x1304, 0xc0ad, 0xc09f];
 
@@ -76,7 +108,9 @@ impl Stack {
     pub fn of_offer(hello: &Offer) -> Option<Self> {
         let begins_with = |suites: &[u16]| {
             let ciphers = hello.ciphers.iter().map(|suite| suite.0);
-            let older = ciphers.filter(|code| code >> 8 != 0x13 && !is_grease(*code));
+            // Secure Transport has the signal for renegotiation first, all others last.
+            let older = ciphers
+                .filter(|&code| code >> 8 != 0x13 && !is_grease(code) && !CipherSuite(code).is_signal());
             older.take(suites.len()).eq(suites.iter().copied())
         };
         if hello.extensions.iter().any(|kind| is_grease(kind.0)) {
@@ -96,6 +130,12 @@ impl Stack {
         }
         if is_rustls(hello) {
             return Some(Self::Rustls);
+        }
+        if is_schannel(hello) {
+            return Some(Self::SChannel);
+        }
+        if begins_with(&SECURE_TRANSPORT_SUITES) && is_secure_transport(hello) {
+            return Some(Self::Apple);
         }
         if !is_openssl(hello) {
             return None;
@@ -128,13 +168,15 @@ impl Stack {
             Self::Nss => "nss",
             Self::Go => "go",
             Self::Rustls => "rustls",
+            Self::SChannel => "schannel",
         }
     }
 
     /// Whether the hello's shape is this stack's alone. Programs that pass for browsers copy those of Chromium, Safari and Firefox
-    /// (uTLS: `HelloChrome_Auto`, `HelloFirefox_Auto`) and keep their own verifier; the other shapes nobody is known to copy.
+    /// (uTLS: `HelloChrome_Auto`, `HelloFirefox_Auto`), others that pass for a Windows program SChannel's, and keep their own
+    /// verifier; the other shapes nobody is known to copy.
     pub const fn is_sure(self) -> bool {
-        !matches!(self, Self::Chromium | Self::Apple | Self::Nss)
+        !matches!(self, Self::Chromium | Self::Apple | Self::Nss | Self::SChannel)
     }
 
     /// Browsers open connections that they may not need.
@@ -221,6 +263,34 @@ fn is_rustls(hello: &Offer) -> bool {
         && places().is_sorted()
 }
 
+/// Whether all codes stand in a list, in its order.
+fn all_in_order(codes: impl Iterator<Item = u16> + Clone, order: &[u16]) -> bool {
+    let place = |code: u16| order.iter().position(|&known| known == code);
+    codes.clone().all(|code| place(code).is_some()) && codes.filter_map(place).is_sorted()
+}
+
+/// Nothing but SChannel's suites and extensions, each in an order of its own, point formats and extended master secret (a
+/// part of every Windows that is kept up to date since 2015), and no signal for renegotiation.
+fn is_schannel(hello: &Offer) -> bool {
+    let suites = || hello.ciphers.iter().map(|suite| suite.0);
+    let extensions = || hello.extensions.iter().map(|kind| kind.0);
+    let has = |kind: ExtensionType| hello.extensions.contains(&kind);
+    has(ExtensionType::EC_POINT_FORMATS)
+        && has(ExtensionType::EXTENDED_MASTER_SECRET)
+        && extensions().any(|code| code == 0xff01)
+        && suites().count() >= 6
+        && SCHANNEL_SUITES.iter().any(|order| all_in_order(suites(), order))
+        && SCHANNEL_ORDERS.iter().any(|order| all_in_order(extensions(), order))
+}
+
+/// Nothing but Secure Transport's extensions in one of its orders, a stapled answer and signed timestamps asked for.
+fn is_secure_transport(hello: &Offer) -> bool {
+    let extensions = || hello.extensions.iter().map(|kind| kind.0);
+    hello.status_request
+        && extensions().any(|code| code == 18)
+        && SECURE_TRANSPORT_ORDERS.iter().any(|order| all_in_order(extensions(), order))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +309,8 @@ mod tests {
 
     const DEFAULT: [u16; 9] = [0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9, 0xcca8, 0x00ff];
 
+    const WINDOWS_7: [u16; 9] = [0xc028, 0xc027, 0xc014, 0xc013, 0x009f, 0x009e, 0x009d, 0xc02c, 0xc02b];
+
     #[test]
     fn stacks_are_told_by_what_their_sources_write() {
         let node = [0x1302, 0x1303, 0x1301, 0xc02f, 0xc02b, 0xc030, 0xc02c, 0x009e, 0xc027, 0x00ff];
@@ -248,6 +320,10 @@ mod tests {
         let java = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030];
         let rustls = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030, 0xc02f, 0xcca8, 0x00ff];
         let go = [0xc02b, 0xc02f, 0xc02c, 0xc030, 0x1301, 0x1302, 0x1303];
+        let windows_10 =
+            [0xc02c, 0xc02b, 0xc030, 0xc02f, 0xc024, 0xc023, 0xc028, 0xc027, 0x009d, 0x002f, 0x000a];
+        let windows_11 = [0x1302, 0x1301, 0xc02c, 0xc02b, 0xc030, 0xc02f, 0x009f, 0x009e, 0xc024, 0x002f];
+        let secure_transport = [0x00ff, 0xc02c, 0xc02b, 0xc024, 0xc023, 0xc00a, 0xc009, 0xc030, 0xc02f];
         let openssl = [0, 11, 10, 35, 22, 23, 13, 43, 45, 51];
         let chromium = hello(&[0xfafa, 0x1301, 0xc02b], &[0x4a4a, 10, 45, 23, 43, 0, 16], &["h2"]);
         let curl = [0, 11, 10, 16, 22, 23, 49, 13, 43, 45, 51, 21];
@@ -295,6 +371,30 @@ mod tests {
                     &[0x4a4a, 0, 23],
                     &["h2"],
                 ),
+                Some(Stack::Apple),
+            ),
+            ("Windows 7", hello(&WINDOWS_7, &[0, 5, 10, 11, 13, 23, 0xff01], &[]), Some(Stack::SChannel)),
+            (
+                "Windows 10",
+                hello(&windows_10, &[0, 5, 10, 11, 13, 35, 23, 0xff01], &[]),
+                Some(Stack::SChannel),
+            ),
+            (
+                "Windows 10 by address",
+                hello(&windows_10, &[10, 11, 13, 35, 23, 0xff01], &[]),
+                Some(Stack::SChannel),
+            ),
+            (
+                "Windows 11",
+                hello(&windows_11, &[0, 5, 43, 13, 35, 10, 11, 16, 51, 49, 23, 0xff01, 45], &["http/1.1"]),
+                Some(Stack::SChannel),
+            ),
+            // Some inspecting proxies offer what the client offered, by OpenSSL.
+            ("Windows 7 behind a proxy", hello(&WINDOWS_7, &[10, 11, 13, 0, 0xff01], &[]), None),
+            ("Windows 10 by name only", hello(&windows_10, &[0xff01, 0, 23, 35, 13, 5, 10, 11], &[]), None),
+            (
+                "Secure Transport",
+                hello(&secure_transport, &[0, 10, 11, 13, 13172, 16, 5, 18, 23], &["h2"]),
                 Some(Stack::Apple),
             ),
             ("like rustls", hello(&java, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), None),

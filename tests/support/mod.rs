@@ -156,6 +156,8 @@ pub struct Attempt {
     pub cause: Option<String>,
     pub also: Vec<String>,
     pub visible: bool,
+    /// Of `together`: between the points of capture (`gateway`) or beyond the outer one (`server_side`).
+    pub place: Option<String>,
 }
 
 impl Attempt {
@@ -188,6 +190,24 @@ pub struct Label {
     pub made_by: String,
     pub why: String,
     pub attempts: Vec<Attempt>,
+    /// Of a pair on both sides of the gateway: the connections, as one knows them who has both captures.
+    pub together: Vec<Attempt>,
+}
+
+/// The attempts under a key of a label.
+fn attempts(label: &toml::Table, key: &str) -> Vec<Attempt> {
+    let attempts = label.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    attempts
+        .iter()
+        .map(|attempt| Attempt {
+            outcome: attempt["outcome"].as_str().expect("a word").to_owned(),
+            also_outcome: words(attempt.get("also_outcome")),
+            cause: attempt.get("cause").map(|cause| cause.as_str().expect("a word").to_owned()),
+            also: words(attempt.get("also")),
+            visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
+            place: attempt.get("where").map(|place| place.as_str().expect("a word").to_owned()),
+        })
+        .collect()
 }
 
 fn words(value: Option<&toml::Value>) -> Vec<String> {
@@ -213,23 +233,13 @@ pub fn label(capture: &Path) -> Label {
         Some("mozilla") => false,
         other => panic!("{}: trust is {other:?}", path.display()),
     };
-    let attempts = read.get("attempt").and_then(toml::Value::as_array).cloned().unwrap_or_default();
-    let attempts = attempts
-        .iter()
-        .map(|attempt| Attempt {
-            outcome: attempt["outcome"].as_str().expect("a word").to_owned(),
-            also_outcome: words(attempt.get("also_outcome")),
-            cause: attempt.get("cause").map(|cause| cause.as_str().expect("a word").to_owned()),
-            also: words(attempt.get("also")),
-            visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
-        })
-        .collect();
     Label {
         lab,
         vantage: word("vantage"),
         made_by: word("made_by").unwrap_or_default(),
         why: word("why").unwrap_or_default(),
-        attempts,
+        attempts: attempts(&read, "attempt"),
+        together: attempts(&read, "together"),
     }
 }
 

@@ -1,5 +1,6 @@
 """openssl4.py client HOST VERSION CA [word...] | openssl4.py server CHAIN KEY VERSION [word...]: HTTPS with OpenSSL 4 (pyOpenSSL).
-Words: cert=FILE key=FILE (client certificate), need=CA (demand one), alpn=NAME, staple (ask for one), no-verify."""
+Words: cert=FILE key=FILE (client certificate), need=CA (demand one), alpn=NAME, staple (ask for one), no-verify, time (tell it in the hello's
+random, as stacks did before 2013: SSL_MODE_SEND_CLIENTHELLO_TIME)."""
 import contextlib, socket, sys
 from OpenSSL import SSL
 
@@ -13,6 +14,8 @@ if version != "-":
 
 if side == "client":
     ctx.load_verify_locations(second)
+    if "time" in opt:
+        ctx.set_mode(0x20)
     if "no-verify" not in opt:
         ctx.set_verify(SSL.VERIFY_PEER)
     if "cert" in opt:

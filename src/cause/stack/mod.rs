@@ -13,6 +13,8 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+use crate::base::Side;
+use crate::evidence::{Ending, Evidence};
 use crate::tls::chain::Fault;
 use crate::tls::stack::Stack;
 use table::{Form, Order, Verifier};
@@ -27,6 +29,39 @@ pub struct Who {
 }
 
 impl Who {
+    /// The client's stack, where its hello tells. Who alerts in clear behind TLS 1.3 is none that never does, whatever its
+    /// hello looks like.
+    pub fn is_client_of(evidence: &Evidence) -> Option<Self> {
+        let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
+        let in_clear = matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. });
+        let who = evidence.stack().map(|stack| Self { stack, tls13 });
+        who.filter(|who| !(tls13 && in_clear) || who.alerts_in_clear())
+    }
+
+    /// What people call its verifier.
+    pub fn called(self) -> &'static str {
+        self.verifiers().first().map_or("", |verifier| verifier.name)
+    }
+
+    /// Whether a client on this stack rejects a server's chain for a defect, where it verifies and nothing else is set;
+    /// `None` where a program or a version decides, or the table does not know.
+    pub fn rejects(self, fault: Fault) -> Option<bool> {
+        // Verifiers look for another path, which may do without these, by roots of their own; what they take for a name in
+        // Unicode is not in the table.
+        if matches!(
+            fault,
+            Fault::WrongOrder | Fault::UnrelatedExtra | Fault::RootExpired | Fault::IdnNotALabel
+        ) {
+            return None;
+        }
+        let mut answers = self.verifiers().iter().map(|verifier| match verifier.check(fault) {
+            Some((_, rule)) => rule.always.then_some(true),
+            None => Some(false),
+        });
+        let first = answers.next()?;
+        if answers.all(|answer| answer == first) { first } else { None }
+    }
+
     /// The verifiers that programs on this stack use.
     pub const fn verifiers(self) -> &'static [&'static Verifier] {
         match self.stack {
@@ -42,6 +77,7 @@ impl Who {
             Stack::Nss => &[&table::NSS, &table::FIREFOX],
             Stack::Go => &[&table::GO],
             Stack::Rustls => &[&table::RUSTLS],
+            Stack::SChannel => &[&table::SCHANNEL],
         }
     }
 

@@ -1,8 +1,8 @@
 //! The table: what each verifier holds against a chain, in which order, and what it then says.
 //!
 //! Read at the source (2026): OpenSSL's x509_vfy.c and statem_lib.c, BoringSSL's ssl_x509.cc, NSS's ssl3con.c and mozpkix, JDK
-//! 21's CertificateMessage.java, GnuTLS's alert.c, rustls's error/mod.rs, Go's verify.go and handshake_server.go. Other places are
-//! named as they are known and were not read again: the orders within curl, Python, Node.js, wget, and the verifiers of
+//! 21's CertificateMessage.java, GnuTLS's alert.c, rustls's error/mod.rs, Go's verify.go and handshake_server.go, .NET's
+//! SslStream.Protocol.cs. Other places are named as they are known and were not read again: the orders within curl, Python, Node.js, wget, and the verifiers of
 //! Java, Chromium and webpki. Where the lab's measurements (`tests/data/alert_matrix.csv`) differ, they count for the
 //! version measured, and the comment says so.
 //!
@@ -69,6 +69,9 @@ const fn maybe(faults: &'static [Fault], codes: &'static [u8]) -> Rule {
 const NAMES: &[Fault] = &[SanMismatch, IpNotInSan, WildcardDepth];
 const ANCHORS: &[Fault] =
     &[MissingIntermediate, UnknownRoot, SelfSigned, DistrustedCa, WrongOrder, UnrelatedExtra];
+/// The same for verifiers that find an intermediate by themselves (caIssuers, or one met or shipped before).
+const ROOTS: &[Fault] = &[UnknownRoot, SelfSigned, DistrustedCa];
+const FINDABLE: &[Fault] = &[MissingIntermediate, WrongOrder, UnrelatedExtra];
 const DATES: &[Fault] = &[NotYetValid, LifetimeInverted];
 const EXPIRED: &[Fault] = &[IntermediateExpired, RootExpired, LeafExpired];
 const USES: &[Fault] = &[EkuLacksServerAuth, EkuLacksClientAuth, KeyUsage];
@@ -76,21 +79,43 @@ const USES: &[Fault] = &[EkuLacksServerAuth, EkuLacksClientAuth, KeyUsage];
 // OpenSSL 1.1.1 to 4.0. Order: `X509_verify_cert` and `verify_chain` in crypto/x509/x509_vfy.c (leaf's key, building,
 // extensions with purpose and path length, level of security, names, signatures and dates from the root down, name
 // constraints). Codes: `x509table` in ssl/statem/statem_lib.c; what it does not list is 46.
-// KeyUsage up to TLS 1.2: where it forbids the key exchange alone, 40 by either side.
-const OPENSSL_KEY: Rule = maybe(&[WeakKey], &[42]);
-const OPENSSL_BUILD: Rule = always(ANCHORS, &[48]);
-const OPENSSL_CRITICAL: Rule = always(&[UnknownCritical], &[46]);
-// The strict extras of X509_V_FLAG_X509_STRICT have no line in `x509table`; CA:TRUE alone is 48.
-const OPENSSL_CA: Rule = always(&[NotACa, PathTooLong], &[48]);
-const OPENSSL_USES: Rule = always(USES, &[43, 40]);
-const OPENSSL_LEVEL: Rule = maybe(&[WeakSignature], &[42]);
-// The leaf of an issuer with another key but the same name is 48 (lab: `badsig`); changed bytes are 51 (`badsig2`).
-const OPENSSL_SIGNATURE: Rule = always(&[BadCertificateSignature], &[51, 48]);
-const OPENSSL_EXPIRED: Rule = always(EXPIRED, &[45]);
-const OPENSSL_DATES: Rule = always(DATES, &[42]);
-const OPENSSL_CONSTRAINTS: Rule = always(&[NameConstraints], &[46]);
-const OPENSSL_DECODE: Rule = maybe(&[DecodeError], &[42, 50, 47, 48, 51, 80]);
-const OPENSSL_STRICT: Rule = maybe(&[NoAki, NoSki, BasicConstraints, Profile], &[46, 48]);
+const OPENSSL_UP_TO_CA: [Rule; 5] = [
+    maybe(&[DecodeError], &[42, 50, 47, 48, 51, 80]),
+    maybe(&[WeakKey], &[42]),
+    always(ANCHORS, &[48]),
+    always(&[UnknownCritical], &[46]),
+    // CA:TRUE alone is 48; the strict extras have no line in `x509table`.
+    always(&[NotACa, PathTooLong], &[48]),
+];
+const OPENSSL_UP_TO_NAMES: [Rule; 2] = [
+    // KeyUsage up to TLS 1.2: where it forbids the key exchange alone, 40 by either side.
+    always(USES, &[43, 40]),
+    maybe(&[WeakSignature], &[42]),
+];
+const OPENSSL_BEHIND_NAMES: [Rule; 4] = [
+    // The leaf of an issuer with another key but the same name is 48 (lab: `badsig`); changed bytes are 51 (`badsig2`).
+    always(&[BadCertificateSignature], &[51, 48]),
+    always(EXPIRED, &[45]),
+    always(DATES, &[42]),
+    always(&[NameConstraints], &[46]),
+];
+/// X509_V_FLAG_X509_STRICT.
+const OPENSSL_STRICT: [Rule; 1] = [maybe(&[NoAki, NoSki, BasicConstraints, Profile], &[46, 48])];
+const PYTHON_NAMES: [Rule; 2] = [maybe(NAMES, &[42]), maybe(&[NoSan], &[42])];
+
+/// Several parts of a verifier, one behind the other: `N` is the sum of their lengths, or this does not compile.
+const fn behind<const N: usize>(parts: &[&[Rule]]) -> [Rule; N] {
+    let mut rules = [maybe(&[], &[]); N];
+    let mut room = rules.as_mut_slice();
+    let mut parts = parts;
+    while let [part, later @ ..] = parts {
+        let (to, further) = room.split_at_mut(part.len());
+        to.copy_from_slice(part);
+        (parts, room) = (later, further);
+    }
+    assert!(room.is_empty());
+    rules
+}
 
 /// OpenSSL with a program of its own kind: whether names are checked is the program's choice (`X509_VERIFY_PARAM_set1_host`;
 /// s_client: `-verify_hostname`). 80: a callback of the program's own rejects (X509_V_ERR_UNSPECIFIED), as Perl's for the name.
@@ -98,92 +123,48 @@ pub const OPENSSL: Verifier = Verifier {
     name: "OpenSSL",
     order: Order::First,
     form: Form::Clear,
-    rules: &[
-        OPENSSL_DECODE,
-        OPENSSL_KEY,
-        OPENSSL_BUILD,
-        OPENSSL_CRITICAL,
-        OPENSSL_CA,
-        OPENSSL_USES,
-        OPENSSL_LEVEL,
-        maybe(NAMES, &[42, 80]),
-        maybe(&[NoSan], &[42, 80]),
-        OPENSSL_SIGNATURE,
-        OPENSSL_EXPIRED,
-        OPENSSL_DATES,
-        OPENSSL_CONSTRAINTS,
-        OPENSSL_STRICT,
-    ],
+    rules: &behind::<14>(&[
+        &OPENSSL_UP_TO_CA,
+        &OPENSSL_UP_TO_NAMES,
+        &[maybe(NAMES, &[42, 80]), maybe(&[NoSan], &[42, 80])],
+        &OPENSSL_BEHIND_NAMES,
+        &OPENSSL_STRICT,
+    ]),
 };
 
 /// curl on OpenSSL: as OpenSSL, but the name is compared behind the handshake (`ossl_verifyhost` in lib/vtls/openssl.c),
 /// without an alert (lab: it closes).
 pub const CURL: Verifier = Verifier {
     name: "curl on OpenSSL",
-    order: Order::First,
-    form: Form::Clear,
-    rules: &[
-        OPENSSL_DECODE,
-        OPENSSL_KEY,
-        OPENSSL_BUILD,
-        OPENSSL_CRITICAL,
-        OPENSSL_CA,
-        OPENSSL_USES,
-        OPENSSL_LEVEL,
-        OPENSSL_SIGNATURE,
-        OPENSSL_EXPIRED,
-        OPENSSL_DATES,
-        OPENSSL_CONSTRAINTS,
-        always(NAMES, &[]),
-        maybe(&[NoSan], &[]),
-    ],
+    rules: &behind::<13>(&[
+        &OPENSSL_UP_TO_CA,
+        &OPENSSL_UP_TO_NAMES,
+        &OPENSSL_BEHIND_NAMES,
+        &[always(NAMES, &[]), maybe(&[NoSan], &[])],
+    ]),
+    ..OPENSSL
 };
 
 /// Python up to 3.12: `check_hostname` sets the name for OpenSSL (`_ssl_configure_hostname` in Modules/_ssl.c). The common
 /// name counts where no alternative name is there, unless the program says otherwise, as urllib3 2 does.
 pub const PYTHON: Verifier = Verifier {
     name: "Python",
-    order: Order::First,
-    form: Form::Clear,
-    rules: &[
-        OPENSSL_DECODE,
-        OPENSSL_KEY,
-        OPENSSL_BUILD,
-        OPENSSL_CRITICAL,
-        OPENSSL_CA,
-        OPENSSL_USES,
-        OPENSSL_LEVEL,
-        maybe(NAMES, &[42]),
-        maybe(&[NoSan], &[42]),
-        OPENSSL_SIGNATURE,
-        OPENSSL_EXPIRED,
-        OPENSSL_DATES,
-        OPENSSL_CONSTRAINTS,
-    ],
+    rules: &behind::<13>(&[&OPENSSL_UP_TO_CA, &OPENSSL_UP_TO_NAMES, &PYTHON_NAMES, &OPENSSL_BEHIND_NAMES]),
+    ..OPENSSL
 };
 
 /// Python since 3.13: `create_default_context` in Lib/ssl.py sets VERIFY_X509_STRICT. Identifiers that lack are found among
 /// the extensions (`check_extensions`), before names and dates; `x509table` does not list them: 46.
 pub const PYTHON_STRICT: Verifier = Verifier {
     name: "Python, strict",
-    order: Order::First,
-    form: Form::Clear,
-    rules: &[
-        OPENSSL_DECODE,
-        OPENSSL_KEY,
-        OPENSSL_BUILD,
-        OPENSSL_CRITICAL,
-        OPENSSL_CA,
-        OPENSSL_STRICT,
-        OPENSSL_USES,
-        OPENSSL_LEVEL,
-        maybe(NAMES, &[42]),
-        maybe(&[NoSan], &[42]),
-        OPENSSL_SIGNATURE,
-        OPENSSL_EXPIRED,
-        OPENSSL_DATES,
-        OPENSSL_CONSTRAINTS,
-    ],
+    rules: &behind::<14>(&[
+        &OPENSSL_UP_TO_CA,
+        &OPENSSL_STRICT,
+        &OPENSSL_UP_TO_NAMES,
+        &PYTHON_NAMES,
+        &OPENSSL_BEHIND_NAMES,
+    ]),
+    ..OPENSSL
 };
 
 /// Node.js: OpenSSL verifies with a callback that accepts (`VerifyCallback` in src/crypto), `onConnectSecure` in
@@ -242,7 +223,8 @@ pub const CHROMIUM: Verifier = Verifier {
     form: Form::Sealed(19),
     rules: &[
         maybe(&[DecodeError], &[46, 42, 47, 50]),
-        always(ANCHORS, &[46]),
+        always(ROOTS, &[46]),
+        maybe(FINDABLE, &[46]),
         always(&[UnknownCritical, NotACa, PathTooLong, NameConstraints], &[46]),
         always(&[EkuLacksServerAuth, EkuLacksClientAuth], &[46]),
         Rule { faults: &[KeyUsage], always: true, tls12: &[], tls13: &[47] },
@@ -298,7 +280,8 @@ pub const FIREFOX: Verifier = Verifier {
         always(&[EkuLacksServerAuth, EkuLacksClientAuth], &[46]),
         always(&[NameConstraints, BadCertificateSignature], &[42, 48]),
         always(&[SelfSigned], &[42, 48]),
-        always(&[MissingIntermediate, UnknownRoot, WrongOrder, UnrelatedExtra], &[48]),
+        always(&[UnknownRoot], &[48]),
+        maybe(FINDABLE, &[48]),
         always(&[IntermediateExpired, RootExpired], &[48, 45]),
         always(&[LeafExpired], &[45]),
         // SEC_ERROR_NOT_YET_VALID has no line of its own in the source; tstclnt's verifier calls it expired.
@@ -415,6 +398,30 @@ pub const RUSTLS: Verifier = Verifier {
     ],
 };
 
+/// SChannel, for programs that let it verify (the default: "Performing Authentication Using Schannel" in Microsoft's
+/// documentation) and for .NET, which verifies and has SChannel send what `CreateFatalHandshakeAlertToken` and
+/// `GetAlertMessageFromChain` of SslStream.Protocol.cs choose: 48 for a root, 45 for all dates, 42 for a name, a signature,
+/// an extension or a use, 43 for a use by a trust list, else 46. Its own codes by Microsoft's list of errors for TLS alerts (45
+/// SEC_E_CERT_EXPIRED, 48 SEC_E_UNTRUSTED_ROOT, 42, 43 and 46 SEC_E_CERT_UNKNOWN). Not measured, so no order, and no rule
+/// but for roots, dates and names is sure. Other programs (WinINet, curl) verify by themselves and may close.
+pub const SCHANNEL: Verifier = Verifier {
+    name: "SChannel",
+    order: Order::All,
+    form: Form::Sealed(19),
+    rules: &[
+        maybe(&[DecodeError], &[42, 46]),
+        always(ROOTS, &[48, 46]),
+        maybe(FINDABLE, &[48, 46]),
+        always(EXPIRED, &[45, 46]),
+        always(DATES, &[45, 46]),
+        always(NAMES, &[42, 46]),
+        maybe(USES, &[42, 43, 46]),
+        maybe(&[NoSan, BadCertificateSignature, NotACa, PathTooLong, WeakKey, WeakSignature], &[42, 46]),
+        maybe(&[UnknownCritical, NameConstraints, BasicConstraints, NoAki, NoSki, Profile], &[42, 46]),
+        maybe(&[LifetimeTooLong, LifetimePrivate], &[42, 46]),
+    ],
+};
+
 /// Secure Transport and Network.framework. Partial source only, none of it read for this table: the codes are those of
 /// its kinds of trust (expired 45, unknown root 48, else 42 or 46), and all are in doubt.
 pub const APPLE: Verifier = Verifier {
@@ -422,16 +429,15 @@ pub const APPLE: Verifier = Verifier {
     order: Order::All,
     form: Form::Sealed(19),
     rules: &[
-        maybe(EXPIRED, &[45, 42, 46]),
-        maybe(DATES, &[45, 42, 46]),
-        maybe(ANCHORS, &[48, 42, 46]),
-        maybe(NAMES, &[42, 46]),
+        always(EXPIRED, &[45, 42, 46]),
+        always(DATES, &[45, 42, 46]),
+        always(ROOTS, &[48, 42, 46]),
+        maybe(FINDABLE, &[48, 42, 46]),
+        always(NAMES, &[42, 46]),
         maybe(&[NoSan, LifetimeTooLong, LifetimePrivate, WeakKey, WeakSignature], &[42, 46]),
         maybe(USES, &[42, 46]),
-        maybe(
-            &[UnknownCritical, NameConstraints, DecodeError, BasicConstraints, NotACa, PathTooLong],
-            &[42, 46],
-        ),
+        maybe(&[UnknownCritical, NameConstraints, DecodeError, NotACa, PathTooLong], &[42, 46]),
+        maybe(&[BasicConstraints, NoAki, NoSki, Profile], &[42, 46]),
         maybe(&[BadCertificateSignature], &[42, 46]),
     ],
 };

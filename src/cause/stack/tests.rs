@@ -90,7 +90,7 @@ fn every_cell_that_was_measured_is_what_the_table_says() {
 #[test]
 fn a_verifier_names_each_defect_once() {
     use Stack::*;
-    let stacks = [OpenSsl, Curl, Node, Python, Jsse, GnuTls, Chromium, Apple, Nss, Go, Rustls];
+    let stacks = [OpenSsl, Curl, Node, Python, Jsse, GnuTls, Chromium, Apple, Nss, Go, Rustls, SChannel];
     for verifier in stacks.iter().flat_map(|&stack| Who { stack, tls13: true }.verifiers()) {
         let mut seen = Vec::new();
         for fault in verifier.rules.iter().flat_map(|rule| rule.faults) {
@@ -130,6 +130,29 @@ fn a_defect_that_a_stack_never_minds_is_not_its_reason() {
     assert_eq!(by(openssl, Fault::LifetimeTooLong, Some(42)), Fit::No);
     assert_eq!(by(Who { stack: Stack::Go, tls13: false }, Fault::NoAki, Some(42)), Fit::No);
     assert_eq!(by(Who { stack: Stack::Go, tls13: false }, Fault::LeafExpired, Some(45)), Fit::No);
+}
+
+#[test]
+fn a_client_rejects_what_all_verifiers_of_its_stack_check_with_nothing_set() {
+    let rejects = |stack, fault| Who { stack, tls13: false }.rejects(fault);
+    assert_eq!(rejects(Stack::OpenSsl, Fault::LeafExpired), Some(true));
+    assert_eq!(rejects(Stack::OpenSsl, Fault::LifetimeTooLong), Some(false));
+    assert_eq!(rejects(Stack::OpenSsl, Fault::SanMismatch), None, "the program's choice");
+    assert_eq!(rejects(Stack::GnuTls, Fault::KeyUsage), None, "GnuTLS does, wget does not look");
+    assert_eq!(rejects(Stack::Python, Fault::NoAki), None, "strict since 3.13");
+    assert_eq!(rejects(Stack::OpenSsl, Fault::MissingIntermediate), Some(true));
+    assert_eq!(rejects(Stack::Chromium, Fault::MissingIntermediate), None, "it fetches");
+    assert_eq!(rejects(Stack::SChannel, Fault::LeafExpired), Some(true));
+    assert_eq!(rejects(Stack::SChannel, Fault::KeyUsage), None, "nobody measured it");
+    assert_eq!(rejects(Stack::Go, Fault::RootExpired), None, "there may be another path");
+}
+
+#[test]
+fn a_row_that_nobody_measured_proves_nothing() {
+    let schannel = Who { stack: Stack::SChannel, tls13: false };
+    assert!(!schannel.always(Fault::LeafExpired, 45));
+    assert_eq!(by(schannel, Fault::LeafExpired, Some(45)), Fit::Specific);
+    assert_eq!(by(schannel, Fault::LeafExpired, Some(48)), Fit::No);
 }
 
 #[test]

@@ -80,24 +80,7 @@ impl<M: Make> Join<M> {
         // This failure is remembered too.
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
         if matches!(evidence.chain, Chain::Sealed(_)) {
-            let key = (server.addr, host.clone());
-            let fits = |chain: &Shown| of_their_size(&evidence.sealing.records.server, &chain.value);
-            let fresh = |chain: &&Shown| (started - chain.when).0.abs() < RENEWED.0;
-            let shown = self.shown.get(&key).filter(fresh).find_map(|chain| Some((chain, fits(chain)?)));
-            evidence.around.shown_before =
-                shown.map(|(chain, record)| ShownBefore { chain: chain.clone(), record, given: false });
-            if evidence.around.shown_before.is_none()
-                && let Some(host) = &host
-            {
-                let records = &evidence.sealing.records.server;
-                let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
-                evidence.around.shown_before =
-                    self.given.of_host(host).find_map(fits).map(|(record, chain)| ShownBefore {
-                        chain: Seen::new(chain, record.at, record.when),
-                        record,
-                        given: true,
-                    });
-            }
+            evidence.around.shown_before = self.shown_before(evidence);
         }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
@@ -130,6 +113,24 @@ impl<M: Make> Join<M> {
         evidence.around.scan = ends.len() >= 8;
         evidence.around.probes_versions = self.offers.probed(evidence);
         self.look_for_revoked(evidence);
+        self.clocks.answered(evidence, &self.trust);
+        evidence.around.clocks = self.clocks.around(evidence);
+    }
+
+    /// The certificates of which a sealed record has just the size: what the server showed for this name not long before, or
+    /// what was given for it.
+    pub(super) fn shown_before(&self, evidence: &Evidence) -> Option<ShownBefore> {
+        let host = name(evidence);
+        let records = &evidence.sealing.records.server;
+        let fresh = |chain: &&Shown| (evidence.started - chain.when).0.abs() < RENEWED.0;
+        let fits = |chain: &Shown| Some((chain.clone(), of_their_size(records, &chain.value)?));
+        let shown = self.shown.get(&(evidence.server.addr, host.cloned())).filter(fresh).find_map(fits);
+        if let Some((chain, record)) = shown {
+            return Some(ShownBefore { chain, record, given: false });
+        }
+        let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
+        let (record, chain) = self.given.of_host(host?).find_map(fits)?;
+        Some(ShownBefore { chain: Seen::new(chain, record.at, record.when), record, given: true })
     }
 }
 

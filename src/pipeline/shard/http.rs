@@ -1,7 +1,8 @@
 //! Connections over which a client asks about revocation.
 
 use super::{Out, Shard, State, What};
-use crate::base::{Direction, PackedKey};
+use crate::aside::date;
+use crate::base::{Direction, PackedKey, Seen};
 use crate::decode::Segment;
 use crate::evidence::exchange::Exchange;
 use crate::flow::table::Id;
@@ -31,6 +32,17 @@ impl Shard {
         self.arm(id, place.now + self.limits.linger);
         self.held += self.exchanges.get(no).map_or(0, Exchange::held);
         self.of_exchange(id, no, sends, segment, place);
+    }
+
+    /// Takes the Date of an answer that is not followed further, where its segment begins with the head.
+    #[inline]
+    pub(super) fn hear(&mut self, segment: &Segment<'_>, place: super::Place) {
+        if date::is_answer(segment.payload)
+            && let Some(clock) = date::clock(segment.payload)
+        {
+            let seen = Seen::new(clock, place.no, place.stamp);
+            self.out.push(Out { at: place.now, no: place.no, what: What::Dated(segment.hop.src, seen) });
+        }
     }
 
     pub(super) fn of_exchange(

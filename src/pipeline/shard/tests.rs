@@ -297,3 +297,31 @@ fn a_page_that_is_no_list_is_not_told_as_one() {
     bench.packet(server, client(1), TcpFlags::ACK, 91, 11 + u32::try_from(get.len()).unwrap(), page);
     assert_eq!(told(&mut bench), []);
 }
+
+#[test]
+fn the_date_of_an_answer_is_told_of_whatever_page_and_with_what_is_followed() {
+    let mut bench = Bench::new(Limits::default());
+    let server = Endpoint { port: 80, ..SERVER };
+    let answer = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    let date = Stamp::from_secs(784_111_777);
+    bench.packet(client(1), server, TcpFlags::SYN, 10, 0, &[]);
+    bench.packet(client(1), server, TcpFlags::ACK, 11, 91, b"GET / HTTP/1.1\r\n\r\n");
+    bench.packet(server, client(1), TcpFlags::ACK, 91, 29, answer);
+    // The beginning of this connection was not seen.
+    bench.packet(server, client(2), TcpFlags::ACK, 91, 29, answer);
+    let dated = |out: Out| match out.what {
+        What::Dated(host, seen) => Some((host, seen.value, seen.at.first())),
+        _ => None,
+    };
+    let told: Vec<_> = bench.shard.drain().filter_map(dated).collect();
+    assert_eq!(told, [3, 4].map(|no| (SERVER.addr, date, Some(PacketNo(no)))));
+    bench.packet(client(3), server, TcpFlags::SYN, 10, 0, &[]);
+    bench.packet(client(3), server, TcpFlags::ACK, 11, 91, b"GET /ca.crl HTTP/1.1\r\n\r\n");
+    bench.packet(server, client(3), TcpFlags::ACK, 91, 35, answer);
+    let clocks: Vec<_> = bench
+        .shard
+        .drain()
+        .filter_map(|out| if let What::Status(seen) = out.what { Some(seen.value.clock) } else { None })
+        .collect();
+    assert_eq!(clocks, [Some(date)]);
+}
