@@ -4,6 +4,8 @@
 //! leaves no doubt about the place. Whether policy or a forgotten translation did it is told by what else passed: a
 //! filter chooses by content, a translator that forgot a connection lets nothing of it through, or under another name.
 
+mod resets;
+
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{Cite, Packets, Side, Span};
 use crate::evidence::crossing::{Crossed, Crossing, Fate, LARGE, Vantage};
@@ -15,8 +17,6 @@ const PAUSE: Span = Span::from_secs(30);
 const PROMPT: Span = Span::from_millis(300);
 /// No translator forgets a connection by chance in between.
 const AT_ONCE: Span = Span::from_millis(100);
-/// A hello so prompt finds no translation that time has ended.
-const FRESH: Span = Span::from_secs(5);
 
 /// What the two say about a cause of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,13 @@ impl<'a> Across<'a> {
             one.from == Side::Client && one.passed() && one.near.map(|near| near.mark.when) < when
         };
         self.crossing.packets.iter().rfind(earlier)
+    }
+
+    /// How long the connection had been set up when this was said; very long where that is not seen.
+    fn pause(&self, said: &Crossed) -> Span {
+        let answered = || self.syn_acks.iter().filter_map(|one| one.near).map(|near| near.mark.when).min();
+        let since = self.evidence.tcp.established.as_ref().map(|seen| seen.when).or_else(answered);
+        said.near.zip(since).map_or(PAUSE, |(near, since)| near.mark.when - since)
     }
 
     /// Adds that to a finding about this packet.
@@ -357,7 +364,7 @@ impl<'a> Across<'a> {
         if self.evidence.tcp.bytes.server > 0 {
             return None;
         }
-        let pause = self.evidence.tcp.established.as_ref().map(|seen| first.mark().when - seen.when);
+        let pause = self.pause(first);
         if let Some(reset) = self.made_near() {
             return Some(self.rejected(reset, &lost, pause));
         }
@@ -385,35 +392,49 @@ impl<'a> Across<'a> {
                 .and(all(&lost), gone());
             return Some(vec![(Cause::NatDrop, finding)]);
         }
+        // From the SYN/ACK on nothing came out, though the server repeats it.
+        let unheard = self.bare().any(dropped) && !self.bare().any(Crossed::passed);
+        if unheard && self.syn_acks.len() >= 2 {
+            let finding = Finding::new(Certainty::Inferred, "asymmetric", Party::Path, all(&lost), gone())
+                .and(
+                    all(&self.syn_acks),
+                    "nor did the acknowledgment that the server awaits: it repeats its SYN/ACK",
+                );
+            return Some(vec![(Cause::NatDrop, finding)]);
+        }
         Some(self.filter_or_translator(&lost, pause, &gone()))
     }
 
+    /// The client's packets that carry nothing, from its first acknowledgment on.
+    fn bare(&self) -> impl Iterator<Item = &'a Crossed> {
+        self.crossing.packets.iter().filter(|one| {
+            let mark = one.mark();
+            let signs = mark.flags.syn() || mark.flags.rst();
+            one.from == Side::Client && one.near.is_some() && mark.payload == 0 && !signs
+        })
+    }
+
     /// A reset in the server's name answered what did not come out.
-    fn rejected(&self, reset: &Crossed, lost: &[&Crossed], pause: Option<Span>) -> Findings {
+    fn rejected(&self, reset: &Crossed, lost: &[&Crossed], pause: Span) -> Findings {
         let says = format!("the reset was made {}: it came from no server", self.place());
         let finding = |certainty, reason| {
             let finding = Finding::new(certainty, reason, Party::Path, reset.at(), says.clone())
                 .and(all(lost), "what it answers did not come out");
             lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
         };
-        // Some translators reset what they no longer know.
-        let certainty = match pause {
-            Some(pause) if pause >= PAUSE => {
-                return vec![
-                    (Cause::NatDrop, finding(Certainty::Suspected, "idle_timeout")),
-                    (Cause::Firewall, finding(Certainty::Suspected, "reset_after_hello")),
-                ];
-            }
-            Some(pause) if pause >= FRESH => Certainty::Inferred,
-            _ => self.sure(2),
-        };
-        vec![(Cause::Firewall, finding(certainty, "reset_after_hello"))]
+        // Some translators reset what they no longer know, but not what they came to know just now.
+        if pause <= AT_ONCE {
+            return vec![(Cause::Firewall, finding(self.sure(2), "reset_after_hello"))];
+        }
+        vec![
+            (Cause::NatDrop, finding(Certainty::Suspected, forgotten(pause))),
+            (Cause::Firewall, finding(Certainty::Suspected, "reset_after_hello")),
+        ]
     }
 
     /// Nothing of the connection came out any more: a filter of connections and a translator that forgot look alike, but for
     /// the time that it had to forget.
-    fn filter_or_translator(&self, lost: &[&Crossed], pause: Option<Span>, gone: &str) -> Findings {
-        let pause = pause.unwrap_or(Span(0));
+    fn filter_or_translator(&self, lost: &[&Crossed], pause: Span, gone: &str) -> Findings {
         let after = Cite::Packets(all(lost));
         let finding = |certainty, reason, says: String| {
             let finding = Finding::new(certainty, reason, Party::Path, after.clone(), says);
@@ -421,7 +442,7 @@ impl<'a> Across<'a> {
         };
         let policy =
             |certainty| (Cause::Firewall, finding(certainty, "dropped_after_hello", gone.to_owned()));
-        let reason = if pause >= Span::from_secs(2) { "idle_timeout" } else { "mapping_lost" };
+        let reason = forgotten(pause);
         let forgot = |certainty| {
             (
                 Cause::NatDrop,
@@ -440,7 +461,8 @@ impl<'a> Across<'a> {
         // The translator knew the connection a moment before, and the gateway went on to let others through.
         let small = lost.iter().all(|one| one.mark().payload < LARGE);
         let works = beside.went_on || beside.meanwhile > 0;
-        let prove = works && small && lost.len() >= 3 && pause <= AT_ONCE;
+        let known = self.bare().any(Crossed::passed);
+        let prove = works && small && known && lost.len() >= 3 && pause <= AT_ONCE;
         vec![policy(if prove { self.sure(2) } else { Certainty::Inferred })]
     }
 
@@ -466,72 +488,6 @@ impl<'a> Across<'a> {
         );
         let finding = Finding::new(certainty, "mtu_black_hole", Party::Path, all(lost), says)
             .and(all(through), format!("smaller ones, of up to {most} bytes, did"));
-        Some(vec![(Cause::Firewall, finding)])
-    }
-
-    /// The hello came out; somebody between the two reset one side or both.
-    fn reset_made(&self) -> Option<Findings> {
-        let hello = self.said.iter().copied().find(|one| one.passed())?;
-        let (near, far) = (self.made_near(), self.made_far());
-        if near.is_none() && far.is_none() {
-            return None;
-        }
-        let behind = |one: &&&Crossed| {
-            one.far.is_some_and(|far| hello.far.is_some_and(|h| far.mark.when >= h.mark.when))
-        };
-        let answers: Vec<_> = self.answers.iter().filter(behind).copied().collect();
-        if let Some(reset) = near {
-            let says = format!("a reset in the server's name was made {}", self.place());
-            // The server did not end it: it answered all the same.
-            let went_on = answers.iter().find(|one| {
-                one.far.zip(reset.near).is_some_and(|(far, reset)| {
-                    far.mark.when - self.crossing.clock(far.mark.no)
-                        > reset.mark.when - self.crossing.clock(reset.mark.no)
-                })
-            });
-            let witnesses = 1 + usize::from(went_on.is_some()) + usize::from(far.is_some());
-            let mut finding =
-                Finding::new(self.sure(witnesses), "injected_reset", Party::Path, reset.at(), says)
-                    .and(hello.at(), PASSED);
-            if let Some(went_on) = went_on {
-                finding = finding.and(went_on.at(), "the server answered it all the same");
-            }
-            if let Some(far) = far {
-                finding =
-                    finding.and(far.at(), "another reset, in the client's name, was made for the server");
-            }
-            return Some(vec![(Cause::Firewall, finding)]);
-        }
-        let reset = far?;
-        let kept: Vec<_> = answers.iter().copied().filter(|one| dropped(one)).collect();
-        let let_in: Vec<_> = answers.iter().copied().filter(|one| one.passed()).collect();
-        let says = format!("a reset in the client's name was made {}", self.place());
-        if let Some(first) = kept.first().filter(|_| let_in.is_empty()) {
-            // A filter finds nothing to refuse in a bare acknowledgment, nor in a sealed answer.
-            let readable = matches!(self.evidence.chain, Chain::Clear(_) | Chain::Cut(_));
-            let certainty = if first.mark().payload == 0 {
-                self.sure(2)
-            } else if readable {
-                Certainty::Suspected
-            } else {
-                Certainty::Inferred
-            };
-            let finding = Finding::new(certainty, "mapping_lost", Party::Path, reset.at(), FORGOT)
-                .and(all(&kept), "nothing that the server answered came in")
-                .and(hello.at(), PASSED);
-            return Some(vec![(Cause::NatDrop, finding)]);
-        }
-        let mut finding = if kept.is_empty() {
-            Finding::new(self.sure(1), "injected_reset", Party::Path, reset.at(), says)
-        } else {
-            Finding::new(self.sure(2), "reset_after_hello", Party::Path, reset.at(), says)
-                .and(all(&kept), "what it answers went in and did not come out")
-        };
-        finding = finding.and(hello.at(), PASSED);
-        if !let_in.is_empty() {
-            finding =
-                finding.and(all(&let_in), "other packets of the server came in: the connection was known");
-        }
         Some(vec![(Cause::Firewall, finding)])
     }
 
@@ -567,6 +523,11 @@ const PASSED: &str = "the ClientHello had passed";
 /// Why a translator's own reset proves that it forgot.
 const FORGOT: &str =
     "the gateway itself reset the server's packet, as a host does that knows no such connection";
+
+/// Time alone makes a translator forget, or something else did.
+fn forgotten(pause: Span) -> &'static str {
+    if pause >= Span::from_secs(2) { "idle_timeout" } else { "mapping_lost" }
+}
 
 fn dropped(one: &Crossed) -> bool {
     one.fate == Fate::Dropped

@@ -268,7 +268,10 @@ impl Traces {
         }
         let first_word = mark.payload > 0 && trace.first_word(from).is_none();
         trace.marks.push(mark);
-        if let Some(found_by) = trait_of(&mark, first_word) {
+        // Of a capture that began too late, the hello stands for the SYN before it.
+        let without = first_word && from == Side::Client && trace.isn(Side::Client).is_none();
+        let before = without.then(|| Trait::Syn(mark.seq.wrapping_sub(1)));
+        for found_by in trait_of(&mark, first_word).into_iter().chain(before) {
             let list = self.by_trait.entry(found_by).or_default();
             if !list.contains(&of) && list.len() < 8 {
                 list.push(of);
@@ -313,7 +316,9 @@ impl Traces {
         if self.open.get(&key) == Some(&no) {
             self.open.remove(&key);
         }
+        let before = trace.hello().map(|hello| Trait::Syn(hello.seq.wrapping_sub(1)));
         let found_by = trace.marks.iter().filter_map(|mark| trait_of(mark, trace.is_first_word(mark)));
+        let found_by = found_by.chain(before);
         for found_by in found_by {
             if let Some(list) = self.by_trait.get_mut(&found_by) {
                 list.retain(|other| *other != no);
@@ -347,6 +352,13 @@ impl Traces {
         let mut found = SmallVec::new();
         for mark in &other.marks {
             let Some(of) = trait_of(mark, other.is_first_word(mark)) else { continue };
+            // Where that one's SYN was not seen, its hello is behind it.
+            let of = match (of, other.isn(mark.from)) {
+                (Trait::Bytes(_), None) if mark.from == Side::Client && !self.by_trait.contains_key(&of) => {
+                    Trait::Syn(mark.seq.wrapping_sub(1))
+                }
+                (of, _) => of,
+            };
             for &no in self.by_trait.get(&of).into_iter().flatten() {
                 let Some(trace) = self.get(no) else { continue };
                 if !found.contains(&no) && is_like(trace, other, of, mark, ahead) && found.len() < 8 {
