@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use support::judged::{failed, said, word};
 use support::pcap::Pcap;
-use support::{Scratch, captures, label, root, run};
+use support::{Scratch, captures, lab_roots, label, root, run, tell};
 
 /// Seconds and the rest, as a record has them.
 fn stamp(packet: &[u8]) -> (u32, u32) {
@@ -344,4 +344,42 @@ fn what_cannot_be_done_with_both_sides_is_said() {
         assert_eq!(ran.code, 2, "{args:?}");
         assert!(ran.stderr.contains(says), "{args:?}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn every_pair_is_told_as_its_label_tells_of_both_together() {
+    let outside = recorded("-outside");
+    let (mut visible, mut right, mut proven) = (0, 0, 0);
+    for (name, inside) in recorded("-inside") {
+        let Some((_, other)) = outside.iter().find(|(other, _)| *other == name) else { continue };
+        let together = label(&inside).together;
+        let (inside, other) = (root().join(&inside), root().join(other));
+        let mut args = vec!["read", "--json", "--no-progress", "--inside", inside.to_str().unwrap()];
+        let roots = lab_roots();
+        args.extend(["--outside", other.to_str().unwrap()]);
+        args.extend(roots.iter().map(String::as_str));
+        let mut events = run(&args).handshakes();
+        events.sort_by_key(|event| word(event, "ts").unwrap().to_owned());
+        // A capture that began too late may show a connection under two names.
+        if together.len() != events.len() {
+            continue;
+        }
+        for (event, attempt) in events.iter().zip(&together) {
+            let named = word(event, "cause").is_some_and(|cause| attempt.has_cause(cause));
+            let sure = word(event, "certainty") == Some("proven");
+            assert!(!sure || named, "{name}: {}, and is {}", said(event), attempt.told());
+            let may_fail = attempt.has_outcome("failed");
+            assert!(!failed(event) || may_fail, "{name}: {}, and is {}", said(event), attempt.told());
+            if attempt.visible {
+                visible += 1;
+                right += usize::from(named);
+                proven += usize::from(named && sure);
+            }
+        }
+    }
+    tell(&format!("of {visible} failures that both captures show, {right} are named, {proven} as proven"));
+    assert!(
+        visible >= 180 && right * 100 >= visible * 95 && proven * 100 >= visible * 70,
+        "{right}, {proven}"
+    );
 }
