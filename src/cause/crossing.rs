@@ -266,7 +266,8 @@ impl<'a> Across<'a> {
     /// No SYN came out, and nothing answered: policy, or a translator that has no port left towards this server.
     fn never_left(&self) -> Option<Findings> {
         let beside = &self.crossing.beside;
-        if self.syns.len() < 2 {
+        // A gateway that says why, says of no policy that it finds no way or no host.
+        if self.syns.len() < 2 || !self.crossing.icmp.0.is_empty() {
             return None;
         }
         let says = format!("{} SYNs went in and none came out, {}", self.syns.len(), self.place());
