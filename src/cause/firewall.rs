@@ -18,15 +18,19 @@
 //!   the only open word of a filter. Other unreachable codes name a router, not a policy.
 //! - A reset right after the ClientHello, from a nearer hop than the server (other TTL), sooner than
 //!   the round trip, or from another link address: `reset_after_hello`. Where the real server goes
-//!   on speaking behind the reset, it was forged: `injected_reset`. In the client's name it was forged where it answers
-//!   nothing and the client's own host is still there, with another TTL.
-//! - A ClientHello sent again without an acknowledgment although the connection was set up:
-//!   `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it, later than one that
-//!   crossed it on the way, says that the hello never arrived.
+//!   on speaking behind the reset, it was forged: `injected_reset`; however well it mimics the server, new bytes or a new
+//!   acknowledgment of the server contradict it. So do several resets that guess ahead of all that was sent, and a
+//!   timestamp that goes back. In the client's name it was forged where it answers nothing and the client's own host is
+//!   still there, with another TTL.
+//! - A ClientHello sent again without an acknowledgment although the connection was set up, while another name on the
+//!   same server is answered: `dropped_after_hello`. A FIN or reset of the server that still acknowledges none of it, later
+//!   than one that crossed it on the way, says that the hello never arrived.
 //! - Large segments missing while small ones pass, in either direction: `mtu_black_hole`. In front of the hole one
 //!   full segment is sent again and again while the receiver acknowledges what stands behind it; behind the hole the
-//!   tail alone arrives.
+//!   tail alone arrives. Where nothing of a large hello arrives and a small one for the same name does:
+//!   `dropped_after_hello` for its size.
 //!
+//! Signs are weighed in one table; events tell them, with signatures of tampering, under `network`.
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
 //! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
 //! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
@@ -49,9 +53,11 @@
 
 mod black_hole;
 
+use super::culprit::{Culprit, Sign, Weighed};
 use super::{Certainty, Finding, Judgement, Party, Reason, crossing};
 use crate::base::{Cite, Packets, Seen, Side, Span};
-use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
+use crate::evidence::tamper::{self, Forged};
+use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -139,6 +145,8 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
+/// Why nothing is said about plain silence.
+const EVEN: &str = "one capture point cannot tell a filter's drop from a lost mapping or a dead path";
 /// A reset later than this after the ClientHello does not answer it.
 const PROMPT: Span = Span::from_secs(2);
 
@@ -178,7 +186,7 @@ pub fn judge(e: &Evidence) -> Judgement {
     }
     let unacknowledged = e.tcp.acked.server.unwrap_or(0) == 0;
     match &e.ending.value {
-        Ending::Reset { from: Side::Server } if unacknowledged && repeats(e).is_some() => {
+        Ending::Reset { from: Side::Server } if repeats(e).is_some() && lacks_all(e) => {
             Judgement::Found(never_arrived(e, hello.at.clone()))
         }
         // A FIN that was under way already crosses the hello.
@@ -190,41 +198,59 @@ pub fn judge(e: &Evidence) -> Judgement {
             }
         }
         Ending::Reset { from: Side::Server } if e.ending.when - hello.when < PROMPT => {
-            match &e.around.server_completes {
-                Some(other) => Judgement::Found(
-                    Finding::new(
+            let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server);
+            let suspected =
+                reset.and_then(|reset| Weighed::reset(e, &reset.value).certainty(Culprit::Firewall));
+            match e.around.server_completes.as_ref().filter(|_| suspected.is_some()) {
+                Some(other) => {
+                    let says = "the connection was reset right after the ClientHello";
+                    let finding = Finding::new(
                         Certainty::Suspected,
                         "reset_after_hello",
                         Party::Path,
                         &e.ending.at,
-                        "the connection was reset right after the ClientHello",
-                    )
-                    .and(&other.at, "the same server completes other handshakes"),
-                ),
+                        says,
+                    );
+                    let finding = finding.and(&other.at, "the same server completes other handshakes");
+                    Judgement::Found(match &e.around.smaller_hello {
+                        Some(small) => finding.and(&small.at, smaller(small.value)),
+                        None => finding,
+                    })
+                }
                 None => Judgement::Blind("a filter can reset as the server itself would"),
             }
+        }
+        Ending::Reset { from: Side::Server } if unacknowledged => {
+            Judgement::Blind("a filter can reset as the server itself would")
         }
         Ending::Silence { .. } if !unacknowledged => {
             Judgement::Blind("the hello arrived: whether the answer was sent is seen at the server only")
         }
-        Ending::Silence { lasted } if unacknowledged => {
+        Ending::Silence { lasted } => {
             let after = repeats(e).map_or_else(|| hello.at.clone(), |again| hello.at.clone().and(&again.at));
-            let finding = Finding::new(
-                Certainty::Suspected,
-                "dropped_after_hello",
-                Party::Path,
-                Cite::Silence { after, lasted: *lasted },
-                format!("the connection was set up, and the ClientHello was never acknowledged in {lasted}"),
-            );
-            // Without a repeat even a capture that sees one direction only would look so.
-            if e.tcp.syn_ack.is_some() && repeats(e).is_some_and(|again| again.value >= 2) {
-                Judgement::Found(finding)
-            } else {
-                Judgement::Blind("one capture point cannot tell a filter's drop from loss")
-            }
+            let after = Cite::Silence { after, lasted: *lasted };
+            let says =
+                format!("the connection was set up, and the ClientHello was never acknowledged in {lasted}");
+            silent(e, Finding::new(Certainty::Suspected, "dropped_after_hello", Party::Path, after, says))
         }
         _ => Judgement::Absent,
     }
+}
+
+/// Nothing answered: the finding, where more speaks for a filter than for all others.
+fn silent(e: &Evidence, finding: Finding) -> Judgement {
+    let weighed = Weighed::silence(e);
+    // Without its SYN/ACK a capture that sees one direction only would look so.
+    if e.tcp.syn_ack.is_none() || !weighed.shows(Sign::InVain) {
+        return Judgement::Blind("one capture point cannot tell a filter's drop from loss");
+    }
+    if weighed.lead(Culprit::Firewall) <= 0 {
+        return Judgement::Blind(EVEN);
+    }
+    Judgement::Found(match &e.around.other_name {
+        Some(other) => finding.and(&other.at, "another name on the same server is answered meanwhile"),
+        None => finding,
+    })
 }
 
 /// As long as a word of the server that does not yet know of the client's last may take to come.
@@ -237,16 +263,26 @@ fn repeats(e: &Evidence) -> Option<&Seen<u32>> {
     e.tcp.repeats.client.as_ref()
 }
 
+/// What a hello of this size that passes says of a larger one.
+fn smaller(size: u32) -> String {
+    format!("a ClientHello of {size} bytes for the same name passes: it is the size")
+}
+
+/// The server's reset acknowledges no byte of the hello. One without ACK does not say so: it comes of a server that knows
+/// no such connection, because somebody reset it meanwhile.
+fn lacks_all(e: &Evidence) -> bool {
+    let reset = e.tcp.resets.iter().map(|seen| &seen.value).find(|reset| reset.from == Side::Server);
+    e.tcp.acked.server.unwrap_or(0) == 0
+        && reset.is_some_and(|reset| reset.ack && Some(reset.ack_field) == e.tcp.first_seq)
+}
+
 /// The server closed and acknowledged none of the hello.
 fn never_arrived(e: &Evidence, hello: Packets) -> Finding {
-    Finding::new(
-        Certainty::Inferred,
-        "dropped_after_hello",
-        Party::Path,
-        &e.ending.at,
-        "the server ended the connection and had acknowledged no byte of the ClientHello",
-    )
-    .and(hello, "the ClientHello that did not arrive")
+    // One that was sent once may have been lost by chance.
+    let certainty = if repeats(e).is_some() { Certainty::Inferred } else { Certainty::Suspected };
+    let says = "the server ended the connection and had acknowledged no byte of the ClientHello";
+    Finding::new(certainty, "dropped_after_hello", Party::Path, &e.ending.at, says)
+        .and(hello, "the ClientHello that did not arrive")
 }
 
 /// An ICMP error that names a policy.
@@ -261,12 +297,9 @@ fn prohibited(e: &Evidence) -> Option<Finding> {
         (true, 1) => matches!(code, 1 | 5 | 6),
         _ => false,
     };
-    let unreachable = |v6: bool, kind: u8, code: u8| if v6 { kind == 1 } else { kind == 3 && code != 4 };
-    let said = |seen: &&Seen<crate::decode::IcmpError>, test: &dyn Fn(bool, u8, u8) -> bool| {
-        test(seen.value.v6, seen.value.kind, seen.value.code)
-    };
-    let policy = e.tcp.icmp.iter().find(|seen| said(seen, &by_policy));
-    let any = policy.or_else(|| e.tcp.icmp.iter().find(|seen| said(seen, &unreachable)))?;
+    let policy =
+        e.tcp.icmp.iter().find(|seen| by_policy(seen.value.v6, seen.value.kind, seen.value.code));
+    let any = policy.or_else(|| e.tcp.icmp.iter().find(|seen| seen.value.unreachable()))?;
     let error = &any.value;
     let words = format!(
         "{} says by ICMP{} {}/{} that the connection is {}",
@@ -307,18 +340,11 @@ fn unconnected(e: &Evidence) -> Judgement {
         );
     }
     if let Some(reset) = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server) {
-        if let Some(doubt) = reset.value.doubts.first() {
-            let certainty = if doubts(&reset.value) >= 2 { Certainty::Proven } else { Certainty::Inferred };
-            return Judgement::Found(
-                Finding::new(
-                    certainty,
-                    "syn_reset",
-                    Party::Path,
-                    &reset.at,
-                    "the SYN was answered by a reset",
-                )
-                .and(&doubt.at, spell(doubt.value)),
-            );
+        let weighed = Weighed::reset(e, &reset.value);
+        if let Some(certainty) = weighed.certainty(Culprit::Firewall).filter(|_| weighed.contradicted()) {
+            let says = "the SYN was answered by a reset";
+            let finding = Finding::new(certainty, "syn_reset", Party::Path, &reset.at, says);
+            return Judgement::Found(contradictions(e, &reset.value, finding));
         }
         return Judgement::Found(
             Finding::new(
@@ -370,16 +396,6 @@ fn half_open(e: &Evidence) -> Judgement {
     }
 }
 
-/// Kinds of doubt about a reset; each kind counts once.
-fn doubts(reset: &Reset) -> usize {
-    let has = |test: fn(&Doubt) -> bool| usize::from(reset.doubts.iter().any(|doubt| test(&doubt.value)));
-    // A filter on the same router changes TTL and link address together: the two are one witness.
-    has(|doubt| matches!(doubt, Doubt::Ttl(..) | Doubt::LinkAddress))
-        + has(|doubt| matches!(doubt, Doubt::TooSoon(..)))
-        + has(|doubt| matches!(doubt, Doubt::SenderWentOn))
-        + has(|doubt| matches!(doubt, Doubt::BehindSequence))
-}
-
 fn spell(doubt: Doubt) -> String {
     match doubt {
         Doubt::Ttl(ttl, usual) => format!("the reset's TTL is {ttl}, its alleged sender's {usual}"),
@@ -388,6 +404,10 @@ fn spell(doubt: Doubt) -> String {
         }
         Doubt::TooSoon(took, rtt) => format!("the reset came after {took}, the path's round trip is {rtt}"),
         Doubt::SenderWentOn => "the alleged sender went on speaking behind the reset".to_owned(),
+        Doubt::NewAck => "the alleged sender acknowledged more behind the reset".to_owned(),
+        Doubt::NewData => "the alleged sender sent new bytes behind the reset".to_owned(),
+        Doubt::OldTimestamp => "the reset's timestamp is before that of its alleged sender's last segment".to_owned(),
+        Doubt::Unasked => "the reset has no ACK, as an answer has none, and answers nothing".to_owned(),
         Doubt::BehindSequence => {
             "the alleged sender had already sent beyond the reset's sequence number".to_owned()
         }
@@ -398,57 +418,39 @@ fn spell(doubt: Doubt) -> String {
 fn doubted_reset(e: &Evidence) -> Option<Finding> {
     let hello = e.hello.as_ref()?;
     let Ending::Reset { .. } = e.ending.value else { return None };
-    let reset = e
-        .tcp
-        .resets
-        .iter()
-        .filter(|reset| reset.at.first() > hello.at.first())
-        .max_by_key(|reset| doubts(&reset.value))?;
-    let has = |test: fn(&Doubt) -> bool| reset.value.doubts.iter().any(|doubt| test(&doubt.value));
-    let near = has(|doubt| matches!(doubt, Doubt::Ttl(..) | Doubt::LinkAddress));
-    let nearer = has(|doubt| matches!(doubt, Doubt::LinkAddress))
-        || e.tcp.ttl.of(reset.value.from).is_some_and(|ttl| reset.value.nearer_than(ttl));
-    // The first round trip may have taken longer than the path does: addresses were looked up (ARP), a queue was full.
-    let soon = has(|doubt| matches!(doubt, Doubt::TooSoon(took, rtt) if took.0.saturating_mul(4) < rtt.0));
-    let went_on = has(|doubt| matches!(doubt, Doubt::SenderWentOn));
-    let certainty = match doubts(&reset.value) {
-        0 => return None,
-        // Another machine behind the server's address may have another TTL, as one behind a balancer does that answered
-        // the SYN itself; it is no nearer.
-        1 if near && !nearer && !soon => Certainty::Suspected,
-        1 if near || soon => Certainty::Inferred,
-        1 => Certainty::Suspected,
-        // Reordering can put a packet behind a reset that carries a sequence number it passed.
-        _ if near && soon || went_on && (near || soon) => Certainty::Proven,
-        _ => Certainty::Inferred,
-    };
-    // A translator that forgot the connection resets in the client's name what the server sends: nat_drop too. It does
-    // not speak unasked.
-    let unasked = reset.value.from == Side::Client && reset.value.answers.is_none();
-    // The client itself is still there: it goes on, or its own host answers the server.
-    let alive = went_on
-        || e.tcp.resets.iter().any(|other| {
-            other.value.from == Side::Client && other.value.answers.is_some() && other.value.doubts.is_empty()
-        });
-    let certainty = match reset.value.from {
-        Side::Server => certainty,
-        // Two machines speak in its name.
-        Side::Client if unasked && alive && near => Certainty::Inferred,
-        Side::Client if answers_readable(e, &reset.value) => return None,
-        Side::Client => certainty.min(Certainty::Suspected),
-    };
-    let reason = if went_on || unasked && alive { "injected_reset" } else { "reset_after_hello" };
+    let behind = e.tcp.resets.iter().filter(|reset| reset.at.first() > hello.at.first());
+    let weighed = behind.map(|reset| (reset, Weighed::reset(e, &reset.value)));
+    let (reset, weighed) = weighed
+        .filter(|(_, weighed)| weighed.contradicted())
+        .max_by_key(|(_, weighed)| weighed.lead(Culprit::Firewall))?;
+    let certainty = weighed.certainty(Culprit::Firewall)?;
+    let forged = [Sign::NewAck, Sign::NewData, Sign::TwoSpeak, Sign::SeqChange, Sign::AckChange];
+    let forged = forged.into_iter().any(|sign| weighed.shows(sign));
+    // A server that goes on without the hello was spared it by who reset.
+    let forged = forged || weighed.shows(Sign::WentOn) && e.tcp.acked.server != Some(0);
+    let reason = if forged { "injected_reset" } else { "reset_after_hello" };
     let says = format!("the connection was reset in the name of the {}", reset.value.from);
-    let mut finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);
-    for doubt in &reset.value.doubts {
-        finding = finding.and(&doubt.at, spell(doubt.value));
-    }
-    Some(finding)
+    let finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);
+    Some(contradictions(e, &reset.value, finding))
 }
 
-/// It answers a flight in which a filter can read a certificate, as one that forgot the connection would.
-fn answers_readable(e: &Evidence, reset: &Reset) -> bool {
-    reset.answers.is_some_and(|payload| payload > 0) && matches!(e.chain, Chain::Clear(_) | Chain::Cut(_))
+/// Adds what contradicts that the alleged sender sent the reset.
+fn contradictions(e: &Evidence, reset: &Reset, mut finding: Finding) -> Finding {
+    let says_more = reset.doubts.iter().any(|doubt| matches!(doubt.value, Doubt::NewAck | Doubt::NewData));
+    for doubt in &reset.doubts {
+        if !(says_more && doubt.value == Doubt::SenderWentOn) {
+            finding = finding.and(&doubt.at, spell(doubt.value));
+        }
+    }
+    for (test, at) in tamper::forged(e, reset.from) {
+        finding = match test {
+            Forged::RstSeqChange => finding.and(at, "the resets guess ahead of all that their alleged sender had sent"),
+            Forged::RstAckChange => finding.and(at, "the resets acknowledge different bytes"),
+            // Told as doubts.
+            Forged::RstSeqData | Forged::DataSeqRst => finding,
+        };
+    }
+    finding
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod chains_fixture;
 pub mod client_certificate;
 pub mod crossing;
+pub mod culprit;
 pub mod faults;
 pub mod signal;
 pub mod stack;

@@ -17,7 +17,9 @@
 //! - The answer to the ClientHello is no TLS at all: `plain_text_peer`. So is the answer to STARTTLS and its kin that
 //!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`
 //!   (`inferred`; `suspected` where the server had listed TLS). A refusal for the time being is storage_permission.
-//! - A hello larger than one segment meets a close, smaller ones pass: `hello_intolerance`.
+//! - A hello larger than one segment is acknowledged whole and meets a close, smaller ones pass: `hello_intolerance`,
+//!   `inferred` where one of them was for the same name by the same client. Filters of names stop it whatever its size;
+//!   where the server acknowledges nothing of it, look at firewall (`mtu_black_hole`).
 //! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server closes on: `gm_only`.
 //!
 //! A 40 after the client's key exchange or a CertificateRequest is about certificates, not this.
@@ -35,10 +37,11 @@
 //! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
 
+use super::culprit::Weighed;
 use super::{Certainty, Finding, Judgement, Party, Reason, client_certificate};
-use crate::base::{Packets, Side};
+use crate::base::{Packets, Seen, Side};
 use crate::evidence::upgrade::{Why, tells_trouble};
-use crate::evidence::{Chain, Ending, Evidence, Stage};
+use crate::evidence::{Chain, Ending, Evidence, Reset, Stage};
 use crate::tls::codes::{Version, is_grease};
 use crate::tls::hello::ClientHello;
 
@@ -308,24 +311,44 @@ fn closed(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
 
 /// A hello of more than one segment, at a server that answers others.
 fn intolerant(e: &Evidence) -> Option<Finding> {
-    if e.stage > Stage::ClientHello
-        || e.retry.is_some()
-        || e.tcp.bytes.client <= SEGMENT
-        || e.prelude.is_some()
-    {
+    let size = e.tcp.bytes.client;
+    if e.stage > Stage::ClientHello || e.retry.is_some() || size <= SEGMENT || e.prelude.is_some() {
         return None;
     }
-    let other = e.around.sibling.as_ref().map(|seen| &seen.at);
+    let small = e.around.smaller_hello.as_ref();
+    let other = small.map(|seen| &seen.at).or(e.around.sibling.as_ref().map(|seen| &seen.at));
     let other = other.or(e.around.server_completes.as_ref().map(|seen| &seen.at))?;
-    // Bytes that never arrived are the path's doing.
-    if e.tcp.acked.server.unwrap_or(0) < e.tcp.bytes.client {
+    // Bytes that never arrived are the path's doing, and so is a reset that somebody else sent.
+    let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server);
+    if reset.is_some_and(|reset| Weighed::reset(e, &reset.value).contradicted()) {
         return None;
     }
-    let says = format!("a ClientHello of {} bytes met no answer of TLS", e.tcp.bytes.client);
-    Some(
-        Finding::new(Certainty::Suspected, "hello_intolerance", Party::Server, &e.ending.at, says)
-            .and(other, "the same server completes other handshakes"),
-    )
+    // A server that reads one segment and closes need not have got the next.
+    let closed = matches!(e.ending.value, Ending::Fin { .. } | Ending::Reset { .. });
+    let taken = taken(e, reset);
+    let whole = taken >= size;
+    if !(whole || closed && small.is_some() && taken > 0) {
+        return None;
+    }
+    let says = format!("a ClientHello of {size} bytes met no answer of TLS; the server acknowledged {taken} of them");
+    let passes = match small {
+        Some(small) => format!("one of {} bytes for the same name is answered", small.value),
+        None => "the same server completes other handshakes".to_owned(),
+    };
+    // Of a hello that only lies there, what came back may have been lost.
+    let certainty = if closed && whole && small.is_some() { Certainty::Inferred } else { Certainty::Suspected };
+    let finding = Finding::new(certainty, "hello_intolerance", Party::Server, &e.ending.at, says);
+    Some(finding.and(other, passes))
+}
+
+/// How many bytes of the client the server acknowledged, be it in a reset.
+fn taken(e: &Evidence, reset: Option<&Seen<Reset>>) -> u64 {
+    let acked = e.tcp.acked.server.unwrap_or(0);
+    let reset = reset.map(|seen| &seen.value).filter(|reset| reset.ack);
+    let in_reset = reset.zip(e.tcp.first_seq).map(|(reset, first)| reset.ack_field.wrapping_sub(first));
+    // One that acknowledges nothing of use is far off.
+    let in_reset = in_reset.map(u64::from).filter(|taken| *taken <= e.tcp.bytes.client);
+    acked.max(in_reset.unwrap_or(0))
 }
 
 /// The highest version offered.
@@ -385,6 +408,8 @@ fn offer(hello: &ClientHello) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Span;
+    use crate::evidence::Doubt;
     use crate::evidence::fixture::{alert, answered, bare, ends, greeted, refused, reset, seen};
     use crate::tls::codes::CipherSuite;
     use crate::tls::message::ServerKeyExchange;
@@ -499,6 +524,34 @@ mod tests {
         assert_eq!(judge(&e), Judgement::Absent);
         e.around.server_completes = Some(seen((), 1, 0));
         assert_eq!(found(&e), (Certainty::Suspected, "hello_intolerance"));
+        e.around.smaller_hello = Some(seen(517, 20, 300));
+        assert_eq!(found(&e), (Certainty::Inferred, "hello_intolerance"), "a small one for the same name passes");
+        ends(&mut e, Ending::Silence { lasted: Span::from_secs(60) }, 9, 60_000);
+        assert_eq!(found(&e), (Certainty::Suspected, "hello_intolerance"), "the answer may have been lost");
+    }
+
+    #[test]
+    fn a_large_hello_of_which_the_server_reads_one_segment() {
+        let mut e = reset(greeted(), Side::Server, &[]);
+        e.tcp.bytes.client = 1_750;
+        e.tcp.first_seq = Some(1_001);
+        e.around.smaller_hello = Some(seen(517, 20, 300));
+        let reset = &mut e.tcp.resets[0].value;
+        (reset.ack, reset.ack_field) = (true, 1_001 + 1_448);
+        assert_eq!(found(&e), (Certainty::Suspected, "hello_intolerance"));
+        e.tcp.resets[0].value.ack_field = 1_001 + 1_750;
+        assert_eq!(found(&e), (Certainty::Inferred, "hello_intolerance"), "its reset acknowledges all");
+        e.tcp.resets[0].value.ack_field = 1_001;
+        assert_eq!(judge(&e), Judgement::Absent, "nothing of it arrived");
+    }
+
+    #[test]
+    fn a_large_hello_reset_by_somebody_else_is_no_intolerance_of_the_server() {
+        let mut e = reset(greeted(), Side::Server, &[Doubt::LinkAddress]);
+        e.tcp.bytes.client = 1_750;
+        e.tcp.acked.server = Some(1_750);
+        e.around.smaller_hello = Some(seen(517, 20, 300));
+        assert_eq!(judge(&e), Judgement::Absent);
     }
 
     #[test]

@@ -267,6 +267,13 @@ pub struct IcmpError {
     pub quoted_seq: Option<u32>,
 }
 
+impl IcmpError {
+    /// The receiver cannot be reached, for whatever reason; a packet too big is none.
+    pub const fn unreachable(&self) -> bool {
+        if self.v6 { self.kind == 1 } else { self.kind == 3 && self.code != 4 }
+    }
+}
+
 /// A frame decoded down to its transport.
 #[derive(Clone, Copy, Debug)]
 pub enum Packet<'a> {

@@ -1,8 +1,9 @@
 //! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
 
 use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
+use crate::base::Side;
 use crate::cause::Cause;
-use crate::evidence::Ending;
+use crate::evidence::{Doubt, Ending, fixture as evidence_fixture};
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -111,7 +112,14 @@ fn handshakes() -> Vec<Value> {
     client_refused.prelude = Some("smtp");
     let mut refused_in_clear = fixture::syn_dropped();
     refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };
+    let mut reset = evidence_fixture::resent(evidence_fixture::greeted(), 2);
+    reset.tcp.sacked.server = Some(evidence_fixture::seen((1_448, 1_750), 6, 50));
+    reset.tcp.fin.client = Some(evidence_fixture::seen((), 12, 300));
+    let doubts = [Doubt::SenderWentOn, Doubt::NewData];
+    let reset = evidence_fixture::reset(evidence_fixture::icmp(reset, false, 3, 1), Side::Server, &doubts);
     let stories = [
+        (reset, None),
+        (evidence_fixture::syn(3), None),
         (fixture::crossed(), Some(fixture::crossed_diagnosis())),
         (fixture::completed(), None),
         (fixture::expired(), Some(fixture::expired_diagnosis())),
@@ -225,7 +233,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(2);
+    let good = handshakes().remove(4);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

@@ -3,6 +3,7 @@
 use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
+use super::network::network;
 use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
@@ -55,6 +56,7 @@ pub fn handshake_with(
             });
         });
         ending(evidence, o);
+        network(evidence, o);
         alert(evidence, o);
         o.object("tls", |o| tls(evidence, kept, o));
         chain("certificates", &evidence.chain, kept, o);

@@ -11,6 +11,7 @@ mod id;
 mod inventory;
 mod json;
 mod kept;
+mod network;
 mod revocation;
 mod running;
 mod stats;

@@ -22,6 +22,12 @@ pub struct Around {
     /// A handshake of the same client with the same server name or address that completed within
     /// the sibling window; cites its packets.
     pub sibling: Option<Seen<Endpoint>>,
+    /// A handshake of the same client with the same server address under another name that completed within the sibling
+    /// window.
+    pub other_name: Option<Seen<Endpoint>>,
+    /// Of a ClientHello that takes more than one segment: the size of that of [`Self::sibling`], which completed with the
+    /// same server under the same name, where it fits one.
+    pub smaller_hello: Option<Seen<u32>>,
     /// Other handshakes with this server (address and port) that completed, whoever the client and
     /// whatever the SNI, within the capture so far.
     pub server_completes: Option<Seen<()>>,
@@ -69,6 +75,8 @@ impl Blank for Around {
         answers_to_others: Vec::new(),
         names_of_server: Vec::new(),
         sibling: None,
+        other_name: None,
+        smaller_hello: None,
         server_completes: None,
         same_failure_elsewhere: Vec::new(),
         repeats: 0,

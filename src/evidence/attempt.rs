@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use self::transcript::Transcript;
 use super::upgrade::Dialogue;
-use super::{Chain, Evidence};
+use super::{Chain, Evidence, Trouble};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
 use crate::decode::{IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
@@ -81,6 +81,10 @@ pub struct Attempt {
     tls_port: bool,
     ended_by_sign: bool,
     last_of: PerSide<Option<Stamp>>,
+    /// IPv4 identification of each side's latest segment that is no reset, from the first byte on.
+    ip_id: PerSide<Option<u16>>,
+    /// Timestamp value of the same (RFC 7323).
+    clock: PerSide<Option<u32>>,
     /// The latest segment that is no reset: who sent it, the byte it asks for, and its payload.
     latest: Option<(Side, u32, u32)>,
     /// The greatest offset at which each side's segments without payload stand.
@@ -115,6 +119,8 @@ impl Attempt {
             tls_port,
             ended_by_sign: false,
             last_of: PerSide::default(),
+            ip_id: PerSide::default(),
+            clock: PerSide::default(),
             latest: None,
             stands_at: PerSide::default(),
         }
@@ -340,6 +346,9 @@ impl Attempt {
             Side::Client => {
                 if tcp.last_syn.is_none_or(|last| now - last > COPY) {
                     tcp.syns += 1;
+                    if tcp.syns > 1 && tcp.syn_again.len() < Trouble::TIMES {
+                        tcp.syn_again.push(now);
+                    }
                 }
                 tcp.last_syn = Some(now);
                 match &mut tcp.syn {
@@ -407,6 +416,10 @@ impl Attempt {
                     repeats.when = now;
                 }
                 none => *none = Some(Seen::new(1, no, now)),
+            }
+            let times = evidence.tcp.repeated.of_mut(from);
+            if times.len() < Trouble::TIMES {
+                times.push(now);
             }
         }
         if took.conflict {

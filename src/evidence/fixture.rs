@@ -138,7 +138,24 @@ pub fn reset(mut e: Evidence, from: Side, doubts: &[Doubt]) -> Evidence {
     });
     let ttl = ttl.unwrap_or(e.tcp.ttl.of(from).map_or(55, |(least, _)| least));
     let doubts = doubts.iter().map(|&doubt| seen(doubt, 9, 62)).collect();
-    let reset = Reset { from, ttl, ip_id: Some(0), ack: false, seq: 0, answers: None, doubts };
+    let reset = Reset {
+        from,
+        ttl,
+        ip_id: Some(0),
+        ip_id_of_host: None,
+        dont_fragment: true,
+        ack: false,
+        seq: 0,
+        ack_field: 0,
+        window: 0,
+        timestamp: None,
+        ahead: Some(0),
+        sent: e.tcp.bytes,
+        after: Some(Span::from_millis(41)),
+        later: 0,
+        answers: None,
+        doubts,
+    };
     e.tcp.resets.push(seen(reset, 9, 62));
     ends(&mut e, Ending::Reset { from }, 9, 62);
     e

@@ -16,6 +16,7 @@ pub mod outcome;
 mod prelude;
 pub mod rejection;
 pub mod signatures;
+pub mod tamper;
 pub mod upgrade;
 
 use crate::base::{Blank, Endpoint, Lost, PacketNo, Packets, PerSide, Rare, Seen, Side, Span, Stamp};
@@ -198,10 +199,19 @@ pub struct Trouble {
     pub sacked: PerSide<Option<Seen<(u64, u64)>>>,
     /// Segments of each side sent again that begin at the first byte which the peer lacks.
     pub head: PerSide<Option<Seen<Head>>>,
+    /// When each side sent bytes again, first eight.
+    pub repeated: PerSide<Vec<Stamp>>,
+    /// When the SYN was sent again, first eight; copies are none.
+    pub syn_again: Vec<Stamp>,
     /// Resets, first eight.
     pub resets: Vec<Seen<Reset>>,
     /// ICMP errors that quote this connection, first eight.
     pub icmp: Vec<Seen<IcmpError>>,
+}
+
+impl Trouble {
+    /// Times kept of what is sent again and again.
+    pub const TIMES: usize = 8;
 }
 
 impl Blank for Trouble {
@@ -214,6 +224,8 @@ impl Blank for Trouble {
         hole_bytes: PerSide { client: 0, server: 0 },
         sacked: PerSide { client: None, server: None },
         head: PerSide { client: None, server: None },
+        repeated: PerSide { client: Vec::new(), server: Vec::new() },
+        syn_again: Vec::new(),
         resets: Vec::new(),
         icmp: Vec::new(),
     };
@@ -256,10 +268,29 @@ pub struct Reset {
     pub ttl: u8,
     /// IPv4 identification.
     pub ip_id: Option<u16>,
+    /// IPv4 identification of the latest other packet from that address.
+    pub ip_id_of_host: Option<u16>,
+    /// IPv4 don't-fragment bit; always true for IPv6.
+    pub dont_fragment: bool,
     /// ACK was set too.
     pub ack: bool,
     /// Its sequence number.
     pub seq: u32,
+    /// Its acknowledgment field, whether or not ACK says that it means something.
+    pub ack_field: u32,
+    /// Window as sent.
+    pub window: u16,
+    /// Timestamp value (RFC 7323), where it has the option.
+    pub timestamp: Option<u32>,
+    /// How far its sequence number is beyond all that this side sent or the peer acknowledged; negative behind it.
+    /// `None` where nothing of this side was seen before.
+    pub ahead: Option<i64>,
+    /// Payload bytes of each side before it.
+    pub sent: PerSide<u64>,
+    /// How long after the peer's latest packet it came.
+    pub after: Option<Span>,
+    /// Segments behind it that bear the same address and are no resets.
+    pub later: u32,
     /// Payload of the peer's segment that it answers as a host does that has no such connection: nothing of this side
     /// came since, ACK is not set, and the sequence number is the one which that segment asked for (RFC 9293 section
     /// 3.10.7.1).
@@ -289,10 +320,18 @@ pub enum Doubt {
     LinkAddress,
     /// It came sooner after what it answers than the path's round trip: `(took, round trip)`.
     TooSoon(Span, Span),
-    /// The same sender went on sending data or acknowledging behind it.
+    /// The same sender went on sending or acknowledging behind it, which packets out of order would look like as well.
     SenderWentOn,
+    /// Behind it the same sender acknowledged what it had not before, nor in the reset.
+    NewAck,
+    /// Behind it the same sender sent bytes that it had not sent before, from the reset's sequence number on.
+    NewData,
     /// The sender had already sent beyond its sequence number.
     BehindSequence,
+    /// Its timestamp is before that of the sender's latest segment, behind which it stands.
+    OldTimestamp,
+    /// Without ACK, as a host resets that has no such connection, and yet beyond all that the peer asked for.
+    Unasked,
 }
 
 /// How an attempt was ended, as the wire shows it.

@@ -36,5 +36,11 @@ pub(super) fn benign(evidence: &Evidence) -> Option<Outcome> {
     {
         return None;
     }
+    // So does a large hello that is sent again and again while a small one passes.
+    let stuck = evidence.tcp.repeats.client.as_ref().is_some_and(|repeats| repeats.value >= 2);
+    let stuck = stuck && evidence.tcp.acked.server.unwrap_or(0) < evidence.tcp.bytes.client;
+    if stuck && evidence.tcp.bytes.server == 0 && around.smaller_hello.is_some() {
+        return None;
+    }
     (lost_race || scan || not_wanted).then_some(Outcome::Abandoned)
 }

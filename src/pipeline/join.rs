@@ -50,8 +50,15 @@ type Name = Arc<str>;
 /// A DNS answer and who got it.
 type Told = (Addr, Arc<Seen<DnsAnswer>>);
 
-/// A success, and the leaf shown where it was in clear.
-type Success = (Seen<Endpoint>, Option<[u8; 32]>);
+/// A handshake that completed.
+#[derive(Clone, Debug)]
+struct Success {
+    server: Seen<Endpoint>,
+    /// The leaf shown, where it was in clear.
+    leaf: Option<[u8; 32]>,
+    /// Bytes of the ClientHello.
+    hello: u32,
+}
 
 /// A failure as others are compared with it: server, step, alert and offer.
 type Failure = (Endpoint, Stage, Option<u8>, Option<u64>);
@@ -403,11 +410,12 @@ impl<M: Make> Join<M> {
                 let seen = Seen { value: server, at, when: evidence.ended };
                 self.served.put(server, seen.clone().map(|_| ()));
                 self.families.won(evidence, &seen);
-                let leaf = leaf(evidence);
+                let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
+                let success = Success { server: seen, leaf: leaf(evidence), hello };
                 if let Some(sni) = name(evidence) {
-                    self.reached_names.put((client.addr, Arc::clone(sni)), (seen.clone(), leaf));
+                    self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }
-                self.reached_addresses.put((client.addr, server.addr), (seen, leaf));
+                self.reached_addresses.put((client.addr, server.addr), success);
             }
             Outcome::Failed => {
                 let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);

@@ -35,6 +35,8 @@ pub struct ClientHello {
     pub ticket_len: Option<usize>,
     /// It came in SSL 2.0 framing (RFC 5246 appendix E.2).
     pub sslv2_framed: bool,
+    /// Bytes of the message with its header, as far as they were read.
+    pub len: u32,
     /// It ended early, contradicted its lengths, or had an extension twice; what was read stands.
     pub malformed: bool,
     /// What it offers.
@@ -131,6 +133,7 @@ impl ClientHello {
             sni,
             ticket_len: own.ticket_len,
             sslv2_framed: false,
+            len: own.len,
             malformed: own.malformed,
             offer,
         }
@@ -145,7 +148,8 @@ impl ClientHello {
             return None;
         }
         let legacy_version = Version(cursor.u16()?);
-        let mut hello = Self { record_version: Version::SSL2, sslv2_framed: true, ..Self::default() };
+        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let mut hello = Self { record_version: Version::SSL2, sslv2_framed: true, len, ..Self::default() };
         let (ciphers_len, session_len, challenge_len) = (cursor.u16()?, cursor.u16()?, cursor.u16()?);
         let (list, ciphers_whole) = cursor.at_most(ciphers_len.into());
         let ciphers: Vec<_> = list

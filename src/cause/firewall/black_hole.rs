@@ -9,6 +9,8 @@ use crate::evidence::{Ending, Evidence};
 
 /// Longer than this, a packet may not fit a tunnel's MTU: the least MTU of IPv6 less its headers.
 const LARGE: u32 = 1_200;
+/// What one Ethernet segment holds.
+const SEGMENT: u32 = 1_460;
 /// What is lost by chance has come again by then.
 const LONG: Span = Span::from_millis(1_500);
 /// What the timestamps option takes from a segment (RFC 7323 appendix A).
@@ -87,27 +89,40 @@ fn down_before(e: &Evidence) -> Option<Finding> {
     )
 }
 
-/// The client repeats the first segment of a hello that takes more than one.
+/// The client repeats the first segment of a hello that takes more than one. Where nothing of it arrives but a small
+/// hello for the same name does, something on the path does not bear its size.
 fn up_before(e: &Evidence) -> Option<Finding> {
     let hello = e.hello.as_ref()?;
     let again = e.tcp.repeats.of(Side::Client).as_ref()?;
     let (size, largest) = (e.tcp.bytes.client, e.tcp.largest.client);
-    let large = largest >= LARGE && size > u64::from(largest);
-    if !large || e.tcp.bytes.server > 0 || e.tcp.acked.server.unwrap_or(0) > 0 || again.value < 2 {
+    // Where the sender's card cuts, the capture sees one segment larger than any on the wire.
+    let several = size > u64::from(largest) || largest > SEGMENT;
+    if !several || e.tcp.bytes.server > 0 || e.tcp.acked.server.unwrap_or(0) > 0 || again.value < 2 {
         return None;
     }
+    let (sacked, small) = (&e.tcp.sacked.server, &e.around.smaller_hello);
+    // The server asks for the beginning when what stands behind it comes; of a connection that is not let through
+    // nothing comes.
+    let asked = e.tcp.acked.server == Some(0) && e.tcp.packets.server > e.tcp.syn_acks;
+    let (certainty, reason) = match (sacked, small) {
+        (Some(_), _) if largest >= LARGE => (Certainty::Inferred, "mtu_black_hole"),
+        (None, Some(_)) if asked && largest >= LARGE => (Certainty::Inferred, "mtu_black_hole"),
+        (None, None) if asked && largest >= LARGE => (Certainty::Suspected, "mtu_black_hole"),
+        (_, Some(_)) => (Certainty::Inferred, "dropped_after_hello"),
+        (_, None) => return None,
+    };
     let says = format!(
         "the ClientHello takes {size} bytes in segments of up to {largest}; the first was never acknowledged"
     );
-    let mut finding = Finding::new(Certainty::Suspected, "mtu_black_hole", Party::Path, &hello.at, says)
+    let mut finding = Finding::new(certainty, reason, Party::Path, &hello.at, says)
         .and(&again.at, format!("sent again {} times", again.value));
-    if let Some(other) = &e.around.server_completes {
-        finding = finding.and(&other.at, "the same server completes other handshakes");
-        finding.certainty = Certainty::Inferred;
-    }
-    if let Some(sacked) = &e.tcp.sacked.server {
+    if let Some(sacked) = sacked {
         finding = finding.and(&sacked.at, "the server has the smaller segments that stand behind it");
-        finding.certainty = Certainty::Inferred;
+    }
+    if let Some(small) = small {
+        finding = finding.and(&small.at, super::smaller(small.value));
+    } else if let Some(other) = &e.around.server_completes {
+        finding = finding.and(&other.at, "the same server completes other handshakes");
     }
     Some(finding)
 }
@@ -213,17 +228,38 @@ mod tests {
         assert_eq!(found(&e), None);
     }
 
-    #[test]
-    fn a_large_hello_that_never_passes() {
+    /// A hello of two segments, sent again four times.
+    fn large() -> Evidence {
         let mut e = resent(greeted(), 4);
         e.tcp.bytes.client = 1_750;
         e.tcp.largest.client = 1_448;
-        assert_eq!(found(&e), Some((Certainty::Suspected, "mtu_black_hole")));
-        e.around.server_completes = Some(seen((), 1, 0));
-        assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")));
-        e.around.server_completes = None;
+        e
+    }
+
+    #[test]
+    fn a_large_hello_whose_tail_alone_passes() {
+        let mut e = large();
         e.tcp.sacked.server = Some(seen((1_448, 1_750), 6, 50));
-        assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")), "its tail passed");
+        assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")));
+        let mut e = large();
+        (e.tcp.acked.server, e.tcp.packets.server, e.tcp.syn_acks) = (Some(0), 2, 1);
+        assert_eq!(found(&e), Some((Certainty::Suspected, "mtu_black_hole")), "it asks for the beginning");
+        e.around.smaller_hello = Some(seen(517, 20, 300));
+        assert_eq!(found(&e), Some((Certainty::Inferred, "mtu_black_hole")));
+    }
+
+    #[test]
+    fn a_large_hello_of_which_nothing_passes_is_stopped_for_its_size_only_where_a_small_one_passes() {
+        for largest in [1_448, 536, 1_750] {
+            let mut e = large();
+            e.tcp.largest.client = largest;
+            e.around.server_completes = Some(seen((), 1, 0));
+            assert_eq!(found(&e), None, "{largest}: the name may be at fault, or a translator");
+            e.around.smaller_hello = Some(seen(517, 20, 300));
+            assert_eq!(found(&e), Some((Certainty::Inferred, "dropped_after_hello")), "{largest}");
+            e.tcp.acked.server = Some(536);
+            assert_eq!(found(&e), None, "{largest}: its beginning arrived");
+        }
     }
 
     #[test]

@@ -41,13 +41,16 @@ impl<M: Make> Join<M> {
         let window = self.limits.sibling;
         // Of a connection that was rejected late, another with the same certificate says that it was not.
         let late = rejection::completed_before_close(evidence).then(|| leaf(evidence)).flatten();
-        let near = |(seen, shown): &Success| {
+        let near = |success: &Success| {
+            let seen = &success.server;
             let near =
                 seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
-            (near && (late.is_none() || late == *shown)).then(|| seen.clone())
+            (near && (late.is_none() || late == success.leaf)).then(|| seen.clone())
         };
-        let by_host =
-            host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).find_map(near));
+        let of_host =
+            host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).next());
+        let by_host = of_host.and_then(near);
+        let smaller_hello = of_host.filter(|_| by_host.is_some()).and_then(|it| smaller_hello(it, evidence));
         // Without a name, the names under which the client knew this address stand for it.
         let by_name = || {
             evidence.around.names_of_server.iter().find_map(|seen| {
@@ -55,10 +58,14 @@ impl<M: Make> Join<M> {
             })
         };
         let by_address = || self.reached_addresses.get(&(client.addr, server.addr)).find_map(near);
+        let other_name = if host.is_some() && by_host.is_none() { by_address() } else { None };
         evidence.around.sibling = match host {
             Some(_) => by_host,
             None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
         };
+        if other_name.is_some() || smaller_hello.is_some() {
+            (evidence.around.other_name, evidence.around.smaller_hello) = (other_name, smaller_hello);
+        }
         evidence.around.server_completes = self.served.get(&server).next().cloned();
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
@@ -132,6 +139,16 @@ impl<M: Make> Join<M> {
         let (record, chain) = self.given.of_host(host?).find_map(fits)?;
         Some(ShownBefore { chain: Seen::new(chain, record.at, record.when), record, given: true })
     }
+}
+
+/// What one segment of the network of today holds of a ClientHello: a tunnel or two may take from an Ethernet frame.
+const ONE_SEGMENT: u32 = 1_400;
+
+/// The size of the hello that completed, where it fits one segment, and this one's at the same server does not.
+fn smaller_hello(success: &Success, evidence: &Evidence) -> Option<Seen<u32>> {
+    let hello = evidence.hello.as_ref()?;
+    let fits = (1..=ONE_SEGMENT).contains(&success.hello) && success.server.value == evidence.server;
+    (fits && hello.value.len > ONE_SEGMENT).then(|| success.server.clone().map(|_| success.hello))
 }
 
 /// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.

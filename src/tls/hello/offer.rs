@@ -53,6 +53,8 @@ pub(super) struct Own<'a> {
     /// The host name as sent, within [`MOST_NAME`].
     pub sni: Option<&'a [u8]>,
     pub ticket_len: Option<usize>,
+    /// Of the message with its header.
+    pub len: u32,
     pub malformed: bool,
 }
 
@@ -68,7 +70,8 @@ impl Offer {
         self.clear();
         let mut cursor = Cursor(body);
         self.legacy_version = Version(cursor.u16()?);
-        let mut own = Own { random: cursor.array()?, sni: None, ticket_len: None, malformed: false };
+        let len = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+        let mut own = Own { random: cursor.array()?, sni: None, ticket_len: None, len, malformed: false };
         let well = self.fill(&mut cursor, &mut own).is_some();
         own.malformed = !well;
         Some(own)
