@@ -1,4 +1,4 @@
-//! What a flood of connections must not do: take memory without end, or the verdicts of others.
+//! What a flood of connections or of names must not do: take memory without end, or the verdicts of others.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,9 +26,21 @@ use tlswhy::tls::trust::Trust;
 const FLOOD: u32 = 1_000;
 /// Connections that a shard may know: those of the flood behind five packets.
 const FLOWS: usize = 5_500;
+/// Names that are remembered: those of the flood behind ten packets.
+const NAMES: usize = 4_096;
 
-/// A capture amid SYNs of hosts that are not there, as many behind each of its packets.
+/// What a capture is flooded with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flood {
+    /// SYNs of hosts that are not there.
+    Syns,
+    /// Questions for names that nobody asked for before, and answers to them.
+    Names,
+}
+
+/// A capture amid packets of a flood, as many behind each of its own.
 struct Flooded {
+    kind: Flood,
     real: FileReader,
     behind_each: u32,
     left: u32,
@@ -36,13 +48,14 @@ struct Flooded {
     no: u64,
     stamp: Stamp,
     syn: Vec<u8>,
+    dns: Vec<u8>,
 }
 
 impl Flooded {
-    fn new(path: &Path, behind_each: u32) -> Self {
+    fn new(path: &Path, behind_each: u32, kind: Flood) -> Self {
         let real = FileReader::open(path).unwrap();
         let syn = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], &[0; 40]].concat();
-        Self { real, behind_each, left: 0, sent: 0, no: 0, stamp: Stamp(0), syn }
+        Self { kind, real, behind_each, left: 0, sent: 0, no: 0, stamp: Stamp(0), syn, dns: Vec::new() }
     }
 
     /// The next SYN, to port 443 or 80, of a source that comes once.
@@ -55,6 +68,38 @@ impl Flooded {
         self.syn[14..34].copy_from_slice(&ip);
         self.syn[34..].copy_from_slice(&tcp);
     }
+
+    /// The next question or answer for a name of its own. A third is asked by one bot, and does not exist or is never
+    /// answered; all others by hosts that come once, and are given an address.
+    fn write_dns(&mut self) {
+        self.sent += 1;
+        let (nth, answers) = (self.sent / 2, self.sent % 2 == 1);
+        let [a, b, c, d] = nth.to_be_bytes();
+        let bot = nth.is_multiple_of(3);
+        let client = if bot { [45, 66, 66, 66] } else { [45, b, c, d] };
+        let answers = answers && !(bot && nth.is_multiple_of(2));
+        let name = format!("{nth:08x}");
+        let code = if bot { 3 } else { 0 };
+        let flags: [u8; 2] = if answers { [0x81, 0x80 | code] } else { [1, 0] };
+        let has_record = answers && !bot;
+        let mut dns = vec![c, d, flags[0], flags[1], 0, 1, 0, u8::from(has_record), 0, 0, 0, 0, 8];
+        dns.extend(name.as_bytes());
+        dns.extend(b"\x05flood\x04test\0\0\x01\0\x01");
+        if has_record {
+            dns.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 198, 51, 100, a]);
+        }
+        let ports = if answers { [0, 53, c | 0x80, d] } else { [c | 0x80, d, 0, 53] };
+        let resolver = [198, 51, 100, 53];
+        let (src, dst) = if answers { (resolver, client) } else { (client, resolver) };
+        let len = |of: usize| u16::try_from(of).unwrap().to_be_bytes();
+        let [total, udp] = [len(28 + dns.len()), len(8 + dns.len())];
+        let head = [0x45, 0, total[0], total[1], c, d, 0x40, 0, 61, 17, 0, 0];
+        self.dns.clear();
+        self.dns.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+        for part in [&head[..], &src, &dst, &ports, &udp, &[0, 0], &dns] {
+            self.dns.extend(part);
+        }
+    }
 }
 
 impl Source for Flooded {
@@ -62,13 +107,22 @@ impl Source for Flooded {
         self.no += 1;
         if self.left > 0 {
             self.left -= 1;
-            self.write_syn();
-            let wire_len = u32::try_from(self.syn.len()).unwrap();
+            let data = match self.kind {
+                Flood::Syns => {
+                    self.write_syn();
+                    &self.syn
+                }
+                Flood::Names => {
+                    self.write_dns();
+                    &self.dns
+                }
+            };
+            let wire_len = u32::try_from(data.len()).unwrap();
             return Some(Arrival::one(Frame {
                 no: PacketNo(self.no),
                 stamp: self.stamp,
                 link: LinkType::ETHERNET,
-                data: &self.syn,
+                data,
                 wire_len,
             }));
         }
@@ -80,15 +134,14 @@ impl Source for Flooded {
 }
 
 /// Client, server, outcome and verdict of every attempt that is not the flood's.
-fn verdicts(path: &Path, flood: u32, workers: usize) -> (Vec<String>, Totals) {
+fn verdicts(path: &Path, kind: Flood, flood: u32, workers: usize) -> (Vec<String>, Totals) {
+    let limits = match kind {
+        Flood::Syns => Limits { flows: FLOWS, under_way: 256, ..Limits::default() },
+        Flood::Names => Limits { asides: NAMES, servers: NAMES, ..Limits::default() },
+    };
     let settings = Settings {
         workers,
-        limits: Arc::new(Limits {
-            flows: FLOWS,
-            under_way: 256,
-            sibling: Span::from_secs(10),
-            ..Limits::default()
-        }),
+        limits: Arc::new(Limits { sibling: Span::from_secs(10), ..limits }),
         ports: Arc::new(Ports::new(&Ports::DEFAULT)),
         trust: Arc::new(Trust::empty("none")),
         given: Arc::default(),
@@ -97,7 +150,8 @@ fn verdicts(path: &Path, flood: u32, workers: usize) -> (Vec<String>, Totals) {
     let is_flood =
         |end: Endpoint| end.addr >= Addr::v4([45, 0, 0, 0]) && end.addr <= Addr::v4([45, 255, 255, 255]);
     let mut verdicts = Vec::new();
-    let totals = analyse(&mut Flooded::new(path, flood), &settings, &mut AsJudged, &mut |judged: Judged| {
+    let source = &mut Flooded::new(path, flood, kind);
+    let totals = analyse(source, &settings, &mut AsJudged, &mut |judged: Judged| {
         let evidence = &judged.evidence;
         if is_flood(evidence.client) {
             assert_ne!(evidence.outcome, Outcome::Failed);
@@ -135,13 +189,55 @@ fn a_flood_of_half_open_connections_changes_no_verdict() {
     assert!(captures.len() >= 12, "{captures:?}");
     let (mut packets, mut evicted) = (0, 0);
     for path in captures {
-        let (quiet, _) = verdicts(&path, 0, 1);
+        let (quiet, _) = verdicts(&path, Flood::Syns, 0, 1);
         for workers in [1, 2] {
-            let (flooded, totals) = verdicts(&path, FLOOD, workers);
+            let (flooded, totals) = verdicts(&path, Flood::Syns, FLOOD, workers);
             assert_eq!(flooded, quiet, "{}, {workers} workers", path.display());
             packets += totals.packets;
             evicted += totals.lost.flows_evicted;
         }
     }
     assert!(packets > 300_000 && evicted > packets / 3, "{evicted} evicted of {packets}");
+}
+
+/// The captures in which what DNS said to a handshake's own client is the cause: what others were told before a flood may be
+/// forgotten in it.
+fn lookups() -> Vec<PathBuf> {
+    let pcaps = files("captures/dns_inconsistency").into_iter();
+    let own = |path: &PathBuf| !path.ends_with("private-address-outside.pcap");
+    pcaps
+        .filter(|path| path.extension().is_some_and(|e| e == "pcap") && own(path))
+        .map(|path| root().join(path))
+        .collect()
+}
+
+#[test]
+fn a_flood_of_names_changes_no_verdict() {
+    let captures = lookups();
+    assert!(captures.len() >= 20, "{captures:?}");
+    let (mut packets, mut dropped) = (0, 0);
+    for path in captures {
+        let (quiet, _) = verdicts(&path, Flood::Names, 0, 1);
+        for workers in [1, 2] {
+            let (flooded, totals) = verdicts(&path, Flood::Names, FLOOD, workers);
+            assert_eq!(flooded, quiet, "{}, {workers} workers", path.display());
+            packets += totals.packets;
+            dropped += totals.lost.asides_dropped;
+        }
+    }
+    assert!(packets > 300_000 && dropped > packets / 6, "{dropped} dropped of {packets}");
+}
+
+/// Five million names amid one capture, as `cargo test --release --test bounds -- --ignored --nocapture` says it: the memory of the process.
+#[test]
+#[ignore = "takes a minute; prints how much memory it took"]
+fn five_million_names() {
+    let path = root().join("captures/dns_inconsistency/hosts-file-elsewhere.pcap");
+    let (quiet, packets) = verdicts(&path, Flood::Names, 0, 1);
+    let each = u32::try_from(10_000_000 / packets.packets).unwrap();
+    let (flooded, totals) = verdicts(&path, Flood::Names, each, 1);
+    assert_eq!(flooded, quiet);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    println!("{} packets, {} asides dropped, {peak}", totals.packets, totals.lost.asides_dropped);
 }

@@ -12,7 +12,7 @@ DEBIAN = {
     "tstclnt": "libnss3-tools", "node": "nodejs", "java": "openjdk-17-jdk-headless", "faketime": "faketime", "ethtool": "ethtool", "ip": "iproute2",
     "tcpdump": "tcpdump", "tshark": "tshark", "apache2": "apache2", "postconf": "postfix", "dovecot": "dovecot-imapd", "/usr/lib/dovecot/pop3": "dovecot-pop3d",
     "vsftpd": "vsftpd", "chromium": "chromium", "go": "golang-go", "nmap": "nmap", "iptables": "iptables", "nft": "nftables", "conntrack": "conntrack",
-    "dnsmasq": "dnsmasq-base", "dig": "bind9-dnsutils", "zstd": "zstd", "gcc": "gcc", "/usr/sbin/sshd": "openssh-server",
+    "dnsmasq": "dnsmasq-base", "dig": "bind9-dnsutils", "kdig": "knot-dnsutils", "unbound": "unbound", "named": "bind9", "zstd": "zstd", "gcc": "gcc", "/usr/sbin/sshd": "openssh-server",
     "/usr/lib/nagios/plugins/check_tcp": "monitoring-plugins-basic", "sslscan": "sslscan", "socat": "socat", "ncat": "ncat", "php": "php-cli", "ruby": "ruby",
     "/usr/share/perl5/IO/Socket/SSL.pm": "libio-socket-ssl-perl", "/usr/lib/x86_64-linux-gnu/libcurl-gnutls.so.4": "libcurl3-gnutls",
 }

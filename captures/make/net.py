@@ -320,6 +320,7 @@ LEAVES = {
     "parked": ["parked.example.net"],
     "big": [NAME] + [f"site-{n:03}.customer-of-the-hosting-company.example.test" for n in range(60)],
     "mail": ["mail.example.test"],
+    "doh": ["dns.google"],
 }
 
 

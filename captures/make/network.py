@@ -2,7 +2,7 @@
 """Makes the captures of network failures: `network.py [WORD …]` plays the scenes whose capture names hold a WORD.
 What is there already stays, unless --again is given. --share=K/N plays the K-th of each N scenes alone, so that N labs share them.
 
-Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, curl, dig, tcpdump, tshark, ethtool.
+Needs root, iproute2, iptables, nftables, conntrack, nginx, dnsmasq, BIND, Unbound, curl, dig, kdig, tcpdump, tshark, ethtool.
 """
 
 import importlib

@@ -86,6 +86,8 @@ VERSIONS = {
     "gnutls-cli": (["gnutls-cli", "--version"], r"gnutls-cli (\S+)"), "conntrack": (["conntrack", "--version"], r"v(\S+)"),
     "dig": (["dig", "-v"], r"DiG (\d[\d.]*)"), "editcap": (["editcap", "--version"], r"(\d+\.\d+\.\d+)"),
     "nftables": (["nft", "--version"], r"v(\S+)"), "tcpdump": (["tcpdump", "--version"], r"version (\S+)"),
+    "BIND": (["named", "-v"], r"BIND (\d[\d.]*)"), "Unbound": (["unbound", "-V"], r"Version (\S+)"),
+    "kdig": (["kdig", "-V"], r"(\d+\.\d+\.\d+)"),
     "OpenSSH": (["ssh", "-V"], r"OpenSSH_([^ ,]+)"), "wget": (["wget", "--version"], r"Wget (\S+)"),
     "Node.js": (["node", "--version"], r"v(\S+)"), "Go": (["go", "version"], r"go(\d\S+)"),
     "mitmproxy": ([net.STATE / "mitm/bin/mitmdump", "--version"], r"Mitmproxy: (\S+)"),

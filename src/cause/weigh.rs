@@ -2,7 +2,7 @@
 
 use super::faults::{placed, placed_of_client};
 use super::stack::Who;
-use super::{Cause, Finding, Judgement, revocation};
+use super::{Cause, Certainty, Finding, Judgement, revocation};
 use crate::base::{Seen, Side};
 use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
@@ -46,6 +46,16 @@ pub fn weigh(evidence: &Evidence) -> Diagnosis {
     if let Some(place) = found.iter().position(|(_, finding)| finding.reason == "snakeoil_certificate") {
         let snakeoil = found.remove(place);
         found.insert(0, snakeoil);
+    }
+    // Who was sent to another server was shown its certificate.
+    let is_wrong_address = |(cause, finding): &(Cause, Finding)| {
+        *cause == Cause::DnsInconsistency && finding.certainty >= Certainty::Inferred
+    };
+    if found.first().is_some_and(|(cause, _)| *cause == Cause::NameMismatch)
+        && let Some(place) = found.iter().position(is_wrong_address)
+    {
+        let address = found.remove(place);
+        found.insert(0, address);
     }
     let mut found = found.into_iter();
     diagnosis.primary = found.next();
@@ -174,7 +184,6 @@ fn tells(finding: &Finding, defect: &Defect) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Certainty;
     use super::super::chains_fixture::{Then, attempt, seen};
     use super::*;
     use crate::tls::codes::ExtensionType;

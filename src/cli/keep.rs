@@ -12,7 +12,7 @@ use crate::base::{Addr, FlowKey, Limits, PacketNo, Packets, Side};
 use crate::capture::file::FileReader;
 use crate::capture::recent::{Recent, Taken};
 use crate::capture::write::PcapngWriter;
-use crate::decode::{Datagram, Decoder, Frame, Packet};
+use crate::decode::{Decoder, Frame, Packet};
 use crate::event::asked_name;
 use crate::evidence::{Evidence, Stage};
 
@@ -53,17 +53,19 @@ impl Wanted {
             .is_some_and(|stretches| stretches.iter().any(|&(first, last)| (first..=last).contains(&no)))
     }
 
-    fn has_lookup(&self, datagram: &Datagram<'_>, no: PacketNo) -> bool {
+    fn has_lookup(&self, packet: &Packet<'_>, no: PacketNo) -> bool {
         self.lookups.iter().any(|(client, name, first, last)| {
-            (first..=last).contains(&&no) && of_lookup(datagram, *client, name).is_some()
+            (first..=last).contains(&&no) && of_lookup(packet, *client, name).is_some()
         })
     }
 
     fn wants(&self, packet: &Packet<'_>, no: PacketNo) -> bool {
         let wanted = match packet {
-            Packet::Segment(segment) => self.has(&FlowKey::of(segment.src(), segment.dst()).0, no),
+            Packet::Segment(segment) => {
+                self.has(&FlowKey::of(segment.src(), segment.dst()).0, no) || self.has_lookup(packet, no)
+            }
             Packet::IcmpError(error) => self.has(&FlowKey::of(error.quoted_src, error.quoted_dst).0, no),
-            Packet::Datagram(datagram) => self.has_lookup(datagram, no),
+            Packet::Datagram(_) => self.has_lookup(packet, no),
             Packet::Other | Packet::Undecodable => false,
         };
         wanted || self.asides.contains(&no)
@@ -121,15 +123,25 @@ impl Wanted {
     }
 }
 
-/// A question of this client for this name, or an answer to it; and which side sent it.
-pub(super) fn of_lookup(datagram: &Datagram<'_>, client: Addr, name: &str) -> Option<(Side, DnsMessage)> {
-    let from = match client {
-        client if datagram.hop.src == client => Side::Client,
-        client if datagram.hop.dst == client => Side::Server,
+/// A question of this client for this name, or an answer to it; and which side sent it. On a connection, the first whole
+/// message of a segment.
+pub(super) fn of_lookup(packet: &Packet<'_>, client: Addr, name: &str) -> Option<(Side, DnsMessage)> {
+    let (hop, ports, message) = match packet {
+        Packet::Datagram(datagram) => {
+            (&datagram.hop, (datagram.src_port, datagram.dst_port), Some(datagram.payload))
+        }
+        Packet::Segment(segment) => {
+            let framed = dns::stream::framed(segment.payload).map(|(message, _)| message);
+            (&segment.hop, (segment.src_port, segment.dst_port), framed)
+        }
         _ => return None,
     };
-    let message =
-        dns::may_be(datagram.src_port, datagram.dst_port).then(|| dns::parse(datagram.payload))??;
+    let from = match client {
+        client if hop.src == client => Side::Client,
+        client if hop.dst == client => Side::Server,
+        _ => return None,
+    };
+    let message = dns::may_be(ports.0, ports.1).then(|| dns::parse(message?))??;
     (message.name == name).then_some((from, message))
 }
 

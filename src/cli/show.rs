@@ -186,9 +186,9 @@ fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>,
                     note: Some(format!("ttl {}", error.hop.ttl)),
                 });
             }
-            Packet::Datagram(datagram) if evidence.stage == Stage::Dns && no >= evidence.first => {
+            ref packet if evidence.stage == Stage::Dns && no >= evidence.first => {
                 let name = asked_name(evidence).unwrap_or_default();
-                let Some((from, message)) = of_lookup(&datagram, evidence.client.addr, name) else {
+                let Some((from, message)) = of_lookup(packet, evidence.client.addr, name) else {
                     continue;
                 };
                 let kind = qtype::name(message.qtype)
@@ -202,7 +202,11 @@ fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>,
                 } else {
                     format!("DNS question {kind} {name}")
                 }];
-                let len = u32::try_from(datagram.payload.len()).unwrap_or(u32::MAX);
+                let len = match packet {
+                    Packet::Datagram(datagram) => u32::try_from(datagram.payload.len()).unwrap_or(u32::MAX),
+                    Packet::Segment(segment) => segment.payload_wire_len,
+                    _ => 0,
+                };
                 rungs.push(Rung { no, when, from, what, len, note: None });
             }
             _ => {}

@@ -3,7 +3,8 @@
 use super::clock::Clocks;
 use super::crossing::Crossing;
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Blank, Endpoint, PacketNo, Seen, Span, Stamp};
+use crate::aside::dns::hidden::Way;
+use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::crl::Crl;
 use crate::tls::ocsp::{CertId, Outcome, Response as OcspResponse};
@@ -13,10 +14,16 @@ use std::sync::Arc;
 /// What other flows of the same capture tell about one attempt.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
-    /// DNS answers this client got for the SNI before the attempt, newest first, at most four.
+    /// DNS answers this client got before the attempt for the SNI, or for a name to which records of the SNI's services
+    /// lead; newest first, at most eight. Where no hello came, for the name under which it was given the server's address
+    /// last. Of a lookup that failed: what it was told.
     pub answers: Vec<Seen<DnsAnswer>>,
     /// Answers that other clients got for the SNI, newest first, at most four.
     pub answers_to_others: Vec<Seen<DnsAnswer>>,
+    /// Questions of this client for the SNI that got two answers, which contradict each other; newest first, at most two.
+    pub rivals: Vec<Rival>,
+    /// The client has asked a resolver where no packet shows it; cites that connection.
+    pub hidden_dns: Option<Seen<Way>>,
     /// DNS answers in which this client was given the server's address, whatever the name; newest first, at most four.
     pub names_of_server: Vec<Seen<DnsAnswer>>,
     /// A handshake of the same client with the same server name or address that completed within
@@ -59,6 +66,10 @@ pub struct Around {
     /// The same TCP connection seen under another client address: this attempt's bytes left
     /// untranslated, or under another translation.
     pub other_address: Option<Seen<Endpoint>>,
+    /// Of a lookup that failed: the questions that nobody answered.
+    pub unanswered: Option<Seen<Unanswered>>,
+    /// Of a lookup that failed: the capture ended so soon that its client may have gone on elsewhere.
+    pub cut_short: bool,
     /// Of a lookup that failed: what shows that TLS was to follow.
     pub for_tls: Option<Seen<&'static str>>,
     /// What is known of the clocks of client, server and capture.
@@ -73,6 +84,8 @@ impl Blank for Around {
     const BLANK: &'static Self = &Self {
         answers: Vec::new(),
         answers_to_others: Vec::new(),
+        rivals: Vec::new(),
+        hidden_dns: None,
         names_of_server: Vec::new(),
         sibling: None,
         other_name: None,
@@ -91,11 +104,37 @@ impl Blank for Around {
         astray: None,
         path: None,
         other_address: None,
+        unanswered: None,
+        cut_short: false,
         for_tls: None,
         clocks: Clocks { client: None, server: None, agrees: None, against: Vec::new() },
         scan: false,
         crossing: None,
     };
+}
+
+/// Two answers to one question, which was sent once. A client takes the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// The one that came first.
+    pub first: Seen<DnsAnswer>,
+    /// The one that came behind it.
+    pub second: Seen<DnsAnswer>,
+    /// TTLs (or hop limits) of the packets that carried them.
+    pub ttl: (u8, u8),
+}
+
+/// Questions for one name, whose resolvers said nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The name asked for.
+    pub name: String,
+    /// How often each kind of address was asked for, A and AAAA.
+    pub times: (u32, u32),
+    /// Who was asked, at most four.
+    pub resolvers: Vec<Addr>,
+    /// An ICMP error says that a resolver, or its port, cannot be reached.
+    pub unreachable: Option<Seen<Addr>>,
 }
 
 /// A way through the network, as one connection showed it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::families::Families;
-use super::lookups::{Lookup, Lookups};
+use super::lookups::{Lookups, Said};
 use super::make::{AsJudged, Make};
 use super::memory::Recent;
 use super::offers::{Offers, offer};
@@ -17,7 +17,7 @@ use super::order::Order;
 use super::run::Settings;
 use super::shard::{Out, What};
 use super::statuses::{self, Statuses, issuer_of};
-use crate::aside::dns::DnsAnswer;
+use crate::aside::dns::hidden;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Stamp};
 use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
@@ -47,9 +47,6 @@ type Shown = Seen<Vec<Arc<Certificate>>>;
 /// A host name, shared with the hellos that ask for it.
 type Name = Arc<str>;
 
-/// A DNS answer and who got it.
-type Told = (Addr, Arc<Seen<DnsAnswer>>);
-
 /// A handshake that completed.
 #[derive(Clone, Debug)]
 struct Success {
@@ -73,12 +70,8 @@ pub struct Join<M: Make = AsJudged> {
     pool: Pool,
     /// Certificates given beforehand.
     given: Arc<Given>,
-    /// Lookups that gave no address.
+    /// What clients asked of DNS and were told.
     lookups: Lookups,
-    /// DNS answers by name.
-    by_name: Recent<String, Told>,
-    /// DNS answers by client and the address given.
-    by_address: Recent<(Addr, Addr), Arc<Seen<DnsAnswer>>>,
     /// Successes by client and server name.
     reached_names: Recent<(Addr, Name), Success>,
     /// Successes by client and server address.
@@ -131,9 +124,7 @@ impl<M: Make> Join<M> {
             chains: ChainCache::new(servers),
             pool: Pool::new(servers, Arc::clone(&given)),
             given,
-            lookups: Lookups::new(limits.sibling, limits.servers),
-            by_name: Recent::new(asides, 8),
-            by_address: Recent::new(asides, 4),
+            lookups: Lookups::new(limits.sibling, limits.servers, asides),
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
@@ -162,14 +153,19 @@ impl<M: Make> Join<M> {
     pub fn take(&mut self, out: Out, each: &mut dyn FnMut(M::Made)) {
         self.advance(out.at, each);
         match out.what {
-            What::Dns(lookup) => self.dns(*lookup, out.at),
+            What::Dns(said) => self.dns(*said, out.at),
+            What::NoResolver(client, resolver, says) => self.lookups.unreachable(client, resolver, says),
+            What::Hidden(client, how) => self.lookups.told.hides(client, how),
             What::Status(seen) => {
                 self.clocks.exchanged(&seen);
                 if let Some(told) = self.statuses.put(*seen, out.at) {
                     self.tell(told, each);
                 }
             }
-            What::Syn(server, first_seq, seen) => self.syns.put((server, first_seq), seen),
+            What::Syn(server, first_seq, seen) => {
+                self.lookups.told.connects(seen.value, server);
+                self.syns.put((server, first_seq), seen);
+            }
             What::StraySynAck(seen, to, ack) => self.strays.put((to, ack), seen),
             What::Unreached(client, seen) => self.unreached.put(client, seen),
             What::Astray(server, ack, seen) => self.astray.put((server, ack), seen),
@@ -194,7 +190,7 @@ impl<M: Make> Join<M> {
             let (_, evidence) = entry.remove();
             self.judge(evidence, decided, each);
         }
-        while let Some(evidence) = self.lookups.next_before(now) {
+        while let Some(evidence) = self.next_lookup(now) {
             self.judge_lookup(evidence, each);
         }
         while let Some(told) = self.statuses.next_before(now) {
@@ -219,7 +215,7 @@ impl<M: Make> Join<M> {
         while let Some((_, (_, evidence))) = self.parked.pop_first() {
             self.judge(evidence, self.now, each);
         }
-        while let Some(evidence) = self.lookups.next_before(Stamp(i64::MAX)) {
+        while let Some(evidence) = self.next_lookup(Stamp(i64::MAX)) {
             self.judge_lookup(evidence, each);
         }
         while let Some(told) = self.statuses.next_before(Stamp(i64::MAX)) {
@@ -251,25 +247,31 @@ impl<M: Make> Join<M> {
     /// What left full tables, and events out of order because too many waited.
     pub fn lost(&self) -> Lost {
         Lost {
-            asides_dropped: self.by_name.dropped
-                + self.by_address.dropped
-                + self.shown.dropped
-                + self.statuses.dropped
-                + self.lookups.dropped,
+            asides_dropped: self.shown.dropped + self.statuses.dropped + self.lookups.dropped(),
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
         }
     }
 
-    fn dns(&mut self, lookup: Lookup, at: Stamp) {
-        self.lookups.answered(&lookup, at);
-        let client = lookup.client.addr;
-        let seen = Arc::new(lookup.answer);
-        for &address in seen.value.addresses.iter().take(16) {
-            self.by_address.put((client, address), Arc::clone(&seen));
-            self.families.told(client, address, Arc::clone(&seen));
+    fn dns(&mut self, said: Said, at: Stamp) {
+        let client = said.client.addr;
+        if let Some(answer) = self.lookups.take(said, at) {
+            for address in answer.value.given().take(16) {
+                self.families.told(client, address, Arc::clone(&answer));
+            }
         }
-        self.by_name.put(seen.value.name.clone(), (client, seen));
+    }
+
+    /// The next lookup that kept a client from TLS.
+    fn next_lookup(&mut self, now: Stamp) -> Option<Box<Evidence>> {
+        if self.lookups.is_empty() {
+            return None;
+        }
+        let names = &self.reached_names;
+        let reached = |client: Addr, name: &str, since: Stamp| {
+            names.get(&(client, Name::from(name))).any(|success| success.server.when >= since)
+        };
+        self.lookups.next_before(now, self.now, &reached)
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
@@ -314,6 +316,8 @@ impl<M: Make> Join<M> {
             self.make.look_across(&mut evidence);
         }
         if evidence.outcome == Outcome::Failed {
+            // Now, since a full memory may have lost it when this is judged.
+            self.lookups.told.tell(&mut evidence);
             self.parked.insert((at + self.limits.sibling, evidence.first), (evidence.last, evidence));
             if self.parked.len() > self.limits.held_events
                 && let Some((_, (_, oldest))) = self.parked.pop_first()
@@ -401,7 +405,16 @@ impl<M: Make> Join<M> {
         if let Some(hello) = &evidence.hello
             && let Some(sni) = &hello.value.sni
         {
-            self.lookups.spoken(Arc::clone(sni), Seen { value: (), at: hello.at.clone(), when: hello.when });
+            let seen = Seen { value: (), at: hello.at.clone(), when: hello.when };
+            self.lookups.spoken(client.addr, Arc::clone(sni), seen);
+        }
+        if let Some(hello) = &evidence.server_hello
+            && let Some(way) = hidden::way(server, evidence.sni()).or_else(|| {
+                let designated = self.lookups.told.is_designated(client.addr, server.addr);
+                designated.then_some(hidden::Way::Https)
+            })
+        {
+            self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {

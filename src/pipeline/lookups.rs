@@ -1,104 +1,239 @@
-//! Lookups that gave no address: which of them kept a client from TLS.
+//! What clients ask of DNS and are told: which lookups kept a client from TLS, and what a handshake can be compared with.
 //!
 //! A lookup says nothing of the protocol that would have followed. It counts where the client also asked for
 //! the name's HTTPS record (only web clients do), or where a handshake in the capture bears the name. Else it
 //! counts where both kinds of addresses were asked for, as a program does that is about to connect, and is
-//! only suspected. Probes, service discovery and what a search list appends do not count.
+//! only suspected. Probes, service discovery and what a search list appends do not count, nor do names that the client
+//! found or spoke to all the same.
+
+mod questions;
+mod told;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::memory::Recent;
-use crate::aside::dns::{DnsAnswer, Rcode, qtype};
+use crate::aside::dns::{DnsAnswer, DnsMessage, Rcode, qtype};
 use crate::base::{Addr, Endpoint, PacketNo, Seen, Span, Stamp};
+use crate::evidence::around::{Rival, Unanswered};
 use crate::evidence::{Around, Ending, Evidence, Outcome, Stage};
+use questions::{Key, Question, Questions};
+pub(super) use told::Answer;
+pub use told::Told;
 
-/// A lookup as one shard saw it.
+/// A message as one shard saw it.
 #[derive(Clone, Debug)]
-pub struct Lookup {
+pub struct Said {
     /// Who asked.
     pub client: Endpoint,
-    /// Who answered.
+    /// Who answers.
     pub resolver: Endpoint,
-    /// The question, where the capture has it.
-    pub asked: Option<Seen<()>>,
-    /// The answer.
-    pub answer: Seen<DnsAnswer>,
+    /// TTL or hop limit of its packet.
+    pub ttl: u8,
+    /// The question or the answer.
+    pub message: Seen<DnsMessage>,
 }
 
-impl Lookup {
-    /// The question, or the answer where the capture lacks it.
-    fn begin(&self) -> Seen<()> {
-        match &self.asked {
-            Some(asked) => asked.clone(),
-            None => Seen { value: (), at: self.answer.at.clone(), when: self.answer.when },
-        }
-    }
-}
-
-/// Refused lookups of one client for one name.
+/// Lookups of one client for one name that gave no address so far.
 #[derive(Debug)]
-struct Refused {
-    first: Lookup,
+struct Missed {
+    client: Endpoint,
+    resolver: Endpoint,
+    begin: Seen<()>,
     answers: Vec<Seen<DnsAnswer>>,
+    rival: Option<Rival>,
+    unanswered: Option<Seen<Unanswered>>,
     due: Stamp,
 }
 
-/// Refused lookups that may yet be answered, and what tells which were for TLS.
+/// The answer to a question, while others may contradict it.
+#[derive(Debug)]
+struct Settled {
+    name: String,
+    qtype: u16,
+    /// The question was sent once.
+    once: bool,
+    answer: Answer,
+    ttl: u8,
+}
+
+/// When a lookup is judged, its first packet and whose it is.
+type Due = (Stamp, PacketNo, (Addr, String));
+
+/// Lookups that may yet be answered, what tells which were for TLS, and what clients were told.
 #[derive(Debug)]
 pub struct Lookups {
-    waiting: BTreeMap<(Addr, String), Refused>,
-    /// When each is judged, by its first packet; those that were answered meanwhile stay behind here.
-    due: VecDeque<(Stamp, PacketNo, (Addr, String))>,
+    questions: Questions,
+    /// Answered questions.
+    settled: Recent<Key, Settled>,
+    /// What clients were told.
+    pub told: Told,
+    waiting: BTreeMap<(Addr, String), Missed>,
+    /// When each is judged, by its first packet; those that were answered meanwhile stay behind here. Those that are known
+    /// to be for TLS wait apart, so that others take no room from them.
+    due: [VecDeque<Due>; 2],
     /// Questions for HTTPS records.
     https: Recent<(Addr, String), Seen<&'static str>>,
     /// When a client last found a name.
     found: Recent<(Addr, String), Stamp>,
-    /// Names in hellos.
-    spoken: Recent<Arc<str>, Seen<&'static str>>,
+    /// Names in hellos, and whose the last was.
+    spoken: Recent<Arc<str>, (Addr, Seen<&'static str>)>,
+    /// Resolvers that an ICMP error says cannot be reached: who asked, and who says so.
+    unreachable: Recent<(Endpoint, Endpoint), Seen<Addr>>,
     wait: Span,
     most: usize,
     /// Lookups forgotten because too many waited.
-    pub dropped: u64,
+    forgotten: u64,
 }
 
 impl Lookups {
-    /// Answers kept of one refused lookup.
+    /// Answers kept of one lookup.
     const ANSWERS: usize = 4;
+    /// A second answer to a question comes within this of the first.
+    const RIVAL: Span = Span::from_secs(5);
+    /// At the capture's end, who has asked again has waited at least this long for an answer: the least time-out in use
+    /// is a second.
+    const PATIENCE: Span = Span::from_secs(3);
 
-    /// None yet. A refused lookup waits for `wait`; at most `most` do.
-    pub fn new(wait: Span, most: usize) -> Self {
+    /// None yet. A lookup waits for `wait`; at most `most` do. At most `asides` names are remembered.
+    pub fn new(wait: Span, most: usize, asides: usize) -> Self {
         Self {
+            questions: Questions::new(wait, most),
+            settled: Recent::new(most, 1),
+            told: Told::new(asides),
             waiting: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: [VecDeque::new(), VecDeque::new()],
             https: Recent::new(most, 1),
             found: Recent::new(most, 1),
             spoken: Recent::new(most, 1),
+            unreachable: Recent::new(most / 4, 1),
             wait,
             most,
-            dropped: 0,
+            forgotten: 0,
         }
     }
 
-    /// A handshake bears this name, in lower case.
-    pub fn spoken(&mut self, name: Arc<str>, hello: Seen<()>) {
-        self.spoken.put(name, hello.map(|()| "a handshake bears the name"));
+    /// Whether nothing was ever asked or told.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.settled.is_empty() && self.questions.earliest().is_none()
     }
 
-    /// Takes an answer, given at capture time `now`.
-    pub fn answered(&mut self, lookup: &Lookup, now: Stamp) {
-        let answer = &lookup.answer.value;
-        let key = (lookup.client.addr, answer.name.clone());
-        if answer.qtype == qtype::HTTPS {
-            let asked = lookup.begin().map(|()| "the client asked for the HTTPS record of the name");
-            self.https.put(key.clone(), asked);
+    /// A client's handshake bears this name, in lower case.
+    pub fn spoken(&mut self, client: Addr, name: Arc<str>, hello: Seen<()>) {
+        self.spoken.put(name, (client, hello.map(|()| "a handshake bears the name")));
+    }
+
+    /// An ICMP error says that a resolver cannot be reached.
+    pub fn unreachable(&mut self, client: Endpoint, resolver: Endpoint, says: Seen<Addr>) {
+        self.unreachable.put((client, resolver), says);
+    }
+
+    /// Takes a message, given at capture time `now`. The answer, where it tells its client something.
+    pub fn take(&mut self, said: Said, now: Stamp) -> Option<Answer> {
+        let message = &said.message.value;
+        let key = (said.client.addr, message.name.clone());
+        if message.qtype == qtype::HTTPS && !message.name.is_empty() {
+            let seen = said.message.clone().map(|_| "the client asked for the HTTPS record of the name");
+            self.https.put(key.clone(), seen);
         }
-        if !answer.addresses.is_empty() {
+        if !message.is_response {
+            let busy = self.told.asks(said.client.addr, now);
+            let of_address = [qtype::A, qtype::AAAA, qtype::HTTPS].contains(&message.qtype);
+            if of_address && may_be_a_server(&message.name) {
+                self.questions.ask(&said, now, busy);
+            }
+            return None;
+        }
+        let (client, resolver) = (said.client, said.resolver);
+        let question = self.questions.answered(&said);
+        let Said { ttl, message, .. } = said;
+        let id = message.value.id;
+        let answer: Answer =
+            Arc::new(message.map(|message| DnsAnswer { resolver: resolver.addr, ..message.answer }));
+        let transaction = (client, resolver, id);
+        let begin = match question {
+            Some(question) => {
+                let (name, qtype, once) = (question.name, question.qtype, question.times == 1);
+                let settled = Settled { name, qtype, once, answer: Arc::clone(&answer), ttl };
+                self.settled.put(transaction, settled);
+                question.asked
+            }
+            None => {
+                if let Some(rival) = self.rival(&transaction, &answer, ttl) {
+                    self.contradict(key, rival);
+                    return None; // the client has what it asked for
+                }
+                Seen { value: (), at: answer.at.clone(), when: answer.when }
+            }
+        };
+        self.told.put(client.addr, &answer);
+        let said = &answer.value;
+        if said.truncated {
+            return None; // it will be asked again over TCP
+        }
+        let waits = self.waiting.get_mut(&key);
+        if let Some(missed) = waits
+            && said.unchecked
+            && said.has_address()
+            && missed
+                .answers
+                .iter()
+                .any(|answer| answer.value.rcode == Rcode::SERVFAIL.0 && !answer.value.unchecked)
+        {
+            // It fails where it is validated, and only there.
+            missed.answers.push(answer.as_ref().clone());
+            return Some(answer);
+        }
+        if said.has_address() && !leads_nowhere(said) || !said.targets.is_empty() {
             self.found(&key);
-            self.found.put(key, lookup.answer.when);
-        } else if refused(answer) && may_be_a_server(&answer.name) {
-            self.refuse(key, lookup, now);
+            self.found.put(key, answer.when);
+        } else if may_be_a_server(&said.name) && self.denies(&key, said) {
+            self.refuse(key, (client, resolver), begin, &answer, now);
         }
+        Some(answer)
+    }
+
+    /// Whether an answer keeps its client from the name.
+    fn denies(&self, key: &(Addr, String), said: &DnsAnswer) -> bool {
+        let refused = [Rcode::NXDOMAIN, Rcode::SERVFAIL, Rcode::REFUSED].contains(&Rcode(said.rcode));
+        match said.qtype {
+            qtype::A => refused || said.rcode == 0 && !said.service,
+            qtype::AAAA => {
+                // Most names have none.
+                refused || leads_nowhere(said) || said.rcode == 0 && self.waiting.contains_key(key)
+            }
+            qtype::HTTPS => refused,
+            _ => false,
+        }
+    }
+
+    /// The answer that came before this one to the same question, which says something else.
+    fn rival(&self, transaction: &Key, second: &Answer, second_ttl: u8) -> Option<Rival> {
+        let settled = self.settled.get(transaction).next()?;
+        let said = &second.value;
+        let first = &settled.answer;
+        let same_question = settled.once && settled.name == said.name && settled.qtype == said.qtype;
+        let soon = (second.when - first.when).0 < Self::RIVAL.0;
+        let differs = if first.value.has_address() && said.has_address() {
+            !said.given().any(|address| first.value.gives(address))
+        } else {
+            first.value.has_address() != said.has_address() && !first.value.truncated && !said.truncated
+        };
+        (same_question && soon && differs).then(|| Rival {
+            first: first.as_ref().clone(),
+            second: second.as_ref().clone(),
+            ttl: (settled.ttl, second_ttl),
+        })
+    }
+
+    fn contradict(&mut self, key: (Addr, String), rival: Rival) {
+        if let Some(missed) = self.waiting.get_mut(&key) {
+            missed.rival = Some(rival.clone());
+        }
+        self.told.contradicted(key.0, rival);
     }
 
     /// A name was found: neither it, nor what it is a part of or has as a part, by a search list, is missed.
@@ -108,6 +243,11 @@ impl Lookups {
         for shorter in shorter(name) {
             self.waiting.remove(&(*client, shorter.to_owned()));
         }
+        self.forget_longer(key);
+    }
+
+    /// What a search list made of this name is no lookup of its own.
+    fn forget_longer(&mut self, (client, name): &(Addr, String)) {
         let below = format!("{name}.");
         let longer: Vec<_> = self
             .waiting
@@ -121,35 +261,106 @@ impl Lookups {
         }
     }
 
-    fn refuse(&mut self, key: (Addr, String), lookup: &Lookup, now: Stamp) {
-        if let Some(refused) = self.waiting.get_mut(&key) {
-            if refused.answers.len() < Self::ANSWERS {
-                refused.answers.push(lookup.answer.clone());
+    fn refuse(
+        &mut self,
+        key: (Addr, String),
+        (client, resolver): (Endpoint, Endpoint),
+        begin: Seen<()>,
+        answer: &Answer,
+        now: Stamp,
+    ) {
+        if let Some(missed) = self.waiting.get_mut(&key) {
+            if missed.answers.len() < Self::ANSWERS {
+                missed.answers.push(answer.as_ref().clone());
             }
             return;
         }
-        // What a search list made of a name that was refused before.
+        let missed = Missed {
+            client,
+            resolver,
+            begin,
+            answers: vec![answer.as_ref().clone()],
+            rival: None,
+            unanswered: None,
+            due: now + self.wait,
+        };
+        self.miss(key, missed);
+    }
+
+    fn miss(&mut self, key: (Addr, String), missed: Missed) {
+        // What a search list made of a name that was missed before.
         if shorter(&key.1).any(|name| self.waiting.contains_key(&(key.0, name.to_owned()))) {
             return;
         }
-        if self.due.len() >= self.most {
-            self.dropped += 1;
+        self.forget_longer(&key);
+        let for_tls =
+            self.https.get(&key).next().is_some() || self.spoken.get(key.1.as_str()).next().is_some();
+        // Who asks for many names leaves room to others.
+        let most = if self.told.is_busy(key.0) { self.most / 4 } else { self.most };
+        let [others, likely] = &mut self.due;
+        let due = if for_tls { likely } else { others };
+        if due.len() >= most {
+            self.forgotten += 1;
             return;
         }
-        let due = now + self.wait;
-        let no = lookup.answer.at.iter().next().unwrap_or_default();
-        self.due.push_back((due, no, key.clone()));
-        self.waiting
-            .insert(key, Refused { first: lookup.clone(), answers: vec![lookup.answer.clone()], due });
+        let first = missed.answers.first().map(|answer| &answer.at);
+        let no = first.unwrap_or(&missed.begin.at).first().unwrap_or_default();
+        due.push_back((missed.due, no, key.clone()));
+        self.waiting.insert(key, missed);
     }
 
-    /// The next lookup that stayed refused until before `now` and was for TLS, as an attempt.
-    pub fn next_before(&mut self, now: Stamp) -> Option<Box<Evidence>> {
-        while self.due.front().is_some_and(|(due, _, _)| *due < now) {
-            let (due, _, key) = self.due.pop_front()?;
-            if self.waiting.get(&key).is_some_and(|refused| refused.due == due)
-                && let Some(refused) = self.waiting.remove(&key)
-                && let Some(evidence) = self.attempt(&key, refused)
+    /// Nobody answered a question up to capture time `clock`.
+    fn silence(&mut self, (client, resolver, _): Key, question: Question, clock: Stamp) {
+        let Question { name, qtype, asked, times, last } = question;
+        let kinds = [qtype::A, qtype::AAAA];
+        let unreachable = self.unreachable.get(&(client, resolver)).next().cloned();
+        let too_soon = unreachable.is_none() && clock - asked.when < Self::PATIENCE;
+        if !kinds.contains(&qtype) || !may_be_a_server(&name) || too_soon {
+            return;
+        }
+        let key = (client.addr, name);
+        if !self.waiting.contains_key(&key) {
+            let missed = Missed {
+                client,
+                resolver,
+                begin: asked.clone(),
+                answers: Vec::new(),
+                rival: None,
+                unanswered: None,
+                due: last + self.wait + self.wait,
+            };
+            self.miss(key.clone(), missed);
+        }
+        let Some(missed) = self.waiting.get_mut(&key) else { return };
+        let nothing = Unanswered { name: key.1, times: (0, 0), resolvers: Vec::new(), unreachable: None };
+        let so_far = missed.unanswered.get_or_insert_with(|| asked.clone().map(|()| nothing));
+        so_far.at.add_all(&asked.at);
+        so_far.when = so_far.when.max(last);
+        let value = &mut so_far.value;
+        let count = if qtype == qtype::A { &mut value.times.0 } else { &mut value.times.1 };
+        *count += times;
+        if value.resolvers.len() < 4 && !value.resolvers.contains(&resolver.addr) {
+            value.resolvers.push(resolver.addr);
+        }
+        value.unreachable = value.unreachable.take().or(unreachable);
+    }
+
+    /// The next lookup that stayed without an address until before `now` and was for TLS, as an attempt. `clock`: how far
+    /// capture time has come, at the capture's end less than `now`. `reached`: whether a client has reached a name since then.
+    pub fn next_before(
+        &mut self,
+        now: Stamp,
+        clock: Stamp,
+        reached: &dyn Fn(Addr, &str, Stamp) -> bool,
+    ) -> Option<Box<Evidence>> {
+        while let Some((key, question)) = self.questions.next_before(now) {
+            self.silence(key, question, clock);
+        }
+        while let Some((due, _, key)) = self.next_due(now) {
+            if self.waiting.get(&key).is_some_and(|missed| missed.due == due)
+                && let Some(missed) = self.waiting.remove(&key)
+                && !reached(key.0, &key.1, missed.begin.when)
+                && let Some(evidence) = self.attempt(&key, missed, clock)
             {
                 return Some(evidence);
             }
@@ -157,42 +368,96 @@ impl Lookups {
         None
     }
 
-    /// No lookup that waits ended before this packet.
-    pub fn earliest(&self) -> Option<PacketNo> {
-        self.due.iter().map(|(_, no, _)| *no).min()
+    fn next_due(&mut self, now: Stamp) -> Option<Due> {
+        let [others, likely] = &mut self.due;
+        let first = match (others.front(), likely.front()) {
+            (Some(other), Some(like)) => {
+                if like < other {
+                    likely
+                } else {
+                    others
+                }
+            }
+            (None, _) => likely,
+            (_, None) => others,
+        };
+        first.pop_front_if(|(due, _, _)| *due < now)
     }
 
-    fn attempt(&self, key: &(Addr, String), refused: Refused) -> Option<Box<Evidence>> {
-        let for_tls = self.https.get(key).chain(self.spoken.get(key.1.as_str())).next().cloned();
-        let asked = |kind: u16| refused.answers.iter().any(|answer| answer.value.qtype == kind);
-        let addresses = asked(qtype::A) || asked(qtype::AAAA);
-        if !addresses || for_tls.is_none() && !(asked(qtype::A) && asked(qtype::AAAA)) {
+    /// No lookup that waits ended before this packet.
+    pub fn earliest(&self) -> Option<PacketNo> {
+        let waiting = self.due.iter().flatten().map(|(_, no, _)| *no).min();
+        [waiting, self.questions.earliest()].into_iter().flatten().min()
+    }
+
+    /// What left full memories.
+    pub fn dropped(&self) -> u64 {
+        self.forgotten + self.questions.dropped + self.told.dropped()
+    }
+
+    fn attempt(&self, key: &(Addr, String), missed: Missed, clock: Stamp) -> Option<Box<Evidence>> {
+        let (speaker, spoken) = self.spoken.get(key.1.as_str()).next().cloned().unzip();
+        // It had an address from elsewhere: a hosts file, a cache, another resolver.
+        if speaker == Some(key.0) && spoken.as_ref().is_some_and(|hello| hello.when >= missed.begin.when) {
+            return None;
+        }
+        let for_tls = self.https.get(key).next().cloned().or(spoken);
+        let Missed { begin, answers, unanswered, .. } = missed;
+        let denied = |kind: u16| {
+            answers.iter().any(|answer| answer.value.qtype == kind && !answer.value.has_address())
+                || answers.iter().any(|answer| answer.value.qtype == kind && leads_nowhere(&answer.value))
+        };
+        let silent = unanswered.as_ref().map_or((0, 0), |seen| seen.value.times);
+        let (four, six) = (denied(qtype::A), denied(qtype::AAAA));
+        if !answers.is_empty() {
+            if !four && !six || for_tls.is_none() && !(four && six) {
+                return None;
+            }
+        } else {
+            // A client whose answer the capture lacks does not ask again.
+            let again = |times: u32| {
+                times != 1 || unanswered.as_ref().is_some_and(|seen| seen.value.unreachable.is_some())
+            };
+            let both = silent.0 > 0 && silent.1 > 0;
+            if !again(silent.0) || !again(silent.1) || for_tls.is_none() && !both {
+                return None;
+            }
+        }
+        // That a name has no address, or one that leads nowhere, is often meant so.
+        let plain = |answer: &Seen<DnsAnswer>| answer.value.rcode == 0;
+        if !answers.is_empty() && answers.iter().all(plain) && for_tls.is_none() {
             return None;
         }
         // Some servers refuse the kind of address that they do not have.
-        if let Some(found) = self.found.get(key).next()
-            && (!asked(qtype::A) || refused.first.answer.when - *found < self.wait)
-        {
+        let when = answers.first().map_or(begin.when, |answer| answer.when);
+        let found = self.found.get(key).next().copied().or_else(|| self.told.found(key.0, &key.1));
+        if found.is_some_and(|found| !four && silent.0 == 0 || when - found < self.wait) {
             return None;
         }
-        let begin = refused.first.begin();
-        let Lookup { client, resolver, .. } = refused.first;
-        let first = begin.at.iter().next()?;
-        let mut evidence = Evidence::new(client, resolver, first, begin.when);
-        let last = refused.answers.last()?;
-        evidence.last = last.at.iter().last()?;
-        evidence.ended = last.when;
+        let at = answers.iter().map(|answer| &answer.at).chain(unanswered.as_ref().map(|seen| &seen.at));
+        let mut cited = crate::base::Packets::none();
+        at.for_each(|at| cited.add_all(at));
+        let mut evidence = Evidence::new(missed.client, missed.resolver, begin.at.first()?, begin.when);
+        evidence.last = cited.last()?;
+        let asked_last = unanswered.as_ref().map_or(begin.when, |seen| seen.when);
+        evidence.ended = answers.last().map_or(asked_last, |answer| answer.when);
         evidence.stage = Stage::Dns;
         evidence.outcome = Outcome::Failed;
-        evidence.ending = Seen { value: Ending::NoAddress, at: last.at.clone(), when: last.when };
-        evidence.around = Around { answers: refused.answers, for_tls, ..Around::default() }.into();
+        let last = answers.last().map_or_else(|| cited.clone(), |answer| answer.at.clone());
+        evidence.ending = Seen { value: Ending::NoAddress, at: last, when: evidence.ended };
+        let rivals = missed.rival.into_iter().collect();
+        // A refusal may be followed by a question to another resolver, or for another name of a search list.
+        let cut_short = clock - evidence.ended < self.wait;
+        evidence.around =
+            Around { answers, rivals, unanswered, cut_short, for_tls, ..Around::default() }.into();
         Some(Box::new(evidence))
     }
 }
 
-fn refused(answer: &DnsAnswer) -> bool {
-    [Rcode::NXDOMAIN, Rcode::SERVFAIL].contains(&Rcode(answer.rcode))
-        && [qtype::A, qtype::AAAA, qtype::HTTPS].contains(&answer.qtype)
+/// All addresses given are the unspecified one or loopback ones: the client is sent to itself.
+fn leads_nowhere(answer: &DnsAnswer) -> bool {
+    let nowhere = |address: Addr| address.ip().is_unspecified() || address.ip().is_loopback();
+    answer.has_address() && answer.given().all(nowhere)
 }
 
 /// What a search list may have made the name of: all that stands before one of its dots.
@@ -208,118 +473,4 @@ fn may_be_a_server(name: &str) -> bool {
     !["wpad", "isatap", "localhost"].contains(&first)
         && !["arpa", "local", "localhost", "localdomain", "invalid", "onion"].contains(&top)
         && !name.split('.').any(|label| label.is_empty() || label.starts_with('_'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CLIENT: [u8; 4] = [192, 0, 2, 1];
-
-    fn end(addr: [u8; 4], port: u16) -> Endpoint {
-        Endpoint { addr: Addr::v4(addr), port }
-    }
-
-    /// The answer in packet `no`, at second `no`.
-    fn lookup(name: &str, kind: u16, rcode: u16, no: u64) -> Lookup {
-        let when = Stamp::from_secs(i64::try_from(no).unwrap());
-        let addresses = if rcode == 0 && kind != 65 { vec![Addr::v4([198, 51, 100, 1])] } else { Vec::new() };
-        let answer = DnsAnswer { name: name.into(), qtype: kind, rcode, addresses, ..DnsAnswer::default() };
-        Lookup {
-            client: end(CLIENT, 40_000),
-            resolver: end([192, 0, 2, 53], 53),
-            asked: Some(Seen::new((), PacketNo(no - 1), when)),
-            answer: Seen::new(answer, PacketNo(no), when),
-        }
-    }
-
-    fn lookups(answers: &[(&str, u16, u16)]) -> Lookups {
-        let mut lookups = Lookups::new(Span::from_secs(10), 8);
-        for (no, (name, kind, rcode)) in (2..).step_by(2).zip(answers) {
-            let lookup = lookup(name, *kind, *rcode, no);
-            lookups.answered(&lookup, lookup.answer.when);
-        }
-        lookups
-    }
-
-    fn judged(lookups: &mut Lookups) -> Vec<(String, bool)> {
-        let next = || lookups.next_before(Stamp::from_secs(1_000));
-        std::iter::from_fn(next)
-            .map(|e| (e.around.answers[0].value.name.clone(), e.around.for_tls.is_some()))
-            .collect()
-    }
-
-    #[test]
-    fn both_kinds_of_addresses_refused_are_one_suspected_attempt() {
-        let mut lookups = lookups(&[("www.example.com", 1, 3), ("www.example.com", 28, 3)]);
-        assert_eq!(lookups.next_before(Stamp::from_secs(12)).map(|e| e.first), None);
-        let evidence = lookups.next_before(Stamp::from_secs(13)).unwrap();
-        assert_eq!((evidence.first, evidence.last), (PacketNo(1), PacketNo(4)));
-        assert_eq!((evidence.stage, evidence.outcome), (Stage::Dns, Outcome::Failed));
-        assert!(evidence.around.for_tls.is_none());
-        assert!(judged(&mut lookups).is_empty());
-    }
-
-    #[test]
-    fn one_kind_alone_counts_where_the_name_is_known_to_be_for_tls() {
-        let alone = [("www.example.com", 1, 2)];
-        assert_eq!(judged(&mut lookups(&alone)), []);
-        let web = [("www.example.com", 65, 2), ("www.example.com", 1, 2)];
-        assert_eq!(judged(&mut lookups(&web)), [("www.example.com".to_owned(), true)]);
-        let mut spoken = lookups(&alone);
-        spoken.spoken("www.example.com".into(), Seen::new((), PacketNo(9), Stamp(9)));
-        assert_eq!(judged(&mut spoken), [("www.example.com".to_owned(), true)]);
-    }
-
-    #[test]
-    fn a_name_that_is_found_in_the_end_was_not_missed() {
-        let again = [("www.example.com", 1, 2), ("www.example.com", 28, 2), ("www.example.com", 1, 0)];
-        assert_eq!(judged(&mut lookups(&again)), []);
-        let searched = [("www.corp", 1, 3), ("www.corp", 28, 3), ("www.corp.example.com", 1, 0)];
-        assert_eq!(judged(&mut lookups(&searched)), []);
-    }
-
-    #[test]
-    fn a_name_that_has_one_kind_of_address_was_not_missed() {
-        let web = ("www.example.com", 65, 0);
-        assert_eq!(judged(&mut lookups(&[("www.example.com", 1, 0), web, ("www.example.com", 28, 3)])), []);
-        assert_eq!(judged(&mut lookups(&[("www.example.com", 28, 0), web, ("www.example.com", 1, 3)])), []);
-        let removed = [("www.example.com", 1, 0), web, web, web, web, web, web, ("www.example.com", 1, 3)];
-        assert_eq!(judged(&mut lookups(&removed)), [("www.example.com".to_owned(), true)]);
-    }
-
-    #[test]
-    fn what_a_search_list_appends_is_no_other_attempt() {
-        let searched =
-            ["www.example.com", "www.example.com.lan"].map(|name| [(name, 1, 3), (name, 28, 3)]).concat();
-        assert_eq!(judged(&mut lookups(&searched)), [("www.example.com".to_owned(), false)]);
-    }
-
-    #[test]
-    fn probes_and_discovery_are_no_attempts() {
-        for name in
-            ["qzvkwjfl", "wpad.example.com", "_ldap._tcp.example.com", "1.2.0.192.in-addr.arpa", "tv.local"]
-        {
-            assert_eq!(judged(&mut lookups(&[(name, 1, 3), (name, 28, 3)])), [], "{name}");
-        }
-    }
-
-    #[test]
-    fn names_refused_and_found_in_turn_stay_within_the_bound() {
-        let turns: Vec<_> =
-            (0..40).map(|turn| ("www.example.com", 1, if turn % 2 == 0 { 3 } else { 0 })).collect();
-        let mut lookups = Lookups::new(Span::from_secs(1_000), 8);
-        for (no, (name, kind, rcode)) in (2..).step_by(2).zip(&turns) {
-            let lookup = lookup(name, *kind, *rcode, no);
-            lookups.answered(&lookup, Stamp(0));
-        }
-        assert_eq!((lookups.due.len(), lookups.dropped), (8, 12));
-    }
-
-    #[test]
-    fn too_many_that_wait_are_counted() {
-        let names: Vec<_> = (0..10).map(|n| format!("n{n}.example.com")).collect();
-        let answers: Vec<_> = names.iter().map(|name| (name.as_str(), 1, 3)).collect();
-        assert_eq!(lookups(&answers).dropped, 2);
-    }
 }

@@ -45,9 +45,10 @@ impl Retain {
             self.recent.keep_aside(frame);
         }
         // Responders that answer, or do not, explain attempts on other connections.
-        let http =
-            matches!(packet, Packet::Segment(segment) if segment.src_port == 80 || segment.dst_port == 80);
-        if http && [before, after] != [Follows::Nothing; 2] {
+        let Packet::Segment(segment) = packet else { return };
+        let http = segment.src_port == 80 || segment.dst_port == 80;
+        if http && [before, after] != [Follows::Nothing; 2] || dns::may_be(segment.src_port, segment.dst_port)
+        {
             self.recent.keep_aside(frame);
         }
     }

@@ -113,20 +113,24 @@ pub(super) struct Merge {
 struct Ordered(Out);
 
 impl Ordered {
-    fn key(&self) -> (Stamp, PacketNo, u8) {
+    fn key(&self) -> (Stamp, PacketNo, u8, u16) {
         let rank = match self.0.what {
             What::Syn(..) => 0,
             What::StraySynAck(..)
             | What::Unreached(..)
             | What::Astray(..)
             | What::Moved(..)
-            | What::Dated(..) => 1,
+            | What::Dated(..)
+            | What::NoResolver(..)
+            | What::Hidden(..) => 1,
             What::Dns(_) => 2,
             What::Status(..) => 3,
             What::Closed(..) => 4,
             What::Mark(..) => 5,
         };
-        (self.0.at, self.0.no, rank)
+        // A segment may carry several.
+        let transaction = if let What::Dns(said) = &self.0.what { said.message.value.id } else { 0 };
+        (self.0.at, self.0.no, rank, transaction)
     }
 }
 

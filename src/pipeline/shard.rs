@@ -1,6 +1,7 @@
 //! One shard: the connections whose addresses hash to it.
 
 mod close;
+mod dns;
 mod http;
 mod room;
 mod watch;
@@ -9,13 +10,12 @@ pub use watch::{Census, Follows};
 
 use std::sync::Arc;
 
-use super::lookups::Lookup;
-use super::memory::Recent;
-use crate::aside::dns;
+use super::lookups::Said;
+use crate::aside::dns::hidden::Way;
 use crate::base::{
     Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp, prefetch,
 };
-use crate::decode::{Datagram, IcmpError, Packet, Segment};
+use crate::decode::{IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
 use crate::evidence::around::StatusExchange;
 use crate::evidence::attempt::{Attempt, Parse, Step};
@@ -45,8 +45,12 @@ pub struct Out {
 pub enum What {
     /// An attempt has ended.
     Closed(Box<Evidence>),
-    /// A DNS answer.
-    Dns(Box<Lookup>),
+    /// A DNS question or answer.
+    Dns(Box<Said>),
+    /// A resolver that an ICMP error says cannot be reached: who asked, whom, and who says so.
+    NoResolver(Endpoint, Endpoint, Seen<Addr>),
+    /// A client asks a resolver in a way that hides the questions.
+    Hidden(Addr, Seen<Way>),
     /// A SYN to a TLS port: server, sequence number of the first byte, client.
     Syn(Endpoint, u32, Seen<Endpoint>),
     /// An HTTP server that did not take a connection, and whose: the SYN.
@@ -77,6 +81,8 @@ enum State {
     Open(u32),
     /// An HTTP exchange about revocation.
     Http(u32),
+    /// Questions to a resolver.
+    Dns(u32),
 }
 
 impl Default for State {
@@ -166,14 +172,13 @@ pub struct Shard {
     /// The latest packet of each, by its place: looked over for every mark.
     latest: Vec<PacketNo>,
     exchanges: Pool<Exchange>,
+    channels: Pool<dns::Channel>,
     timers: Timers,
     /// No connection without a byte is given up until this has passed.
     openings_due: Stamp,
     /// Nothing at all happens until this has passed.
     due: Stamp,
     parser: Parser,
-    /// DNS questions by client and transaction.
-    asked: Recent<(Endpoint, u16), Seen<()>>,
     held: usize,
     lost: Lost,
     out: Vec<Out>,
@@ -204,7 +209,6 @@ impl Shard {
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
         let parser = Parser::new(limits.certificates);
-        let asked = limits.asides;
         Self {
             limits,
             ports,
@@ -213,11 +217,11 @@ impl Shard {
             attempts: Pool::default(),
             latest: Vec::new(),
             exchanges: Pool::default(),
+            channels: Pool::default(),
             timers: Timers::new(TIMERS),
             openings_due: Stamp(i64::MAX),
             due: Stamp(i64::MIN),
             parser,
-            asked: Recent::new(asked, 1),
             held: 0,
             lost: Lost::default(),
             out: Vec::new(),
@@ -251,7 +255,7 @@ impl Shard {
     #[inline]
     pub fn approach_state(&self, likely: Id) -> Option<u32> {
         match self.table.get(likely) {
-            State::Done(_) | State::Http(_) => return None,
+            State::Done(_) | State::Http(_) | State::Dns(_) => return None,
             State::Opening(no) => self.openings.approach(no),
             State::Open(no) => {
                 self.attempts.approach(no);
@@ -365,6 +369,7 @@ impl Shard {
             State::Http(no) => {
                 self.of_exchange(id, no, direction, segment, place);
             }
+            State::Dns(no) => self.of_channel(id, no, direction, segment, place),
         }
     }
 
@@ -399,6 +404,9 @@ impl Shard {
                     return self.ask(None, key, direction, segment, place);
                 }
                 [b'H', ..] => return self.hear(segment, place),
+                [_, _, ..] if crate::aside::dns::may_be(segment.src_port, segment.dst_port) => {
+                    return self.follow_channel(None, key, direction, segment, place);
+                }
                 _ => return,
             }
         };
@@ -520,41 +528,26 @@ impl Shard {
             Step::NotOurs => {
                 self.forget(id, now);
                 self.leave_unreported(id, no);
-                if from == Side::Client {
-                    let (key, sends) = FlowKey::of(segment.src(), segment.dst());
+                let (key, sends) = FlowKey::of(segment.src(), segment.dst());
+                if crate::aside::dns::may_be(segment.src_port, segment.dst_port) {
+                    self.follow_channel(Some(id), key.into(), sends, segment, place);
+                } else if from == Side::Client {
                     self.ask(Some(id), key.into(), sends, segment, place);
                 }
             }
         }
     }
 
-    fn datagram(&mut self, datagram: &Datagram<'_>, Place { no, stamp, now }: Place) {
-        if !dns::may_be(datagram.src_port, datagram.dst_port) {
-            return;
-        }
-        let Some(message) = dns::parse(datagram.payload) else { return };
-        let source = Endpoint { addr: datagram.hop.src, port: datagram.src_port };
-        let target = Endpoint { addr: datagram.hop.dst, port: datagram.dst_port };
-        if message.is_response {
-            let asked = self.asked.get(&(target, message.id)).next().cloned();
-            let answer = Seen::new(message.answer, no, stamp);
-            let lookup = Lookup { client: target, resolver: source, asked, answer };
-            self.out.push(Out { at: now, no, what: What::Dns(Box::new(lookup)) });
-        } else {
-            self.asked.put((source, message.id), Seen::new((), no, stamp));
-        }
-    }
-
     fn icmp(&mut self, error: &IcmpError, place: Place) {
         if error.quoted_protocol != 6 {
-            return;
+            return self.no_resolver(error, place);
         }
         let (key, _) = FlowKey::of(error.quoted_src, error.quoted_dst);
         let Some(id) = self.table.find(&key.into()) else { return };
         let no = match self.table.get(id) {
             State::Open(no) => Some(no),
             State::Opening(_) => self.promote(id, place.now),
-            State::Done(_) | State::Http(_) => None,
+            State::Done(_) | State::Http(_) | State::Dns(_) => None,
         };
         if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {
             open.attempt.icmp(*error, place.no, place.stamp);

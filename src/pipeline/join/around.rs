@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Failure, Join, Make, Shown, Success, leaf, name, offer};
-use crate::aside::dns::DnsAnswer;
 use crate::base::{Endpoint, Seen, Span};
 use crate::evidence::around::ShownBefore;
 use crate::evidence::{Chain, Evidence, rejection};
@@ -15,29 +14,7 @@ impl<M: Make> Join<M> {
     /// Files it into the evidence.
     pub(super) fn look_around(&mut self, evidence: &mut Evidence) {
         let (client, server) = (evidence.client, evidence.server);
-        let started = evidence.started;
-        let before = |seen: &&Seen<DnsAnswer>| seen.when <= started;
         let host = name(evidence).cloned();
-        if let Some(sni) = &host {
-            for (asker, seen) in self.by_name.get(sni.as_ref()) {
-                let list = if *asker == client.addr {
-                    &mut evidence.around.answers
-                } else {
-                    &mut evidence.around.answers_to_others
-                };
-                if before(&seen.as_ref()) && list.len() < 4 {
-                    list.push(seen.as_ref().clone());
-                }
-            }
-        }
-        let given: Vec<_> = self
-            .by_address
-            .get(&(client.addr, server.addr))
-            .map(AsRef::as_ref)
-            .filter(before)
-            .cloned()
-            .collect();
-        evidence.around.names_of_server = given;
         let window = self.limits.sibling;
         // Of a connection that was rejected late, another with the same certificate says that it was not.
         let late = rejection::completed_before_close(evidence).then(|| leaf(evidence)).flatten();

@@ -21,6 +21,7 @@ impl Shard {
                     open.armed
                 }),
                 State::Http(no) => self.exchanges.get(no).map(|http| http.deadline),
+                State::Dns(no) => self.channels.get(no).map(|channel| channel.deadline),
                 State::Opening(_) | State::Done(_) => None,
             };
             match deadline {
@@ -67,6 +68,11 @@ impl Shard {
         }
         let next = left.as_slice().first().map(|(first, _)| *first);
         self.left = Some(left);
+        if next.is_none() {
+            // How far time has come, though nothing may have come of the last packets.
+            let what = What::Mark(self.id, NONE);
+            self.out.push(Out { at: now, no: NONE, what });
+        }
         next
     }
 
@@ -84,6 +90,7 @@ impl Shard {
             State::Opening(no) => self.openings.get(no).map(|opening| opening.first),
             State::Open(no) => self.attempts.get(no).map(|open| open.attempt.evidence.first),
             State::Http(no) => self.exchanges.get(no).map(|http| http.first),
+            State::Dns(no) => self.channels.get(no).map(|channel| channel.first),
             State::Done(_) => None,
         };
         let open = self.table.iter().filter_map(|(id, state)| Some((first(state)?, id)));
@@ -139,6 +146,11 @@ impl Shard {
                 let told = |seen: Seen<_>| Out { at, no, what: What::Status(Box::new(seen)) };
                 let closed = http.close();
                 self.out.extend(closed.into_iter().map(told));
+            }
+            State::Dns(no) => {
+                let Some(channel) = self.channels.take(no) else { return };
+                self.held = self.held.saturating_sub(channel.held());
+                self.forget(id, at);
             }
             State::Done(_) => {}
         }

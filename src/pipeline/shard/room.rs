@@ -37,7 +37,7 @@ impl Shard {
 
     /// Room for one more attempt or exchange, which is to be this entry's.
     pub(super) fn make_way(&mut self, id: Id, now: Stamp) {
-        if self.attempts.len() + self.exchanges.len() >= self.limits.under_way {
+        if self.attempts.len() + self.exchanges.len() + self.channels.len() >= self.limits.under_way {
             // Out of the way itself.
             self.table.unlink(id);
             self.evict_attempt(now);
@@ -59,6 +59,10 @@ impl Shard {
                 },
                 State::Http(no) => match self.exchanges.get(no) {
                     Some(http) => (http.deadline, http.deadline),
+                    None => return,
+                },
+                State::Dns(no) => match self.channels.get(no) {
+                    Some(channel) => (channel.deadline, channel.deadline),
                     None => return,
                 },
                 State::Opening(_) | State::Done(_) => continue,

@@ -298,6 +298,73 @@ fn a_page_that_is_no_list_is_not_told_as_one() {
     assert_eq!(told(&mut bench), []);
 }
 
+const RESOLVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 53]), port: 53 };
+
+/// What was said on connections and in datagrams to resolvers: name, whether it is an answer, the packets.
+fn said(bench: &mut Bench) -> Vec<(String, bool, Vec<u64>)> {
+    bench
+        .shard
+        .drain()
+        .filter_map(|out| match out.what {
+            What::Dns(said) => {
+                let at = said.message.at.iter().map(|no| no.0).collect();
+                assert_eq!(said.resolver, RESOLVER);
+                Some((said.message.value.name, said.message.value.is_response, at))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// A message behind its length.
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
+}
+
+#[test]
+fn questions_over_tcp_are_read_however_they_are_cut() {
+    use crate::aside::dns::testing::{answer, question};
+    let [first, second] = ["one.test", "two.test"].map(|name| framed(&question(7, name, 1)));
+    let answers = [
+        framed(&answer([0x81, 0x80], "one.test", 1, &[])),
+        framed(&answer([0x81, 0x83], "two.test", 1, &[])),
+    ];
+    let asked = [first.clone(), second].concat();
+    let answered = answers.concat();
+    for cut in [1, 2, 3, asked.len()] {
+        let mut bench = Bench::new(Limits::default());
+        bench.packet(client(5), RESOLVER, TcpFlags::SYN, 10, 0, &[]);
+        bench.packet(RESOLVER, client(5), TcpFlags::SYN | TcpFlags::ACK, 90, 11, &[]);
+        bench.packet(client(5), RESOLVER, TcpFlags::ACK, 11, 91, &[]);
+        bench.packet(client(5), RESOLVER, TcpFlags::ACK, 11, 91, &asked[..cut]);
+        let rest = 11 + u32::try_from(cut).unwrap();
+        bench.packet(client(5), RESOLVER, TcpFlags::ACK, rest, 91, &asked[cut..]);
+        bench.packet(RESOLVER, client(5), TcpFlags::ACK, 91, 99, &answered);
+        bench.packet(RESOLVER, client(5), TcpFlags::FIN | TcpFlags::ACK, 99, 99, &[]);
+        let names: Vec<_> = said(&mut bench).into_iter().map(|(name, answer, _)| (name, answer)).collect();
+        let want = [("one.test", false), ("two.test", false), ("one.test", true), ("two.test", true)];
+        assert_eq!(names, want.map(|(name, answer)| (name.to_owned(), answer)), "cut at {cut}");
+        assert_eq!(bench.shard.census().open, 0);
+    }
+    // In the middle of a connection.
+    let mut bench = Bench::new(Limits::default());
+    bench.packet(client(5), RESOLVER, TcpFlags::ACK, 11, 91, &first);
+    assert_eq!(said(&mut bench), [("one.test".to_owned(), false, vec![1])]);
+}
+
+#[test]
+fn connections_to_resolvers_have_a_bound_and_end_by_silence() {
+    use crate::aside::dns::testing::question;
+    let asked = framed(&question(7, "one.test", 1));
+    let mut bench = Bench::new(Limits::default());
+    for n in 0..5_000 {
+        bench.packet(client(n), RESOLVER, TcpFlags::ACK, 11, 91, &asked[..20]);
+    }
+    assert_eq!((bench.shard.census().open, bench.shard.take_lost().asides_dropped), (4_096, 904));
+    bench.shard.tick(Stamp::from_secs(100));
+    assert_eq!((bench.shard.census().open, bench.shard.census().bytes_held), (0, 0));
+}
+
 #[test]
 fn the_date_of_an_answer_is_told_of_whatever_page_and_with_what_is_followed() {
     let mut bench = Bench::new(Limits::default());

@@ -44,7 +44,7 @@ impl Shard {
         match self.table.find(&(*key).into()).map(|id| self.table.get(id)) {
             Some(State::Opening(_) | State::Open(_)) => Follows::Attempt,
             Some(State::Http(_)) => Follows::Http,
-            Some(State::Done(_)) | None => Follows::Nothing,
+            Some(State::Done(_) | State::Dns(_)) | None => Follows::Nothing,
         }
     }
 
@@ -55,7 +55,7 @@ impl Shard {
 
     /// What it holds; cheap enough for every batch.
     pub fn census(&self) -> Census {
-        let open = self.openings.len() + self.attempts.len() + self.exchanges.len();
+        let open = self.openings.len() + self.attempts.len() + self.exchanges.len() + self.channels.len();
         let finished = self.table.len().saturating_sub(open);
         Census { open: open as u64, finished: finished as u64, bytes_held: self.held as u64 }
     }
