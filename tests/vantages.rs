@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use support::judged::{failed, said, word};
 use support::pcap::Pcap;
-use support::{Scratch, captures, label, root, run};
+use support::{Scratch, captures, lab_roots, label, root, run, tell};
 
 /// Seconds and the rest, as a record has them.
 fn stamp(packet: &[u8]) -> (u32, u32) {
@@ -144,5 +144,242 @@ fn a_hello_whose_head_stays_away_has_failed_once_the_capture_went_on() {
     assert_eq!(
         [word(&events[0], "outcome"), word(&events[0], "reason")],
         [Some("failed"), Some("mtu_black_hole")]
+    );
+}
+
+/// A pair of the lab, and what both together say: cause, reason, certainty.
+///
+/// A hello that nothing of the connection followed is a filter's or a forgetful translator's: it is proof only where the
+/// connection was too young to be forgotten.
+const PAIRS: [(&str, &str, &str, &str); 12] = [
+    ("firewall/injected-reset-both", "firewall", "injected_reset", "proven"),
+    ("firewall/mtu-black-hole-down", "firewall", "mtu_black_hole", "proven"),
+    ("firewall/mtu-black-hole-up", "firewall", "mtu_black_hole", "inferred"),
+    ("firewall/sni-dropped", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/sni-reset", "firewall", "reset_after_hello", "proven"),
+    ("firewall/syn-ack-dropped", "firewall", "syn_dropped", "proven"),
+    ("nat_drop/flushed-under-reply", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/idle-timeout", "nat_drop", "idle_timeout", "suspected"),
+    ("nat_drop/mapping-lost", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/mapping-lost-silent", "nat_drop", "mapping_lost", "suspected"),
+    ("nat_drop/new-port", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/port-collision", "nat_drop", "port_reuse", "proven"),
+];
+
+/// Both captures of a pair: inside, outside.
+fn both(name: &str) -> [Pcap; 2] {
+    ["inside", "outside"].map(|side| read(&Path::new("captures").join(format!("{name}-{side}.pcap"))))
+}
+
+/// Both, with another connection's SYN two seconds behind all others: the captures went on, and so did the gateway.
+fn going_on(name: &str) -> [Pcap; 2] {
+    let mut both = both(name);
+    let last = both.iter().flat_map(|pcap| &pcap.packets).map(|packet| stamp(packet)).max().unwrap();
+    for pcap in &mut both {
+        let mut later = pcap.packets[0].clone();
+        later[..4].copy_from_slice(&(last.0 + 2).to_le_bytes());
+        let tcp = later.len() - 40;
+        later[tcp] ^= 0x40;
+        later[tcp + 4] ^= 0x55;
+        pcap.packets.push(later);
+    }
+    both
+}
+
+/// The events of both sides read together.
+fn judge_both(scratch: &Scratch, both: &[Pcap; 2]) -> Vec<Value> {
+    let [inside, outside] = [("in.pcap", &both[0]), ("out.pcap", &both[1])]
+        .map(|(name, pcap)| scratch.write(name, &pcap.with(&pcap.packets)));
+    let (inside, outside) = (inside.to_str().unwrap(), outside.to_str().unwrap());
+    let ran = run(&["read", "--json", "--no-progress", "--inside", inside, "--outside", outside]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.handshakes()
+}
+
+/// The events that tell of a connection with these words behind its SYN.
+fn told(events: &[Value]) -> Vec<&Value> {
+    events.iter().filter(|event| word(event, "outcome") == Some("failed")).collect()
+}
+
+fn cites(event: &Value, side: &str) -> bool {
+    let proofs = event["proofs"].as_array().unwrap();
+    proofs.iter().any(|proof| proof[side].as_array().is_some_and(|packets| !packets.is_empty()))
+}
+
+/// Whether a label of the pair has this cause.
+fn labelled(name: &str, cause: &str) -> bool {
+    ["inside", "outside"].iter().any(|side| {
+        let label = label(&root().join(format!("captures/{name}-{side}.pcap")));
+        label.attempts.iter().any(|attempt| attempt.has_cause(cause))
+    })
+}
+
+#[test]
+fn both_sides_of_a_gateway_tell_what_one_cannot() {
+    let scratch = Scratch::new("pairs");
+    for (name, cause, reason, certainty) in PAIRS {
+        let events = judge_both(&scratch, &going_on(name));
+        let [event] = told(&events)[..] else { panic!("{name}: {events:?}") };
+        let words = ["cause", "reason", "certainty"].map(|field| word(event, field).unwrap_or("-"));
+        assert_eq!(words, [cause, reason, certainty], "{name}");
+        assert!(cites(event, "packets") && cites(event, "outside"), "{name}: {}", event["proofs"]);
+        let capture = word(event, "capture").unwrap();
+        assert!(capture.contains("in.pcap + ") && capture.ends_with("out.pcap"), "{capture}");
+        assert_eq!(event["vantages"]["client_side"], "inside", "{name}");
+    }
+}
+
+#[test]
+fn the_side_of_the_client_is_told_by_its_packets_not_by_the_options() {
+    let scratch = Scratch::new("swapped");
+    for (name, cause, reason, certainty) in PAIRS {
+        let [inside, outside] = going_on(name);
+        let events = judge_both(&scratch, &[outside, inside]);
+        let [event] = told(&events)[..] else { panic!("{name}: {events:?}") };
+        let words = ["cause", "reason", "certainty"].map(|field| word(event, field).unwrap_or("-"));
+        assert_eq!(words, [cause, reason, certainty], "{name}");
+        assert_eq!(event["vantages"]["client_side"], "outside", "{name}");
+    }
+}
+
+#[test]
+fn what_came_behind_the_end_of_a_capture_is_not_called_dropped() {
+    let scratch = Scratch::new("ended");
+    for name in ["firewall/sni-dropped", "nat_drop/mapping-lost-silent", "nat_drop/idle-timeout"] {
+        for event in judge_both(&scratch, &both(name)) {
+            assert_ne!(word(&event, "certainty"), Some("proven"), "{name}: {}", said(&event));
+            let fates = event["vantages"]["packets"].as_array().unwrap();
+            assert!(fates.iter().all(|packet| packet["fate"] != "dropped"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn captures_of_different_gateways_say_nothing_of_each_other() {
+    let scratch = Scratch::new("unrelated");
+    for (n, (name, ..)) in PAIRS.iter().enumerate() {
+        let (other, ..) = PAIRS[(n + 1) % PAIRS.len()];
+        let [inside, _] = going_on(name);
+        let [_, outside] = going_on(other);
+        for event in judge_both(&scratch, &[inside, outside]) {
+            assert!(event["vantages"].is_null(), "{name} and {other}: {event}");
+            let cause = word(&event, "cause").unwrap_or_default();
+            let allowed = labelled(name, cause) || labelled(other, cause);
+            assert!(
+                word(&event, "certainty") != Some("proven") || allowed,
+                "{name} and {other}: {}",
+                said(&event)
+            );
+        }
+    }
+}
+
+#[test]
+fn sound_handshakes_seen_on_both_sides_stay_sound() {
+    let scratch = Scratch::new("sound");
+    for name in ["none/lossy", "none/plain-https"] {
+        let events = judge_both(&scratch, &going_on(name));
+        assert!(told(&events).is_empty(), "{name}: {events:?}");
+        let whole = events.iter().find(|event| word(event, "outcome") == Some("completed")).unwrap();
+        assert_eq!(whole["vantages"]["outside"]["client"]["ip"], "203.0.113.1", "{name}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_by_hours_changes_no_verdict() {
+    let scratch = Scratch::new("clocks");
+    for (name, cause, reason, certainty) in PAIRS {
+        let [inside, mut outside] = going_on(name);
+        for packet in &mut outside.packets {
+            let at = stamp(packet).0 + 7_200;
+            packet[..4].copy_from_slice(&at.to_le_bytes());
+        }
+        let events = judge_both(&scratch, &[inside, outside]);
+        let [event] = told(&events)[..] else { panic!("{name}: {events:?}") };
+        let words = ["cause", "reason", "certainty"].map(|field| word(event, field).unwrap_or("-"));
+        assert_eq!(words, [cause, reason, certainty], "{name}");
+        let ahead = event["vantages"]["clock_offset_us"].as_i64().unwrap();
+        assert!((ahead - 7_200_000_000).abs() < 1_000, "{name}: {ahead}");
+    }
+}
+
+#[test]
+fn a_packet_that_one_capture_missed_proves_no_other_cause() {
+    let scratch = Scratch::new("missed");
+    let names = PAIRS.iter().map(|(name, ..)| *name).chain(["none/lossy", "none/plain-https"]);
+    for name in names {
+        let both = going_on(name);
+        for side in 0..2 {
+            // What comes behind the first twelve repeats.
+            for n in 0..both[side].packets.len().min(13) - 1 {
+                let mut both = both.clone();
+                both[side].packets.remove(n);
+                for event in judge_both(&scratch, &both) {
+                    let proven = word(&event, "certainty") == Some("proven");
+                    let cause = word(&event, "cause").unwrap_or_default();
+                    let side = ["inside", "outside"][side];
+                    assert!(
+                        !proven || labelled(name, cause),
+                        "{name} without packet {} {side}: {}, {}",
+                        n + 1,
+                        said(&event),
+                        event["proofs"]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_done_with_both_sides_is_said() {
+    for (args, says) in [
+        (&["read", "--inside", "a.pcap"][..], "--outside"),
+        (&["read", "--inside", "a.pcap", "--outside", "b.pcap", "c.pcap"][..], "cannot be used with"),
+        (&["read", "-w", "d.pcapng", "--inside", "a.pcap", "--outside", "b.pcap"][..], "cannot be used with"),
+        (&["read", "--inside", "-", "--outside", "b.pcap"][..], "standard input"),
+        (&["live", "-i", "lo", "--inside", "a", "--outside", "b"][..], "either interfaces"),
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, 2, "{args:?}");
+        assert!(ran.stderr.contains(says), "{args:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn every_pair_is_told_as_its_label_tells_of_both_together() {
+    let outside = recorded("-outside");
+    let (mut visible, mut right, mut proven) = (0, 0, 0);
+    for (name, inside) in recorded("-inside") {
+        let Some((_, other)) = outside.iter().find(|(other, _)| *other == name) else { continue };
+        let together = label(&inside).together;
+        let (inside, other) = (root().join(&inside), root().join(other));
+        let mut args = vec!["read", "--json", "--no-progress", "--inside", inside.to_str().unwrap()];
+        let roots = lab_roots();
+        args.extend(["--outside", other.to_str().unwrap()]);
+        args.extend(roots.iter().map(String::as_str));
+        let mut events = run(&args).handshakes();
+        events.sort_by_key(|event| word(event, "ts").unwrap().to_owned());
+        // A capture that began too late may show a connection under two names.
+        if together.len() != events.len() {
+            continue;
+        }
+        for (event, attempt) in events.iter().zip(&together) {
+            let named = word(event, "cause").is_some_and(|cause| attempt.has_cause(cause));
+            let sure = word(event, "certainty") == Some("proven");
+            assert!(!sure || named, "{name}: {}, and is {}", said(event), attempt.told());
+            let may_fail = attempt.has_outcome("failed");
+            assert!(!failed(event) || may_fail, "{name}: {}, and is {}", said(event), attempt.told());
+            if attempt.visible {
+                visible += 1;
+                right += usize::from(named);
+                proven += usize::from(named && sure);
+            }
+        }
+    }
+    tell(&format!("of {visible} failures that both captures show, {right} are named, {proven} as proven"));
+    assert!(
+        visible >= 180 && right * 100 >= visible * 95 && proven * 100 >= visible * 70,
+        "{right}, {proven}"
     );
 }

@@ -4,13 +4,35 @@ use std::fmt;
 
 use super::time::{Span, Stamp};
 
-/// A packet's number in its capture file, from 1, as Wireshark counts.
+/// A packet's number in its capture file, from 1, as Wireshark counts. Where both sides of a gateway are read, numbers
+/// of the outer side bear a mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PacketNo(pub u64);
 
+impl PacketNo {
+    /// More packets no capture has.
+    const OUTSIDE: u64 = 1 << 62;
+
+    /// The packet of this number on the outer side.
+    #[must_use]
+    pub const fn outside(self) -> Self {
+        Self(self.0 | Self::OUTSIDE)
+    }
+
+    /// Whether it is one of the outer side.
+    pub const fn is_outside(self) -> bool {
+        self.0 & Self::OUTSIDE != 0
+    }
+
+    /// The number in its file.
+    pub const fn number(self) -> u64 {
+        self.0 & !Self::OUTSIDE
+    }
+}
+
 impl fmt::Display for PacketNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if self.is_outside() { write!(f, "o{}", self.number()) } else { self.0.fmt(f) }
     }
 }
 

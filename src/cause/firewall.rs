@@ -41,6 +41,7 @@
 //! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
 //! filter on the server itself like the server's own. A capture on both sides of a router shows packets with two TTLs and
 //! link addresses; there neither counts.
+//! Captures on both sides of it, read together (`--inside`, `--outside`), prove what was dropped or made there.
 //!
 //! # Remedy
 //!
@@ -60,7 +61,7 @@ mod contrast;
 mod intercepted;
 
 use super::culprit::{Culprit, Sign, Weighed};
-use super::{Certainty, Finding, Judgement, Party, Reason};
+use super::{Certainty, Finding, Judgement, Party, Reason, crossing};
 use crate::base::{Cite, Packets, Seen, Side, Span};
 use crate::evidence::tamper::{self, Forged};
 use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
@@ -176,6 +177,9 @@ fn alone(e: &Evidence) -> Judgement {
         || matches!(e.ending.value, Ending::SealedAlert { .. })
     {
         return Judgement::Absent;
+    }
+    if let Some(judged) = crossing::firewall(e).judged() {
+        return judged;
     }
     if let Some(finding) = prohibited(e) {
         return Judgement::Found(finding);

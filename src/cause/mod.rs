@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod chains_fixture;
 pub mod client_certificate;
+pub mod crossing;
 pub mod culprit;
 pub mod faults;
 pub mod signal;

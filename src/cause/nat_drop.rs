@@ -30,6 +30,8 @@
 //! hello: the server knows no such connection. A filter on the server resets alike.
 //! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
 //! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
+//! Read together (`--inside`, `--outside`), they prove most of these; `port_exhausted` stays `suspected` unless the ports were seen to run
+//! out.
 //!
 //! # Remedy
 //!
@@ -46,7 +48,7 @@
 
 mod idle;
 
-use super::{Certainty, Finding, Judgement, Party, Reason};
+use super::{Certainty, Finding, Judgement, Party, Reason, crossing};
 use crate::base::{Cite, Seen, Side, Span};
 use crate::evidence::{Chain, Doubt, Ending, Evidence, Reset, Stage};
 
@@ -135,6 +137,9 @@ pub fn judge(e: &Evidence) -> Judgement {
         || matches!(e.ending.value, Ending::SealedAlert { .. })
     {
         return Judgement::Absent;
+    }
+    if let Some(judged) = crossing::nat_drop(e).judged() {
+        return judged;
     }
     let found = elsewhere(e).or_else(|| hairpin(e)).or_else(|| port_reuse(e)).or_else(|| lost(e));
     let found = found.or_else(|| asymmetric(e)).or_else(|| challenged(e)).or_else(|| paws(e));

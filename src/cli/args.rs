@@ -34,13 +34,16 @@ pub enum Command {
     #[command(
         after_long_help = "Examples:\n  tlswhy read trace.pcap\n  tlswhy read --json /var/captures > events.jsonl\n  \
         zcat old.pcap.gz | tlswhy read -\n  tlswhy read -f 'host 192.0.2.7' --trust corporate-root.pem trace.pcapng\n  \
-        tlswhy read -w failed.pcapng trace.pcapng"
+        tlswhy read -w failed.pcapng trace.pcapng\n  tlswhy read --inside lan.pcap --outside wan.pcap\n\n\
+        With --inside and --outside both sides of a firewall or NAT are read together: which packets passed, which were \
+        dropped or made between the two. One thread does that, whatever --workers says; -w is not for them."
     )]
     Read(ReadArgs),
     /// The same on interfaces, until interrupted
     #[command(
         after_long_help = "Examples:\n  tlswhy live -i eth0\n  tlswhy live -i eth0 -f 'tcp port 443' --json\n  \
         tlswhy live -i lan0 -i wan0 -o /var/log/tlswhy/events.jsonl -w /var/log/tlswhy/failed.pcapng --metrics 9187\n  \
+        tlswhy live --inside lan0 --outside wan0 -o /var/log/tlswhy/events.jsonl\n  \
         tlswhy live --config /etc/tlswhy/tlswhy.toml --check\n\n\
         SIGHUP reads the configuration and the roots again and reopens the files of -o and -w, for logrotate; SIGTERM and SIGINT finish what is \
         open, write the totals and end; a second one ends at once.\n\n\
@@ -49,7 +52,7 @@ pub enum Command {
     Live(Box<LiveArgs>),
     /// One handshake as a ladder of packets, with the proofs marked
     #[command(
-        after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n\nThe table of `tlswhy read` and the \
+        after_long_help = "Examples:\n  tlswhy show 3f2a91c0 trace.pcap\n  tlswhy show 3f2a91c0 --inside lan.pcap --outside wan.pcap\n\nThe table of `tlswhy read` and the \
         field `id` of events give the ID; its first four digits are enough where they name one handshake."
     )]
     Show(ShowArgs),
@@ -119,17 +122,32 @@ pub struct Shared {
     pub color: When,
 }
 
+/// Both sides of a gateway (firewall, NAT), instead of `PATH`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Sides {
+    /// Captures of the inner side of a gateway, instead of PATH; each handshake is looked for on both sides, through address
+    /// translation, and told once; may be repeated (packets of several are numbered through)
+    #[arg(long, value_name = "PATH", requires = "outside", conflicts_with = "paths")]
+    pub inside: Vec<PathBuf>,
+    /// Captures of its outer side, of the same time; the clocks need not agree; may be repeated
+    #[arg(long, value_name = "PATH", requires = "inside", conflicts_with = "paths")]
+    pub outside: Vec<PathBuf>,
+}
+
 /// `tlswhy read`.
 #[derive(Debug, ClapArgs)]
 pub struct ReadArgs {
     /// Captures (pcap, pcapng, also .gz and .zst), folders of them, or `-` for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "inside", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Both sides of a gateway.
+    #[command(flatten)]
+    pub sides: Sides,
     /// One JSON event a line on standard output, nothing else there
     #[arg(long)]
     pub json: bool,
     /// Write the packets of failed handshakes, and only those, to this pcapng file
-    #[arg(short = 'w', long = "write", value_name = "OUT.pcapng")]
+    #[arg(short = 'w', long = "write", value_name = "OUT.pcapng", conflicts_with = "inside")]
     pub write: Option<PathBuf>,
     /// Exit with 1 where a handshake failed
     #[arg(long)]
@@ -146,8 +164,15 @@ pub struct ReadArgs {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct LiveArgs {
     /// Interface to listen on; may be repeated
-    #[arg(short = 'i', long = "interface", value_name = "IF", required_unless_present = "config")]
+    #[arg(short = 'i', long = "interface", value_name = "IF", required_unless_present_any = ["config", "inside"])]
     pub interfaces: Vec<String>,
+    /// Interface on the inner side of this gateway, instead of -i and without -w; each handshake is looked for on both sides, through address
+    /// translation, and told once; may be repeated
+    #[arg(long, value_name = "IF", requires = "outside")]
+    pub inside: Vec<String>,
+    /// Interface on its outer side; may be repeated
+    #[arg(long, value_name = "IF", requires = "inside")]
+    pub outside: Vec<String>,
     /// One JSON event a line on standard output (the default where that is no terminal)
     #[arg(long)]
     pub json: bool,
@@ -186,6 +211,13 @@ pub struct LiveArgs {
     pub shared: Shared,
 }
 
+impl LiveArgs {
+    /// All interfaces to listen on: of a gateway first the inner ones.
+    pub fn all_interfaces(&self) -> impl Iterator<Item = &String> {
+        self.interfaces.iter().chain(&self.inside).chain(&self.outside)
+    }
+}
+
 /// `tlswhy show`.
 #[derive(Debug, ClapArgs)]
 pub struct ShowArgs {
@@ -193,8 +225,11 @@ pub struct ShowArgs {
     #[arg(value_name = "ID")]
     pub id: String,
     /// The captures it is in
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "inside", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Both sides of a gateway.
+    #[command(flatten)]
+    pub sides: Sides,
     /// What all analyses share.
     #[command(flatten)]
     pub shared: Shared,

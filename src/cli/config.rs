@@ -277,7 +277,7 @@ impl File {
         let (Command::Live(live), Some(both)) = (args.command, matches.subcommand_matches("live")) else {
             return Err(format!("{}: not a command line of live", path.display()));
         };
-        if live.interfaces.is_empty() {
+        if live.all_interfaces().next().is_none() {
             return Err(format!(
                 "{} names no interface (interface = [\"eth0\"], or -i eth0)",
                 path.display()

@@ -13,6 +13,7 @@ mod output;
 mod privileges;
 mod read;
 mod show;
+mod vantages;
 
 use std::fmt;
 use std::process::ExitCode;

@@ -67,7 +67,7 @@ fn plan(args: &LiveArgs, outputs: &[PathBuf]) -> Result<Plan, Failure> {
     }
     // What the kernel says of an interface's losses and of the program's memory. A card that is taken out and put in
     // again comes back under the same bus.
-    for interface in &args.interfaces {
+    for interface in args.all_interfaces() {
         let device = Path::new("/sys/class/net").join(interface).canonicalize();
         plan.read.extend(device.ok().and_then(|device| device.parent().map(Path::to_owned)));
     }

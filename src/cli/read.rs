@@ -5,9 +5,10 @@ use std::io::Write;
 use super::args::ReadArgs;
 use super::captures::{Captures, Frames};
 use super::keep::Wanted;
+use super::vantages::Files;
 use super::{Done, Failure, output};
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, Kept, StatusTally, Tally};
+use crate::event::{self, Kept, Stats, StatusTally, Tally};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Judged, Make, Settings, Told, Totals};
 use crate::report;
@@ -21,6 +22,20 @@ struct Scribe {
     statuses: StatusTally,
     wanted: Option<Wanted>,
     capture: String,
+}
+
+impl Scribe {
+    fn new(json: bool, capture: String) -> Self {
+        Self {
+            json,
+            kept: Kept::default(),
+            line: Vec::with_capacity(4096),
+            tally: Tally::default(),
+            statuses: StatusTally::default(),
+            wanted: None,
+            capture,
+        }
+    }
 }
 
 /// An attempt as it waits to be printed.
@@ -99,6 +114,39 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    fn new() -> Self {
+        Self { out: std::io::stdout().lock(), failures: report::Failures::default(), error: None }
+    }
+
+    /// Writes what all came to. `partly`: not everything could be read.
+    fn sum_up(
+        mut self,
+        mut stats: Stats,
+        scribe: Scribe,
+        args: &ReadArgs,
+        partly: bool,
+    ) -> Result<Done, Failure> {
+        stats.tally = scribe.tally;
+        stats.revocation = scribe.statuses;
+        if args.json {
+            let mut line = Vec::new();
+            event::stats(&stats, &mut line);
+            self.out.write_all(&line)?;
+        } else {
+            let text = report::text::render(&stats, &self.failures, output::style(args.shared.color));
+            self.out.write_all(text.as_bytes())?;
+        }
+        self.out.flush()?;
+        let failures = stats.tally.outcome(Outcome::Failed);
+        Ok(if partly {
+            Done::Partly
+        } else if args.exit_code && failures > 0 {
+            Done::Failures
+        } else {
+            Done::Well
+        })
+    }
+
     /// Writes a page and empties it.
     fn write(&mut self, page: &mut Page, capture: &str) {
         if self.error.is_none() {
@@ -114,6 +162,9 @@ impl Desk<'_> {
 /// Runs `read`.
 pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     let settings = output::settings(&args.shared, true)?;
+    if !args.sides.inside.is_empty() {
+        return both_sides(args, &settings);
+    }
     let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?;
     if captures.files.is_empty() {
         return Ok(Done::Partly);
@@ -127,17 +178,9 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
         Some(path) => Some(PcapngWriter::create(path).map_err(|error| Failure::Says(error.to_string()))?),
         None => None,
     };
-    let mut desk = Desk { out: std::io::stdout().lock(), failures: report::Failures::default(), error: None };
-    let mut scribe = Scribe {
-        json: args.json,
-        kept: Kept::default(),
-        line: Vec::with_capacity(4096),
-        tally: Tally::default(),
-        statuses: StatusTally::default(),
-        wanted: None,
-        capture: String::new(),
-    };
-    let mut stats = captures.each(|source, path, name| {
+    let mut desk = Desk::new();
+    let mut scribe = Scribe::new(args.json, String::new());
+    let stats = captures.each(|source, path, name| {
         if args.write.is_some() {
             scribe.wanted = Some(Wanted::default());
         }
@@ -154,25 +197,26 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     if let Some(writer) = writer {
         writer.finish().map_err(|error| Failure::Says(error.to_string()))?;
     }
-    stats.tally = scribe.tally;
-    stats.revocation = scribe.statuses;
-    if args.json {
-        let mut line = Vec::new();
-        event::stats(&stats, &mut line);
-        desk.out.write_all(&line)?;
-    } else {
-        let text = report::text::render(&stats, &desk.failures, output::style(args.shared.color));
-        desk.out.write_all(text.as_bytes())?;
+    desk.sum_up(stats, scribe, args, captures.problems > 0)
+}
+
+/// Reads both sides of a gateway.
+fn both_sides(args: &ReadArgs, settings: &Settings) -> Result<Done, Failure> {
+    let mut files = Files::find(&args.sides)?;
+    let mut desk = Desk::new();
+    let mut scribe = Scribe::new(args.json, files.name.clone());
+    let mut page = Page::default();
+    let capture = files.name.clone();
+    let stats = files.analyse(args.shared.filter.as_deref(), settings, &mut scribe, &mut |line| {
+        if page.add(line) {
+            desk.write(&mut page, &capture);
+        }
+    })?;
+    desk.write(&mut page, &capture);
+    if let Some(error) = desk.error.take() {
+        return Err(error.into());
     }
-    desk.out.flush()?;
-    let failures = stats.tally.outcome(Outcome::Failed);
-    Ok(if captures.problems > 0 {
-        Done::Partly
-    } else if args.exit_code && failures > 0 {
-        Done::Failures
-    } else {
-        Done::Well
-    })
+    desk.sum_up(stats, scribe, args, files.problems > 0)
 }
 
 fn one_file(

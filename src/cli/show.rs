@@ -1,22 +1,24 @@
 //! `tlswhy show`: one handshake as a ladder of packets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::Path;
 
 use super::args::ShowArgs;
 use super::captures::{Frames, filter};
 use super::keep::of_lookup;
+use super::vantages::Files;
 use super::{Done, Failure, output};
 use crate::aside::dns::qtype;
-use crate::base::{FlowKey, Limits, PerSide, Side};
+use crate::base::{FlowKey, Limits, PacketNo, PerSide, Side};
 use crate::capture::file::FileReader;
 use crate::capture::walk;
 use crate::decode::{Decoder, Packet, Segment};
 use crate::event::{Id, asked_name};
+use crate::evidence::crossing::{Crossing, Vantage};
 use crate::evidence::{Evidence, Stage};
 use crate::flow::stream::{Piece, Stream};
-use crate::pipeline::{self, AsJudged, Judged};
+use crate::pipeline::{self, Arrival, AsJudged, Judged, Settings, Source};
 use crate::report::ladder::{self, Other, Rung};
 use crate::tls::codes::HandshakeType;
 use crate::tls::hello::{ClientHello, ServerHello};
@@ -66,6 +68,9 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
         )));
     }
     let settings = output::settings(&args.shared, true)?;
+    if !args.sides.inside.is_empty() {
+        return both_sides(args, &settings);
+    }
     let mut filter = filter(args.shared.filter.as_deref())?;
     let found = walk::expand(&args.paths);
     for problem in &found.problems {
@@ -94,25 +99,89 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
             }
         });
     }
-    let Some((path, judged)) = hits.first() else {
+    let (path, judged) = the_one(args, &hits)?;
+    let rungs = climb(path, &judged.evidence, &settings.limits)?;
+    draw(args, judged, &rungs, &mut episodes)
+}
+
+/// Prints the ladder of one attempt, and what belongs to the same episode.
+fn draw(args: &ShowArgs, judged: &Judged, rungs: &[Rung], episodes: &mut Episodes) -> Result<Done, Failure> {
+    let style = output::style(args.shared.color);
+    let others = episodes.beside(&judged.evidence);
+    let diagnosis = judged.diagnosis.as_ref();
+    let text = ladder::render(&judged.evidence, diagnosis, &judged.hygiene, rungs, &others, style);
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Done::Well)
+}
+
+/// The one hit, or hits on the same attempt.
+fn the_one<'a, T>(args: &ShowArgs, hits: &'a [(T, Judged)]) -> Result<&'a (T, Judged), Failure> {
+    let Some(first) = hits.first() else {
         return Err(Failure::Says(format!(
             "no handshake here has an id that begins with {} (`tlswhy read` lists the failed ones, `tlswhy read --json` all)",
             args.id
         )));
     };
     if let Some((_, other)) = hits.get(1)
-        && Id::of(&other.evidence) != Id::of(&judged.evidence)
+        && Id::of(&other.evidence) != Id::of(&first.1.evidence)
     {
         let ids: Vec<_> = hits.iter().map(|(_, judged)| Id::of(&judged.evidence).to_string()).collect();
         return Err(Failure::Says(format!("{} begins several ids: {}", args.id, ids.join(", "))));
     }
-    let rungs = climb(path, &judged.evidence, &settings.limits)?;
-    let style = output::style(args.shared.color);
-    let others = episodes.beside(&judged.evidence);
-    let diagnosis = judged.diagnosis.as_ref();
-    let text = ladder::render(&judged.evidence, diagnosis, &judged.hygiene, &rungs, &others, style);
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(Done::Well)
+    Ok(first)
+}
+
+/// Draws a handshake as both sides of a gateway saw it.
+fn both_sides(args: &ShowArgs, settings: &Settings) -> Result<Done, Failure> {
+    let mut files = Files::find(&args.sides)?;
+    let filter = args.shared.filter.as_deref();
+    let mut hits = Vec::new();
+    let mut episodes = Episodes::default();
+    files.analyse(filter, settings, &mut AsJudged, &mut |judged: Judged| {
+        episodes.add(&judged.evidence);
+        if Id::of(&judged.evidence).matches(&args.id) {
+            hits.push(((), judged));
+        }
+    })?;
+    let ((), judged) = the_one(args, &hits)?;
+    let mut rungs = Vec::new();
+    if let Some(crossing) = &judged.evidence.around.crossing {
+        let (mut inside, mut outside) = files.open(filter)?;
+        for (source, vantage) in [(&mut inside, Vantage::Inside), (&mut outside, Vantage::Outside)] {
+            name_packets(source, vantage, crossing, &settings.limits, &mut rungs);
+        }
+    }
+    draw(args, judged, &rungs, &mut episodes)
+}
+
+/// Says what each packet of one side is.
+fn name_packets(
+    source: &mut dyn Source,
+    vantage: Vantage,
+    crossing: &Crossing,
+    limits: &Limits,
+    rungs: &mut Vec<Rung>,
+) {
+    let mut wanted: HashMap<PacketNo, Side> = HashMap::new();
+    for crossed in &crossing.packets {
+        let sights = [crossed.near, crossed.far].into_iter().flatten();
+        let here = sights.filter(|sight| sight.mark.no.is_outside() == (vantage == Vantage::Outside));
+        wanted.extend(here.map(|sight| (sight.mark.no, crossed.from)));
+    }
+    let mut decoder = Decoder::new(limits);
+    // Several connections of one handshake: each has streams of its own.
+    let mut sides: HashMap<FlowKey, PerSide<Direction>> = HashMap::new();
+    while let Some(arrival) = source.next() {
+        let Arrival::Frames(frames) = arrival else { continue };
+        for frame in &frames {
+            let (no, when) = (vantage.mark(frame.no), frame.stamp);
+            let Packet::Segment(segment) = decoder.decode(frame) else { continue };
+            let Some(&from) = wanted.get(&no) else { continue };
+            let (key, _) = FlowKey::of(segment.src(), segment.dst());
+            let what = sides.entry(key).or_default().of_mut(from).say(&segment, no, when, limits);
+            rungs.push(Rung { no, when, from, what, len: segment.payload_wire_len, note: None });
+        }
+    }
 }
 
 /// Reads the file again and says what each packet of the attempt is.

@@ -122,6 +122,7 @@ fn handshakes() -> Vec<Value> {
     let stories = [
         (reset, None),
         (evidence_fixture::syn(3), None),
+        (fixture::crossed(), Some(fixture::crossed_diagnosis())),
         (fixture::completed(), None),
         (fixture::expired(), Some(fixture::expired_diagnosis())),
         (fixture::syn_dropped(), Some(fixture::syn_dropped_diagnosis())),
@@ -234,7 +235,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(3);
+    let good = handshakes().remove(4);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

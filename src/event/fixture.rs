@@ -4,7 +4,10 @@ use super::{FileRead, Hygiene, InterfaceNow, KeptNow, OutputNow, Running, Since,
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
+use crate::decode::TcpFlags;
 use crate::evidence::around::{Method, ShownBefore, StatusExchange};
+use crate::evidence::crossing::trace::Mark;
+use crate::evidence::crossing::{Beside, Crossed, Crossing, Fate, Sight, Vantage};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
 use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
@@ -400,4 +403,77 @@ pub fn exchanges() -> Vec<Seen<StatusExchange>> {
     };
     assert!(list.crl.is_some());
     [answered, unanswered, list].map(|exchange| Seen::new(exchange, PacketNo(4), Stamp(0))).into()
+}
+
+/// A ClientHello that a gateway dropped, and the reset that it made for the client; both sides were captured.
+pub(crate) fn crossed() -> Evidence {
+    let mut evidence = syn_dropped();
+    let (client, server) = (evidence.client, evidence.server);
+    let seen_as = |no: u64, outside: bool, from: Side, flags: u8| Sight {
+        mark: Mark {
+            no: if outside { PacketNo(no).outside() } else { PacketNo(no) },
+            when: T0,
+            from,
+            flags: TcpFlags(flags),
+            ttl: 64,
+            ip_id: None,
+            seq: 1,
+            ack: 0,
+            payload: 0,
+            digest: 0,
+            mss: None,
+        },
+        client,
+        server,
+    };
+    let packet = |from, near: Option<Sight>, far: Option<Sight>, fate| Crossed {
+        from,
+        near,
+        far,
+        fate,
+        rewritten: false,
+    };
+    let syn = TcpFlags::SYN;
+    let packets = vec![
+        packet(
+            Side::Client,
+            Some(seen_as(1, false, Side::Client, syn)),
+            Some(seen_as(3, true, Side::Client, syn)),
+            Fate::Passed(Span(70)),
+        ),
+        packet(Side::Client, Some(seen_as(4, false, Side::Client, TcpFlags::ACK)), None, Fate::Dropped),
+        packet(Side::Server, Some(seen_as(5, false, Side::Server, TcpFlags::RST)), None, Fate::Made),
+        packet(
+            Side::Client,
+            Some(seen_as(9, false, Side::Client, TcpFlags::ACK)),
+            None,
+            Fate::Unknown("the other capture had ended"),
+        ),
+    ];
+    evidence.around.crossing = Some(Box::new(Crossing {
+        near: Vantage::Inside,
+        near_tells: true,
+        ahead: Span(-13),
+        through: None,
+        near_ends: Some((client, server)),
+        far_ends: None,
+        packets,
+        icmp: (Vec::new(), Vec::new()),
+        beside: Beside::default(),
+    }));
+    evidence
+}
+
+/// What is to be said of [`crossed`].
+pub(crate) fn crossed_diagnosis() -> Diagnosis {
+    let at: Packets = [PacketNo(1), PacketNo(3).outside()].into_iter().collect();
+    let finding = Finding::new(
+        Certainty::Proven,
+        "reset_after_hello",
+        Party::Path,
+        PacketNo(5),
+        "the reset was made here",
+    )
+    .and(at, "the SYN passed");
+    Diagnosis { primary: Some((Cause::Firewall, finding)), ..Diagnosis::default() }
 }

@@ -4,8 +4,8 @@ use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
 use super::network::network;
-use super::{Hygiene, SCHEMA};
-use crate::base::{Addr, Cite, Endpoint, Packets, Side, Stamp};
+use super::{Hygiene, SCHEMA, vantages};
+use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, rejection};
@@ -71,6 +71,10 @@ pub fn handshake_with(
                 kept.stamp(episode.first, o.key("first_ts"));
             });
         }
+        if let Some(crossing) = &evidence.around.crossing {
+            let went_well = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
+            o.object("vantages", |o| vantages::write(crossing, went_well, o));
+        }
         if !evidence.lost.is_nothing() {
             o.object("lost", |o| evidence.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
         }
@@ -97,7 +101,7 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
     o.maybe("alpn", asked, |alpn, out| json::array(out, alpn, |protocol, out| string(protocol, out)));
 }
 
-fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
+pub(super) fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
     o.maybe(name, end, |end, out| {
         object(out, |o| {
             address(end.addr, o.key("ip"));
@@ -181,8 +185,13 @@ fn proof(proof: &Proof, o: &mut Object<'_>) {
     }
 }
 
+/// `packets`, and `outside` where some are of the outer of two vantage points.
 fn packets(packets: &Packets, o: &mut Object<'_>) {
-    o.array("packets", packets.iter(), |no, out| unsigned(no.0, out));
+    let of = |outside: bool| packets.iter().filter(move |no| no.is_outside() == outside);
+    o.array("packets", of(false), |no, out| unsigned(no.number(), out));
+    if packets.last().is_some_and(PacketNo::is_outside) {
+        o.array("outside", of(true), |no, out| unsigned(no.number(), out));
+    }
 }
 
 /// `ending`: what ended the attempt, whoever judged it.
@@ -326,6 +335,23 @@ mod tests {
         assert_eq!(event["timing_us"]["client_hello_to_server_hello"], 14_000);
         assert_eq!(event["timing_us"]["handshake"], Value::Null);
         assert!(event.get("lost").is_none());
+    }
+
+    #[test]
+    fn of_two_vantage_points_each_packet_is_told_by_its_number_there() {
+        let event = event(&fixture::crossed(), Some(&fixture::crossed_diagnosis()));
+        assert_eq!(event["proofs"][0], json!({"packets": [5], "says": "the reset was made here"}));
+        assert_eq!(event["proofs"][1], json!({"packets": [1], "outside": [3], "says": "the SYN passed"}));
+        let told = &event["vantages"];
+        assert_eq!((&told["client_side"], &told["clock_offset_us"]), (&json!("inside"), &json!(-13)));
+        assert_eq!(told["outside"], Value::Null);
+        let fates = [
+            json!({"inside": 1, "outside": 3, "from": "client", "fate": "passed", "took_us": 70}),
+            json!({"inside": 4, "from": "client", "fate": "dropped"}),
+            json!({"inside": 5, "from": "server", "fate": "made"}),
+            json!({"inside": 9, "from": "client", "fate": "unknown", "why": "the other capture had ended"}),
+        ];
+        assert_eq!(told["packets"], json!(fates));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod revocation;
 mod running;
 mod stats;
 mod tally;
+mod vantages;
 
 #[cfg(test)]
 mod contract;

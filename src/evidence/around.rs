@@ -1,6 +1,7 @@
 //! What traffic beside an attempt tells about it.
 
 use super::clock::Clocks;
+use super::crossing::Crossing;
 use crate::aside::dns::DnsAnswer;
 use crate::aside::dns::hidden::Way;
 use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
@@ -86,6 +87,8 @@ pub struct Around {
     /// Connections of the same client address with this server whose timestamp clock is ahead of this one's, and which
     /// were set up within the minute; cites the last.
     pub clock_behind: Option<Seen<Span>>,
+    /// What became of each packet between two vantage points, where there are two.
+    pub crossing: Option<Box<Crossing>>,
 }
 
 impl Blank for Around {
@@ -122,6 +125,7 @@ impl Blank for Around {
         pauses: None,
         shown_to_other: None,
         clock_behind: None,
+        crossing: None,
     };
 }
 

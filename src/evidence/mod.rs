@@ -2,11 +2,12 @@
 //!
 //! [`opening`] keeps a connection that has carried no byte; [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
 //! packets; [`outcome`] reads from the facts how the attempt ended, [`rejection`] whether a quiet end was a
-//! rejection; [`Evidence`] is the closed, immutable result that the causes judge.
+//! rejection; [`crossing`] tells what became of packets between two vantage points; [`Evidence`] is the closed, immutable result that the causes judge.
 
 pub mod around;
 pub mod attempt;
 pub mod clock;
+pub mod crossing;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;

@@ -14,8 +14,10 @@ use super::retain::Retain;
 use super::rings::Ring;
 use super::run::{Arrival, Settings, Totals};
 use super::shard::Shard;
+use super::vantages::{Shared, lock};
 use crate::base::{Lost, PacketNo, Span, Stamp};
-use crate::decode::{Decoder, Frames, IcmpError, Packet};
+use crate::decode::{Decoder, Frame, Frames, IcmpError, Packet};
+use crate::evidence::crossing::Vantage;
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
 const BATCH: usize = 4_096;
@@ -96,6 +98,8 @@ pub(super) struct Follow<'a> {
     decoder: Decoder,
     shard: Shard,
     retain: Option<Retain>,
+    /// Where both sides of a gateway are read: which this is, and what both saw.
+    seen: Option<(Vantage, Shared)>,
     errors: Errors,
     clock: Clock,
     eras: &'a Eras,
@@ -138,6 +142,7 @@ impl<'a> Follow<'a> {
             decoder: Decoder::new(&settings.limits),
             shard,
             retain,
+            seen: None,
             errors,
             clock: Clock::new(),
             eras,
@@ -154,6 +159,12 @@ impl<'a> Follow<'a> {
             silent: false,
             ticked: false,
         }
+    }
+
+    /// It is one side of a gateway.
+    pub(super) fn at(mut self, vantage: Vantage, both: &Shared) -> Self {
+        self.seen = Some((vantage, Shared::clone(both)));
+        self
     }
 
     /// Reads the ring to its end.
@@ -210,6 +221,12 @@ impl<'a> Follow<'a> {
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
             let packet = self.decoder.decode(frame);
+            let marked = self.seen.as_ref().map(|(vantage, both)| {
+                let no = vantage.mark(frame.no);
+                lock(both).of_mut(*vantage).packet(&packet, frame, no);
+                Frame { no, ..*frame }
+            });
+            let frame = marked.as_ref().unwrap_or(frame);
             match &mut self.retain {
                 None => self.shard.packet(&packet, frame.no, frame.stamp, now),
                 Some(retain) => retain.packet(&mut self.shard, &packet, frame, now),
@@ -230,6 +247,9 @@ impl<'a> Follow<'a> {
         self.silent = std::mem::replace(&mut self.ticked, true);
         self.pass(stamp, elapsed);
         let now = self.clock.now();
+        if let Some((vantage, both)) = &self.seen {
+            lock(both).of_mut(*vantage).pass(now);
+        }
         self.decoder.expire(now);
         self.errors.take(&mut self.shard, now);
         self.shard.tick(now);
@@ -292,5 +312,10 @@ impl<'a> Follow<'a> {
         reading.bytes_held = census.bytes_held;
         reading.lost.clone_from(&self.lost);
         reading.lost.kernel_dropped = reading.kernel.dropped;
+        if let Some((vantage, both)) = &self.seen
+            && reading.kernel.dropped > 0
+        {
+            lock(both).of_mut(*vantage).lossy = true;
+        }
     }
 }

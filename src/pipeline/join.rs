@@ -323,6 +323,9 @@ impl<M: Make> Join<M> {
         } else if evidence.outcome == Outcome::Incomplete && self.families.reached(&evidence).is_some() {
             evidence.outcome = Outcome::Abandoned;
         }
+        if evidence.outcome != Outcome::Failed {
+            self.make.look_across(&mut evidence);
+        }
         if evidence.outcome == Outcome::Failed {
             // Now, since a full memory may have lost it when this is judged.
             self.lookups.told.tell(&mut evidence);
@@ -519,6 +522,7 @@ impl<M: Make> Join<M> {
 
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
+        self.make.look_across(&mut evidence);
         self.assess(&mut evidence);
         self.compare_chains(&mut evidence);
         evidence.verify_signatures();

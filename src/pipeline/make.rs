@@ -2,6 +2,7 @@
 
 use super::join::Judged;
 use super::statuses::Told;
+use crate::evidence::Evidence;
 
 /// What becomes of a judged attempt at once, while its facts are at hand. What is made of it then waits for its place in
 /// the order of ends: a line of text waits in a third of the memory that the facts take.
@@ -14,6 +15,11 @@ pub trait Make {
 
     /// Makes it.
     fn make(&mut self, judged: Judged) -> Self::Made;
+
+    /// Adds to an attempt what another vantage point shows of it, before it is judged or let go.
+    fn look_across(&mut self, evidence: &mut Evidence) {
+        let _ = evidence;
+    }
 
     /// What becomes of an exchange about revocation, if anything.
     fn status(&mut self, told: Told) -> Option<Self::Made> {
@@ -32,6 +38,10 @@ impl<M: Make> Make for &mut M {
 
     fn make(&mut self, judged: Judged) -> Self::Made {
         (**self).make(judged)
+    }
+
+    fn look_across(&mut self, evidence: &mut Evidence) {
+        (**self).look_across(evidence);
     }
 
     fn status(&mut self, told: Told) -> Option<Self::Made> {

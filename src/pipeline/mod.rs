@@ -7,7 +7,7 @@
 //! [`shard`] follows connections and closes attempts; shards share nothing. [`join`] alone sees
 //! all of them: it remembers what other traffic tells, waits for siblings, judges and orders.
 //! [`run`] wires them for files: with one worker in one thread on the read buffer itself, with more in blocks of the file
-//! that all shards read, each what is its own; [`rings`] for interfaces, one ring a shard. The events do not depend on the number of workers until a bound is hit.
+//! that all shards read, each what is its own; [`rings`] for interfaces, one ring a shard; [`vantages`] for both sides of a gateway. The events do not depend on the number of workers until a bound is hit.
 
 mod ahead;
 mod benign;
@@ -31,6 +31,7 @@ pub mod rings;
 pub mod run;
 pub mod shard;
 mod statuses;
+pub mod vantages;
 mod workers;
 
 pub use gauges::Gauges;
@@ -40,3 +41,4 @@ pub use renewal::{Renewal, Renewed};
 pub use rings::{LiveRing, Ring, analyse_rings};
 pub use run::{Arrival, Settings, Source, Totals, analyse, analyse_here};
 pub use statuses::Told;
+pub use vantages::analyse_both;

@@ -1,5 +1,7 @@
 //! One handshake packet by packet, with the proofs marked.
 
+mod across;
+
 use super::style::{Ink, Style, clean, cut, pad, width, wrap};
 use super::words;
 use crate::base::{PacketNo, Side, Stamp};
@@ -56,7 +58,10 @@ pub fn render(
     let mut page = Page { out: String::new(), style, evidence, diagnosis };
     page.head();
     page.remedy();
-    page.rungs(rungs);
+    match &evidence.around.crossing {
+        Some(crossing) => page.crossing(crossing, rungs),
+        None => page.rungs(rungs),
+    }
     page.proofs();
     page.rest(hygiene);
     page.episode(others);
@@ -198,21 +203,24 @@ impl Page<'_> {
         self.line("");
     }
 
-    fn rung(&mut self, rung: &Rung) {
+    /// Which proofs cite one of these packets, in the column for that.
+    fn mark(&self, packets: impl Fn(PacketNo) -> bool) -> String {
         let proofs: Vec<String> = self
             .primary()
             .map_or(&[][..], |(_, finding)| &finding.proofs)
             .iter()
             .enumerate()
-            .filter(|(_, proof)| proof.cite.packets().iter().any(|no| no == rung.no))
+            .filter(|(_, proof)| proof.cite.packets().iter().any(&packets))
             .map(|(n, _)| (n + 1).to_string())
             .collect();
-        let mark = if proofs.is_empty() { String::new() } else { format!("●{}", proofs.join(",")) };
-        let mark = if proofs.is_empty() {
-            pad("", Self::MARK)
-        } else {
-            self.style.ink(Ink::Red, pad(&mark, Self::MARK))
-        };
+        if proofs.is_empty() {
+            return pad("", Self::MARK);
+        }
+        self.style.ink(Ink::Red, pad(&format!("●{}", proofs.join(",")), Self::MARK))
+    }
+
+    fn rung(&mut self, rung: &Rung) {
+        let mark = self.mark(|no| no == rung.no);
         let since = rung.when - self.evidence.started;
         let since = if since.micros() < 0 { since.to_string() } else { format!("+{since}") };
         let arrow = words::arrow(rung.from, Self::ARROW);

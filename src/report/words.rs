@@ -5,13 +5,23 @@ use crate::base::{Cite, Packets, Side};
 use crate::cause::{Cause, Diagnosis, Finding};
 use crate::evidence::{Ending, Evidence, Outcome, Stage, rejection};
 
-/// `packet 6`, `packets 6, 8`, `packets 1–4, 9 …`.
+/// `packet 6`, `packets 6, 8`, `packets 1–4, 9 …`; of two vantage points `packets 4, 5 inside, 3 outside`.
 pub fn packets(packets: &Packets) -> String {
-    let numbers: Vec<u64> = packets.iter().map(|no| no.0).collect();
-    match numbers.as_slice() {
+    let (outside, numbers): (Vec<_>, Vec<_>) = packets.iter().partition(|no| no.is_outside());
+    let [numbers, outside] =
+        [numbers, outside].map(|all| all.iter().map(|no| no.number()).collect::<Vec<_>>());
+    match (numbers.is_empty(), outside.is_empty()) {
+        (_, true) => numbered(&numbers),
+        (true, false) => format!("{} outside", numbered(&outside)),
+        (false, false) => format!("{} inside, {} outside", numbered(&numbers), ranges(&outside)),
+    }
+}
+
+fn numbered(numbers: &[u64]) -> String {
+    match numbers {
         [] => String::from("no packet"),
         [one] => format!("packet {one}"),
-        _ => format!("packets {}", ranges(&numbers)),
+        _ => format!("packets {}", ranges(numbers)),
     }
 }
 

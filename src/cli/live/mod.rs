@@ -87,7 +87,7 @@ fn open_interfaces(
     };
     let mut watched = Vec::new();
     let mut all = Vec::new();
-    for name in &args.interfaces {
+    for name in args.all_interfaces() {
         let readers = LiveReader::open_group(name, &options, rings, stop)
             .map_err(|error| Failure::Says(error.to_string()))?;
         let recents: Vec<_> = match &args.write {
@@ -111,6 +111,16 @@ fn open_interfaces(
 
 /// Runs `live`.
 pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
+    if !args.inside.is_empty() && !args.interfaces.is_empty() {
+        return Err(Failure::Says(
+            "give either interfaces (-i), or those inside and outside of a gateway".into(),
+        ));
+    }
+    if !args.inside.is_empty() && args.write.is_some() {
+        return Err(Failure::Says(
+            "-w keeps packets of one capture point; leave it out with --inside and --outside".into(),
+        ));
+    }
     let settings = config::usable(args)?;
     let notifier = Notifier::from_environment();
     let signals = Signals::watch()?;
@@ -126,7 +136,12 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
     let scribe = Scribe::start(outputs, &board, &signals.stop)
         .map_err(|error| Failure::Says(format!("cannot start a thread: {error}")))?;
     let renewal = Renewal::default();
-    let listening = format!("listening on {}", args.interfaces.join(", "));
+    let listening = match args.inside.as_slice() {
+        [] => format!("listening on {}", args.interfaces.join(", ")),
+        inside => {
+            format!("listening inside on {}, outside on {}", inside.join(", "), args.outside.join(", "))
+        }
+    };
     say(format_args!("{listening} (interrupt to stop)"));
     notifier.ready(&listening);
     if let Some(server) = &server {
@@ -144,7 +159,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         signals: &signals,
         interval: interval(args),
         told: elapsed(),
-        downs: vec![None; args.interfaces.len()],
+        downs: vec![None; args.all_interfaces().count()],
         clock_sets: 0,
         cut: 0,
     };
@@ -201,6 +216,9 @@ impl Loop<'_> {
         let (over, all_over) = crossbeam_channel::bounded::<()>(0);
         let renewal = self.renewal;
         let form = if self.json { Form::Events } else { Form::Lines(self.style) };
+        if !self.args.inside.is_empty() {
+            return self.both_sides(scope, rings, settings, form);
+        }
         let analyses: Vec<_> = rings
             .into_iter()
             .enumerate()
@@ -221,6 +239,37 @@ impl Loop<'_> {
         self.notifier.stopping();
         let totals = analyses.into_iter().flat_map(|analysis| analysis.join().unwrap_or_default());
         let totals = Totals::sum(&totals.collect::<Vec<_>>());
+        self.end(totals.lost)
+    }
+
+    /// The same on both sides of a gateway: one analysis of all rings.
+    fn both_sides<'scope>(
+        mut self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        rings: Vec<Rings>,
+        settings: &'scope Settings,
+        form: Form,
+    ) -> Result<Done, Failure>
+    where
+        Self: 'scope,
+    {
+        let (over, all_over) = crossbeam_channel::bounded::<()>(0);
+        let renewal = self.renewal;
+        let inner = rings.iter().take(self.args.inside.len()).map(Vec::len).sum();
+        let mut teller = Teller::new(0, self.board, self.scribe.pen(), form, &settings.limits);
+        teller.name = format!("{} + {}", self.args.inside.join(", "), self.args.outside.join(", "));
+        let analysis = scope.spawn(move || {
+            let rings = rings.into_iter().flatten().collect();
+            let totals =
+                pipeline::vantages::analyse_rings_of_both(rings, inner, settings, renewal, &mut teller);
+            drop((teller, over));
+            totals
+        });
+        while let Err(RecvTimeoutError::Timeout) = all_over.recv_timeout(ROUND) {
+            self.round();
+        }
+        self.notifier.stopping();
+        let totals = Totals::sum(&analysis.join().unwrap_or_default());
         self.end(totals.lost)
     }
 

@@ -27,6 +27,8 @@ pub enum Form {
 pub struct Teller {
     /// Its place on the board.
     interface: usize,
+    /// Its name in events.
+    pub name: String,
     board: Arc<Board>,
     pen: Pen,
     form: Form,
@@ -40,7 +42,9 @@ impl Teller {
     /// Has told nothing yet.
     pub fn new(interface: usize, board: &Arc<Board>, pen: Pen, form: Form, limits: &Arc<Limits>) -> Self {
         let (board, limits) = (Arc::clone(board), Arc::clone(limits));
-        Self { interface, board, pen, form, limits, kept: Kept::default(), lines: Lines::default() }
+        let name =
+            board.interfaces.get(interface).map(|interface| interface.name.clone()).unwrap_or_default();
+        Self { interface, name, board, pen, form, limits, kept: Kept::default(), lines: Lines::default() }
     }
 }
 
@@ -58,7 +62,7 @@ impl Make for Teller {
         let before = lines.bytes.len();
         match self.form {
             Form::Events => {
-                let (kept, name) = (&mut self.kept, &interface.name);
+                let (kept, name) = (&mut self.kept, &self.name);
                 event::handshake_with(kept, evidence, diagnosis, hygiene, name, &mut lines.bytes);
             }
             Form::Lines(style) if failed => {
@@ -92,10 +96,9 @@ impl Make for Teller {
     fn status(&mut self, told: Told) -> Option<()> {
         let exchange = &told.seen.value;
         self.board.account().statuses.add(exchange);
-        let interface = self.board.interfaces.get(self.interface)?;
         if let Form::Events = self.form {
             let lines = &mut self.lines;
-            event::revocation(&told.seen, &told.known(&interface.name), &mut lines.bytes);
+            event::revocation(&told.seen, &told.known(&self.name), &mut lines.bytes);
             lines.events.push((lines.bytes.len(), told.decided, exchange.ended));
         }
         if self.lines.bytes.len() >= FULL {

@@ -1,0 +1,543 @@
+//! What two vantage points prove: on which side of the gateway a packet was lost or made.
+//!
+//! [`firewall`] and [`nat_drop`] ask here first. A packet that went in and never came out, or came out and never went in,
+//! leaves no doubt about the place. Whether policy or a forgotten translation did it is told by what else passed: a
+//! filter chooses by content, a translator that forgot a connection lets nothing of it through, or under another name.
+
+mod resets;
+
+use super::{Cause, Certainty, Finding, Judgement, Party};
+use crate::base::{Cite, Packets, Side, Span};
+use crate::evidence::crossing::{Crossed, Crossing, Fate, LARGE, Vantage};
+use crate::evidence::{Chain, Evidence};
+
+/// Somebody who waited so long before the hello gave a translator the time to forget.
+const PAUSE: Span = Span::from_secs(30);
+/// A client that has connected says hello sooner.
+const PROMPT: Span = Span::from_millis(300);
+/// No translator forgets a connection by chance in between.
+const AT_ONCE: Span = Span::from_millis(100);
+
+/// What the two say about a cause of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This.
+    Found(Finding),
+    /// They show that it was another cause.
+    Other,
+    /// Nothing that one of them alone does not.
+    Nothing,
+}
+
+impl Verdict {
+    /// The judgement, where they say anything.
+    pub fn judged(self) -> Option<Judgement> {
+        match self {
+            Self::Found(finding) => Some(Judgement::Found(finding)),
+            Self::Other => Some(Judgement::Absent),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// What they say about a firewall.
+pub fn firewall(evidence: &Evidence) -> Verdict {
+    of(evidence, Cause::Firewall)
+}
+
+/// What they say about address translation.
+pub fn nat_drop(evidence: &Evidence) -> Verdict {
+    of(evidence, Cause::NatDrop)
+}
+
+/// Whether they prove anything.
+pub fn prove(evidence: &Evidence) -> bool {
+    let Some(crossing) = &evidence.around.crossing else { return false };
+    Across::of(evidence, crossing).judge().iter().any(|(_, finding)| finding.certainty == Certainty::Proven)
+}
+
+fn of(evidence: &Evidence, cause: Cause) -> Verdict {
+    let Some(crossing) = &evidence.around.crossing else { return Verdict::Nothing };
+    let found = Across::of(evidence, crossing).judge();
+    let decided = !found.is_empty();
+    let surest = found.iter().map(|(_, finding)| finding.certainty).max();
+    match found.into_iter().find(|(of, _)| *of == cause) {
+        Some((_, finding)) => Verdict::Found(finding),
+        // What is only suspected leaves the other causes open.
+        None if decided && surest > Some(Certainty::Suspected) => Verdict::Other,
+        None => Verdict::Nothing,
+    }
+}
+
+type Findings = Vec<(Cause, Finding)>;
+
+/// The packets of a connection, as the rules ask for them.
+struct Across<'a> {
+    evidence: &'a Evidence,
+    crossing: &'a Crossing,
+    syns: Vec<&'a Crossed>,
+    syn_acks: Vec<&'a Crossed>,
+    /// What the client sent with payload.
+    said: Vec<&'a Crossed>,
+    /// What the server sent behind its SYN/ACK that is no reset.
+    answers: Vec<&'a Crossed>,
+    resets: Vec<&'a Crossed>,
+}
+
+impl<'a> Across<'a> {
+    fn of(evidence: &'a Evidence, crossing: &'a Crossing) -> Self {
+        let packets = || crossing.packets.iter();
+        Self {
+            evidence,
+            crossing,
+            syns: packets().filter(|one| one.from == Side::Client && one.mark().is_syn()).collect(),
+            syn_acks: packets().filter(|one| one.from == Side::Server && one.mark().is_syn_ack()).collect(),
+            said: packets()
+                .filter(|one| one.from == Side::Client && one.mark().payload > 0 && !one.mark().flags.rst())
+                .collect(),
+            answers: packets()
+                .filter(|one| {
+                    let flags = one.mark().flags;
+                    one.from == Side::Server && !flags.syn() && !flags.rst()
+                })
+                .collect(),
+            resets: packets().filter(|one| one.mark().flags.rst()).collect(),
+        }
+    }
+
+    fn judge(&self) -> Findings {
+        let crosses = self.crossing.packets.iter().any(Crossed::passed);
+        let beside = &self.crossing.beside;
+        if !crosses {
+            // Nothing of it was seen on the other side: it may have had no business there.
+            let outer = self.crossing.near == Vantage::Outside;
+            if beside.gateways_own || beside.handed == Some(false) || beside.handed.is_none() && outer {
+                return Vec::new();
+            }
+            let mut found = self.prohibited().or_else(|| self.unanswered()).unwrap_or_default();
+            if beside.handed.is_none() {
+                for (_, finding) in &mut found {
+                    finding.certainty = finding.certainty.min(Certainty::Inferred);
+                }
+            }
+            return found;
+        }
+        let rules: [fn(&Self) -> Option<Findings>; 7] = [
+            Self::prohibited,
+            Self::unanswered,
+            Self::astray,
+            Self::renamed,
+            Self::hello_dropped,
+            Self::reset_made,
+            Self::answer_dropped,
+        ];
+        rules.iter().find_map(|rule| rule(self)).unwrap_or_default()
+    }
+
+    /// Two witnesses prove; a capture that lost packets is none.
+    fn sure(&self, witnesses: usize) -> Certainty {
+        if witnesses >= 2 && !self.crossing.beside.lossy { Certainty::Proven } else { Certainty::Inferred }
+    }
+
+    /// The last packet of the client that came out before this one went in.
+    fn before(&self, first: &Crossed) -> Option<&'a Crossed> {
+        let when = first.near.map(|near| near.mark.when);
+        let earlier = |one: &&Crossed| {
+            one.from == Side::Client && one.passed() && one.near.map(|near| near.mark.when) < when
+        };
+        self.crossing.packets.iter().rfind(earlier)
+    }
+
+    /// How long the connection had been set up when this was said; very long where that is not seen.
+    fn pause(&self, said: &Crossed) -> Span {
+        let answered = || self.syn_acks.iter().filter_map(|one| one.near).map(|near| near.mark.when).min();
+        let since = self.evidence.tcp.established.as_ref().map(|seen| seen.when).or_else(answered);
+        said.near.zip(since).map_or(PAUSE, |(near, since)| near.mark.when - since)
+    }
+
+    /// Adds that to a finding about this packet.
+    fn with_before(&self, finding: Finding, first: &Crossed) -> Finding {
+        match self.before(first) {
+            Some(before) => finding.and(before.at(), "up to here the client's packets came out"),
+            None => finding,
+        }
+    }
+
+    fn place(&self) -> &'static str {
+        "between the two capture points"
+    }
+
+    /// Made between the two, on the client's side.
+    fn made_near(&self) -> Option<&'a Crossed> {
+        self.resets.iter().copied().find(|one| one.from == Side::Server && one.fate == Fate::Made)
+    }
+
+    /// Made between the two, on the server's side.
+    fn made_far(&self) -> Option<&'a Crossed> {
+        self.resets.iter().copied().find(|one| one.from == Side::Client && one.fate == Fate::Made)
+    }
+
+    /// What the gateway refused, it said itself by ICMP.
+    fn prohibited(&self) -> Option<Findings> {
+        let (near, far) = &self.crossing.icmp;
+        let said = near.iter().find(|seen| {
+            let error = &seen.value;
+            match (error.v6, error.kind) {
+                (false, 3) => matches!(error.code, 3 | 9 | 10 | 13),
+                (true, 1) => matches!(error.code, 1 | 4 | 5 | 6),
+                _ => false,
+            }
+        })?;
+        // One that came from farther away passed the outer capture point.
+        let refused: Vec<_> =
+            self.syns.iter().chain(&self.said).copied().filter(|one| dropped(one)).collect();
+        if !far.is_empty() || refused.is_empty() || self.evidence.tcp.bytes.server > 0 {
+            return None;
+        }
+        let error = &said.value;
+        let says = format!(
+            "{} said by ICMP{} {}/{} that it let nothing through, {}",
+            error.hop.src,
+            if error.v6 { "v6" } else { "" },
+            error.kind,
+            error.code,
+            self.place()
+        );
+        let finding = Finding::new(self.sure(2), "icmp_prohibited", Party::Path, &said.at, says)
+            .and(all(&refused), "what it refused went in and did not come out");
+        Some(vec![(Cause::Firewall, finding)])
+    }
+
+    /// SYNs that no SYN/ACK answered.
+    fn unanswered(&self) -> Option<Findings> {
+        let first = self.syns.first()?;
+        if self.syn_acks.iter().any(|one| one.passed() || one.near.is_some()) || !self.said.is_empty() {
+            return None;
+        }
+        let left: Vec<_> = self.syns.iter().copied().filter(|one| one.passed()).collect();
+        let refused = self.resets.iter().copied().find(|one| one.from == Side::Server);
+        if left.is_empty() {
+            if first.near.is_none() || !self.syns.iter().all(|one| dropped(one)) {
+                return None;
+            }
+            return match refused {
+                Some(reset) if reset.fate == Fate::Made => {
+                    Some(vec![(Cause::Firewall, self.syn_reset(reset))])
+                }
+                Some(_) => None,
+                None => self.never_left(),
+            };
+        }
+        if let Some(reset) = refused.filter(|reset| reset.passed()) {
+            let says = format!(
+                "the reset came from beyond the gateway: {} refused the connection",
+                self.evidence.server
+            );
+            let finding = Finding::new(self.sure(2), "port_closed", Party::Server, reset.at(), says)
+                .and(all(&left), "the SYN that was refused had left");
+            return Some(vec![(Cause::Firewall, finding)]);
+        }
+        if let Some(reset) = refused.filter(|reset| reset.fate == Fate::Made && self.syn_acks.is_empty()) {
+            return Some(vec![(Cause::Firewall, self.syn_reset(reset))]);
+        }
+        // The answers that came were not let in.
+        let kept: Vec<_> = self.syn_acks.iter().copied().filter(|one| dropped(one)).collect();
+        if kept.is_empty() {
+            return None;
+        }
+        let says =
+            format!("{} SYN/ACKs of the server went in and did not come out, {}", kept.len(), self.place());
+        if let Some(reset) = self.made_far() {
+            let finding = Finding::new(self.sure(2), "mapping_lost", Party::Path, reset.at(), FORGOT)
+                .and(all(&kept), says);
+            return Some(vec![(Cause::NatDrop, finding)]);
+        }
+        let finding = Finding::new(self.sure(kept.len()), "syn_dropped", Party::Path, all(&kept), says)
+            .and(all(&left), "the SYNs that they answer had left");
+        Some(vec![(Cause::Firewall, finding)])
+    }
+
+    fn syn_reset(&self, reset: &Crossed) -> Finding {
+        let says = format!("the reset that answered the SYN was made {}", self.place());
+        Finding::new(self.sure(2), "syn_reset", Party::Path, reset.at(), says)
+            .and(all(&self.syns), "no SYN came out on the other side")
+    }
+
+    /// No SYN came out, and nothing answered: policy, or a translator that has no port left towards this server.
+    fn never_left(&self) -> Option<Findings> {
+        let beside = &self.crossing.beside;
+        // A gateway that says why, says of no policy that it finds no way or no host.
+        if self.syns.len() < 2 || !self.crossing.icmp.0.is_empty() {
+            return None;
+        }
+        let says = format!("{} SYNs went in and none came out, {}", self.syns.len(), self.place());
+        let finding = |certainty, reason, says: &str| {
+            Finding::new(certainty, reason, Party::Path, all(&self.syns), says)
+        };
+        let pool = beside.translated && beside.renumbered && !beside.to_server;
+        if pool && beside.held > 0 {
+            let held = format!("{says}, while {} connections to the same server held ports", beside.held);
+            if beside.pool_is_held {
+                let held = format!("{held}: all ports that were seen in use, which it had used again before");
+                return Some(vec![(Cause::NatDrop, finding(Certainty::Inferred, "port_exhausted", &held))]);
+            }
+            return Some(vec![
+                (Cause::NatDrop, finding(Certainty::Suspected, "port_exhausted", &held)),
+                (Cause::Firewall, finding(Certainty::Suspected, "syn_dropped", &says)),
+            ]);
+        }
+        // Others came through meanwhile, so there was room, and neither capture was blind.
+        let crowded = beside.translated && beside.strangers && !beside.to_server;
+        let certainty = if beside.meanwhile > 0 && !crowded { self.sure(2) } else { Certainty::Inferred };
+        Some(vec![(Cause::Firewall, finding(certainty, "syn_dropped", &says))])
+    }
+
+    /// The SYN/ACK was delivered to somebody who had not asked, or came another way than the SYN went.
+    fn astray(&self) -> Option<Findings> {
+        let client = self.evidence.client;
+        let ends = |one: &&Crossed| one.near.map(|near| near.client);
+        let asked = self.syns.iter().find_map(&ends)?;
+        let astray = self.syn_acks.iter().copied().find(|one| ends(one).is_some_and(|to| to != asked));
+        if let Some(astray) = astray.filter(|one| one.passed())
+            && !self.syn_acks.iter().any(|one| one.passed() && ends(one) == Some(asked))
+        {
+            let to = ends(&astray).unwrap_or(client);
+            let says = format!("the SYN/ACK that answers {asked} was delivered to {to}");
+            let finding = Finding::new(self.sure(2), "port_reuse", Party::Path, astray.at(), says)
+                .and(all(&self.syns), format!("the client asked {} times", self.syns.len()));
+            return Some(vec![(Cause::NatDrop, finding)]);
+        }
+        // Not seen outside though it was seen inside: it took another way.
+        let around = self.syn_acks.iter().copied().find(|one| one.fate == Fate::Made)?;
+        let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
+        let left = self.syns.iter().any(|one| one.passed());
+        if !left || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
+            return None;
+        }
+        let says = "the SYN/ACK did not come through the gateway: the server's packets take another way";
+        let finding = Finding::new(self.sure(2), "asymmetric", Party::Path, around.at(), says)
+            .and(all(&lost), "what the client sent then went in and did not come out");
+        Some(vec![(Cause::NatDrop, finding)])
+    }
+
+    /// The hello came out under another name than the SYN.
+    fn renamed(&self) -> Option<Findings> {
+        let syn = self.syns.iter().copied().find(|one| one.passed())?;
+        let was = syn.far?.client;
+        let hello = self
+            .said
+            .iter()
+            .copied()
+            .find(|one| one.passed() && one.far.is_some_and(|far| far.client != was))?;
+        let (now, own) = (hello.far?.client, hello.near?.client);
+        if self.said.iter().any(|one| one.passed() && one.far.is_some_and(|far| far.client == was)) {
+            return None;
+        }
+        let says = if now == own {
+            format!("the ClientHello left untranslated, as {now}; the SYN had left as {was}")
+        } else {
+            format!("the ClientHello left as {now}, the SYN had left as {was}")
+        };
+        let mut finding = Finding::new(self.sure(2), "mapping_lost", Party::Path, hello.at(), says)
+            .and(syn.at(), "the SYN");
+        if let Some(reset) = self.resets.iter().find(|one| one.from == Side::Server && one.passed()) {
+            finding = finding.and(reset.at(), "the server does not know that name and resets it");
+        }
+        Some(vec![(Cause::NatDrop, finding)])
+    }
+
+    /// Nothing of what the client said came out, or only its smaller segments.
+    fn hello_dropped(&self) -> Option<Findings> {
+        let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
+        let first = lost.first()?;
+        let begin = first.mark().seq;
+        // A segment that came out when sent again was lost by chance; not so where the client had left by then.
+        let again = |one: &&Crossed| one.passed() && one.mark().seq == begin && !one.mark().flags.fin();
+        if self.said.iter().any(again) {
+            return None;
+        }
+        let through: Vec<_> = self.said.iter().copied().filter(|one| one.passed()).collect();
+        let gone = || format!("the client's bytes went in and did not come out, {}", self.place());
+        if let Some(findings) = self.too_large(&lost, &through) {
+            return Some(findings);
+        }
+        // Only what was sent at the beginning: the rest of a long connection is another matter.
+        if self.evidence.tcp.bytes.server > 0 {
+            return None;
+        }
+        let pause = self.pause(first);
+        if let Some(reset) = self.made_near() {
+            return Some(self.rejected(reset, &lost, pause));
+        }
+        if lost.len() < 2 {
+            return None;
+        }
+        let when = first.mark().when;
+        let later = |one: &&Crossed| {
+            one.from == Side::Client
+                && one.near.is_some_and(|near| near.mark.when > when)
+                && one.mark().payload == 0
+        };
+        if let Some(bare) = self.crossing.packets.iter().filter(later).find(|one| one.passed()) {
+            let finding =
+                Finding::new(self.sure(lost.len()), "dropped_after_hello", Party::Path, all(&lost), gone())
+                    .and(
+                        bare.at(),
+                        "a later packet of the client without bytes did: it was chosen by content",
+                    );
+            return Some(vec![(Cause::Firewall, finding)]);
+        }
+        if let Some(reset) = self.made_far().filter(|reset| reset.far.is_some_and(|far| far.mark.when > when))
+        {
+            let finding = Finding::new(self.sure(2), "mapping_lost", Party::Path, reset.at(), FORGOT)
+                .and(all(&lost), gone());
+            return Some(vec![(Cause::NatDrop, finding)]);
+        }
+        // From the SYN/ACK on nothing came out, though the server repeats it.
+        let unheard = self.bare().any(dropped) && !self.bare().any(Crossed::passed);
+        if unheard && self.syn_acks.len() >= 2 {
+            let finding = Finding::new(Certainty::Inferred, "asymmetric", Party::Path, all(&lost), gone())
+                .and(
+                    all(&self.syn_acks),
+                    "nor did the acknowledgment that the server awaits: it repeats its SYN/ACK",
+                );
+            return Some(vec![(Cause::NatDrop, finding)]);
+        }
+        Some(self.filter_or_translator(&lost, pause, &gone()))
+    }
+
+    /// The client's packets that carry nothing, from its first acknowledgment on.
+    fn bare(&self) -> impl Iterator<Item = &'a Crossed> {
+        self.crossing.packets.iter().filter(|one| {
+            let mark = one.mark();
+            let signs = mark.flags.syn() || mark.flags.rst();
+            one.from == Side::Client && one.near.is_some() && mark.payload == 0 && !signs
+        })
+    }
+
+    /// A reset in the server's name answered what did not come out.
+    fn rejected(&self, reset: &Crossed, lost: &[&Crossed], pause: Span) -> Findings {
+        let says = format!("the reset was made {}: it came from no server", self.place());
+        let finding = |certainty, reason| {
+            let finding = Finding::new(certainty, reason, Party::Path, reset.at(), says.clone())
+                .and(all(lost), "what it answers did not come out");
+            lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
+        };
+        // Some translators reset what they no longer know, but not what they came to know just now.
+        if pause <= AT_ONCE {
+            return vec![(Cause::Firewall, finding(self.sure(2), "reset_after_hello"))];
+        }
+        vec![
+            (Cause::NatDrop, finding(Certainty::Suspected, forgotten(pause))),
+            (Cause::Firewall, finding(Certainty::Suspected, "reset_after_hello")),
+        ]
+    }
+
+    /// Nothing of the connection came out any more: a filter of connections and a translator that forgot look alike, but for
+    /// the time that it had to forget.
+    fn filter_or_translator(&self, lost: &[&Crossed], pause: Span, gone: &str) -> Findings {
+        let after = Cite::Packets(all(lost));
+        let finding = |certainty, reason, says: String| {
+            let finding = Finding::new(certainty, reason, Party::Path, after.clone(), says);
+            lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
+        };
+        let policy =
+            |certainty| (Cause::Firewall, finding(certainty, "dropped_after_hello", gone.to_owned()));
+        let reason = forgotten(pause);
+        let forgot = |certainty| {
+            (
+                Cause::NatDrop,
+                finding(certainty, reason, format!("{gone}; the hello came {pause} after the set-up")),
+            )
+        };
+        // The same name came through on another connection: no filter of names is in the way.
+        let named = self.evidence.sni().is_some() && self.evidence.around.sibling.is_some();
+        let beside = &self.crossing.beside;
+        if pause >= PAUSE || named && pause >= PROMPT {
+            return vec![forgot(Certainty::Inferred)];
+        }
+        if pause >= PROMPT {
+            return vec![forgot(Certainty::Suspected), policy(Certainty::Suspected)];
+        }
+        // The translator knew the connection a moment before, and the gateway went on to let others through.
+        let small = lost.iter().all(|one| one.mark().payload < LARGE);
+        let works = beside.went_on || beside.meanwhile > 0;
+        let known = self.bare().any(Crossed::passed);
+        let prove = works && small && known && lost.len() >= 3 && pause <= AT_ONCE;
+        vec![policy(if prove { self.sure(2) } else { Certainty::Inferred })]
+    }
+
+    /// Only large segments are missing.
+    fn too_large(&self, lost: &[&Crossed], through: &[&Crossed]) -> Option<Findings> {
+        let least = lost.iter().map(|one| one.mark().payload).min()?;
+        let most = through.iter().map(|one| one.mark().payload).max()?;
+        // Those of others crossed: the path takes them.
+        let fit = *self.crossing.beside.large.of(lost.first()?.from);
+        if least < LARGE || most >= least || lost.len() < 3 || fit {
+            return None;
+        }
+        let mut places: Vec<_> = lost.iter().map(|one| one.mark().seq).collect();
+        places.sort_unstable();
+        places.dedup();
+        let from = lost.first()?.from;
+        // Of one segment, its content may have been the reason; nothing in a server's first flight of TLS 1.3 can be.
+        let sealed = from == Side::Server && matches!(self.evidence.chain, Chain::Sealed(_) | Chain::Unsent);
+        let certainty = if places.len() >= 2 || sealed { self.sure(2) } else { Certainty::Inferred };
+        let says = format!(
+            "segments of {least} bytes and more of the {from} went in and did not come out, {}",
+            self.place()
+        );
+        let finding = Finding::new(certainty, "mtu_black_hole", Party::Path, all(lost), says)
+            .and(all(through), format!("smaller ones, of up to {most} bytes, did"));
+        Some(vec![(Cause::Firewall, finding)])
+    }
+
+    /// What the server answered was kept back.
+    fn answer_dropped(&self) -> Option<Findings> {
+        let carrying = |one: &&Crossed| one.mark().payload > 0;
+        let kept: Vec<_> = self.answers.iter().copied().filter(carrying).filter(|one| dropped(one)).collect();
+        let let_in: Vec<_> =
+            self.answers.iter().copied().filter(carrying).filter(|one| one.passed()).collect();
+        let first = kept.first()?.mark().seq;
+        if kept.len() < 3 || let_in.iter().any(|one| one.mark().seq == first) {
+            return None;
+        }
+        if let Some(findings) = self.too_large(&kept, &let_in) {
+            return Some(findings);
+        }
+        let large = kept.iter().all(|one| one.mark().payload >= LARGE) && !self.crossing.beside.large.server;
+        let bare = self.answers.iter().copied().find(|one| one.passed() && one.mark().payload == 0)?;
+        let says = format!("what the server answered went in and did not come out, {}", self.place());
+        let (reason, by) = if large && !matches!(self.evidence.chain, Chain::Clear(_) | Chain::Cut(_)) {
+            ("mtu_black_hole", "its size")
+        } else {
+            ("dropped_after_hello", "its content")
+        };
+        let finding = Finding::new(Certainty::Inferred, reason, Party::Path, all(&kept), says)
+            .and(bare.at(), format!("a packet of the server without bytes did: it was chosen by {by}"));
+        Some(vec![(Cause::Firewall, finding)])
+    }
+}
+
+/// What a reset behind the hello had no part in.
+const PASSED: &str = "the ClientHello had passed";
+/// Why a translator's own reset proves that it forgot.
+const FORGOT: &str =
+    "the gateway itself reset the server's packet, as a host does that knows no such connection";
+
+/// Time alone makes a translator forget, or something else did.
+fn forgotten(pause: Span) -> &'static str {
+    if pause >= Span::from_secs(2) { "idle_timeout" } else { "mapping_lost" }
+}
+
+fn dropped(one: &Crossed) -> bool {
+    one.fate == Fate::Dropped
+}
+
+/// All their packets.
+fn all(of: &[&Crossed]) -> Packets {
+    of.iter().flat_map(|one| [one.near, one.far]).flatten().map(|sight| sight.mark.no).collect()
+}
+
+#[cfg(test)]
+mod tests;

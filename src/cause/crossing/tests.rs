@@ -1,0 +1,290 @@
+use super::{Certainty, Verdict, firewall, nat_drop};
+use crate::base::{Endpoint, Side};
+use crate::decode::TcpFlags;
+use crate::evidence::Evidence;
+use crate::evidence::crossing::fixture::{Gateway, NAT, Way, hello, sent};
+use crate::evidence::fixture::{CLIENT, greeted, seen, syn};
+
+const ACK: u8 = TcpFlags::ACK;
+const RST: u8 = TcpFlags::RST;
+
+/// What both causes say: reason and certainty.
+fn said(evidence: &Evidence) -> [Option<(&'static str, Certainty)>; 2] {
+    [firewall(evidence), nat_drop(evidence)].map(|verdict| match verdict {
+        Verdict::Found(finding) => Some((finding.reason, finding.certainty)),
+        Verdict::Other | Verdict::Nothing => None,
+    })
+}
+
+fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
+    let [firewall, nat_drop] = said(evidence);
+    firewall.or(nat_drop)
+}
+
+/// An attempt that said hello, through this gateway; other connections crossed before and behind.
+fn through(script: impl FnOnce(&mut Gateway)) -> Evidence {
+    let mut gateway = Gateway::default();
+    gateway.another(-3_000);
+    gateway.connect();
+    script(&mut gateway);
+    gateway.another(8_000);
+    gateway.until(60_000);
+    let mut evidence = greeted();
+    evidence.around.crossing = gateway.crossing().map(Box::new);
+    evidence
+}
+
+/// SYNs that nobody answers, through this gateway.
+fn asking(script: impl FnOnce(&mut Gateway)) -> Evidence {
+    let mut gateway = Gateway::default();
+    gateway.another(-3_000);
+    script(&mut gateway);
+    gateway.until(60_000);
+    let mut evidence = syn(3);
+    evidence.around.crossing = gateway.crossing().map(Box::new);
+    evidence
+}
+
+fn syns(gateway: &mut Gateway, way: Way) {
+    for at in [0, 1_000, 3_000] {
+        gateway.send(sent(at, Side::Client, TcpFlags::SYN, 0, 0, 0), way);
+    }
+}
+
+fn hellos(gateway: &mut Gateway, at: i64, way: Way) {
+    for later in [0, 300, 900, 2_100] {
+        gateway.send(hello(at + later), way);
+    }
+}
+
+#[test]
+fn a_syn_that_never_left_while_others_did() {
+    let evidence = asking(|gateway| {
+        syns(gateway, Way::Dropped);
+        gateway.another(4_000);
+    });
+    assert_eq!(said(&evidence), [Some(("syn_dropped", Certainty::Proven)), None]);
+}
+
+#[test]
+fn where_nobody_else_came_through_meanwhile_it_is_no_proof() {
+    let evidence = asking(|gateway| syns(gateway, Way::Dropped));
+    assert_eq!(found(&evidence), Some(("syn_dropped", Certainty::Inferred)));
+}
+
+#[test]
+fn a_connection_that_was_not_handed_to_the_gateway_is_none_of_its() {
+    let mut evidence = asking(|gateway| {
+        syns(gateway, Way::Dropped);
+        gateway.another(4_000);
+    });
+    if let Some(crossing) = &mut evidence.around.crossing {
+        crossing.beside.handed = Some(false);
+    }
+    assert_eq!(said(&evidence), [None, None]);
+}
+
+#[test]
+fn ports_that_others_hold_leave_two_readings_of_a_syn_that_never_left() {
+    let mut evidence = asking(|gateway| syns(gateway, Way::Dropped));
+    if let Some(crossing) = &mut evidence.around.crossing {
+        crossing.beside.renumbered = true;
+        crossing.beside.held = 2;
+    }
+    let both = [("syn_dropped", Certainty::Suspected), ("port_exhausted", Certainty::Suspected)];
+    assert_eq!(said(&evidence), both.map(Some));
+    if let Some(crossing) = &mut evidence.around.crossing {
+        crossing.beside.pool_is_held = true;
+    }
+    assert_eq!(said(&evidence), [None, Some(("port_exhausted", Certainty::Inferred))]);
+}
+
+#[test]
+fn a_refusal_is_the_gateways_or_the_servers() {
+    let refused = |way| {
+        asking(|gateway| {
+            gateway.send(sent(0, Side::Client, TcpFlags::SYN, 0, 0, 0), way);
+            let answer = if way == Way::Passes { Way::Passes } else { Way::Made };
+            gateway.send(sent(20, Side::Server, RST | ACK, 0, 1, 0), answer);
+        })
+    };
+    assert_eq!(found(&refused(Way::Dropped)), Some(("syn_reset", Certainty::Proven)));
+    assert_eq!(found(&refused(Way::Passes)), Some(("port_closed", Certainty::Proven)));
+}
+
+#[test]
+fn syn_acks_that_are_not_let_in() {
+    let evidence = asking(|gateway| {
+        syns(gateway, Way::Passes);
+        for at in [20, 1_020] {
+            gateway.send(sent(at, Side::Server, TcpFlags::SYN | ACK, 0, 1, 0), Way::Dropped);
+        }
+    });
+    assert_eq!(found(&evidence), Some(("syn_dropped", Certainty::Proven)));
+}
+
+#[test]
+fn a_syn_ack_that_another_host_gets() {
+    let evidence = asking(|gateway| {
+        syns(gateway, Way::Passes);
+        gateway.names.0 = Endpoint { port: 999, ..CLIENT };
+        gateway.send(sent(3_020, Side::Server, TcpFlags::SYN | ACK, 0, 1, 0), Way::Passes);
+    });
+    assert_eq!(said(&evidence), [None, Some(("port_reuse", Certainty::Proven))]);
+}
+
+#[test]
+fn a_hello_that_was_refused_on_the_way() {
+    let evidence = through(|gateway| {
+        gateway.send(hello(25), Way::Dropped);
+        gateway.send(sent(26, Side::Server, RST, 1, 0, 0), Way::Made);
+    });
+    assert_eq!(said(&evidence), [Some(("reset_after_hello", Certainty::Proven)), None]);
+}
+
+#[test]
+fn behind_a_long_pause_a_translator_may_have_refused_it() {
+    let mut evidence = through(|gateway| {
+        gateway.send(hello(40_000), Way::Dropped);
+        gateway.send(sent(40_001, Side::Server, RST, 1, 0, 0), Way::Made);
+    });
+    evidence.tcp.established = Some(seen((), 3, 21));
+    let both = [("reset_after_hello", Certainty::Suspected), ("idle_timeout", Certainty::Suspected)];
+    assert_eq!(said(&evidence), both.map(Some));
+}
+
+#[test]
+fn a_reset_that_came_through_was_not_made_here() {
+    let evidence = through(|gateway| {
+        gateway.send(hello(25), Way::Passes);
+        gateway.send(sent(46, Side::Server, RST, 1, 0, 0), Way::Passes);
+    });
+    assert_eq!(said(&evidence), [None, None]);
+}
+
+#[test]
+fn a_forged_reset_while_the_server_goes_on() {
+    let forged = |goes_on: bool| {
+        through(|gateway| {
+            gateway.send(hello(25), Way::Passes);
+            gateway.send(sent(26, Side::Server, RST, 1, 0, 0), Way::Made);
+            if goes_on {
+                gateway.send(sent(46, Side::Server, ACK, 1, 518, 900), Way::Passes);
+            }
+        })
+    };
+    assert_eq!(found(&forged(true)), Some(("injected_reset", Certainty::Proven)));
+    assert_eq!(
+        found(&forged(false)),
+        Some(("injected_reset", Certainty::Inferred)),
+        "a capture may have missed it"
+    );
+}
+
+#[test]
+fn a_prompt_hello_that_never_leaves_is_a_filters_and_a_late_one_may_be_a_translators() {
+    let prompt = through(|gateway| hellos(gateway, 25, Way::Dropped));
+    assert_eq!(said(&prompt), [Some(("dropped_after_hello", Certainty::Proven)), None]);
+    let late = through(|gateway| hellos(gateway, 3_000, Way::Dropped));
+    let both = [("dropped_after_hello", Certainty::Suspected), ("idle_timeout", Certainty::Suspected)];
+    assert_eq!(said(&late), both.map(Some));
+    let idle = through(|gateway| hellos(gateway, 40_000, Way::Dropped));
+    assert_eq!(said(&idle), [None, Some(("idle_timeout", Certainty::Inferred))]);
+}
+
+#[test]
+fn a_hello_that_vanishes_while_bare_packets_pass() {
+    let evidence = through(|gateway| {
+        hellos(gateway, 3_000, Way::Dropped);
+        gateway.send(sent(6_000, Side::Client, ACK | TcpFlags::FIN, 518, 1, 0), Way::Passes);
+    });
+    assert_eq!(said(&evidence), [Some(("dropped_after_hello", Certainty::Proven)), None]);
+}
+
+#[test]
+fn what_came_out_when_sent_again_was_lost_by_chance() {
+    let evidence = through(|gateway| {
+        gateway.send(hello(25), Way::Dropped);
+        gateway.send(hello(300), Way::Dropped);
+        gateway.send(hello(900), Way::Passes);
+    });
+    assert_eq!(said(&evidence), [None, None]);
+}
+
+#[test]
+fn a_hello_under_another_name_than_its_syn() {
+    for name in [CLIENT, Endpoint { port: 1_025, ..NAT }] {
+        let evidence = through(|gateway| {
+            gateway.names.1 = name;
+            gateway.send(hello(700), Way::Passes);
+            gateway.send(sent(720, Side::Server, RST, 1, 0, 0), Way::Passes);
+            gateway.names.1 = NAT;
+        });
+        assert_eq!(said(&evidence), [None, Some(("mapping_lost", Certainty::Proven))], "{name}");
+    }
+}
+
+#[test]
+fn a_translator_resets_even_an_acknowledgment_and_a_filter_only_what_it_reads() {
+    let forgot = through(|gateway| {
+        gateway.send(hello(25), Way::Passes);
+        gateway.send(sent(46, Side::Server, ACK, 1, 518, 0), Way::Dropped);
+        gateway.send(sent(47, Side::Client, RST, 518, 0, 0), Way::Made);
+    });
+    assert_eq!(said(&forgot), [None, Some(("mapping_lost", Certainty::Proven))]);
+    let filter = through(|gateway| {
+        gateway.send(hello(25), Way::Passes);
+        gateway.send(sent(46, Side::Server, ACK, 1, 518, 0), Way::Passes);
+        gateway.send(sent(47, Side::Server, ACK, 1, 518, 1_100), Way::Dropped);
+        gateway.send(sent(48, Side::Client, RST, 518, 0, 0), Way::Made);
+    });
+    assert_eq!(said(&filter), [Some(("reset_after_hello", Certainty::Proven)), None]);
+}
+
+#[test]
+fn large_segments_alone_vanish() {
+    let hole = |tail| {
+        through(|gateway| {
+            gateway.send(hello(25), Way::Passes);
+            for at in [46, 300, 900] {
+                gateway.send(sent(at, Side::Server, ACK, 1, 518, 1_448), Way::Dropped);
+                gateway.send(sent(at, Side::Server, ACK, 1_449, 518, 1_448), Way::Dropped);
+            }
+            gateway.send(sent(47, Side::Server, ACK, 2_897, 518, tail), Way::Passes);
+        })
+    };
+    assert_eq!(found(&hole(700)), Some(("mtu_black_hole", Certainty::Proven)));
+    assert_eq!(found(&hole(1_448)), None, "one of full size came through");
+}
+
+#[test]
+fn a_syn_ack_that_took_another_way() {
+    let evidence = asking(|gateway| {
+        gateway.send(sent(0, Side::Client, TcpFlags::SYN, 0, 0, 0), Way::Passes);
+        gateway.send(sent(20, Side::Server, TcpFlags::SYN | ACK, 0, 1, 0), Way::Made);
+        hellos(gateway, 25, Way::Dropped);
+    });
+    assert_eq!(said(&evidence), [None, Some(("asymmetric", Certainty::Proven))]);
+}
+
+#[test]
+fn a_capture_that_counted_losses_proves_nothing() {
+    let mut evidence = through(|gateway| {
+        gateway.send(hello(25), Way::Dropped);
+        gateway.send(sent(26, Side::Server, RST, 1, 0, 0), Way::Made);
+    });
+    if let Some(crossing) = &mut evidence.around.crossing {
+        crossing.beside.lossy = true;
+    }
+    assert_eq!(found(&evidence), Some(("reset_after_hello", Certainty::Inferred)));
+}
+
+#[test]
+fn blind_where_the_other_capture_had_ended() {
+    let mut gateway = Gateway::default();
+    gateway.connect();
+    hellos(&mut gateway, 25, Way::Dropped);
+    let mut evidence = greeted();
+    evidence.around.crossing = gateway.crossing().map(Box::new);
+    assert_eq!(said(&evidence), [None, None]);
+}
