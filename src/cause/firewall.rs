@@ -161,25 +161,30 @@ pub use intercepted::hygiene;
 
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
-    if let Some(finding) = intercepted::find(e).or_else(|| contrast::find(e)) {
+    // What both sides of a gateway show needs no comparison with other attempts.
+    let crossed = if ended_otherwise(e) { None } else { crossing::firewall(e).judged() };
+    if crossed.is_none()
+        && let Some(finding) = intercepted::find(e).or_else(|| contrast::find(e))
+    {
         return Judgement::Found(finding);
     }
-    match alone(e) {
+    match crossed.unwrap_or_else(|| alone(e)) {
         Judgement::Found(finding) => Judgement::Found(contrast::with(e, finding)),
         other => other,
     }
 }
 
-/// What the attempt shows by itself.
-fn alone(e: &Evidence) -> Judgement {
-    if e.stage == Stage::Dns
+/// A lookup failed, or TLS itself said why it ends.
+fn ended_otherwise(e: &Evidence) -> bool {
+    e.stage == Stage::Dns
         || e.fatal_alert().is_some()
         || matches!(e.ending.value, Ending::SealedAlert { .. })
-    {
+}
+
+/// What the attempt shows by itself.
+fn alone(e: &Evidence) -> Judgement {
+    if ended_otherwise(e) {
         return Judgement::Absent;
-    }
-    if let Some(judged) = crossing::firewall(e).judged() {
-        return judged;
     }
     if let Some(finding) = prohibited(e) {
         return Judgement::Found(finding);

@@ -454,9 +454,13 @@ impl Lookups {
     }
 }
 
+/// Zones that each network fills as it likes (RFC 6762 appendix G): who gives itself a name there means itself.
+const PRIVATE_ZONES: [&str; 6] = ["corp", "home", "internal", "intranet", "lan", "private"];
+
 /// All addresses given are the unspecified one or loopback ones: the client is sent to itself.
 fn leads_nowhere(answer: &DnsAnswer) -> bool {
-    let nowhere = |address: Addr| address.ip().is_unspecified() || address.ip().is_loopback();
+    let own = answer.name.rsplit('.').next().is_some_and(|top| PRIVATE_ZONES.contains(&top));
+    let nowhere = |address: Addr| address.ip().is_unspecified() || !own && address.ip().is_loopback();
     answer.has_address() && answer.given().all(nowhere)
 }
 

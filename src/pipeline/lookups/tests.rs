@@ -222,6 +222,17 @@ fn addresses_that_lead_nowhere_are_none() {
 }
 
 #[test]
+fn a_name_of_a_networks_own_zone_may_mean_the_client_itself() {
+    let own = "build.example.lan";
+    let mut scene = Scene::new();
+    scene.turn(own, 65, 0).ask(own, 1).gives(own, 1, 0, &[[127, 0, 0, 1]]);
+    assert_eq!(scene.judged(), []);
+    let mut scene = Scene::new();
+    scene.turn(own, 65, 0).ask(own, 1).gives(own, 1, 0, &[[0, 0, 0, 0]]);
+    assert_eq!(scene.judged().len(), 1, "the unspecified address leads nobody anywhere");
+}
+
+#[test]
 fn a_cut_answer_says_nothing_yet() {
     let mut scene = Scene::new();
     scene.turn(NAME, 65, 0).ask(NAME, 1);
