@@ -42,6 +42,11 @@ enum Kind {
     Others,
 }
 
+impl Kind {
+    const ALL: [Self; 7] =
+        [Self::Origin, Self::Time, Self::Sequel, Self::Numbers, Self::Role, Self::Reach, Self::Others];
+}
+
 /// What is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -61,6 +66,8 @@ pub enum Sign {
     NewAck,
     /// Its alleged sender said something behind it.
     WentOn,
+    /// It answers in the client's name, and the client, which it did not reach, goes on.
+    Unaware,
     /// Its alleged sender had sent beyond its sequence number.
     Behind,
     /// Its timestamp is older than that of its alleged sender's last segment.
@@ -110,7 +117,7 @@ const fn weight(sign: Sign, kind: Kind, points: [i8; 5]) -> Weight {
 /// All weights. Three points are what the studies and the laboratory call a contradiction (RFC 9293 and no stack allow
 /// it), two what one other reading explains, one what fits.
 #[rustfmt::skip]
-const WEIGHTS: [Weight; 24] = [
+const WEIGHTS: [Weight; 25] = [
     //                                        endpoint, firewall, translator, loss, client
     // A balancer or another machine behind the address may answer from nearer, and mostly from as far.
     weight(Sign::NearerTtl,       Kind::Origin,  [0, 2, 0, 0, 0]),
@@ -127,6 +134,8 @@ const WEIGHTS: [Weight; 24] = [
     weight(Sign::NewAck,          Kind::Sequel,  [0, 3, 0, 0, 0]),
     // Packets out of order would look so.
     weight(Sign::WentOn,          Kind::Sequel,  [0, 1, 0, 0, 0]),
+    // Measured: a translator that forgets a connection resets what it cannot deliver, and the client speaks on through it.
+    weight(Sign::Unaware,         Kind::Sequel,  [0, 3, 2, 0, 0]),
     // Weaver et al., DATA_SEQ_RST; balancers that reset for a host remember its numbers badly.
     weight(Sign::Behind,          Kind::Numbers, [0, 1, 0, 0, 0]),
     // RFC 7323 section 5.4: a host's clock does not go back.
@@ -168,6 +177,10 @@ const PAUSE: Span = Span::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weighed {
     signs: Vec<Sign>,
+    /// For endpoint, firewall, translator, loss and client.
+    points: [i32; 5],
+    /// Of how many kinds there are signs that weigh two points or more, for each.
+    witnesses: [usize; 5],
     /// However many points: the sort of packet leaves another reading.
     most: Certainty,
 }
@@ -192,6 +205,7 @@ impl Weighed {
             other.value.from == Side::Client && other.value.answers.is_some() && other.value.doubts.is_empty()
         });
         let asked = reset.answers.is_some() && !own_answer;
+        let of_translator = in_clients_name && asked;
         let readable = matches!(e.chain, Chain::Clear(_) | Chain::Cut(_));
         let shown = [
             (Sign::NearerTtl, ttl && nearer),
@@ -199,9 +213,10 @@ impl Weighed {
             (Sign::OtherLink, link),
             (Sign::FarTooSoon, far_too_soon),
             (Sign::TooSoon, has(|doubt| matches!(doubt, Doubt::TooSoon(..)))),
-            (Sign::NewData, new_data),
-            (Sign::NewAck, new_ack),
+            (Sign::NewData, new_data && !of_translator),
+            (Sign::NewAck, new_ack && !of_translator),
             (Sign::WentOn, went_on),
+            (Sign::Unaware, of_translator && (new_data || new_ack)),
             (Sign::Behind, has(|doubt| *doubt == Doubt::BehindSequence)),
             (Sign::OldTimestamp, has(|doubt| *doubt == Doubt::OldTimestamp)),
             (Sign::Unasked, has(|doubt| *doubt == Doubt::Unasked)),
@@ -209,14 +224,31 @@ impl Weighed {
             (Sign::AckChange, forged(Forged::RstAckChange)),
             (Sign::HostsOwn, reset.doubts.is_empty() && as_the_host(reset)),
             (Sign::ClientsName, in_clients_name),
-            (Sign::Answers, in_clients_name && asked),
-            (Sign::AnswersReadable, in_clients_name && asked && readable && reset.answers > Some(0)),
+            (Sign::Answers, of_translator),
+            (Sign::AnswersReadable, of_translator && readable && reset.answers > Some(0)),
             (Sign::TwoSpeak, in_clients_name && !asked && (own_answer || went_on) && (ttl || link)),
             (Sign::OthersComplete, e.around.server_completes.is_some()),
         ];
         // A translator on the way to the client, which this capture cannot see behind, speaks in its name.
         let most = if in_clients_name { Certainty::Inferred } else { Certainty::Proven };
-        Self { signs: shown.into_iter().filter(|(_, shown)| *shown).map(|(sign, _)| sign).collect(), most }
+        Self::of(&shown, most)
+    }
+
+    /// What is shown, and what it is worth: of the signs of one kind the weightiest counts.
+    fn of(shown: &[(Sign, bool)], most: Certainty) -> Self {
+        let signs: Vec<_> = shown.iter().filter(|(_, shown)| *shown).map(|(sign, _)| *sign).collect();
+        let (mut points, mut witnesses) = ([0; 5], [0; 5]);
+        let weights: Vec<_> = WEIGHTS.iter().filter(|weight| signs.contains(&weight.sign)).collect();
+        for kind in Kind::ALL {
+            for ((sum, witnesses), place) in points.iter_mut().zip(&mut witnesses).zip(0..) {
+                let of_kind = weights.iter().filter(|weight| weight.kind == kind);
+                let given = of_kind.filter_map(|weight| weight.points.get::<usize>(place).copied());
+                let given = i32::from(given.max_by_key(|points| points.abs()).unwrap_or(0));
+                *sum += given;
+                *witnesses += usize::from(given >= 2);
+            }
+        }
+        Self { signs, points, witnesses, most }
     }
 
     /// Of silence to a SYN or to the client's first bytes.
@@ -235,8 +267,7 @@ impl Weighed {
             (Sign::OtherNamePasses, e.around.sibling.is_none() && e.around.other_name.is_some()),
             (Sign::Pause, pause),
         ];
-        let signs = shown.into_iter().filter(|(_, shown)| *shown).map(|(sign, _)| sign).collect();
-        Self { signs, most: Certainty::Inferred }
+        Self::of(&shown, Certainty::Inferred)
     }
 
     /// Whether this is among the signs.
@@ -247,25 +278,14 @@ impl Weighed {
     /// Something contradicts that the host sent it whose address it bears.
     pub fn contradicted(&self) -> bool {
         let against = |kind| matches!(kind, Kind::Origin | Kind::Time | Kind::Sequel | Kind::Numbers);
-        self.weights().any(|weight| against(weight.kind) && weight.points_of(Culprit::Firewall) > 0)
-    }
-
-    fn weights(&self) -> impl Iterator<Item = &'static Weight> + '_ {
-        WEIGHTS.iter().filter(|weight| self.shows(weight.sign))
-    }
-
-    /// What the weightiest sign of each kind gives.
-    fn by_kind(&self, culprit: Culprit) -> impl Iterator<Item = i32> + '_ {
-        const KINDS: [Kind; 7] =
-            [Kind::Origin, Kind::Time, Kind::Sequel, Kind::Numbers, Kind::Role, Kind::Reach, Kind::Others];
-        KINDS.into_iter().filter_map(move |kind| {
-            let of_kind = self.weights().filter(|weight| weight.kind == kind);
-            of_kind.map(|weight| weight.points_of(culprit)).max_by_key(|points| points.abs())
-        })
+        let weights = WEIGHTS.iter().filter(|weight| self.shows(weight.sign));
+        weights
+            .into_iter()
+            .any(|weight| against(weight.kind) && weight.points.get(Culprit::Firewall as usize) > Some(&0))
     }
 
     fn points(&self, culprit: Culprit) -> i32 {
-        self.by_kind(culprit).sum()
+        self.points.get(culprit as usize).copied().unwrap_or(0)
     }
 
     /// By how many points this one leads all others; negative where another leads.
@@ -279,27 +299,14 @@ impl Weighed {
     /// How surely it was this one. `None` where nothing shows it, or more shows another.
     pub fn certainty(&self, culprit: Culprit) -> Option<Certainty> {
         let lead = self.lead(culprit);
-        let kinds = self.by_kind(culprit).filter(|points| *points >= 2).count();
+        let witnesses = self.witnesses.get(culprit as usize).copied().unwrap_or(0);
         let certainty = match lead {
-            PROVEN.. if kinds >= 2 => Certainty::Proven,
+            PROVEN.. if witnesses >= 2 => Certainty::Proven,
             INFERRED.. => Certainty::Inferred,
             0.. if self.points(culprit) > 0 => Certainty::Suspected,
             _ => return None,
         };
         Some(certainty.min(self.most))
-    }
-}
-
-impl Weight {
-    fn points_of(&self, culprit: Culprit) -> i32 {
-        let [endpoint, firewall, translator, loss, client] = self.points;
-        i32::from(match culprit {
-            Culprit::Endpoint => endpoint,
-            Culprit::Firewall => firewall,
-            Culprit::Translator => translator,
-            Culprit::Loss => loss,
-            Culprit::Client => client,
-        })
     }
 }
 
@@ -414,6 +421,19 @@ mod tests {
         own.value.answers = Some(0);
         e.tcp.resets.push(own);
         assert!(of(&e).shows(Sign::TwoSpeak), "the client's own host was asked, and answers");
+    }
+
+    #[test]
+    fn a_client_that_goes_on_does_not_know_of_a_reset_that_answered_the_server_in_its_name() {
+        let mut e =
+            reset(greeted(), Side::Client, &[Doubt::Ttl(65, 64), Doubt::SenderWentOn, Doubt::NewData]);
+        assert_eq!(of(&e).certainty(Culprit::Firewall), Some(Certainty::Inferred), "unasked");
+        e.tcp.resets[0].value.answers = Some(287);
+        assert_eq!(
+            of(&e).certainty(Culprit::Firewall),
+            Some(Certainty::Suspected),
+            "a translator speaks so too"
+        );
     }
 
     #[test]

@@ -449,7 +449,14 @@ fn doubted_reset(e: &Evidence) -> Option<Finding> {
         .filter(|(_, weighed)| weighed.contradicted())
         .max_by_key(|(_, weighed)| weighed.lead(Culprit::Firewall))?;
     let certainty = weighed.certainty(Culprit::Firewall)?;
-    let forged = [Sign::NewAck, Sign::NewData, Sign::TwoSpeak, Sign::SeqChange, Sign::AckChange];
+    let forged = [
+        Sign::NewAck,
+        Sign::NewData,
+        Sign::Unaware,
+        Sign::TwoSpeak,
+        Sign::SeqChange,
+        Sign::AckChange,
+    ];
     let forged = forged.into_iter().any(|sign| weighed.shows(sign));
     // A server that goes on without the hello was spared it by who reset.
     let forged = forged || weighed.shows(Sign::WentOn) && e.tcp.acked.server != Some(0);

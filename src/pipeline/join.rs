@@ -163,7 +163,10 @@ impl<M: Make> Join<M> {
         self.advance(out.at, each);
         match out.what {
             What::Dns(said) => self.dns(*said, out.at),
-            What::NoResolver(client, resolver, says) => self.lookups.unreachable(client, resolver, says),
+            What::NoResolver(what) => {
+                let (client, resolver, says) = *what;
+                self.lookups.unreachable(client, resolver, says);
+            }
             What::Hidden(client, how) => self.lookups.told.hides(client, how),
             What::Status(seen) => {
                 self.clocks.exchanged(&seen);

@@ -48,7 +48,7 @@ pub enum What {
     /// A DNS question or answer.
     Dns(Box<Said>),
     /// A resolver that an ICMP error says cannot be reached: who asked, whom, and who says so.
-    NoResolver(Endpoint, Endpoint, Seen<Addr>),
+    NoResolver(Box<(Endpoint, Endpoint, Seen<Addr>)>),
     /// A client asks a resolver in a way that hides the questions.
     Hidden(Addr, Seen<Way>),
     /// A SYN to a TLS port: server, sequence number of the first byte, client.

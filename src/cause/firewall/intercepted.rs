@@ -9,7 +9,7 @@ use crate::tls::chain::Fault;
 use crate::tls::names::{Cover, covers};
 use std::sync::Arc;
 
-/// Products that inspect TLS, by a part of their issuers' names.
+/// Products that inspect TLS, by how an attribute of their issuers' names begins.
 ///
 /// Names as seen in certificates that users of these products were shown: Durumeric et al., The Security Impact of HTTPS
 /// Interception, NDSS 2017; de Carné de Carnavalet and Mannan, Killed by Proxy, NDSS 2016; and reports in public
@@ -17,25 +17,28 @@ use std::sync::Arc;
 /// emailAddress=certadmin@netskope.com`; `CN=Sophos SSL CA_<serial>`; `CN=Cisco Umbrella Secondary SubCA lon-SG, O=Cisco`;
 /// `CN=Zscaler Intermediate Root CA (zscalerthree.net)`; `CN=Forcepoint Cloud CA, O=Forcepoint LLC`). Products whose
 /// authority bears whatever name its owner gives it (Palo Alto, Check Point, Squid) are in no such list.
-const PRODUCTS: [(&str, &str); 17] = [
+const PRODUCTS: [(&str, &str); 18] = [
     ("CN=FortiGate CA", "FortiGate"),
     ("O=Fortinet", "FortiGate"),
     ("O=Zscaler Inc.", "Zscaler"),
     ("CN=Zscaler Intermediate Root CA", "Zscaler"),
-    (".goskope.com", "Netskope"),
-    ("certadmin@netskope.com", "Netskope"),
+    ("emailAddress=certadmin@netskope.com", "Netskope"),
     ("CN=Sophos SSL CA", "Sophos"),
     ("CN=Cisco Umbrella", "Cisco Umbrella"),
     ("CN=Forcepoint Cloud CA", "Forcepoint"),
     ("CN=Kaspersky Anti-Virus Personal Root", "Kaspersky"),
     ("CN=ESET SSL Filter CA", "ESET"),
-    ("Web/Mail Shield", "Avast or AVG"),
+    ("CN=avast! Web/Mail Shield", "Avast"),
+    ("CN=Avast Web/Mail Shield", "Avast"),
+    ("CN=AVG Web/Mail Shield", "AVG"),
     ("CN=Bitdefender Personal CA", "Bitdefender"),
     ("CN=mitmproxy", "mitmproxy"),
     ("CN=PortSwigger CA", "Burp"),
     ("CN=Charles Proxy", "Charles"),
-    ("FiddlerRoot", "Fiddler"),
+    ("CN=DO_NOT_TRUST_FiddlerRoot", "Fiddler"),
 ];
+/// Netskope's authorities are told by how the attribute ends.
+const NETSKOPE: &str = ".goskope.com";
 
 /// A chain that leads to no trusted root, for just the host that was asked for.
 fn stands_in(e: &Evidence) -> Option<(&str, &[Arc<Certificate>])> {
@@ -50,10 +53,19 @@ fn stands_in(e: &Evidence) -> Option<(&str, &[Arc<Certificate>])> {
 
 /// The product that issued the leaf or what stands above it.
 fn product(chain: &[Arc<Certificate>]) -> Option<(&'static str, &str)> {
-    chain.iter().find_map(|certificate| {
-        let of = |(part, _): &&(&str, &str)| certificate.issuer.contains(part);
-        PRODUCTS.iter().find(of).map(|(_, product)| (*product, certificate.issuer.as_str()))
-    })
+    let issuers = chain.iter().map(|certificate| certificate.issuer.as_str());
+    issuers.flat_map(|issuer| issuer.split(',').map(move |part| (part.trim_start(), issuer))).find_map(
+        |(attribute, issuer)| {
+            if attribute.starts_with("CN=ca.") && attribute.ends_with(NETSKOPE) {
+                return Some(("Netskope", issuer));
+            }
+            // Most attributes begin like none.
+            let of = |(start, _): &&(&str, &str)| {
+                attribute.as_bytes().get(..5) == start.as_bytes().get(..5) && attribute.starts_with(start)
+            };
+            PRODUCTS.iter().find(of).map(|(_, product)| (*product, issuer))
+        },
+    )
 }
 
 /// What shows that a rejected certificate is a middlebox's.

@@ -69,7 +69,7 @@ impl Shard {
         let unreachable = error.kind == if error.v6 { 1 } else { 3 };
         if unreachable && error.quoted_protocol == 17 && error.quoted_dst.port == 53 {
             let says = Seen::new(error.hop.src, place.no, place.stamp);
-            let what = What::NoResolver(error.quoted_src, error.quoted_dst, says);
+            let what = What::NoResolver(Box::new((error.quoted_src, error.quoted_dst, says)));
             self.out.push(Out { at: place.now, no: place.no, what });
         }
     }
