@@ -81,6 +81,7 @@ struct Across<'a> {
     said: Vec<&'a Crossed>,
     /// What the server sent behind its SYN/ACK that is no reset.
     answers: Vec<&'a Crossed>,
+    /// Resets; what comes behind the client's own close ended nothing.
     resets: Vec<&'a Crossed>,
 }
 
@@ -101,7 +102,7 @@ impl<'a> Across<'a> {
                     one.from == Side::Server && !flags.syn() && !flags.rst()
                 })
                 .collect(),
-            resets: packets().filter(|one| one.mark().flags.rst()).collect(),
+            resets: packets().take_while(|one| !closes(one)).filter(|one| one.mark().flags.rst()).collect(),
         }
     }
 
@@ -528,6 +529,11 @@ const FORGOT: &str =
 /// Time alone makes a translator forget, or something else did.
 fn forgotten(pause: Span) -> &'static str {
     if pause >= Span::from_secs(2) { "idle_timeout" } else { "mapping_lost" }
+}
+
+/// The client closed, and its FIN came out.
+fn closes(one: &Crossed) -> bool {
+    one.from == Side::Client && one.mark().flags.fin() && one.passed()
 }
 
 fn dropped(one: &Crossed) -> bool {

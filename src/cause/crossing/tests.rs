@@ -242,6 +242,18 @@ fn a_translator_resets_even_an_acknowledgment_and_a_filter_only_what_it_reads() 
 }
 
 #[test]
+fn what_the_gateway_resets_behind_the_clients_own_close_ended_nothing() {
+    let patience = through(|gateway| {
+        gateway.send(hello(25), Way::Passes);
+        gateway.send(sent(46, Side::Server, ACK, 1, 518, 0), Way::Passes);
+        gateway.send(sent(6_000, Side::Client, TcpFlags::FIN | ACK, 518, 1, 0), Way::Passes);
+        gateway.send(sent(6_500, Side::Server, ACK, 1, 519, 0), Way::Dropped);
+        gateway.send(sent(6_501, Side::Client, RST, 519, 0, 0), Way::Made);
+    });
+    assert_eq!(said(&patience), [None, None]);
+}
+
+#[test]
 fn large_segments_alone_vanish() {
     let hole = |tail| {
         through(|gateway| {
