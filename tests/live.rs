@@ -200,6 +200,13 @@ fn said(events: &[Value], numbers: bool) -> Vec<String> {
             for field in ["id", "ts", "end_ts", "capture", "timing_us"] {
                 fields.remove(field);
             }
+            if let Some(episode) = fields.get_mut("episode").and_then(Value::as_object_mut) {
+                episode.retain(|field, _| field == "attempt");
+            }
+            // Of two rings either may be read first: a success is then heard of before or behind the failures around it.
+            if !numbers {
+                fields.remove("episode");
+            }
             strip(&mut event, numbers);
             event.to_string()
         })
@@ -214,10 +221,8 @@ fn strip(value: &mut Value, numbers: bool) {
         Value::String(text) => *text = timeless(text),
         Value::Array(values) => values.iter_mut().for_each(|value| strip(value, numbers)),
         Value::Object(fields) => {
-            if !numbers {
-                fields.remove("packets");
-            }
-            fields.remove("silence_us");
+            let of_packets = |field: &str| field == "packets" || field == "packet";
+            fields.retain(|field, _| !field.ends_with("_us") && (numbers || !of_packets(field)));
             fields.values_mut().for_each(|value| strip(value, numbers));
         }
         _ => {}
