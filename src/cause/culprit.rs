@@ -1,6 +1,6 @@
 //! Who ended an attempt by a reset or by silence: what the packets show gives points to each who may have done it.
 //!
-//! Every weight stands in one table, [`WEIGHTS`], with its source. Signs of one kind are one witness: a filter on a
+//! Every weight stands in one table, `WEIGHTS`, with its source. Signs of one kind are one witness: a filter on a
 //! router changes TTL and link address together, so the weightier counts alone. What remains even is not decided.
 
 use super::Certainty;

@@ -1,6 +1,6 @@
 //! One connection seen on both sides of a gateway: what became of each of its packets on the way through.
 //!
-//! [`trace`] keeps what each vantage point saw. [`Crossing::of`] pairs the packets of a connection across address
+//! [`trace`] keeps what each vantage point saw. `Crossing::of` pairs the packets of a connection across address
 //! translation: by sequence numbers (as they are, or counted from the first where a firewall changes them) and payload. A
 //! packet without a counterpart was dropped between the two, or made there. It counts as such only while the other
 //! capture ran, and only where nobody acknowledged what it carried.
