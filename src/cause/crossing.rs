@@ -520,6 +520,8 @@ impl<'a> Across<'a> {
     }
 }
 
+/// Why nothing is said where both sides were captured and show nothing.
+pub const NEITHER: &str = "neither capture point shows what ended it";
 /// What a reset behind the hello had no part in.
 const PASSED: &str = "the ClientHello had passed";
 /// Why a translator's own reset proves that it forgot.

@@ -170,6 +170,7 @@ pub fn judge(e: &Evidence) -> Judgement {
     }
     match crossed.unwrap_or_else(|| alone(e)) {
         Judgement::Found(finding) => Judgement::Found(contrast::with(e, finding)),
+        Judgement::Blind(_) if e.around.crossing.is_some() => Judgement::Blind(crossing::NEITHER),
         other => other,
     }
 }

@@ -132,6 +132,14 @@ const ONE_POINT: &str = "one capture point cannot tell a lost mapping from a fir
 
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
+    match of_attempt(e) {
+        Judgement::Blind(_) if e.around.crossing.is_some() => Judgement::Blind(crossing::NEITHER),
+        other => other,
+    }
+}
+
+/// What the attempt shows, on however many sides it was captured.
+fn of_attempt(e: &Evidence) -> Judgement {
     if e.stage == Stage::Dns
         || e.fatal_alert().is_some()
         || matches!(e.ending.value, Ending::SealedAlert { .. })
