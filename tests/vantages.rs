@@ -332,6 +332,18 @@ fn a_packet_that_one_capture_missed_proves_no_other_cause() {
 }
 
 #[test]
+fn the_hint_below_the_table_names_both_sides() {
+    let sides =
+        "--inside captures/firewall/sni-reset-inside.pcap --outside captures/firewall/sni-reset-outside.pcap";
+    let args: Vec<_> = ["read"].into_iter().chain(sides.split(' ')).collect();
+    let ran = run(&args);
+    let hint = ran.stdout.lines().find(|line| line.starts_with("tlswhy show ")).unwrap();
+    assert!(hint.contains(sides), "{hint}");
+    let command: Vec<_> = hint.split_whitespace().skip(1).take(6).collect();
+    assert_eq!(run(&command).code, 0, "{hint}");
+}
+
+#[test]
 fn what_cannot_be_done_with_both_sides_is_said() {
     for (args, says) in [
         (&["read", "--inside", "a.pcap"][..], "--outside"),

@@ -204,6 +204,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
 fn both_sides(args: &ReadArgs, settings: &Settings) -> Result<Done, Failure> {
     let mut files = Files::find(&args.sides)?;
     let mut desk = Desk::new();
+    desk.failures.sources = Some(files.options());
     let mut scribe = Scribe::new(args.json, files.name.clone());
     let mut page = Page::default();
     let capture = files.name.clone();

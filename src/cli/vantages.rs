@@ -140,6 +140,13 @@ impl Files {
         Ok(Self { inside: inside.files, outside: outside.files, name, problems })
     }
 
+    /// The options that name them.
+    pub fn options(&self) -> String {
+        let sides = [("--inside", &self.inside), ("--outside", &self.outside)];
+        let named = sides.iter().flat_map(|(option, files)| files.iter().map(move |file| (option, file)));
+        named.map(|(option, file)| format!("{option} {}", file.display())).collect::<Vec<_>>().join(" ")
+    }
+
     /// Both sides, from the beginning.
     pub fn open(&self, expression: Option<&str>) -> Result<(Chain, Chain), Failure> {
         Ok((Chain::new(self.inside.clone(), expression)?, Chain::new(self.outside.clone(), expression)?))

@@ -51,6 +51,8 @@ pub struct Failures {
     /// The row of each row's latest story.
     episodes: HashMap<u64, usize, RandomState>,
     beyond: u64,
+    /// How another command is told to read the same captures; `None` where a row's own says it.
+    pub sources: Option<String>,
 }
 
 impl Failures {

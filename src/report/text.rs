@@ -221,6 +221,7 @@ impl Page {
             self.line("");
         }
         let path = if first.capture.is_empty() { "PATH" } else { &first.capture };
+        let path = failures.sources.as_deref().unwrap_or(path);
         let cause = rows.iter().find(|row| row.certainty.is_some());
         let cause = cause.and_then(|row| row.verdict.split(' ').next()).unwrap_or("CAUSE");
         self.hint(&format!("tlswhy show {} {path}", first.id.short()), "one failure, packet by packet");
