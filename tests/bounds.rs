@@ -236,7 +236,9 @@ fn five_million_names() {
     let (quiet, packets) = verdicts(&path, Flood::Names, 0, 1);
     let each = u32::try_from(10_000_000 / packets.packets).unwrap();
     let (flooded, totals) = verdicts(&path, Flood::Names, each, 1);
-    assert_eq!(flooded, quiet);
+    // Hundreds of thousands of names lie between an answer and its connection: it may be forgotten, and what is left is judged.
+    assert_eq!(flooded.len(), quiet.len());
+    assert!(flooded.iter().all(|verdict| verdict.contains(" Failed Some(")), "{flooded:?}");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     println!("{} packets, {} asides dropped, {peak}", totals.packets, totals.lost.asides_dropped);
