@@ -8,6 +8,7 @@ use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, Outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -151,11 +152,12 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
         || diagnosis.into_iter().flat_map(|diagnosis| diagnosis.primary.iter().chain(&diagnosis.also));
     let told = |defect: &Defect| findings().any(|(_, finding)| tells(finding, defect));
     let failed = evidence.outcome == Outcome::Failed;
+    let client_is = LazyCell::new(|| Who::is_client_of(evidence));
     let item = |(defect, (cause, reason), of_server): (&Defect, _, bool)| Hygiene {
         cause,
         reason,
         says: defect.says.clone(),
-        client_rejects: if of_server { rejects(evidence, defect) } else { None },
+        client_rejects: if of_server { rejects(evidence, defect, || *client_is) } else { None },
     };
     server
         .chain(client)
@@ -171,17 +173,17 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
 /// it tells none.
 pub fn client_rejects(evidence: &Evidence, finding: &Finding) -> Option<bool> {
     let defect = evidence.defects.iter().find(|defect| tells(finding, defect))?;
-    rejects(evidence, defect)
+    rejects(evidence, defect, || Who::is_client_of(evidence))
 }
 
-fn rejects(evidence: &Evidence, defect: &Defect) -> Option<bool> {
+fn rejects(evidence: &Evidence, defect: &Defect, client: impl Fn() -> Option<Who>) -> Option<bool> {
     // What lacks may be a root that a client that went on was given; the name meant may be another; so may the time.
     let given = defect.fault == Fault::MissingIntermediate && evidence.outcome != Outcome::Failed;
     let renamed = placed(defect.fault).0 == Cause::NameMismatch && evidence.may_hide_name();
     let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);
     let at_another_time = evidence.around.clocks.doubt(defect, chain, evidence.started).is_some();
     let unsure = given || renamed || at_another_time;
-    Who::is_client_of(evidence).filter(|_| !unsure)?.rejects(defect.fault)
+    if unsure { None } else { client()?.rejects(defect.fault) }
 }
 
 fn tells(finding: &Finding, defect: &Defect) -> bool {

@@ -1,6 +1,7 @@
 //! Builds evidence for the causes' tests: an attempt of a TLS 1.2 and 1.3 client with a round trip
 //! of 20 ms, cut off wherever a test wants it.
 
+use super::attempt::Parse;
 use super::upgrade::{Refusal, Upgrade, Why};
 use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::aside::dns::DnsAnswer;
@@ -19,6 +20,19 @@ pub const CLIENT: Endpoint = Endpoint { addr: Addr::v4([10, 0, 0, 7]), port: 50_
 pub const SERVER: Endpoint = Endpoint { addr: Addr::v4([203, 0, 113, 5]), port: 443 };
 /// When the attempt begins.
 pub const START: Stamp = Stamp::from_secs(1_795_000_000);
+
+/// Reads each message anew.
+pub struct Parses;
+
+impl Parse for Parses {
+    fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
+        Arc::new(Certificate::parse(der))
+    }
+
+    fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+        ClientHello::parse(record_version, body)
+    }
+}
 
 /// A fact of packet `no`, `millis` after the start.
 pub fn seen<T>(value: T, no: u64, millis: i64) -> Seen<T> {

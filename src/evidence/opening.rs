@@ -252,27 +252,12 @@ impl Opening {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::Parses;
     use super::*;
     use crate::base::Addr;
-    use crate::tls::cert::Certificate;
-    use crate::tls::codes::Version;
-    use crate::tls::hello::ClientHello;
-    use std::sync::Arc;
 
     const CLIENT: Endpoint = Endpoint { addr: Addr::v4([192, 0, 2, 1]), port: 40_000 };
     const SERVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 2]), port: 443 };
-
-    struct Parses;
-
-    impl Parse for Parses {
-        fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
-            Arc::new(Certificate::parse(der))
-        }
-
-        fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
-            ClientHello::parse(record_version, body)
-        }
-    }
 
     /// A segment with what a SYN of today carries.
     fn bare(from: Side, seq: u32, ack: u32, flags: u8) -> Segment<'static> {

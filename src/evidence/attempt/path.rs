@@ -218,28 +218,11 @@ impl Attempt {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Parse;
     use super::*;
     use crate::base::{Direction, Limits, PerSide};
     use crate::decode::{Hop, TcpFlags, TcpOptions};
-    use crate::evidence::fixture::{CLIENT, SERVER, START};
+    use crate::evidence::fixture::{CLIENT, Parses, SERVER, START};
     use crate::evidence::tamper::{Forged, forged};
-    use crate::tls::cert::Certificate;
-    use crate::tls::codes::Version;
-    use crate::tls::hello::ClientHello;
-    use std::sync::Arc;
-
-    struct Parses;
-
-    impl Parse for Parses {
-        fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
-            Arc::new(Certificate::parse(der))
-        }
-
-        fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
-            ClientHello::parse(record_version, body)
-        }
-    }
 
     /// Where the client's bytes begin, and the server's.
     const SEQ: PerSide<u32> = PerSide { client: 101, server: 501 };

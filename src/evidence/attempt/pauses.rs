@@ -62,24 +62,7 @@ mod tests {
     use super::*;
     use crate::base::{FlowKey, Limits, Side};
     use crate::decode::{Hop, TcpFlags, TcpOptions};
-    use crate::evidence::attempt::Parse;
-    use crate::evidence::fixture::{CLIENT, SERVER, START};
-    use crate::tls::cert::Certificate;
-    use crate::tls::codes::Version;
-    use crate::tls::hello::ClientHello;
-    use std::sync::Arc;
-
-    struct Parses;
-
-    impl Parse for Parses {
-        fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
-            Arc::new(Certificate::parse(der))
-        }
-
-        fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
-            ClientHello::parse(record_version, body)
-        }
-    }
+    use crate::evidence::fixture::{CLIENT, Parses, SERVER, START};
 
     const SYN: u8 = TcpFlags::SYN;
     const ACK: u8 = TcpFlags::ACK;
