@@ -319,7 +319,15 @@ fn challenged(e: &Evidence) -> Option<Finding> {
         Some(ahead) if ahead > OLDER => (Certainty::Inferred, "paws_drop", Party::Path),
         _ => (Certainty::Suspected, "port_reuse", Party::Path),
     };
+    let (earlier, certainty) = match crossing::handed_on(e, challenge.value.asks) {
+        Some(earlier) => (Some(earlier), Certainty::Proven),
+        None => (None, certainty),
+    };
     let finding = Finding::new(certainty, reason, party, &challenge.at, says);
+    let finding = match earlier {
+        Some(earlier) => finding.and(earlier, "the gateway had given that connection of another client the same port"),
+        None => finding,
+    };
     let finding = match challenge.value.ahead {
         Some(ahead) if ahead > OLDER => {
             let says = format!("that connection's timestamps are {ahead} ahead of the SYN's: another host's");
