@@ -146,13 +146,22 @@ fn a_hello_whose_head_stays_away_has_failed_once_the_capture_went_on() {
 
 /// A pair of the lab, and what both together say: cause, reason, certainty.
 ///
-/// A hello that nothing of the connection followed is a filter's or a forgetful translator's: it is proof only where the
-/// connection was too young to be forgotten.
-const PAIRS: [(&str, &str, &str, &str); 12] = [
+/// A hello that nothing of the connection followed is a filter's or a forgetful translator's, or the gateway was down: it is
+/// proof only where others crossed meanwhile, and where the connection was too young to be forgotten, or where the like of
+/// its hello crossed. In those that begin with `busy` other connections crossed.
+const PAIRS: [(&str, &str, &str, &str); 20] = [
+    ("firewall/busy-certificate-dropped-curl", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/busy-mtu-up-openssl4-far", "firewall", "mtu_black_hole", "proven"),
+    ("firewall/busy-sni-dropped-node", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/busy-syn-dropped-go-far", "firewall", "syn_dropped", "proven"),
+    ("nat_drop/busy-asymmetric-wget", "nat_drop", "asymmetric", "proven"),
+    ("nat_drop/busy-mapping-lost-refused-snat", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/busy-mapping-lost-silent-snat-far", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/busy-ports-exhausted-two-curl", "nat_drop", "port_exhausted", "proven"),
     ("firewall/injected-reset-both", "firewall", "injected_reset", "proven"),
     ("firewall/mtu-black-hole-down", "firewall", "mtu_black_hole", "proven"),
     ("firewall/mtu-black-hole-up", "firewall", "mtu_black_hole", "inferred"),
-    ("firewall/sni-dropped", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/sni-dropped", "firewall", "dropped_after_hello", "inferred"),
     ("firewall/sni-reset", "firewall", "reset_after_hello", "proven"),
     ("firewall/syn-ack-dropped", "firewall", "syn_dropped", "proven"),
     ("nat_drop/flushed-under-reply", "nat_drop", "mapping_lost", "proven"),

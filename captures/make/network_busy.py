@@ -11,7 +11,7 @@ from net import CLIENT, ELSEWHERE, ELSEWHERE6, NAME, NAT, WEB, WEB6
 from network_both_firewall import AT_SERVER, BY_NAME, FAILS, FOUR, GATE, HELLO, RST, SIX, SYN, SYNACK, UNREACHABLE, ruled
 from network_both_nat import DROP_INVALID, ESTABLISHED, FLUSH, RESET_INVALID, SNAT, STRICT, forgets_under_reply, lost
 from network_stacks import ask, client, named, server
-from scenes import both, completed, failed
+from scenes import begin_late, both, completed, failed
 
 OTHER_WAY = ("192.0.2.1", "192.0.2.2")  # the server's second link, and the router at its other end
 
@@ -145,6 +145,21 @@ def hello_rows():
                        ((HELLO,), (HELLO, f"{AT_SERVER} && tcp.len > 0") + ((RST,) if reply else ())), tls="1.2", seconds=8)
 
 
+def late_rows():
+    """The inner capture begins when the connection is set up already: the outer one alone has its SYN."""
+    def hello_late(lab):
+        sock = lab.connect(timeout=6)
+        begin_late(lab)
+        time.sleep(1)
+        return net.start_tls(sock)[1]
+    for name, target, expect in (("reset", "REJECT --reject-with tcp-reset", "reset"), ("dropped", "DROP", "timed out|Timeout")):
+        gone = lambda at="", more=(): failed("firewall", f"{'reset' if name == 'reset' else 'dropped'}_after_hello", visible=False, also=["nat_drop"], where=at, also_outcome=more)
+        yield busy(f"firewall/busy-sni-{name}-inner-late", amid(hello_late), expect, f"the gateway {'resets the client' if name == 'reset' else 'drops each packet'} when the ClientHello "
+                   "names the host, a second after the handshake of TCP; the capture on the inside began in between", gone(more=("incomplete",)), gone(), gone("gateway"), late="inside",
+                   start=ruled(server("nginx"), GATE, f"{BY_NAME} -j {target}"), look=((HELLO,) + ((RST,) if name == "reset" else ()), (SYNACK,)), net={"delay_ms": 10},
+                   tools="iptables, nginx, Python")
+
+
 def injected_rows():
     for name, style, at, soft, kind, tls, rtt, hops, six in (
             ("one-node-v6", "one", "gw", "node", "haproxy", "1.2 1.3", 20, 1, True), ("mimic-go", "mimic", "gw", "go", "haproxy", "1.2 1.3", 100, 3, False),
@@ -256,6 +271,30 @@ def port_rows():
                    net={"delay_ms": rtt / 2, "nat": False}, hosts=FOUR, tools=f"iptables, nginx, Python, {named(soft)}")
 
 
+def quota_rows():
+    """A filter that counts connections at a gateway that takes ports from a pool looks like ports that ran out, and leaves both readings."""
+    def run(lab):
+        said = [net.with_tls(*net.start_tls(lab.connect()))]
+        time.sleep(1.6)
+        held = []
+        for _ in range(2):
+            held.append(net.start_tls(lab.connect()))
+            time.sleep(0.1)
+        said.append(ask(lab, client("curl", seconds=6)).split(":")[0])
+        for sock, error in held:
+            said.append(net.with_tls(sock, error))
+        time.sleep(2)
+        said.append(ask(lab, client("curl", seconds=6)).split(":")[0])
+        return " ".join(said)
+    fine, no = completed(), lambda at="": failed("firewall", "syn_dropped", visible=False, also=["nat_drop"], where=at)
+    yield busy("firewall/busy-limit-dropped-of-a-pool", amid(run, every=2.5), r"^ok exit (?!0)\d+ ok ok exit 0$",
+               "the gateway lets a client have two connections to the server at once and drops the third's SYN; it gives each one of ten external ports",
+               [fine] * 3 + [no(), fine], [fine] * 4, [fine] * 3 + [no("gateway"), fine], look=((SYN,), (SYN,)),
+               gateway=["iptables -t nat -A POSTROUTING -p tcp -o out0 -j MASQUERADE --to-ports 40000-40009", *SHORT,
+                        "iptables -A FORWARD -p tcp --syn --dport 443 -m connlimit --connlimit-above 2 -j DROP"],
+               net={"delay_ms": 10, "nat": False}, hosts=FOUR, tools="iptables, nginx, Python, curl")
+
+
 def asymmetric_rows():
     """The server's packets come through another router of the client's network, and not through the gateway."""
     def another_way(kind):
@@ -319,4 +358,4 @@ def idle_rows():
                    net={"delay_ms": rtt / 2}, tools=f"iptables, {named(kind)}, Python")
 
 
-SCENES = [*syn_rows(), *hello_rows(), *injected_rows(), *mtu_rows(), *nat_rows(), *port_rows(), *asymmetric_rows(), *idle_rows()]
+SCENES = [*syn_rows(), *hello_rows(), *late_rows(), *injected_rows(), *mtu_rows(), *nat_rows(), *port_rows(), *quota_rows(), *asymmetric_rows(), *idle_rows()]

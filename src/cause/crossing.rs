@@ -159,7 +159,11 @@ impl<'a> Across<'a> {
 
     /// Two witnesses prove; a capture that lost packets is none.
     fn sure(&self, witnesses: usize) -> Certainty {
-        if witnesses >= 2 && !self.crossing.beside.lossy { Certainty::Proven } else { Certainty::Inferred }
+        if witnesses >= 2 && !self.crossing.beside.lossy && !self.crossing.lacks() {
+            Certainty::Proven
+        } else {
+            Certainty::Inferred
+        }
     }
 
     /// The last packet of the client that came out before this one went in.
@@ -176,11 +180,20 @@ impl<'a> Across<'a> {
         mark.when - self.crossing.clock(mark.no)
     }
 
-    /// How long the connection had been set up when this was said; very long where that is not seen.
+    /// How long nothing of the connection had passed when this was said; very long where nothing is seen to have.
     fn pause(&self, said: &Crossed) -> Span {
-        let answered = || self.syn_acks.iter().filter_map(|one| one.near).map(|near| near.mark.when).min();
-        let since = self.evidence.tcp.established.as_ref().map(|seen| seen.when).or_else(answered);
-        said.near.zip(since).map_or(PAUSE, |(near, since)| near.mark.when - since)
+        let before = |one: &&Crossed| {
+            one.passed() && one.near.map(|near| near.mark.when) < said.near.map(|near| near.mark.when)
+        };
+        let last = self
+            .crossing
+            .packets
+            .iter()
+            .filter(before)
+            .filter_map(|one| one.near)
+            .map(|near| near.mark.when)
+            .max();
+        said.near.zip(last).map_or(PAUSE, |(near, last)| near.mark.when - last)
     }
 
     /// Adds that to a finding about this packet.
@@ -189,6 +202,15 @@ impl<'a> Across<'a> {
             Some(before) => finding.and(before.at(), "up to here the client's packets came out"),
             None => finding,
         }
+    }
+
+    /// The client's packets that carry nothing, from its first acknowledgment on.
+    fn bare(&self) -> impl Iterator<Item = &'a Crossed> {
+        self.crossing.packets.iter().filter(|one| {
+            let mark = one.mark();
+            let signs = mark.flags.syn() || mark.flags.rst();
+            one.from == Side::Client && one.near.is_some() && mark.payload == 0 && !signs
+        })
     }
 
     /// The client closed behind that moment, its FIN came out under the connection's name, and nothing of it had come out
@@ -351,7 +373,7 @@ impl<'a> Across<'a> {
         let crowded = beside.translated && beside.strangers && !beside.to_server;
         // A translator that has ports of its own may have none left for this client.
         let quota = beside.moves_ports && !beside.of_client;
-        let between = beside.meanwhile.filter(|_| !crowded && !quota);
+        let between = beside.meanwhile.filter(|_| !crowded && !quota && !beside.lost_too);
         let certainty = if between.is_some() { self.sure(2) } else { Certainty::Inferred };
         let mut finding = finding(certainty, "syn_dropped", &says);
         if let Some(other) = between {
@@ -379,7 +401,9 @@ impl<'a> Across<'a> {
         let around = self.syn_acks.iter().copied().find(|one| one.fate == Fate::Made)?;
         let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
         let left = self.syns.iter().any(|one| one.passed());
-        if !left || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
+        // Had it passed unseen, the acknowledgment would have passed too.
+        let unheard = self.bare().any(dropped) && !self.bare().any(Crossed::passed);
+        if !left || !unheard || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
             return None;
         }
         let says = "the SYN/ACK did not come through the gateway: the server's packets take another way";

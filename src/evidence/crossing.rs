@@ -162,6 +162,11 @@ pub struct Crossing {
 }
 
 impl Crossing {
+    /// A capture lacks a packet that its side must have seen.
+    pub fn lacks(&self) -> bool {
+        self.packets.iter().any(|one| one.fate == Fate::Unknown(pair::LACKS))
+    }
+
     /// How far the clock that stamped this packet is ahead of the inner one.
     pub fn clock(&self, no: PacketNo) -> Span {
         if no.is_outside() { self.ahead } else { Span(0) }

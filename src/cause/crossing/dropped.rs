@@ -82,15 +82,6 @@ impl<'a> Across<'a> {
         Some(self.filter_or_translator(&lost, pause, &gone()))
     }
 
-    /// The client's packets that carry nothing, from its first acknowledgment on.
-    fn bare(&self) -> impl Iterator<Item = &'a Crossed> {
-        self.crossing.packets.iter().filter(|one| {
-            let mark = one.mark();
-            let signs = mark.flags.syn() || mark.flags.rst();
-            one.from == Side::Client && one.near.is_some() && mark.payload == 0 && !signs
-        })
-    }
-
     /// A hello just like this one that nothing refused.
     pub(super) fn spared(&self) -> Option<PacketNo> {
         self.crossing.beside.alike.spares()

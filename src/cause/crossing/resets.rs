@@ -31,7 +31,9 @@ impl<'a> Across<'a> {
                         > reset.mark.when - self.crossing.clock(reset.mark.no)
                 })
             });
-            let witnesses = 1 + usize::from(went_on.is_some()) + usize::from(far.is_some());
+            // One that answers what the server sent in vain is no companion of this one.
+            let beside = far.is_some() && !answers.iter().any(|one| dropped(one));
+            let witnesses = 1 + usize::from(went_on.is_some()) + usize::from(beside);
             let mut finding =
                 Finding::new(self.sure(witnesses), "injected_reset", Party::Path, reset.at(), says)
                     .and(hello.at(), PASSED);
@@ -95,7 +97,14 @@ impl<'a> Across<'a> {
                 .and(hello.at(), PASSED);
             (Cause::NatDrop, finding)
         };
-        let Some(first) = kept.first() else { return vec![filtered(self.sure(1), "injected_reset")] };
+        // The one that it answers; what went missing long before says nothing of it.
+        let just = |one: &&&Crossed| {
+            let apart = when(reset).zip(when(one)).map(|(reset, one)| reset - one);
+            apart.is_some_and(|apart| apart >= Span(0) && apart <= AT_ONCE)
+        };
+        let Some(first) = kept.iter().rfind(just) else {
+            return vec![filtered(self.sure(1), "injected_reset")];
+        };
         if let_in.iter().any(|one| when(one) > when(first)) {
             return vec![filtered(self.sure(2), "reset_after_hello")]; // the connection was known all the time
         }

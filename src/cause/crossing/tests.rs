@@ -96,6 +96,9 @@ fn a_translator_with_ports_of_its_own_may_have_none_left_for_one_client() {
     let crossing = evidence.around.crossing.as_mut().unwrap();
     (crossing.beside.moves_ports, crossing.beside.of_client) = (true, false);
     assert_eq!(found(&evidence), Some(("syn_dropped", Certainty::Inferred)));
+    let crossing = evidence.around.crossing.as_mut().unwrap();
+    (crossing.beside.moves_ports, crossing.beside.lost_too) = (false, true);
+    assert_eq!(found(&evidence), Some(("syn_dropped", Certainty::Inferred)), "its table may be full");
 }
 
 #[test]

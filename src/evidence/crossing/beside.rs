@@ -15,6 +15,9 @@ pub struct Beside {
     pub of_client: bool,
     /// Some of these were to the same server: it had room for more.
     pub to_server: bool,
+    /// SYNs to another server did not cross either, at about the same time, and nobody answered them: it may be that there is
+    /// room for few.
+    pub lost_too: bool,
     /// A packet of another connection crossed between two of this one that did not.
     pub went_on: bool,
     /// SYNs to the server's address on another port that crossed before and behind this attempt's first packet.
@@ -54,7 +57,7 @@ pub struct Beside {
     /// A connection to the same server that began on the far side during the attempt, and never was on the near side: its
     /// SYN.
     pub gateway_made: Option<PacketNo>,
-    /// A capture missed packets, as it counted itself.
+    /// A capture missed packets, as it counted itself, or as it shows by what it lacks of others.
     pub lossy: bool,
 }
 
@@ -80,6 +83,10 @@ impl Alike {
 const MOST: usize = 256;
 /// How far from an attempt they may lie.
 const AROUND: Span = Span::from_secs(60);
+/// What happens so soon before or after happens at the same time.
+const NEAR: Span = Span::from_secs(2);
+/// Who acknowledges farther ahead means another connection.
+const WINDOW: u32 = 1 << 20;
 /// Addresses that differ in fewer bits are mostly on one link.
 const NEIGHBOURS: u32 = 8;
 /// A segment that may not fit a tunnel's MTU: the least MTU of IPv6 less its headers.
@@ -123,6 +130,16 @@ impl Asked<'_> {
         self.in_vain.is_some_and(|(first, last)| when > first && when < last)
     }
 
+    /// Whether another server's SYNs did not get through at the time.
+    fn lost_too(&self, trace: &Trace) -> bool {
+        let about = |when: Stamp| {
+            let near = |(first, last)| when - first >= Span(-NEAR.0) && when - last <= NEAR;
+            self.in_vain.is_some_and(near)
+        };
+        let asked = trace.marks.first().is_some_and(|syn| syn.is_syn() && about(syn.when));
+        asked && trace.server != self.of.server && trace.isn(Side::Server).is_none()
+    }
+
     /// Who had the name before that this one has on the other side.
     fn handed_on(&self) -> Option<(PacketNo, u32)> {
         let name = self.twin(self.of)?;
@@ -148,6 +165,30 @@ fn crossed(mark: &Mark, twin: &Trace) -> bool {
     mark.payload > 0 && twin.marks.iter().any(same)
 }
 
+/// How far the SYN/ACK had come.
+fn answered(trace: &Trace) -> Option<u8> {
+    trace.marks.iter().find(|mark| mark.is_syn_ack()).map(|mark| mark.ttl)
+}
+
+/// Whether a capture lacks what the host behind it acknowledged: `seen` on the other side, and no copy of it here. Only
+/// where both have the same first numbers.
+fn lacks(here: &Trace, seen: &Trace) -> bool {
+    let alike = |side| here.isn(side).is_some() && here.isn(side) == seen.isn(side);
+    let whole = here.cut.is_none() && seen.cut.is_none();
+    let lacking = |mark: &&Mark| {
+        let covers = |other: &Mark| {
+            let (begins, ends) = (other.seq.wrapping_sub(mark.seq), other.end().wrapping_sub(mark.seq));
+            other.from == mark.from && begins.cast_signed() <= 0 && ends.cast_signed() > 0
+        };
+        let acks = |other: &Mark| {
+            let beyond = other.ack.wrapping_sub(mark.end());
+            other.from != mark.from && other.flags.ack() && !other.flags.rst() && beyond < WINDOW
+        };
+        mark.payload > 0 && !here.marks.iter().any(covers) && here.marks.iter().any(acks)
+    };
+    whole && alike(Side::Client) && alike(Side::Server) && seen.marks.iter().any(|mark| lacking(&mark))
+}
+
 impl Both {
     /// What other connections tell about this one. Looks at many.
     pub fn beside(&self, vantage: Vantage, no: TraceNo, crossing: &Crossing) -> Beside {
@@ -158,11 +199,17 @@ impl Both {
         let in_vain = crossing.in_vain(vantage);
         let asked = Asked { of, here, there, ahead: self.ahead_of(vantage), in_vain };
         let (mut known, mut same) = (false, false);
+        let (mut unseen, mut reached) = (Vec::new(), Vec::new());
         for trace in here.begun(first.when - AROUND, first.when + AROUND, MOST) {
             if trace.marks.first().map(|mark| mark.no) == Some(first.no) {
                 continue;
             }
-            let Some(twin) = asked.twin(trace) else { continue };
+            let Some(twin) = asked.twin(trace) else {
+                beside.lost_too |= asked.lost_too(trace);
+                unseen.push(trace);
+                continue;
+            };
+            reached.extend(answered(trace).map(|ttl| (trace.server, ttl)));
             let Some((sent, came)) = trace.marks.first().zip(twin.marks.first()) else { continue };
             beside.add(&asked, trace, twin);
             // What enters the gateway here: the client's packets where this is its side, else the server's.
@@ -176,6 +223,10 @@ impl Both {
                 same |= theirs == ours;
             }
         }
+        // Who answered beyond the gateway at other times did so now.
+        let missed =
+            |trace: &&Trace| answered(trace).is_some_and(|ttl| reached.contains(&(trace.server, ttl)));
+        beside.lossy |= unseen.iter().any(missed);
         beside.ports(&asked, first);
         beside.strangers = here.has_strangers(of.server) || there.has_strangers(of.server);
         beside.handed = known.then_some(same);
@@ -217,6 +268,7 @@ impl Beside {
             let place = if syn.when < first.when { &mut self.to_host.0 } else { &mut self.to_host.1 };
             *place = Some(syn.no);
         }
+        self.lossy |= lacks(twin, trace) || lacks(trace, twin);
         self.translated |= twin.client != trace.client;
         self.moves_ports |= twin.client.port != trace.client.port;
         self.gateways_own |=

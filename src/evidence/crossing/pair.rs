@@ -17,6 +17,8 @@ pub(super) struct Views<'a> {
     pub ahead: Option<Span>,
 }
 
+/// Why the fate of a packet is unknown that must have passed.
+pub(super) const LACKS: &str = "the other side acknowledged it: the capture there lacks it";
 /// Copies of one packet are no farther apart: gateways hold nothing for longer.
 const HELD: Span = Span::from_millis(500);
 /// Clocks are not read at the very moment.
@@ -404,9 +406,7 @@ fn crossed(
         None => match other.excuse(candidate) {
             Some(why) => Fate::Unknown(why),
             None if !goes => Fate::Made,
-            None if acknowledged(candidate, own, other.candidates) => {
-                Fate::Unknown("the other side acknowledged it: the capture there lacks it")
-            }
+            None if acknowledged(candidate, own, other.candidates) => Fate::Unknown(LACKS),
             None => Fate::Dropped,
         },
     };
