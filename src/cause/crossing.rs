@@ -137,7 +137,9 @@ impl<'a> Across<'a> {
             if beside.gateways_own || beside.handed == Some(false) || beside.handed.is_none() && outer {
                 return Vec::new();
             }
-            let mut found = self.prohibited().or_else(|| self.unanswered()).unwrap_or_default();
+            let begun = || self.hello_dropped().filter(|_| self.begun());
+            let mut found =
+                self.prohibited().or_else(|| self.unanswered()).or_else(begun).unwrap_or_default();
             if beside.handed.is_none() {
                 for (_, finding) in &mut found {
                     finding.certainty = finding.certainty.min(Certainty::Inferred);
@@ -182,18 +184,16 @@ impl<'a> Across<'a> {
 
     /// How long nothing of the connection had passed when this was said; very long where nothing is seen to have.
     fn pause(&self, said: &Crossed) -> Span {
-        let before = |one: &&Crossed| {
-            one.passed() && one.near.map(|near| near.mark.when) < said.near.map(|near| near.mark.when)
-        };
-        let last = self
-            .crossing
-            .packets
-            .iter()
-            .filter(before)
-            .filter_map(|one| one.near)
-            .map(|near| near.mark.when)
-            .max();
-        said.near.zip(last).map_or(PAUSE, |(near, last)| near.mark.when - last)
+        let when = self.when(said.mark());
+        let known = |one: &&Crossed| matches!(one.fate, Fate::Passed(_) | Fate::Unknown(_));
+        let seen = self.crossing.packets.iter().filter(known).map(|one| self.when(one.mark()));
+        seen.filter(|seen| *seen < when).max().map_or(PAUSE, |last| when - last)
+    }
+
+    /// It was under way on the far side before the near capture began.
+    fn begun(&self) -> bool {
+        let unseen = |one: &&Crossed| one.near.is_none() && matches!(one.fate, Fate::Unknown(_));
+        self.crossing.packets.iter().filter(unseen).any(|one| one.mark().is_syn_ack())
     }
 
     /// Adds that to a finding about this packet.

@@ -145,7 +145,7 @@ pub struct Crossing {
     pub near: Vantage,
     /// That one sees enough of it to tell of it.
     pub near_tells: bool,
-    /// How far the outer clock is ahead of the inner one.
+    /// How far the outer clock is ahead of the inner one; 0 where nothing relates them.
     pub ahead: Span,
     /// The shortest way through and back; `None` where no packet passed each way.
     pub through: Option<Span>,
@@ -164,7 +164,13 @@ pub struct Crossing {
 impl Crossing {
     /// A capture lacks a packet that its side must have seen.
     pub fn lacks(&self) -> bool {
-        self.packets.iter().any(|one| one.fate == Fate::Unknown(pair::LACKS))
+        // Nobody invents what a connection says.
+        let invented = |one: &Crossed| {
+            let mark = one.mark();
+            one.fate == Fate::Made && mark.payload > 0 && !mark.flags.rst()
+        };
+        let missed = |one: &Crossed| one.fate == Fate::Unknown(pair::LACKS) || invented(one);
+        self.packets.iter().any(missed)
     }
 
     /// How far the clock that stamped this packet is ahead of the inner one.
