@@ -400,14 +400,15 @@ impl<'a> Across<'a> {
         // Not seen outside though it was seen inside: it took another way.
         let around = self.syn_acks.iter().copied().find(|one| one.fate == Fate::Made)?;
         let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
-        let left = self.syns.iter().any(|one| one.passed());
+        let left: Vec<_> = self.syns.iter().copied().filter(|one| one.passed()).collect();
         // Had it passed unseen, the acknowledgment would have passed too.
         let unheard = self.bare().any(dropped) && !self.bare().any(Crossed::passed);
-        if !left || !unheard || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
+        if left.is_empty() || !unheard || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
             return None;
         }
         let says = "the SYN/ACK did not come through the gateway: the server's packets take another way";
         let finding = Finding::new(self.sure(2), "asymmetric", Party::Path, around.at(), says)
+            .and(all(&left), "the SYN that it answers had left through it")
             .and(all(&lost), "what the client sent then went in and did not come out");
         Some(vec![(Cause::NatDrop, finding)])
     }
