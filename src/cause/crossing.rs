@@ -2,7 +2,8 @@
 //!
 //! [`firewall`] and [`nat_drop`] ask here first. A packet that went in and never came out, or came out and never went in,
 //! leaves no doubt about the place. Whether policy or a forgotten translation did it is told by what else passed: a
-//! filter chooses by content, a translator that forgot a connection lets nothing of it through, or under another name.
+//! filter chooses by content, a translator that forgot a connection lets nothing of it through, or under another name. That
+//! the gateway was up, and had room, is told by others that crossed between two packets that did not.
 
 mod dropped;
 mod resets;

@@ -30,8 +30,8 @@
 //! hello: the server knows no such connection. A filter on the server resets alike.
 //! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
 //! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
-//! Read together (`--inside`, `--outside`), they prove most of these; `port_exhausted` stays `suspected` unless the ports were seen to run
-//! out.
+//! Read together (`--inside`, `--outside`), they prove most of these, where other connections show that the gateway was up and that
+//! nothing refuses the hello; `port_exhausted` where all ports were seen held, and one of them given again later.
 //!
 //! # Remedy
 //!
