@@ -130,6 +130,14 @@ impl Asked<'_> {
         self.in_vain.is_some_and(|(first, last)| when > first && when < last)
     }
 
+    /// Whether this connection was under way at the time.
+    fn overlaps(&self, trace: &Trace) -> bool {
+        let ends = trace.marks.first().zip(trace.marks.last());
+        self.in_vain.zip(ends).is_some_and(|((first, last), (begin, end))| {
+            begin.when - last <= NEAR && first - end.when <= NEAR
+        })
+    }
+
     /// Whether another server's SYNs did not get through at the time.
     fn lost_too(&self, trace: &Trace) -> bool {
         let about = |when: Stamp| {
@@ -268,15 +276,20 @@ impl Beside {
             let place = if syn.when < first.when { &mut self.to_host.0 } else { &mut self.to_host.1 };
             *place = Some(syn.no);
         }
-        self.lossy |= lacks(twin, trace) || lacks(trace, twin);
+        // Looked for where it may have hidden what became of this connection.
+        self.lossy |= !self.lossy && asked.overlaps(trace) && (lacks(twin, trace) || lacks(trace, twin));
         self.translated |= twin.client != trace.client;
         self.moves_ports |= twin.client.port != trace.client.port;
         self.gateways_own |=
             twin.client.addr != trace.client.addr && twin.client.addr == asked.of.server.addr;
         for mark in &trace.marks {
-            let passed = crossed(mark, twin);
-            self.went_on |= asked.meanwhile(mark.when) && (passed || mark.is_syn());
+            let meanwhile = !self.went_on && asked.meanwhile(mark.when);
             let largest = self.largest.of_mut(mark.from);
+            if !meanwhile && mark.payload < LARGE && mark.payload <= *largest {
+                continue; // it tells nothing new
+            }
+            let passed = crossed(mark, twin);
+            self.went_on |= meanwhile && (passed || mark.is_syn());
             if passed {
                 *largest = mark.payload.max(*largest);
             } else if mark.payload >= LARGE && !mark.greets {
@@ -297,8 +310,8 @@ impl Beside {
         let same = asked.of.host.is_some()
             && (trace.client.addr, trace.server, trace.host, other.payload)
                 == (asked.of.client.addr, asked.of.server, asked.of.host, own.payload);
-        let answered = trace.marks.iter().any(|mark| mark.from == Side::Server && crossed(mark, twin));
-        if !same || !answered || !crossed(other, twin) {
+        let answered = || trace.marks.iter().any(|mark| mark.from == Side::Server && crossed(mark, twin));
+        if !same || !answered() || !crossed(other, twin) {
             return;
         }
         let copies = asked.of.marks.iter().filter(|mark| mark.from == Side::Client && mark.seq == own.seq);
