@@ -2,7 +2,7 @@
 //!
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
 //! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
-//! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
+//! [`quic`] takes packets apart and opens those that everyone can open; [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
 //! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers.
 
 pub mod cert;
@@ -21,6 +21,7 @@ pub mod message;
 pub mod names;
 pub mod ocsp;
 pub mod parser;
+pub mod quic;
 pub mod record;
 pub mod sealed;
 pub mod signature;
