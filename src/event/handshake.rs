@@ -274,7 +274,8 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
         hello_retry: retry.is_some(),
     };
     kept.choice(&choice, o);
-    match hello {
+    // Of a hello that the capture cut in QUIC, what is missing would make another fingerprint.
+    match hello.filter(|hello| !(hello.malformed && evidence.quic.is_some())) {
         Some(hello) => kept.hello(&hello.offer, o),
         None => ["ja3", "ja4", "client_stack", "offered"].into_iter().for_each(|name| o.null(name)),
     }

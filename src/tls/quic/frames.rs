@@ -1,6 +1,6 @@
 //! The frames of Initial and Handshake packets (RFC 9000 section 12.4): PADDING, PING, ACK, CRYPTO and CONNECTION_CLOSE.
 
-use super::varint;
+use super::{QuicVersion, varint};
 
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +44,18 @@ impl Close<'_> {
 }
 
 /// The frames of an opened packet, in order. Ends at the first that cannot be read, or has no place there; padding is left out.
-pub fn frames(payload: &[u8]) -> Frames<'_> {
-    Frames { rest: payload }
+pub fn frames(payload: &[u8], version: QuicVersion) -> Frames<'_> {
+    // Google's versions with TLS had another number for it.
+    let crypto = if version.0 >> 16 == 0x5430 { 8 } else { 6 };
+    Frames { rest: payload, crypto }
 }
 
 /// See [`frames`].
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
     rest: &'a [u8],
+    /// Type of CRYPTO frames.
+    crypto: u64,
 }
 
 impl<'a> Frames<'a> {
@@ -89,7 +93,7 @@ impl<'a> Frames<'a> {
         match self.number()? {
             1 => Some(Frame::Other),
             kind @ (2 | 3) => self.ack(kind).map(|()| Frame::Other),
-            6 => {
+            kind if kind == self.crypto => {
                 let offset = self.number()?;
                 let len = self.number()?;
                 Some(Frame::Crypto { offset, data: self.take(len)? })
@@ -133,7 +137,7 @@ mod tests {
             6, 0x40, 0x10, 2, 0xaa, 0xbb, 0, // CRYPTO at 16
             0x1c, 0x41, 0x2e, 6, 2, b'n', b'o', // crypto error 46
         ];
-        let all: Vec<_> = frames(&payload).collect();
+        let all: Vec<_> = frames(&payload, QuicVersion::V1).collect();
         assert_eq!(
             all,
             [
@@ -156,9 +160,16 @@ mod tests {
     fn frames_cut_anywhere_and_foreign_ones_end_the_packet() {
         let payload = [2, 5, 0, 1, 0, 1, 1, 6, 0x40, 0x10, 2, 0xaa, 0xbb, 0x1c, 0x41, 0x2e, 6, 2, b'n', b'o'];
         for end in 0..payload.len() {
-            assert!(frames(&payload[..end]).count() <= 3);
+            assert!(frames(&payload[..end], QuicVersion::V1).count() <= 3);
         }
-        assert_eq!(frames(&[8, 0, 1, 6, 0, 0]).count(), 0, "a STREAM frame has no place here");
-        assert_eq!(frames(&[6, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).count(), 0);
+        assert_eq!(
+            frames(&[8, 0, 1, 6, 0, 0], QuicVersion::V1).count(),
+            0,
+            "a STREAM frame has no place here"
+        );
+        assert_eq!(
+            frames(&[6, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], QuicVersion::V1).count(),
+            0
+        );
     }
 }

@@ -78,8 +78,13 @@ impl PacketKey {
     /// The keys of both sides for Initial packets, from the destination of the client's first (RFC 9001 section 5.2). `None`:
     /// this version has no known salt.
     pub fn initial(version: QuicVersion, destination: &Cid) -> Option<PerSide<Self>> {
+        Self::initial_by(version.salt()?, version, destination)
+    }
+
+    /// The same where the salt is not the version's own (see [`QuicVersion::other_salt`]).
+    pub fn initial_by(salt: &[u8; 20], version: QuicVersion, destination: &Cid) -> Option<PerSide<Self>> {
         const SUITE: CipherSuite = CipherSuite(0x1301);
-        let common = Salt::new(HKDF_SHA256, version.salt()?).extract(destination.bytes());
+        let common = Salt::new(HKDF_SHA256, salt).extract(destination.bytes());
         let side = |label| {
             let mut secret = [0; 32];
             expand_label(&common, label, &mut secret)?;
@@ -168,7 +173,7 @@ mod tests {
             [(QuicVersion::V1, samples::SERVER_V1), (QuicVersion::V2, samples::SERVER_V2)]
         {
             let payload = opened(version, packet);
-            let all: Vec<_> = frames(&payload).collect();
+            let all: Vec<_> = frames(&payload, version).collect();
             let [Frame::Other, Frame::Crypto { offset: 0, data }] = all[..] else { panic!("{all:?}") };
             assert_eq!((data.len(), data[0]), (90, 2), "a ServerHello");
         }

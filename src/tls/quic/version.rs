@@ -33,7 +33,7 @@ impl QuicVersion {
     /// cannot be opened.
     ///
     /// RFC 9001 section 5.2, RFC 9369 section 3.3.1; the drafts from 22 on; Meta's and Google's versions that followed a
-    /// draft, as deployed. Reserved versions are tried with version 1's.
+    /// draft, as deployed. For reserved versions see also [`Self::other_salt`].
     pub const fn salt(self) -> Option<&'static [u8; 20]> {
         match self.0 {
             1 | 0xff00_0021..=0xff00_0022 => Some(&V1),
@@ -46,6 +46,12 @@ impl QuicVersion {
             _ if self.is_reserved() => Some(&V1),
             _ => None,
         }
+    }
+
+    /// A reserved version has no salt of its own: clients take that of the version they would speak, which in days of the
+    /// drafts was this.
+    pub const fn other_salt(self) -> Option<&'static [u8; 20]> {
+        if self.is_reserved() { Some(&DRAFT_29) } else { None }
     }
 }
 

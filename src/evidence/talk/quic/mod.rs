@@ -21,7 +21,7 @@ use crate::tls::hello::ServerHello;
 use crate::tls::message::Alert;
 use crate::tls::quic::QuicVersion;
 use crate::tls::quic::crypto::{Message, Stream};
-use crate::tls::quic::frames::{Close, Frame, frames};
+use crate::tls::quic::frames::{Close, Frame, Frames, frames};
 use crate::tls::quic::header::{Cid, Kind, Long, Packet, packets};
 use crate::tls::quic::protection::PacketKey;
 
@@ -44,7 +44,11 @@ struct Keys {
 
 impl Keys {
     fn new(version: QuicVersion, destination: Cid) -> Option<Self> {
-        let keys = PacketKey::initial(version, &destination)?;
+        Self::by(version.salt()?, version, destination)
+    }
+
+    fn by(salt: &[u8; 20], version: QuicVersion, destination: Cid) -> Option<Self> {
+        let keys = PacketKey::initial_by(salt, version, &destination)?;
         Some(Self { version, destination, keys, largest: PerSide::default() })
     }
 
@@ -84,10 +88,12 @@ fn initial<'a>(payload: &'a [u8]) -> Option<Long<'a>> {
 
 /// The keys with which a client's first Initial packet opens.
 fn opened_as_first(packet: &Long<'_>) -> Option<Box<Keys>> {
-    let mut keys = Keys::new(packet.version, packet.to)?;
-    keys.keys.client.open(packet, None, &mut Vec::new())?;
-    keys.largest = PerSide::default();
-    Some(Box::new(keys))
+    let salts = [packet.version.salt(), packet.version.other_salt()];
+    salts.into_iter().flatten().find_map(|salt| {
+        let keys = Keys::by(salt, packet.version, packet.to)?;
+        keys.keys.client.open(packet, None, &mut Vec::new())?;
+        Some(Box::new(keys))
+    })
 }
 
 /// Tells attempts between the same ends apart: the client's ID, or the one it made up for the server where it has none.
@@ -201,9 +207,15 @@ impl Reader {
                             let opened = self.open(&long, from, &mut room);
                             match opened.and_then(|payload| room.get(payload)) {
                                 Some(payload) => {
-                                    known += usize::from(
-                                        !self.frames(facts, evidence, payload, from, place, limits, parser),
-                                    );
+                                    known += usize::from(!self.frames(
+                                        facts,
+                                        evidence,
+                                        frames(payload, long.version),
+                                        from,
+                                        place,
+                                        limits,
+                                        parser,
+                                    ));
                                 }
                                 None => facts.unopened += 1,
                             }
@@ -326,14 +338,14 @@ impl Reader {
         &mut self,
         facts: &mut QuicFacts,
         evidence: &mut Evidence,
-        payload: &[u8],
+        said: Frames<'_>,
         from: Side,
         place: Place,
         limits: &Limits,
         parser: &mut impl Parse,
     ) -> bool {
         let (mut fresh, mut any) = (false, false);
-        for frame in frames(payload) {
+        for frame in said {
             match frame {
                 Frame::Crypto { offset, data } => {
                     any = true;

@@ -13,6 +13,8 @@ use crate::tls::quic::frames::Close;
 
 /// A first packet sent again for less than this may still be answered.
 const PATIENCE: Span = Span::from_secs(3);
+/// Who repeats itself for this long wants an answer (RFC 9002 section 6.2.2: the first repeat comes after about a second).
+const TRIED: Span = Span::from_millis(900);
 /// A server that says nothing for this long will not answer.
 const UNANSWERED: Span = Span::from_secs(10);
 /// A server that lacks the client's answer to its flight sends that again sooner (RFC 9002 section 6.2: about a second,
@@ -51,13 +53,15 @@ fn read(e: &Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) -> (Ou
         return (Outcome::Incomplete, stopped());
     }
     let waited = now - e.hello.as_ref().map_or(e.started, |hello| hello.when);
+    let latest = facts.latest.client.map_or(e.started, |latest| latest.when);
+    let persisted = latest - e.hello.as_ref().map_or(e.started, |hello| hello.when);
     let resent = e.tcp.repeats.client.as_ref().map_or(0, |repeats| repeats.value);
     if e.tcp.packets.server == 0 {
         // The client's further packets show that it was answered.
         let one_sided = facts.handshakes.client.is_some() || facts.one_rtt.client.is_some();
         let outcome = if one_sided {
             Outcome::Incomplete
-        } else if !e.tcp.icmp.is_empty() || resent >= 1 && waited >= PATIENCE {
+        } else if !e.tcp.icmp.is_empty() || resent >= 2 && persisted >= TRIED && waited >= PATIENCE {
             return (Outcome::Failed, silence(e, now));
         } else if capture_ended && waited < PATIENCE {
             Outcome::Incomplete
@@ -88,8 +92,8 @@ fn read(e: &Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) -> (Ou
     }
     let answered = e.server_hello.is_some() || e.retry.is_some();
     // Both go on, and neither gets further.
-    let stuck = resent >= 2 && waited >= PATIENCE;
-    if stuck || !answered && resent >= 1 && now - e.ended >= UNANSWERED {
+    let stuck = resent >= 2 && persisted >= PATIENCE;
+    if stuck || !answered && resent >= 2 && persisted >= TRIED && now - e.ended >= UNANSWERED {
         return (Outcome::Failed, silence(e, now));
     }
     (if capture_ended { Outcome::Incomplete } else { Outcome::Abandoned }, stopped())

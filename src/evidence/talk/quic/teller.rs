@@ -73,7 +73,7 @@ impl Teller {
         };
         let mut words: Vec<String> = Vec::new();
         let mut crypto = false;
-        for frame in frames(payload) {
+        for frame in frames(payload, packet.version) {
             match frame {
                 Frame::Crypto { offset, data } => {
                     crypto = true;
