@@ -154,8 +154,8 @@ if AIOQUIC:
     row("none/quic-rebound-port-aioquic", server(good), client("rebind"), 0, ANSWERED, [done], "the client goes on from another port, as behind a translator that forgot it", FINE)
     row("none/quic-begun-before-the-capture-aioquic", server(good), [client("new-id"), client()], 0, ANSWERED, [done], "the capture begins behind the first connection's first packets, and shows a second one whole", late=0.9)
     row("none/quic-left-at-once-aioquic", server(good), client("leave"), 0, ANSWERED, [dict(outcome="completed", also_outcome=["abandoned"])], "the client connects and leaves without a request")
-    row("expired_cert/quic-aioquic", server(expired), client(), 1, "certificate has expired", [failed("expired_cert", "leaf_expired", "server", False)], "the leaf's notAfter was ten days before the run; the client's CONNECTION_CLOSE is in a Handshake packet")
-    row("expired_cert/quic-keys-aioquic", server(expired), client(SECRETS), 1, "certificate has expired", [failed("expired_cert", "leaf_expired", "server", True)],
+    row("expired_cert/quic-aioquic", server(expired), client(), 1, "Certificate is no longer valid", [failed("expired_cert", "leaf_expired", "server", False)], "the leaf's notAfter was ten days before the run; the client's CONNECTION_CLOSE is in a Handshake packet")
+    row("expired_cert/quic-keys-aioquic", server(expired), client(SECRETS), 1, "Certificate is no longer valid", [failed("expired_cert", "leaf_expired", "server", True)],
         "the leaf's notAfter was ten days before the run; the secrets of the handshake are in the file", keys=True)
     row("broken_chain/quic-self-signed-aioquic", server(itself), client(), 1, "self", [failed("broken_chain", "self_signed", "server", False)], "a certificate that signs itself")
     row("broken_chain/quic-self-signed-keys-aioquic", server(itself), client(SECRETS), 1, "self", [failed("broken_chain", "self_signed", "server", True)], "a certificate that signs itself; the secrets of the handshake are in the file", keys=True)

@@ -9,9 +9,9 @@ import asyncio, os, socket, ssl, sys
 from functools import partial
 from aioquic.asyncio import QuicConnectionProtocol, connect, serve
 from aioquic.h3.connection import H3Connection
-from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ProtocolNegotiated
+from aioquic.quic.events import ProtocolNegotiated, StreamDataReceived
 
 VERSIONS = {"1": 1, "2": 0x6B3343CF, "reserved": 0x1A2A3A4A}
 WORDS = {word.split("=")[0]: word.partition("=")[2] for word in sys.argv[4:]}
@@ -44,9 +44,10 @@ class Asks(QuicConnectionProtocol):
     http, answer = None, None
 
     def quic_event_received(self, event):
-        for said in self.http.handle_event(event) if self.http else ():
-            if isinstance(said, DataReceived) and said.stream_ended and not self.answer.done():
-                self.answer.set_result(said.data)
+        if self.http:
+            self.http.handle_event(event)
+        if isinstance(event, StreamDataReceived) and event.end_stream and not self.answer.done():
+            self.answer.set_result(event.data)
 
     async def ask(self, host):
         self.http = self.http or H3Connection(self._quic)

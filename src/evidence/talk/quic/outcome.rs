@@ -11,7 +11,7 @@ use crate::tls::codes::{AlertDescription, AlertLevel};
 use crate::tls::message::Alert;
 use crate::tls::quic::frames::Close;
 
-/// A first packet sent again for less than this may still be answered.
+/// A first packet sent again for less than this may still be answered; clients that race TCP leave it at that sooner.
 const PATIENCE: Span = Span::from_secs(3);
 /// Who repeats itself for this long wants an answer (RFC 9002 section 6.2.2: the first repeat comes after about a second).
 const TRIED: Span = Span::from_millis(900);
@@ -45,7 +45,11 @@ fn read(e: &Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) -> (Ou
         let ending = if facts.confirmed == Confirmed::WentOn { over(Ending::WentOn) } else { stopped() };
         return (outcome, ending);
     }
-    if let Some(close) = &facts.close {
+    // A client that was never answered, and says so when it gives up.
+    let unanswered = e.tcp.packets.server == 0 && e.hello.is_some();
+    if let Some(close) = &facts.close
+        && !unanswered
+    {
         return closed(close);
     }
     // Without the client's hello the capture does not show what was asked.
@@ -61,7 +65,10 @@ fn read(e: &Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) -> (Ou
         let one_sided = facts.handshakes.client.is_some() || facts.one_rtt.client.is_some();
         let outcome = if one_sided {
             Outcome::Incomplete
-        } else if !e.tcp.icmp.is_empty() || resent >= 2 && persisted >= TRIED && waited >= PATIENCE {
+        } else if facts.version.is_reserved() {
+            // Who begins so asks which versions there are.
+            Outcome::Abandoned
+        } else if !e.tcp.icmp.is_empty() || resent >= 2 && persisted >= PATIENCE {
             return (Outcome::Failed, silence(e, now));
         } else if capture_ended && waited < PATIENCE {
             Outcome::Incomplete
@@ -73,6 +80,7 @@ fn read(e: &Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) -> (Ou
     // The server speaks no version of the client's, and the client left it at that.
     if let Some(offered) = &facts.negotiation
         && e.server_hello.is_none()
+        && !facts.version.is_reserved()
         && !offered.value.contains(&facts.version)
     {
         let quiet = now - e.ended >= PATIENCE || !capture_ended;
