@@ -22,9 +22,9 @@ const UNANSWERED: Span = Span::from_secs(10);
 const HEARD: Span = Span::from_secs(3);
 /// What is under way already when the client closes comes within this.
 const CROSSING: Span = Span::from_secs(1);
-/// Bytes of a datagram whose Handshake packet closes for a reason of TLS: measured with aioquic, quiche and Chromium. A bare
+/// Bytes of a datagram whose Handshake packet closes for a reason of TLS: measured, aioquic 78 to 135, Chromium 223. A bare
 /// acknowledgment is shorter, a client's Certificate longer; a Finished is followed by 1-RTT packets.
-const CLOSING: std::ops::RangeInclusive<u32> = 60..=185;
+const CLOSING: std::ops::RangeInclusive<u32> = 60..=400;
 
 /// Writes `outcome` and `ending`.
 pub(super) fn settle(e: &mut Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) {
