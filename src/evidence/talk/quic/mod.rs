@@ -474,7 +474,7 @@ fn closed(facts: &mut QuicFacts, evidence: &mut Evidence, close: Close<'_>, from
         && evidence.alerts.is_empty()
     {
         let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(description) };
-        evidence.alerts.push(Seen::new(AlertFrom { from, alert }, place.no, place.stamp));
+        evidence.alerts.push(Seen::new(AlertFrom { from, alert, sealed: false }, place.no, place.stamp));
     }
     if facts.close.is_none() {
         let shown = close.reason.iter().take(WORDS);
