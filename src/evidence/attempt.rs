@@ -1,7 +1,7 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
-mod flights;
-mod messages;
+pub(super) mod flights;
+pub(super) mod messages;
 mod path;
 mod pauses;
 mod transcript;

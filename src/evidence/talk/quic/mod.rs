@@ -3,6 +3,7 @@
 mod facts;
 mod outcome;
 mod teller;
+mod unsealing;
 
 use std::ops::Range;
 
@@ -11,8 +12,9 @@ use smallvec::SmallVec;
 pub use facts::{Closed, Confirmed, Latest, QuicFacts};
 pub use teller::Teller;
 
+use self::unsealing::Unsealing;
 use super::{Beginning, Place, Step};
-use crate::base::{Limits, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Limits, PacketNo, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::Datagram;
 use crate::evidence::attempt::Parse;
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage};
@@ -75,6 +77,8 @@ pub struct Reader {
     retry: Option<Cid>,
     /// Handshake bytes in Initial packets.
     crypto: PerSide<Stream>,
+    /// Handshake packets, where there may be keys.
+    unsealing: Option<Box<Unsealing>>,
     closed: bool,
 }
 
@@ -110,6 +114,7 @@ pub(super) fn begin(datagram: &Datagram<'_>) -> Option<Beginning> {
             version,
             retry: None,
             crypto: PerSide::default(),
+            unsealing: None,
             closed: false,
         };
         Some(Beginning { reader: super::Reader::Quic(Box::new(reader)), from, tag })
@@ -176,6 +181,9 @@ impl Reader {
                 facts.version = first.version;
                 // Another version, another ClientHello.
                 self.crypto = PerSide::default();
+                if let Some(unsealing) = &mut self.unsealing {
+                    unsealing.flights = <_>::default();
+                }
                 if evidence.server_hello.is_none() {
                     evidence.hello = None;
                 }
@@ -184,6 +192,11 @@ impl Reader {
             if self.keys.len() < Self::KEYS {
                 self.keys.insert(0, keys);
             }
+        }
+        if self.unsealing.is_none()
+            && let Some(keys) = parser.keys().filter(|keys| keys.are_there(place.no))
+        {
+            self.unsealing = Some(Box::new(Unsealing::new(keys.clone(), limits)));
         }
         let seen = |value| Seen::new(value, place.no, place.stamp);
         let mut latest = Latest {
@@ -221,7 +234,12 @@ impl Reader {
                             }
                         }
                         Kind::ZeroRtt => count(&mut facts.early_data, place),
-                        Kind::Handshake => latest.handshake = true,
+                        Kind::Handshake => {
+                            latest.handshake = true;
+                            if let Some(unsealing) = &mut self.unsealing {
+                                unsealing.keep(&long, from, place.no, place.stamp);
+                            }
+                        }
                     }
                     if from == Side::Server && long.version != facts.version {
                         // RFC 9368 section 2.3: the server's first packet says which one it chose.
@@ -261,6 +279,9 @@ impl Reader {
                 evidence.stage = evidence.stage.max(Stage::Certificate);
                 evidence.sealing.finished.server.get_or_insert(seen(()));
             }
+        }
+        if let Some(unsealing) = &mut self.unsealing {
+            self.closed |= unsealing.open(facts, evidence, false, parser);
         }
         if latest.one_rtt {
             self.one_rtt(facts, evidence, datagram.payload_wire_len, from, place);
@@ -356,7 +377,7 @@ impl Reader {
                     any = true;
                     fresh = true;
                     self.closed = true;
-                    closed(facts, evidence, close, from, place);
+                    closed(facts, evidence, close, from, (place.no, place.stamp), false);
                 }
                 Frame::Other => {}
             }
@@ -367,7 +388,10 @@ impl Reader {
         fresh || !any
     }
 
-    fn message(&self, evidence: &mut Evidence, message: Message, from: Side, parser: &mut impl Parse) {
+    fn message(&mut self, evidence: &mut Evidence, message: Message, from: Side, parser: &mut impl Parse) {
+        if let Some(unsealing) = &mut self.unsealing {
+            unsealing.flights.add(from, message.kind, message.body());
+        }
         let seen = |message: Message| Seen { value: (), at: message.at, when: message.when };
         match (from, message.kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
@@ -442,7 +466,11 @@ impl Reader {
                 evidence.stage = evidence.stage.max(Stage::ClientHello);
             }
         }
-        let Some(facts) = evidence.quic.take() else { return false };
+        let Some(mut facts) = evidence.quic.take() else { return false };
+        if let Some(mut unsealing) = self.unsealing.take() {
+            unsealing.open(&mut facts, evidence, true, parser);
+            unsealing.conclude(evidence);
+        }
         outcome::settle(evidence, &facts, now, capture_ended);
         evidence.quic = Some(facts);
         true
@@ -450,7 +478,9 @@ impl Reader {
 
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
-        self.crypto.client.held() + self.crypto.server.held() + self.keys.len() * size_of::<Keys>()
+        let unsealing = self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held());
+        let crypto = self.crypto.client.held() + self.crypto.server.held();
+        crypto + unsealing + self.keys.len() * size_of::<Keys>()
     }
 }
 
@@ -467,19 +497,25 @@ fn count(counted: &mut Option<Seen<u32>>, place: Place) {
 }
 
 /// A CONNECTION_CLOSE that everyone can read. What stands for an alert of TLS is kept as one, too.
-fn closed(facts: &mut QuicFacts, evidence: &mut Evidence, close: Close<'_>, from: Side, place: Place) {
+fn closed(
+    facts: &mut QuicFacts,
+    evidence: &mut Evidence,
+    close: Close<'_>,
+    from: Side,
+    (no, when): (PacketNo, Stamp),
+    sealed: bool,
+) {
     const WORDS: usize = 80;
-    let seen = |value| Seen::new(value, place.no, place.stamp);
     if let Some(description) = Close::alert(close.code).filter(|_| !close.application)
         && evidence.alerts.is_empty()
     {
         let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(description) };
-        evidence.alerts.push(Seen::new(AlertFrom { from, alert, sealed: false }, place.no, place.stamp));
+        evidence.alerts.push(Seen::new(AlertFrom { from, alert, sealed }, no, when));
     }
     if facts.close.is_none() {
         let shown = close.reason.iter().take(WORDS);
         let shown = shown.map(|&byte| if (0x20..0x7f).contains(&byte) { char::from(byte) } else { '.' });
-        facts.close = Some(seen(Closed { from, code: close.code, reason: shown.collect() }));
+        facts.close = Some(Seen::new(Closed { from, code: close.code, reason: shown.collect() }, no, when));
     }
 }
 

@@ -133,7 +133,8 @@ fn rejected(e: &Evidence, facts: &QuicFacts, now: Stamp) -> Option<Latest> {
     let silent = facts.latest.server.is_none_or(|server| server.when - latest.when < CROSSING)
         && now - e.ended >= HEARD;
     let flight = e.server_hello.is_some() && facts.handshakes.server.is_some();
-    (by_size && silent && flight && !finished).then_some(latest)
+    // Where keys opened it, what it says counts.
+    (by_size && silent && flight && !finished && !e.is_open()).then_some(latest)
 }
 
 /// The client's hello, and that nothing useful came.
