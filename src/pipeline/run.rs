@@ -156,7 +156,8 @@ impl Merge {
     const MOST: usize = 1 << 15;
 
     pub(super) fn extend(&mut self, outs: impl IntoIterator<Item = Out>) {
-        self.heap.extend(outs.into_iter().map(|out| Reverse(Ordered(out))));
+        // One by one: nearly always it is one, and the heap is short.
+        outs.into_iter().for_each(|out| self.heap.push(Reverse(Ordered(out))));
     }
 
     /// Hands on what was decided before `watermark`.
