@@ -207,6 +207,15 @@ impl Totals {
         sum
     }
 
+    /// Several frames at once.
+    fn count_all(&mut self, frames: &[Frame<'_>]) {
+        self.packets += frames.len() as u64;
+        self.bytes += frames.iter().map(|frame| frame.data.len() as u64).sum::<u64>();
+        let stamps = || frames.iter().map(|frame| frame.stamp);
+        self.first = [self.first, stamps().min()].into_iter().flatten().min();
+        self.last = self.last.max(stamps().max());
+    }
+
     pub(super) fn count(&mut self, frame: &Frame<'_>) {
         self.packets += 1;
         self.bytes += frame.data.len() as u64;
@@ -237,8 +246,8 @@ pub fn analyse_here<M: Make>(
         match arrival {
             Arrival::Frames(frames) => {
                 ahead::look(&shard, &frames);
+                totals.count_all(&frames);
                 for frame in &frames {
-                    totals.count(frame);
                     let before = now;
                     now = before.max(frame.stamp);
                     if now - before > STEP && before > Stamp(i64::MIN) {
