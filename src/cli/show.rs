@@ -8,7 +8,7 @@ use super::args::ShowArgs;
 use super::captures::{Frames, filter};
 use super::keep::of_lookup;
 use super::vantages::Files;
-use super::{Done, Failure, output};
+use super::{Done, Failure, keylog, output};
 use crate::aside::dns::qtype;
 use crate::base::{FlowKey, Limits, PacketNo, PerSide, Side};
 use crate::capture::file::FileReader;
@@ -69,6 +69,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
         )));
     }
     let settings = output::settings(&args.shared, true)?;
+    keylog::read(&args.shared.keylog, &settings.keys)?;
     if !args.sides.inside.is_empty() {
         return both_sides(args, &settings);
     }
@@ -86,7 +87,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
             ));
         }
         let reader = match FileReader::open(path) {
-            Ok(reader) => reader,
+            Ok(reader) => reader.with_keys(&settings.keys),
             Err(error) => {
                 eprintln!("tlswhy: {error}");
                 continue;
@@ -354,6 +355,7 @@ fn named(unit: &Unit) -> Option<String> {
         Unit::ChangeCipherSpec => "ChangeCipherSpec".into(),
         Unit::Sealed { content_type: 23, len } => format!("sealed {len} B"),
         Unit::Sealed { content_type, len } => format!("sealed {len} B (type {content_type})"),
+        Unit::Kept { body, .. } => format!("sealed {} B", body.len()),
         Unit::Malformed(why) => format!("malformed: {why}"),
         Unit::NotTls => "not TLS".into(),
         Unit::Gap { bytes } => format!("{bytes} B missing"),

@@ -8,6 +8,7 @@ pub mod around;
 pub mod attempt;
 pub mod clock;
 pub mod crossing;
+pub mod decryption;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;
@@ -35,6 +36,7 @@ use crate::tls::stack::Stack;
 use std::sync::Arc;
 
 pub use around::Around;
+pub use decryption::Decryption;
 pub use pause::{Challenge, Pause};
 pub use sealing::Sealing;
 pub use tcp::{Doubt, Head, Reset, TcpFacts, Trouble};
@@ -209,13 +211,15 @@ pub enum Ending {
     },
 }
 
-/// An alert in clear and who sent it.
+/// An alert in clear, or opened, and who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlertFrom {
     /// The sender.
     pub from: Side,
     /// What it says.
     pub alert: Alert,
+    /// It was sealed, and keys opened it.
+    pub sealed: bool,
 }
 
 /// One attempt to set up TLS, closed.
@@ -276,10 +280,12 @@ pub struct Evidence {
     pub certificate_verify: Option<Box<Seen<CertificateVerify>>>,
     /// Whether it verifies by the key of the client's certificate; `None` where there was none to check.
     pub certificate_verify_verdict: Option<Verdict>,
-    /// Alerts in clear, in order, first eight.
+    /// Alerts in clear, or opened, in order, first eight.
     pub alerts: Vec<Seen<AlertFrom>>,
     /// What the sealed part shows.
     pub sealing: Rare<Sealing>,
+    /// What keys opened of it.
+    pub decryption: Rare<Decryption>,
     /// A message that never became whole: its sender, type, bytes had and bytes wanted.
     pub unfinished: Option<(Side, HandshakeType, usize, usize)>,
     /// Everything wrong with the server's chain, judged at capture time.
@@ -325,6 +331,7 @@ impl Evidence {
             certificate_verify_verdict: None,
             alerts: Vec::new(),
             sealing: Rare::default(),
+            decryption: Rare::default(),
             unfinished: None,
             defects: Arc::default(),
             client_defects: Arc::default(),

@@ -29,6 +29,7 @@ use crate::flow::timer::Timers;
 use crate::tls::cert::Certificate;
 use crate::tls::codes::Version;
 use crate::tls::hello::ClientHello;
+use crate::tls::keys::Keys;
 use crate::tls::parser::Parser;
 
 /// What leaves a shard, in order of `at`.
@@ -132,6 +133,10 @@ impl Parse for Parser {
     fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
         Self::client_hello(self, record_version, body)
     }
+
+    fn keys(&self) -> Option<&Keys> {
+        Some(Self::keys(self))
+    }
 }
 
 /// The ports on which an attempt counts even if it never carried a byte.
@@ -234,6 +239,12 @@ impl Shard {
             left: None,
             unreported: None,
         }
+    }
+
+    /// The same, with the keys that open sealed records.
+    pub fn with_keys(mut self, keys: &Keys) -> Self {
+        self.parser.ask(keys.clone());
+        self
     }
 
     /// Whether its connections are too many for a cache near the processor, so that looking ahead pays.

@@ -134,7 +134,8 @@ impl Worker {
         Self {
             id,
             workers: settings.workers,
-            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id),
+            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id)
+                .with_keys(&settings.keys),
             plain: Decoder::new(&settings.limits),
             shared: Decoder::new(&settings.limits),
             now: Stamp(i64::MIN),
