@@ -68,10 +68,11 @@ impl Hash for Offer {
 }
 
 fn hash_numbers<T, H: Hasher>(list: &[T], number: impl Fn(&T) -> u16, state: &mut H) {
+    let together = |numbers: &[T]| numbers.iter().fold(0_u64, |all, one| all << 16 | u64::from(number(one)));
+    let (fours, rest) = list.as_chunks::<4>();
     list.len().hash(state);
-    for four in list.chunks(4) {
-        four.iter().fold(0_u64, |all, one| all << 16 | u64::from(number(one))).hash(state);
-    }
+    fours.iter().for_each(|four| together(four).hash(state));
+    together(rest).hash(state);
 }
 
 /// What is a hello's own.
