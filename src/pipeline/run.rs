@@ -212,11 +212,15 @@ impl Totals {
 
     /// Several frames at once.
     fn count_all(&mut self, frames: &[Frame<'_>]) {
+        let Some(Frame { stamp, .. }) = frames.first() else { return };
+        let (mut first, mut last) = (*stamp, *stamp);
+        for frame in frames {
+            self.bytes += frame.data.len() as u64;
+            (first, last) = (first.min(frame.stamp), last.max(frame.stamp));
+        }
         self.packets += frames.len() as u64;
-        self.bytes += frames.iter().map(|frame| frame.data.len() as u64).sum::<u64>();
-        let stamps = || frames.iter().map(|frame| frame.stamp);
-        self.first = [self.first, stamps().min()].into_iter().flatten().min();
-        self.last = self.last.max(stamps().max());
+        self.first = [self.first, Some(first)].into_iter().flatten().min();
+        self.last = self.last.max(Some(last));
     }
 
     pub(super) fn count(&mut self, frame: &Frame<'_>) {
