@@ -465,7 +465,6 @@ impl Attempt {
 
     /// Reads the next bytes in order of one side.
     fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
-        let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_))
@@ -481,23 +480,26 @@ impl Attempt {
                     }
                     return;
                 }
-                if let Reading::Tls(inbound) = self.reading.of_mut(from) {
-                    inbound.feed(bytes, no, now, &mut |read| units.push(read));
-                }
             }
-            Piece::Gap(bytes, no, now) => {
+            Piece::Gap(bytes, ..) => {
                 self.evidence.lost.gap_bytes += bytes;
                 self.dialogue.gap();
                 *self.evidence.tcp.gap.of_mut(from) += bytes;
-                match self.reading.of_mut(from) {
-                    Reading::Tls(inbound) => inbound.gap(bytes, no, now, &mut |read| units.push(read)),
-                    silent @ Reading::Silent => *silent = Reading::Beheaded,
-                    _ => {}
-                }
             }
         }
-        for read in units {
-            self.unit(from, read, parser);
+        let mut inbound = match (std::mem::take(self.reading.of_mut(from)), piece) {
+            (Reading::Tls(inbound), _) => inbound,
+            (Reading::Silent, Piece::Gap(..)) => return *self.reading.of_mut(from) = Reading::Beheaded,
+            (other, _) => return *self.reading.of_mut(from) = other,
+        };
+        let mut out = |read: Read<'_>| self.unit(from, read, parser);
+        match piece {
+            Piece::Bytes(bytes, no, now) => inbound.feed(bytes, no, now, &mut out),
+            Piece::Gap(bytes, no, now) => inbound.gap(bytes, no, now, &mut out),
+        }
+        // Unless it has shown to be no TLS.
+        if matches!(self.reading.of(from), Reading::Silent) {
+            *self.reading.of_mut(from) = Reading::Tls(inbound);
         }
     }
 
