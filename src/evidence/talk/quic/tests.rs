@@ -302,6 +302,18 @@ fn silence_is_a_failure_where_the_client_persisted() {
 }
 
 #[test]
+fn a_client_that_closes_unanswered_waited_in_vain() {
+    let mut story = Story::new();
+    story.client(&crypto(0, &hello(1)), 0);
+    [1_000, 2_000].iter().for_each(|&after| {
+        story.client(&crypto(0, &hello(1)), after);
+    });
+    story.client(&close(0), 1_000);
+    assert_eq!(story.last, Step::Settled);
+    assert_eq!(story.ends(0, false).outcome, Outcome::Failed);
+}
+
+#[test]
 fn icmp_ends_it_too() {
     let mut story = Story::new();
     story.client(&crypto(0, &hello(1)), 0);
@@ -426,6 +438,8 @@ fn a_ladder_says_what_datagrams_hold() {
     answer.extend(story.handshake(Side::Server, 200));
     answer.extend([0x41; 40]);
     assert_eq!(say(&answer, Side::Server), ["Initial[ServerHello]", "Handshake", "1-RTT"]);
+    let again = story.initial(Side::Client, &crypto(0, &self::hello(1)));
+    assert_eq!(say(&again, Side::Client), ["Initial[the same again]"]);
     let closing = story.initial(Side::Client, &close(0x12a));
     assert_eq!(say(&closing, Side::Client), ["Initial[CONNECTION_CLOSE: alert 42]"]);
 }
