@@ -13,6 +13,7 @@ pub mod constraints;
 pub mod crl;
 mod cursor;
 pub mod der;
+pub mod dtls;
 pub mod fingerprint;
 mod generations;
 pub mod given;
