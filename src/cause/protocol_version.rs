@@ -437,6 +437,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quic_server_lists_versions_that_the_client_lacks() {
+        use crate::evidence::QuicFacts;
+        use crate::tls::quic::QuicVersion;
+        let mut e = greeted();
+        let mut facts = QuicFacts { version: QuicVersion::V1, ..QuicFacts::default() };
+        facts.negotiation = Some(seen(vec![QuicVersion::V2], 5, 41));
+        e.quic = Some(Box::new(facts));
+        assert_eq!(found(&e), (Certainty::Proven, "version"));
+        let facts = e.quic.as_mut().unwrap();
+        facts.version = QuicVersion::V2;
+        assert_eq!(judge(&e), Judgement::Absent, "the client went on with one of them");
+    }
+
+    #[test]
     fn openssl_cannot_go_on_with_an_old_version() {
         let e = alert(answered(Version::TLS10), Side::Client, 80);
         assert_eq!(found(&e), (Certainty::Suspected, "version"));
