@@ -20,7 +20,9 @@
 //! - A hello larger than one segment is acknowledged whole and meets a close, smaller ones pass: `hello_intolerance`,
 //!   `inferred` where one of them was for the same name by the same client. Filters of names stop it whatever its size;
 //!   where the server acknowledges nothing of it, look at firewall (`mtu_black_hole`).
-//! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server closes on: `gm_only`.
+//! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server of TLS closes on or refuses: `gm_only`, the client's.
+//!   A hello of TLS that a server refuses in a record of TLCP, or closes on although it speaks TLCP or SM4 suites with
+//!   others: `gm_only`, the server's.
 //!
 //! A 40 after the client's key exchange or a CertificateRequest is about certificates, not this.
 //!
@@ -36,6 +38,9 @@
 //! - RFC 5321 section 4.2.4, RFC 4217 section 4, RFC 9051 section 7.1.3, RFC 4511 section 4.14.2: commands not known.
 //! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
+
+mod ech;
+mod national;
 
 use super::culprit::Weighed;
 use super::{Certainty, Finding, Judgement, Party, Reason, client_certificate};
@@ -134,10 +139,11 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         word: "gm_only",
-        remedy: "The client speaks TLCP with national algorithms alone, and the server does not. Give the server a TLCP stack, or the client TLS suites.",
+        remedy: "One side speaks TLCP or national suites (SM2, SM4) alone, the other does not speak them: the event's side says who is alone. Let that side speak TLS with common suites too, or give the other TLCP.",
         steps: &[
-            "Enable NTLS with SM2 sign and encryption certificates (Tongsuo, GmSSL).",
-            "Or let the client offer TLS 1.2 or 1.3 as well.",
+            "See which side is GM-only: the client's offer, and the version in the server's records.",
+            "On a server, enable both (Tongsuo: enable_ntls beside TLS, an RSA or ECDSA certificate beside the SM2 pair).",
+            "On a client, offer TLS 1.2 or 1.3 as well, or send it to a server with an SM2 pair.",
         ],
     },
 ];
@@ -164,7 +170,8 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Some(finding) = client_certificate::unfit(e) {
         return Judgement::Found(finding);
     }
-    let found = match &e.ending.value {
+    let own = national::only(e, &hello.value).or_else(|| ech::rejected(e));
+    let found = own.or_else(|| match &e.ending.value {
         Ending::Alert { from, alert } => by_alert(e, &hello.value, *from, alert.description.0, &e.ending.at),
         Ending::PlainText { said } if !tells_trouble(said) => Some(Finding::new(
             Certainty::Proven,
@@ -173,10 +180,10 @@ pub fn judge(e: &Evidence) -> Judgement {
             &e.ending.at,
             format!("the peer answered the ClientHello with \"{said}\", which is no TLS"),
         )),
-        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server } => closed(e, &hello.value),
+        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server } => closed(e),
         Ending::Silence { .. } => intolerant(e),
         _ => None,
-    };
+    });
     match found {
         Some(finding) => Judgement::Found(finding.and(&hello.at, offer(&hello.value))),
         None if handshake_failure(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
@@ -271,7 +278,10 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
                 // A server that could not load its certificate answers an ordinary offer so too.
                 None
             } else {
-                make(Certainty::Inferred, narrowest(hello), Party::Client, says)
+                // Tongsuo says the same where it has no pair of certificates.
+                let tlcp = national::asked(hello) && e.around.server_completes.is_none();
+                let certainty = if tlcp { Certainty::Suspected } else { Certainty::Inferred };
+                make(certainty, narrowest(hello), Party::Client, says)
             }
         }
         (Side::Server, 47 | 109) if early => {
@@ -298,13 +308,9 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
 }
 
 /// The server closed without a word of TLS.
-fn closed(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
+fn closed(e: &Evidence) -> Option<Finding> {
     if e.server_hello.is_some() || e.retry.is_some() || !matches!(e.chain, Chain::Unsent) {
         return None;
-    }
-    if gm_only(hello) {
-        let says = "the server closed on a TLCP hello without an answer";
-        return Some(Finding::new(Certainty::Inferred, "gm_only", Party::Server, &e.ending.at, says));
     }
     intolerant(e)
 }
@@ -365,18 +371,12 @@ fn only13(hello: &ClientHello) -> bool {
     real.peek().is_some() && real.all(|version| version.is_tls13())
 }
 
-/// TLCP, or nothing but its suites.
-fn gm_only(hello: &ClientHello) -> bool {
-    let mut suites = hello.ciphers.iter().filter(|suite| !suite.is_signal()).peekable();
-    hello.legacy_version == Version::TLCP || (suites.peek().is_some() && suites.all(|suite| suite.is_tlcp()))
-}
-
 /// An offer that any server of today can take: enough strong suites, TLS 1.2 or newer.
 fn ordinary(hello: &ClientHello) -> bool {
     let strong = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
     strong >= 5
         && narrowest(hello) == "cipher_suite"
-        && !gm_only(hello)
+        && !national::asked(hello)
         && highest(hello).is_some_and(|version| version >= Version::TLS12)
 }
 
@@ -505,15 +505,6 @@ mod tests {
         assert_eq!(found(&e), (Certainty::Suspected, "plain_text_peer"), "it contradicts itself");
         assert_eq!(judge(&refused(Why::Trouble)), Judgement::Absent);
         assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
-    }
-
-    #[test]
-    fn a_close_on_a_tlcp_hello() {
-        let mut e = greeted();
-        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
-        assert_eq!(judge(&e), Judgement::Absent);
-        e.hello.as_mut().unwrap().value.legacy_version = Version::TLCP;
-        assert_eq!(found(&e), (Certainty::Inferred, "gm_only"));
     }
 
     #[test]

@@ -52,6 +52,7 @@ use crate::evidence::{Chain, Ending, Evidence, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::Version;
+use crate::tls::hello::ClientHello;
 use crate::tls::sealed::looks_like_alert;
 
 /// The reasons.
@@ -121,6 +122,11 @@ pub fn judge(e: &Evidence) -> Judgement {
     }
     if let Chain::Clear(_) = e.chain {
         return snakeoil(e).map_or(Judgement::Absent, Judgement::Found);
+    }
+    // A server of TLCP refuses every hello of TLS, whatever it has loaded.
+    let is_tlcp = |hello: &ClientHello| hello.legacy_version == Version::TLCP;
+    if e.server_record == Some(Version::TLCP) && e.hello.as_ref().is_some_and(|hello| !is_tlcp(&hello.value)) {
+        return Judgement::Absent;
     }
     if let Some(finding) = no_flight(e) {
         return Judgement::Found(finding);

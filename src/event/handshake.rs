@@ -267,6 +267,15 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
         Some(hello) => kept.hello(&hello.offer, o),
         None => ["ja3", "ja4", "client_stack", "offered"].into_iter().for_each(|name| o.null(name)),
     }
+    o.maybe("ech", hello.filter(|hello| hello.ech), |hello, out| {
+        object(out, |o| {
+            o.maybe_integer("config_id", hello.ech_key.map(i64::from));
+            o.boolean("genuine", evidence.ech_is_genuine());
+            let told = evidence.around.ech.as_ref().and_then(|ech| ech.told.as_ref());
+            o.maybe_string("name", told.map(|told| &*told.value));
+            o.boolean("refused", evidence.ech_is_refused());
+        });
+    });
 }
 
 fn chain(name: &str, chain: &Chain, kept: &mut Kept, o: &mut Object<'_>) {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::contrasts::{Contrasts, Reach};
+use super::dialects::Dialects;
+use super::ech::EchKeys;
 use super::episodes::Episodes;
 use super::families::Families;
 use super::lookups::{Lookups, Said};
@@ -81,6 +83,10 @@ pub struct Join<M: Make = AsJudged> {
     reached_addresses: Recent<(Addr, Addr), Reach>,
     /// Successes by server, and whose they were.
     served: Recent<Endpoint, Seen<Addr>>,
+    /// Servers with national protocols.
+    dialects: Dialects,
+    /// Keys for encrypted hellos.
+    ech: EchKeys,
     /// Certificates shown in clear and to whom, by server and SNI.
     shown: Recent<(Addr, Option<Name>), (Addr, Shown)>,
     /// Failures by client.
@@ -135,6 +141,8 @@ impl<M: Make> Join<M> {
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
+            dialects: Dialects::new(servers),
+            ech: EchKeys::new(servers),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
@@ -268,6 +276,7 @@ impl<M: Make> Join<M> {
     fn dns(&mut self, said: Said, at: Stamp) {
         let client = said.client.addr;
         if let Some(answer) = self.lookups.take(said, at) {
+            self.ech.answered(client, &answer);
             for address in answer.value.given().take(16) {
                 self.families.told(client, address, Arc::clone(&answer));
             }
@@ -290,7 +299,11 @@ impl<M: Make> Join<M> {
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
-                if rejection::late(&evidence) {
+                let key_refused = rejection::stops_as_refused(&evidence).is_some();
+                if key_refused {
+                    self.ech.refused(&evidence);
+                }
+                if key_refused || rejection::late(&evidence) {
                     evidence.outcome = Outcome::Failed;
                 }
             }
@@ -319,6 +332,9 @@ impl<M: Make> Join<M> {
         }
         self.shown_to_other(&mut evidence);
         self.remember(&evidence);
+        if let Some(ech) = self.ech.of(&evidence) {
+            evidence.around.ech = Some(ech);
+        }
         self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
         if ended && self.moved_on(&mut evidence) {
@@ -435,6 +451,8 @@ impl<M: Make> Join<M> {
         {
             self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
+        self.dialects.learn(evidence, self.served.get(&server).next());
+        self.ech.offered(evidence);
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
                 let at =
@@ -482,7 +500,10 @@ impl<M: Make> Join<M> {
     /// Everything that is wrong with the chains, judged at capture time.
     fn assess(&mut self, evidence: &mut Evidence) {
         let uses = match &evidence.server_hello {
-            Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
+            Some(hello) if hello.value.version == Version::TLCP => match hello.value.cipher.kx() {
+                Kx::SmIdentity | Kx::None => KeyUse::Unknown,
+                _ => KeyUse::Pair,
+            },
             Some(hello) => match hello.value.cipher.kx() {
                 Kx::Rsa => KeyUse::Decrypts,
                 Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
@@ -517,7 +538,7 @@ impl<M: Make> Join<M> {
                 host: None,
                 server_ip: None,
                 client: true,
-                uses: KeyUse::Signs,
+                uses: if uses == KeyUse::Pair { uses } else { KeyUse::Signs },
             };
             evidence.client_defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
         }

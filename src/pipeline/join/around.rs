@@ -46,6 +46,12 @@ impl<M: Make> Join<M> {
         }
         evidence.around.server_completes =
             self.served.get(&server).next().map(|seen| seen.clone().map(|_| ()));
+        if let Some(ech) = self.ech.of(evidence) {
+            evidence.around.ech = Some(ech);
+        }
+        if let Some(national) = self.dialects.of(&server) {
+            evidence.around.national = Some(national.clone());
+        }
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
         let mut repeats = 0;
