@@ -25,10 +25,11 @@ def key(path):
     openssl("ecparam", "-name", "SM2", "-genkey", "-noout", "-out", path)
 
 
-def root(path, subject, days="9000"):
+def root(path, subject, days="9000", usage="keyCertSign,cRLSign"):
     """A certificate that signs itself, beside its key."""
     key(f"{path}.key")
-    openssl("req", "-x509", "-new", "-key", f"{path}.key", "-sm3", "-sigopt", ID, "-subj", f"/CN={subject}", "-days", days, "-out", f"{path}.pem")
+    openssl("req", "-x509", "-new", "-key", f"{path}.key", "-sm3", "-sigopt", ID, "-subj", f"/CN={subject}", "-days", days, "-addext", f"keyUsage=critical,{usage}",
+            "-out", f"{path}.pem")
     return path
 
 
@@ -36,7 +37,7 @@ def issue(path, subject, usage, by, at=None, days="365", ca=False):
     key(f"{path}.key")
     openssl("req", "-new", "-key", f"{path}.key", "-sm3", "-sigopt", ID, "-subj", f"/CN={subject}", "-out", f"{path}.csr")
     names = "" if ca else f"subjectAltName=DNS:{subject}\n"
-    Path(f"{path}.ext").write_text(f"basicConstraints=CA:{str(ca).upper()}\nkeyUsage=critical,{usage}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n{names}")
+    Path(f"{path}.ext").write_text(f"basicConstraints=critical,CA:{str(ca).upper()}\nkeyUsage=critical,{usage}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n{names}")
     openssl("x509", "-req", "-in", f"{path}.csr", "-CA", f"{by}.pem", "-CAkey", f"{by}.key", "-CAserial", WORK / "tlcp.srl", "-CAcreateserial", "-sm3", "-sigopt", ID, "-vfyopt", ID,
             "-days", days, "-extfile", f"{path}.ext", "-out", f"{path}.pem", at=at)
     return path
@@ -132,8 +133,8 @@ if LIBRARY:
     case("broken_chain/tlcp-missing-intermediate-tongsuo", server(below, ECC), client("-", ECC, *NAMED), 1, "certificate verify failed", "C:al48",
          "signing and encryption certificate without the CA that issued both", reason="missing_intermediate")
     case("broken_chain/tlcp-self-signed-tongsuo", server(str(WORK / "tlcp-self"), ECC), client("-", ECC, *NAMED), 1, "certificate verify failed", "C:al48", "both certificates sign themselves", reason="self_signed")
-    for kind in USAGE:
-        root(WORK / f"tlcp-self-{kind}", HOST, "365")
+    for kind, usage in USAGE.items():
+        root(WORK / f"tlcp-self-{kind}", HOST, "365", usage)
     case("broken_chain/tlcp-client-unknown-root-tongsuo", server(good, ECC, "mutual"), client(pair("tlcp-eve", "eve", by=stray), ECC), 1, "unknown ca", "S:al48",
          "the client's certificates are by a root that the server does not know", reason="client_chain", side="client")
     case("broken_chain/tlcp-client-without-tongsuo", server(good, ECC, "mutual"), client("-", ECC), 1, "handshake failure", "S:al40", "the server demands certificates, the client has none",
@@ -145,7 +146,7 @@ if LIBRARY:
          "TLS 1.3 with an SM2 certificate of another host", visible=False, **N)
 
     # ---- no pair ----
-    case("storage_permission/tlcp-no-pair-tongsuo", server("-", ECC), client("-", ECC, *NAMED), 1, "handshake failure", "S:al40", "the server speaks TLCP and has no certificates", reason="no_certificate_loaded", visible=False)
+    case("storage_permission/tlcp-no-pair-tongsuo", server("-", ECC), client("-", f"{ECC}:{CBC}:ECDHE-SM2-SM4-GCM-SM3:{ECDHE}", *NAMED), 1, "handshake failure", "S:al40", "the server speaks TLCP and has no certificates", reason="no_certificate_loaded", visible=False)
 
     # ---- nothing in common ----
     X = dict(reason="cipher_suite")
@@ -153,13 +154,21 @@ if LIBRARY:
 
     # GM servers and international clients: what each client says to a server that speaks TLCP alone, or TLS 1.3 with SM2 alone.
     G = dict(reason="gm_only", side="server")
-    gm, gm13 = server(good, ECC), server(good, GCM13, "tls13")
+    ANY, BEFORE = tuple(range(1, 256)), dict(outcome="completed", cause=None, reason=None, side=None, visible=None)
+    gm, mute, gm13 = server(good, ECC), server(good, ECC, "mute"), server(good, GCM13, "tls13")
+    tlcp, sm2 = client("-", ECC, *NAMED), client("-", GCM13, "tls13", *NAMED)
     for name, made in dict(curl=curl(), curl12=curl("1.2"), gnutls=gnutls(), java=java(), nss=nss(), rustls=rustls(), go=go(), node=node(), openssl4=openssl4(), wget=wget()).items():
-        case(f"protocol_version/gm-server-{name}", gm, made, tuple(range(1, 256)), "", "", "the server speaks TLCP alone, the client TLS", **G)
-        case(f"protocol_version/gm-server-known-{name}", gm, [client("-", ECC, *NAMED), made], [0, tuple(range(1, 256))], ["", ""], ["", ""],
-             "the server speaks TLCP alone, to a client that does so too, and to one that speaks TLS", attempts=[dict(outcome="completed", cause=None, reason=None, side=None, visible=None), {}], **G)
-    for name, made in dict(curl=curl(), gnutls=gnutls(), java=java()).items():
-        case(f"protocol_version/sm2-tls13-server-{name}", gm13, made, tuple(range(1, 256)), "", "", "the server has an SM2 certificate and SM4 suites of TLS 1.3 alone, the client has none of them", **G)
+        case(f"protocol_version/gm-server-{name}", gm, made, ANY, "", "S:al40", "the server speaks TLCP alone, the client TLS", **G)
+    for name, made in dict(curl=curl(), gnutls=gnutls(), java=java(), node=node("1.2")).items():
+        case(f"protocol_version/gm-server-known-{name}", gm, [tlcp, made], [0, ANY], ["", ""], ["", "S:al40"],
+             "the server speaks TLCP alone, to a client that does so too, and to one that speaks TLS", attempts=[BEFORE, {}], **G)
+        case(f"protocol_version/gm-server-mute-known-{name}", mute, [tlcp, made], [0, ANY], ["", ""], ["", "hs1 S:FIN"],
+             "the server speaks TLCP alone, to a client that does so too; on one that speaks TLS it closes", attempts=[BEFORE, {}], **G)
+    case("protocol_version/gm-server-mute-curl", mute, curl(), ANY, "", "hs1 S:FIN", "the server speaks TLCP alone, and closes on a client that speaks TLS", visible=False, **G)
+    case("protocol_version/sm2-tls13-server-curl", gm13, curl(), ANY, "", "S:al40", "the server has an SM2 certificate and SM4 suites of TLS 1.3 alone, the client has none of them", visible=False, **G)
+    for name, made in dict(curl=curl(), java=java()).items():
+        case(f"protocol_version/sm2-tls13-server-known-{name}", gm13, [sm2, made], [0, ANY], ["", ""], ["", "S:al40"],
+             "the server has an SM2 certificate and SM4 suites of TLS 1.3 alone, to a client that has them too, and to one that has not", attempts=[BEFORE, {}], **G)
 
     # The reverse: a client that speaks TLCP alone.
     C = dict(reason="gm_only", side="client")
@@ -167,7 +176,9 @@ if LIBRARY:
     for name, made in {"nginx": nginx_cert(sound), "s-server": s_server(sound), "gnutls-serv": gnutls_serv(sound), "java": java_server(sound.p12), "node": node_server(sound),
                        "python": py_server(sound), "haproxy": haproxy(f"crt {sound.all}"), "stunnel": stunnel(sound), "rustls": rustls_server(sound),
                        "openssl4": openssl4_server(sound), "apache": apache(sound)}.items():
-        case(f"protocol_version/tlcp-client-{name}", made, client("-", ECC, *NAMED), tuple(range(1, 256)), "", "", "the client speaks TLCP alone, the server TLS", **C)
+        case(f"protocol_version/tlcp-client-{name}", made, client("-", ECC, *NAMED), ANY, "", "", "the client speaks TLCP alone, the server TLS", **C)
+    case("protocol_version/tlcp-client-known-stunnel", stunnel(sound), [curl(), client("-", ECC, *NAMED)], [(0, 52, 56), ANY], ["", ""], ["", ""], "the server speaks TLS to one client, the other speaks TLCP alone",
+         attempts=[dict(outcome="completed", cause=None, reason=None, side=None, visible=None), {}], **C)
 
 if __name__ == "__main__":
     main()

@@ -119,7 +119,11 @@ fn handshakes() -> Vec<Value> {
     reset.tcp.fin.client = Some(evidence_fixture::seen((), 12, 300));
     let doubts = [Doubt::SenderWentOn, Doubt::NewData];
     let reset = evidence_fixture::reset(evidence_fixture::icmp(reset, false, 3, 1), Side::Server, &doubts);
+    let mut hidden = fixture::completed();
+    let hello = &mut hidden.hello.as_mut().unwrap().value;
+    (hello.ech, hello.ech_key) = (true, Some(7));
     let stories = [
+        (hidden, None),
         (reset, None),
         (evidence_fixture::syn(3), None),
         (fixture::crossed(), Some(fixture::crossed_diagnosis())),

@@ -150,7 +150,7 @@ pub struct National {
 pub struct Ech {
     /// DNS gave the client this key under this public name, for this name; cites the answer.
     pub told: Option<Seen<Arc<str>>>,
-    /// The key with which the client asked the same server again; cites that hello.
+    /// The key by which the client got through to the same server under the same name afterwards; cites that ServerHello.
     pub again: Option<Seen<u8>>,
 }
 

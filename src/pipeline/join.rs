@@ -60,6 +60,8 @@ struct Success {
     leaf: Option<[u8; 32]>,
     /// Bytes of the ClientHello.
     hello: u32,
+    /// The key of its encrypted hello.
+    ech_key: Option<u8>,
 }
 
 /// A failure as others are compared with it: server, step, alert and offer.
@@ -299,11 +301,7 @@ impl<M: Make> Join<M> {
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
-                let key_refused = rejection::stops_as_refused(&evidence).is_some();
-                if key_refused {
-                    self.ech.refused(&evidence);
-                }
-                if key_refused || rejection::late(&evidence) {
+                if rejection::late(&evidence) || rejection::stops_as_refused(&evidence).is_some() {
                     evidence.outcome = Outcome::Failed;
                 }
             }
@@ -332,9 +330,7 @@ impl<M: Make> Join<M> {
         }
         self.shown_to_other(&mut evidence);
         self.remember(&evidence);
-        if let Some(ech) = self.ech.of(&evidence) {
-            evidence.around.ech = Some(ech);
-        }
+        self.look_for_key(&mut evidence);
         self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
         if ended && self.moved_on(&mut evidence) {
@@ -452,7 +448,6 @@ impl<M: Make> Join<M> {
             self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
         self.dialects.learn(evidence, self.served.get(&server).next());
-        self.ech.offered(evidence);
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
                 let at =
@@ -461,7 +456,8 @@ impl<M: Make> Join<M> {
                 self.served.put(server, seen.clone().map(|_| client.addr));
                 self.families.won(evidence, &seen);
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
-                let success = Success { server: seen, leaf: leaf(evidence), hello };
+                let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
+                let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key };
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }

@@ -4,7 +4,7 @@ TLS 1.3 with SM2 (RFC 8998) by the library inside the wheel tongsuopy. NAME-sign
 
 Words: mutual (demand a certificate), check=NAME (verify the server's name), sni=NAME, tls13 (RFC 8998 instead of TLCP: NAME-sign alone),
 also=CERT,KEY (the server speaks TLS with these besides), above=FILE (issuers that are sent), twice (two connections, the second
-with the first's session).
+with the first's session), mute (the server closes on hellos of other versions without a word, as gateways do).
 """
 import ctypes, socket, sys, time
 
@@ -95,7 +95,10 @@ if role == "server":
     listener = socket.create_server(("", int(port)))
     while True:
         conn, _ = listener.accept()
-        talk(conn, ctx, True)
+        if "mute" not in rest or conn.recv(3, socket.MSG_PEEK)[1:] == b"\1\1":
+            talk(conn, ctx, True)
+        else:
+            conn.recv(4096)
         conn.close()
 else:
     host, port, ca, suite, name, *rest = words

@@ -6,8 +6,9 @@
 //! within a millisecond.
 
 use super::super::{Certainty, Finding, Party};
-use crate::base::{Seen, Side};
+use crate::base::Seen;
 use crate::evidence::{Evidence, rejection};
+use crate::tls::stack::Stack;
 
 /// EncryptedExtensions that hold more than this are longer than names of protocols and acknowledgments make them; the
 /// shortest key takes 52 bytes beside its public name.
@@ -19,20 +20,26 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
     let key = e.hello.as_ref()?.value.ech_key;
     let ech = e.around.ech.as_ref();
     let again = ech.and_then(|ech| ech.again.as_ref());
-    if again.is_none() && !e.ech_is_genuine() {
-        return None;
-    }
+    let extensions = e.sealing.records.server.first();
+    let keys_sent = extensions.filter(|record| record.len > ROOM_FOR_KEYS && record.len < 2_000);
+    // A client that brings GREASE, and left for another reason, has another number too when it comes again.
+    let brings_grease = matches!(e.stack(), Some(Stack::Chromium | Stack::Nss | Stack::Apple | Stack::Rustls));
+    let certainty = match again {
+        _ if e.ech_is_genuine() => Certainty::Inferred,
+        Some(_) if keys_sent.is_some() && !brings_grease => Certainty::Inferred,
+        Some(_) => Certainty::Suspected,
+        None => return None,
+    };
     let says = "the client finished the handshake, sent at once what has the size of an alert, and left without data, as it must when its encrypted hello was refused";
-    let mut finding = Finding::new(Certainty::Inferred, "ech_rejected", Party::Server, &left.at.into(), says);
+    let mut finding = Finding::new(certainty, "ech_rejected", Party::Server, &left.at.into(), says);
     if let Some(Seen { value: next, at, .. }) = again {
         let key = key.map_or_else(String::new, |key| format!(" instead of {key}"));
-        finding = finding.and(at, format!("it asks the same server again with key {next}{key}"));
+        finding = finding.and(at, format!("the client then gets through to the same server with key {next}{key}"));
     }
     if let Some(Seen { value: name, at, .. }) = ech.and_then(|ech| ech.told.as_ref()) {
         finding = finding.and(at, format!("DNS had given it this key for {name}"));
     }
-    let extensions = e.sealing.records.of(Side::Server).first();
-    if let Some(record) = extensions.filter(|record| record.len > ROOM_FOR_KEYS && record.len < 2_000) {
+    if let Some(record) = keys_sent {
         let says = format!("the server's first sealed record has {} bytes: EncryptedExtensions with room for new keys", record.len);
         finding = finding.and(&record.at.into(), says);
     }
@@ -42,7 +49,7 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::PacketNo;
+    use crate::base::{PacketNo, Side};
     use crate::cause::Judgement;
     use crate::cause::protocol_version::judge;
     use crate::evidence::around::Ech;
@@ -86,6 +93,13 @@ mod tests {
     #[test]
     fn a_second_try_with_another_key_shows_the_refusal_of_the_first() {
         assert_eq!(found(&again(left(1))), Some((Certainty::Inferred, "ech_rejected")));
+    }
+
+    #[test]
+    fn a_second_try_is_less_sure_where_the_server_sent_no_keys() {
+        let mut e = again(left(1));
+        e.sealing.records.server[0].len = 27;
+        assert_eq!(found(&e), Some((Certainty::Suspected, "ech_rejected")));
     }
 
     #[test]

@@ -3,8 +3,13 @@
 use super::*;
 
 fn with_usage(bits: u8) -> Forge {
-    // One byte of bits, the first of which is digitalSignature.
-    Forge::leaf(HOST, "Sub").without(&USAGE).with(&USAGE, true, &der(tag::BIT_STRING, &[0, bits]))
+    named(HOST, bits)
+}
+
+/// A leaf of this keyUsage: one byte of bits, the first of which is digitalSignature.
+fn named(host: &str, bits: u8) -> Forge {
+    let unused = bits.trailing_zeros() as u8;
+    Forge::leaf(host, "Sub").without(&USAGE).with(&USAGE, true, &der(tag::BIT_STRING, &[unused, bits]))
 }
 
 const SIGNS: u8 = 0x80;
@@ -24,10 +29,7 @@ fn a_sound_pair_has_no_defect_and_its_second_is_no_extra() {
     let w = World::new();
     let [signing, encryption] = pair(&w, with_usage(SIGNS), with_usage(ENCIPHERS));
     assert_eq!(ask(&w, &[&signing, &encryption, &w.sub]), []);
-    let other = Forge::leaf("other.example.com", "Sub")
-        .without(&USAGE)
-        .with(&USAGE, true, &der(tag::BIT_STRING, &[0, ENCIPHERS]))
-        .sign(&Key::new(), &w.sub_key);
+    let other = named("other.example.com", ENCIPHERS).sign(&Key::new(), &w.sub_key);
     assert_eq!(faults(&ask(&w, &[&signing, &other, &w.sub])), [(Fault::SanMismatch, Some(1))]);
 }
 
