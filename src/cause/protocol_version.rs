@@ -274,7 +274,7 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
         ),
         (Side::Server, 40) if early => {
             let says = "the server finds nothing in the offer that it can use";
-            if ordinary(hello) && e.around.server_completes.is_none() {
+            if (ordinary(hello) || national::ordinary(hello)) && e.around.server_completes.is_none() {
                 // A server that could not load its certificate answers an ordinary offer so too.
                 None
             } else {

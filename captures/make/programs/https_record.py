@@ -9,6 +9,7 @@ data = b"\0\1\0" + b"\0\1\0\x03\x02h2" + b"\0\5" + len(keys).to_bytes(2, "big") 
 record = b"\xc0\x0c\0\x41\0\1\0\0\1\x2c" + len(data).to_bytes(2, "big") + data
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("", 53))
+listener = socket.create_server(("", 53))            # by which the lab sees that it is there
 while True:
     query, who = sock.recvfrom(512)
     end = query.index(b"\0", 12) + 5

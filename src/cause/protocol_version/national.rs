@@ -6,10 +6,10 @@
 
 use super::super::culprit::Weighed;
 use super::super::{Certainty, Finding, Party};
-use crate::base::Side;
+use crate::base::{Packets, Side};
 use crate::evidence::around::National;
 use crate::evidence::{Chain, Ending, Evidence};
-use crate::tls::codes::Version;
+use crate::tls::codes::{CipherSuite, Version};
 use crate::tls::hello::ClientHello;
 
 /// The side that speaks national cryptography alone met one that does not speak it.
@@ -21,6 +21,12 @@ pub(super) fn only(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
 pub(super) fn asked(hello: &ClientHello) -> bool {
     let mut suites = hello.ciphers.iter().filter(|suite| !suite.is_signal()).peekable();
     hello.legacy_version == Version::TLCP || (suites.peek().is_some() && suites.all(|suite| suite.is_tlcp()))
+}
+
+/// An offer that any server of TLCP with a pair of certificates can take: several suites, the one that it must speak among
+/// them (GB/T 38636 section 6.4.5.2.1).
+pub(super) fn ordinary(hello: &ClientHello) -> bool {
+    asked(hello) && hello.ciphers.len() >= 2 && hello.ciphers.contains(&CipherSuite(0xe013))
 }
 
 /// A client of TLCP, and a server that has shown no such thing.
@@ -41,33 +47,19 @@ fn by_client(e: &Evidence) -> Option<Finding> {
                 _ => None,
             }
         }
-        Ending::Fin { from: Side::Server } => {
-            let says = "the server closed on a hello of TLCP without an answer".to_owned();
-            with_service(e, finding(Certainty::Inferred, says))
-        }
-        Ending::Reset { from: Side::Server } => {
-            let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server);
-            // Of a reset that somebody else sent, or may have sent, the server knows nothing.
-            if reset.is_some_and(|reset| Weighed::reset(e, &reset.value).contradicted()) {
-                return None;
-            }
+        _ => {
+            let close = Close::of(e)?;
             // OpenSSL's servers reset by closing with the hello half read; so do filters of what they do not know.
-            let served = e.around.server_completes.is_some();
-            let certainty = if served { Certainty::Inferred } else { Certainty::Suspected };
-            let says = "the server reset a hello of TLCP without an answer".to_owned();
-            with_service(e, finding(certainty, says))
+            let unsure = close.reset && e.around.server_completes.is_none();
+            let certainty = if unsure { Certainty::Suspected } else { Certainty::Inferred };
+            let says = format!("the server {} a hello of TLCP without an answer", close.word());
+            let finding = Finding::new(certainty, "gm_only", Party::Client, close.at, says);
+            Some(match &e.around.server_completes {
+                Some(seen) => finding.and(&seen.at, "the same server completes handshakes of TLS"),
+                None => finding,
+            })
         }
-        _ => None,
     }
-}
-
-/// That the server speaks TLS with others, where it is known.
-fn with_service(e: &Evidence, finding: Option<Finding>) -> Option<Finding> {
-    let finding = finding?;
-    Some(match &e.around.server_completes {
-        Some(seen) => finding.and(&seen.at, "the same server completes handshakes of TLS"),
-        None => finding,
-    })
 }
 
 /// A client of TLS, and a server that shows national cryptography and nothing else.
@@ -96,25 +88,50 @@ fn by_server(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
     if version != Version::TLCP && hello.ciphers.iter().any(|suite| suite.is_national()) {
         return None;
     }
-    let says = match &e.ending.value {
+    let (at, says) = match &e.ending.value {
         Ending::Alert { from: Side::Server, alert } if matches!(alert.description.0, 40 | 47 | 70 | 71 | 80) => {
-            format!("the server refuses the hello with {}", alert.description)
+            (&e.ending.at, format!("the server refuses the hello with {}", alert.description))
         }
-        Ending::Fin { from: Side::Server } => "the server closed on the hello without an answer".to_owned(),
-        Ending::Reset { from: Side::Server } => {
-            let reset = e.tcp.resets.iter().find(|reset| reset.value.from == Side::Server);
-            if reset.is_some_and(|reset| Weighed::reset(e, &reset.value).contradicted()) {
-                return None;
-            }
-            "the server reset the hello without an answer".to_owned()
+        _ => {
+            let close = Close::of(e)?;
+            (close.at, format!("the server {} the hello without an answer", close.word()))
         }
-        _ => return None,
     };
     let spoke = match suite {
         Some(suite) => format!("elsewhere the server chose {suite} of {version}, and nothing else in this capture"),
         None => format!("elsewhere the server answered in records of {version}"),
     };
-    finding(Certainty::Inferred, says).map(|finding| finding.and(&seen.at, spoke))
+    Some(Finding::new(Certainty::Inferred, "gm_only", Party::Server, at, says).and(&seen.at, spoke))
+}
+
+/// The server left without a word.
+struct Close<'a> {
+    at: &'a Packets,
+    reset: bool,
+}
+
+impl<'a> Close<'a> {
+    /// `None` also for a reset that somebody else sent: of that the server knows nothing.
+    fn of(e: &'a Evidence) -> Option<Self> {
+        match &e.ending.value {
+            Ending::Fin { from: Side::Server } => Some(Self { at: &e.ending.at, reset: false }),
+            // GnuTLS, JSSE and others say what they think of such a close.
+            Ending::Alert { from: Side::Client, .. } => {
+                let fin = e.tcp.fin.server.as_ref().filter(|_| e.tcp.bytes.server == 0)?;
+                (fin.at.first() < e.ending.at.first()).then_some(Self { at: &fin.at, reset: false })
+            }
+            Ending::Reset { from: Side::Server } => {
+                let mut resets = e.tcp.resets.iter().filter(|reset| reset.value.from == Side::Server);
+                let forged = resets.any(|reset| Weighed::reset(e, &reset.value).contradicted());
+                (!forged).then_some(Self { at: &e.ending.at, reset: true })
+            }
+            _ => None,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        if self.reset { "reset" } else { "closed on" }
+    }
 }
 
 /// The server chose nothing.
@@ -128,7 +145,6 @@ mod tests {
     use crate::cause::Judgement;
     use crate::cause::protocol_version::judge;
     use crate::evidence::fixture::{alert, answered, ends, greeted, reset, seen};
-    use crate::tls::codes::CipherSuite;
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str, Party)> {
         match judge(e) {
@@ -210,6 +226,16 @@ mod tests {
         let e = |also| closed(known(greeted(), Version::TLCP, 0xe013, also));
         assert_eq!(found(&e(false)), Some((Certainty::Inferred, "gm_only", SERVER)));
         assert_eq!(found(&e(true)), None, "it speaks TLS too");
+    }
+
+    #[test]
+    fn a_close_that_the_client_comments_is_the_servers() {
+        let mut e = alert(known(greeted(), Version::TLCP, 0xe013, false), Side::Client, 40);
+        assert_eq!(found(&e), None);
+        e.tcp.fin.server = Some(seen((), 5, 41));
+        assert_eq!(found(&e), Some((Certainty::Inferred, "gm_only", SERVER)));
+        e.tcp.bytes.server = 7;
+        assert_eq!(found(&e), None, "the server had said something");
     }
 
     #[test]
