@@ -186,9 +186,21 @@ pub fn judge(e: &Evidence) -> Judgement {
     });
     match found {
         Some(finding) => Judgement::Found(finding.and(&hello.at, offer(&hello.value))),
+        None if closed_on_hello(e) => {
+            Judgement::Blind("a server may close on a hello of which it speaks no version or suite, instead of saying so")
+        }
         None if handshake_failure(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
         None => Judgement::Absent,
     }
+}
+
+/// A server that completes with nobody took the hello and closed without a word.
+fn closed_on_hello(e: &Evidence) -> bool {
+    matches!(e.ending.value, Ending::Fin { from: Side::Server })
+        && e.stage == Stage::ClientHello
+        && (e.retry.is_none() && e.prelude.is_none() && e.upgrade.is_none())
+        && e.tcp.acked.server.is_some_and(|acked| acked >= e.tcp.bytes.client)
+        && e.around.server_completes.is_none()
 }
 
 /// The server sent handshake_failure before it chose anything.
@@ -453,6 +465,16 @@ mod tests {
         assert!(matches!(judge(&e), Judgement::Blind(_)));
         e.hello.as_mut().unwrap().value.ciphers = vec![CipherSuite(5)];
         assert_eq!(found(&e), (Certainty::Inferred, "cipher_suite"));
+    }
+
+    #[test]
+    fn a_close_on_a_hello_leaves_it_open() {
+        let mut e = greeted();
+        e.tcp.acked.server = Some(e.tcp.bytes.client);
+        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(judge(&e), Judgement::Absent, "the server completes with others");
     }
 
     #[test]

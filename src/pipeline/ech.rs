@@ -52,7 +52,8 @@ mod tests {
     #[test]
     fn a_key_is_genuine_where_the_client_was_told_of_it() {
         let client = greeted().client.addr;
-        let hello = ClientHello { ech_key: Some(7), sni: Some("front.test".into()), ..ClientHello::default() };
+        let hello =
+            ClientHello { ech_key: Some(7), sni: Some("front.test".into()), ..ClientHello::default() };
         let mut keys = EchKeys::new(8);
         assert_eq!(keys.name(client, &hello), None);
         keys.answered(client, &answer(8, "front.test"));

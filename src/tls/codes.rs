@@ -58,7 +58,9 @@ impl fmt::Display for Version {
             Self::TLS12 => f.write_str("TLS 1.2"),
             Self::TLS13 => f.write_str("TLS 1.3"),
             Self(n) if n >> 8 == 0x7f => write!(f, "TLS 1.3 draft {}", n & 0xff),
-            Self(n) if self.is_tls13() && n >> 8 == 0xfb => write!(f, "TLS 1.3 draft {} (0x{n:04x})", n & 0xff),
+            Self(n) if self.is_tls13() && n >> 8 == 0xfb => {
+                write!(f, "TLS 1.3 draft {} (0x{n:04x})", n & 0xff)
+            }
             Self(n) if self.is_tls13() => write!(f, "TLS 1.3 experiment (0x{n:04x})"),
             Self(n) => write!(f, "0x{n:04x}"),
         }

@@ -14,5 +14,5 @@ while True:
     query, who = sock.recvfrom(512)
     end = query.index(b"\0", 12) + 5
     question = query[12:end]
-    found = question.lower() == wanted + b"\0\x41\0\1"
+    found = question[:-4].lower() == wanted and question[-4:] == b"\0\x41\0\1"
     sock.sendto(query[:2] + b"\x81\x80\0\1" + bytes([0, found]) + b"\0\0\0\0" + question + (record if found else b""), who)

@@ -71,7 +71,11 @@ mod tests {
 
     #[test]
     fn keys_are_read_by_number_and_public_name() {
-        let list = list(&[config(0xfe0a, 1, "old.test"), config(VERSION, 7, "Front.Test"), config(VERSION, 8, "b.test")]);
+        let list = list(&[
+            config(0xfe0a, 1, "old.test"),
+            config(VERSION, 7, "Front.Test"),
+            config(VERSION, 8, "b.test"),
+        ]);
         let found: Vec<_> = keys(&list).into_iter().map(|key| (key.id, key.public_name)).collect();
         assert_eq!(found, [(7, "front.test".to_owned()), (8, "b.test".to_owned())]);
     }

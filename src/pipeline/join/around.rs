@@ -120,7 +120,9 @@ impl<M: Make> Join<M> {
                 && success.server.value == evidence.server
                 && success.server.when >= evidence.started
         };
-        let again = if rejection::stops_as_refused(evidence).is_some() && let Some(sni) = &hello.value.sni {
+        let again = if rejection::stops_as_refused(evidence).is_some()
+            && let Some(sni) = &hello.value.sni
+        {
             let success = self.reached_names.get(&(client, Arc::clone(sni))).find(by_other_key);
             success.and_then(|success| Some(success.server.clone().map(|_| ())).zip(success.ech_key))
         } else {

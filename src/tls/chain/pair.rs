@@ -23,9 +23,8 @@ pub(super) fn assess(
         let lack = question.presented.first().filter(|_| !question.client).map(lacks);
         return if let Some(lack) = lack { single.iter().cloned().chain([lack]).collect() } else { single };
     };
-    let chain = |half: &Arc<Certificate>| -> Vec<_> {
-        std::iter::once(half).chain(above).map(Arc::clone).collect()
-    };
+    let chain =
+        |half: &Arc<Certificate>| -> Vec<_> { std::iter::once(half).chain(above).map(Arc::clone).collect() };
     let (signing, encryption) = (chain(signing), chain(encryption));
     let of = |presented, uses| Question { presented, uses, ..*question };
     let signs = ask(&of(&signing, KeyUse::PairSigns));
@@ -40,7 +39,9 @@ pub(super) fn assess(
 }
 
 /// The certificate for signatures, the one for encipherment, and those above; `None` where the second is no holder's.
-fn halves(presented: &[Arc<Certificate>]) -> Option<(&Arc<Certificate>, &Arc<Certificate>, &[Arc<Certificate>])> {
+fn halves(
+    presented: &[Arc<Certificate>],
+) -> Option<(&Arc<Certificate>, &Arc<Certificate>, &[Arc<Certificate>])> {
     let [first, second, above @ ..] = presented else { return None };
     let one_holder = first.subject_der == second.subject_der && first.key.spki != second.key.spki;
     let holder = !second.is_ca() && first.issuer_der != second.subject_der;

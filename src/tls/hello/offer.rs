@@ -72,7 +72,14 @@ impl Offer {
         let mut cursor = Cursor(body);
         self.legacy_version = Version(cursor.u16()?);
         let len = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
-        let mut own = Own { random: cursor.array()?, sni: None, ticket_len: None, ech_key: None, len, malformed: false };
+        let mut own = Own {
+            random: cursor.array()?,
+            sni: None,
+            ticket_len: None,
+            ech_key: None,
+            len,
+            malformed: false,
+        };
         let well = self.fill(&mut cursor, &mut own).is_some();
         own.malformed = !well;
         Some(own)
