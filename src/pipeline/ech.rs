@@ -6,9 +6,12 @@ use crate::base::{Addr, Seen};
 use crate::tls::hello::ClientHello;
 use std::sync::Arc;
 
-/// Keys and whose they are, by client and public name; empty where no answer shows any.
+/// A key's number, and the name that has it.
+type Told = Seen<(u8, Arc<str>)>;
+
+/// What clients were told, by client and public name; empty where no answer shows any.
 #[derive(Debug)]
-pub struct EchKeys(Recent<(Addr, Arc<str>), Seen<(u8, Arc<str>)>>);
+pub struct EchKeys(Recent<(Addr, Arc<str>), Told>);
 
 /// Names that one public name stands for, per client.
 const NAMES: usize = 4;

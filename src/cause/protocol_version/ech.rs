@@ -31,7 +31,7 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
         None => return None,
     };
     let says = "the client finished the handshake, sent at once what has the size of an alert, and left without data, as it must when its encrypted hello was refused";
-    let mut finding = Finding::new(certainty, "ech_rejected", Party::Server, &left.at.into(), says);
+    let mut finding = Finding::new(certainty, "ech_rejected", Party::Server, left.at, says);
     if let Some(Seen { value: next, at, .. }) = again {
         let key = key.map_or_else(String::new, |key| format!(" instead of {key}"));
         finding = finding.and(at, format!("the client then gets through to the same server with key {next}{key}"));
@@ -41,7 +41,7 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
     }
     if let Some(record) = keys_sent {
         let says = format!("the server's first sealed record has {} bytes: EncryptedExtensions with room for new keys", record.len);
-        finding = finding.and(&record.at.into(), says);
+        finding = finding.and(record.at, says);
     }
     Some(finding)
 }

@@ -38,10 +38,11 @@ pub(super) fn assess(
     list.into()
 }
 
+/// A pair, and those above.
+type Halves<'a> = (&'a Arc<Certificate>, &'a Arc<Certificate>, &'a [Arc<Certificate>]);
+
 /// The certificate for signatures, the one for encipherment, and those above; `None` where the second is no holder's.
-fn halves(
-    presented: &[Arc<Certificate>],
-) -> Option<(&Arc<Certificate>, &Arc<Certificate>, &[Arc<Certificate>])> {
+fn halves(presented: &[Arc<Certificate>]) -> Option<Halves<'_>> {
     let [first, second, above @ ..] = presented else { return None };
     let one_holder = first.subject_der == second.subject_der && first.key.spki != second.key.spki;
     let holder = !second.is_ca() && first.issuer_der != second.subject_der;
