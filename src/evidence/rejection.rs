@@ -209,6 +209,10 @@ pub fn wanted(e: &Evidence) -> bool {
 pub fn quiet(e: &Evidence) -> Option<&'static str> {
     if e.outcome != Outcome::Failed || e.server_hello.is_none() {
         None
+    } else if completed_before_close(e) && stops_as_refused(e).is_some() && e.around.ech.is_some() {
+        Some(
+            "the client finished the handshake and left at once, as it must when its encrypted hello was refused",
+        )
     } else if completed_before_close(e) {
         Some(
             "the client finished the handshake and left at once without any data, as programs do that verify late",

@@ -14,6 +14,7 @@ mod rules;
 mod tests;
 
 pub use cache::ChainCache;
+pub use pair::encryption_certificate;
 pub use pool::Pool;
 
 use super::cert::Certificate;

@@ -38,6 +38,11 @@ pub(super) fn assess(
     list.into()
 }
 
+/// The certificate for encipherment of a presented pair; `None` where a single one was presented.
+pub fn encryption_certificate(presented: &[Arc<Certificate>]) -> Option<&Arc<Certificate>> {
+    halves(presented).map(|(_, encryption, _)| encryption)
+}
+
 /// A pair, and those above.
 type Halves<'a> = (&'a Arc<Certificate>, &'a Arc<Certificate>, &'a [Arc<Certificate>]);
 

@@ -4,7 +4,7 @@
 //	ech server PORT CHAIN KEY [word...]           an HTTPS server; keys=FILE,FILE (which it decrypts by, the first is sent to clients that
 //	                                              used another), older (TLS 1.2), group=p384 (which clients must be asked for)
 //	ech client HOST CA LIST [word...]             one request for HOST at its address; LIST: a file of configurations, - for none;
-//	                                              retry (once more with what the server sends), twice (resume)
+//	                                              retry (once more with what the server sends), twice (resume), keylog=FILE
 package main
 
 import (
@@ -95,6 +95,11 @@ func client(host, ca, list string, words map[string]string) {
 	config := &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS13, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
 	if list != "-" {
 		config.EncryptedClientHelloConfigList = read(list)
+	}
+	if file := words["keylog"]; file != "" {
+		log, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		check(err)
+		config.KeyLogWriter = log
 	}
 	_, twice := words["twice"]
 	for again := true; again; again, twice = twice, false {
