@@ -139,6 +139,8 @@ if LIBRARY:
          "the client's certificates are by a root that the server does not know", reason="client_chain", side="client")
     case("broken_chain/tlcp-client-without-tongsuo", server(good, ECC, "mutual"), client("-", ECC), 1, "handshake failure", "S:al40", "the server demands certificates, the client has none",
          reason="client_cert_absent", side="client")
+    case("broken_chain/tlcp-ecdhe-client-without-tongsuo", server(good, ECDHE), client("-", ECDHE), 1, "", "C:hs11 C:al80", "ECDHE takes certificates of both sides, the client has none",
+         reason="client_cert_absent", side="client")
     N = dict(reason="san_mismatch")
     case("name_mismatch/tlcp-tongsuo", server(pair("tlcp-other", "shop.example.test"), ECC), client("-", ECC, *NAMED), 1, "certificate verify failed", "C:al42",
          "both certificates are of another host", **N)

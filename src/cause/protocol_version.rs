@@ -13,6 +13,9 @@
 //! - Server alert 40 or 71 directly after the ClientHello: `cipher_suite`; a server without any
 //!   certificate says 40 as well (see storage_permission). 47 or 40 after a HelloRetryRequest: `group`.
 //! - Alerts with one reading: 120 `alpn`, 86 `fallback_scsv`, 121 `ech_rejected`.
+//!   TLS 1.3 seals 121: the client offers ECH, sends Finished, at once a record of an alert's size, and leaves without data.
+//!   `inferred` where it then gets through with another key and the server had room to send it, where DNS gave it the
+//!   key, or where its stack brings no GREASE; `suspected` where only the second try tells.
 //! - Client alert 40, 47 or 71 after a Diffie-Hellman prime below 1024 bits: `weak_parameters`.
 //! - The answer to the ClientHello is no TLS at all: `plain_text_peer`. So is the answer to STARTTLS and its kin that
 //!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`
@@ -233,19 +236,19 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
     match (from, code) {
         (Side::Server, 70) if early => {
             // A server without any certificate, or with strict names, says 70 to an offer of TLS 1.3 alone.
-            let explains = highest(hello).is_some_and(|version| version < Version::TLS12);
+            let explains = highest(hello).is_some_and(Version::is_older_tls);
             let certainty = match (explains, only13(hello)) {
                 (true, _) => Certainty::Proven,
                 (_, false) => Certainty::Inferred,
                 (_, true) => Certainty::Suspected,
             };
-            let old = highest(hello).is_some_and(|version| version < Version::TLS12);
+            let old = highest(hello).is_some_and(Version::is_older_tls);
             let party = if old { Party::Client } else { Party::Server };
             make(certainty, "version", party, "the server refuses every version offered")
         }
         (Side::Client, 70) if e.server_hello.is_some() => {
             let chosen = e.version()?;
-            let certainty = if chosen < Version::TLS12 { Certainty::Proven } else { Certainty::Inferred };
+            let certainty = if chosen.is_older_tls() { Certainty::Proven } else { Certainty::Inferred };
             make(
                 certainty,
                 "version",
@@ -303,7 +306,7 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
             make(Certainty::Suspected, reason, Party::Server, says)
         }
         // OpenSSL 3 refuses the SHA-1 signatures of TLS 1.0 and 1.1 at its default security level with this code.
-        (Side::Client, 80) if e.version().is_some_and(|version| version < Version::TLS12) => {
+        (Side::Client, 80) if e.version().is_some_and(Version::is_older_tls) => {
             let chosen = e.version()?;
             let says = format!("the client cannot go on with {chosen}, which the server chose");
             make(Certainty::Suspected, "version", Party::Server, &says)

@@ -41,6 +41,11 @@ impl Version {
         matches!(self.0, 0x7f00..=0x7f15)
     }
 
+    /// TLS or SSL before 1.2; TLCP is another family.
+    pub const fn is_older_tls(self) -> bool {
+        self.0 < 0x0303 && self.0 != 0x0101
+    }
+
     /// TLS's own, against TLCP's.
     pub const fn is_tls(self) -> bool {
         self.0 >> 8 == 3
