@@ -36,13 +36,15 @@ pub struct Around {
     /// Of a ClientHello that takes more than one segment: the size of that of [`Self::sibling`], which completed with the
     /// same server under the same name, where it fits one.
     pub smaller_hello: Option<Seen<u32>>,
-    /// Other handshakes with this server (address and port) that completed, whoever the client and
+    /// Other handshakes with this server (address and port, over TCP or over datagrams as this one) that completed, whoever the client and
     /// whatever the SNI, within the capture so far.
     pub server_completes: Option<Seen<()>>,
     /// This server speaks national protocols or suites (TLCP, RFC 8998) in another handshake.
     pub national: Option<National>,
     /// What is known of the key of the encrypted ClientHello.
     pub ech: Option<Ech>,
+    /// Of an attempt over datagrams: the same client reached the same service over TCP at about the same time.
+    pub over_tcp: Option<Seen<Endpoint>>,
     /// Failures of the same client at the same step with unrelated servers, at most four.
     pub same_failure_elsewhere: Vec<Seen<Endpoint>>,
     /// Failures of the same client with the same server at the same step, with the same offer.
@@ -109,6 +111,7 @@ impl Blank for Around {
         server_completes: None,
         national: None,
         ech: None,
+        over_tcp: None,
         same_failure_elsewhere: Vec::new(),
         repeats: 0,
         probes_versions: false,
