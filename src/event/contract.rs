@@ -144,7 +144,11 @@ fn handshakes() -> Vec<Value> {
         unopened: 1,
         ..QuicFacts::default()
     }));
+    let mut hidden = fixture::completed();
+    let hello = &mut hidden.hello.as_mut().unwrap().value;
+    (hello.ech, hello.ech_key) = (true, Some(7));
     let stories = [
+        (hidden, None),
         (reset, None),
         (over_quic, None),
         (evidence_fixture::syn(3), None),

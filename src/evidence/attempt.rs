@@ -284,6 +284,9 @@ impl Attempt {
                 }
             }
         }
+        if let Reading::Tls(inbound) = &self.reading.server {
+            self.evidence.server_record = inbound.record_version();
+        }
         self.evidence.upgrade = self.dialogue.take();
         self.name_prelude();
         let lookout = super::outcome::Lookout {

@@ -82,6 +82,7 @@ pub(super) struct Own<'a> {
     /// The host name as sent, within [`MOST_NAME`].
     pub sni: Option<&'a [u8]>,
     pub ticket_len: Option<usize>,
+    pub ech_key: Option<u8>,
     /// Of the message with its header.
     pub len: u32,
     pub malformed: bool,
@@ -100,7 +101,14 @@ impl Offer {
         let mut cursor = Cursor(body);
         self.legacy_version = Version(cursor.u16()?);
         let len = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
-        let mut own = Own { random: cursor.array()?, sni: None, ticket_len: None, len, malformed: false };
+        let mut own = Own {
+            random: cursor.array()?,
+            sni: None,
+            ticket_len: None,
+            ech_key: None,
+            len,
+            malformed: false,
+        };
         let well = self.fill(&mut cursor, &mut own).is_some();
         own.malformed = !well;
         Some(own)
@@ -243,7 +251,10 @@ impl Offer {
                     ExtensionType::PRE_SHARED_KEY => self.psk = true,
                     ExtensionType::EARLY_DATA => self.early_data = true,
                     ExtensionType::SESSION_TICKET => own.ticket_len = Some(body.len()),
-                    ExtensionType::ENCRYPTED_CLIENT_HELLO => self.ech = true,
+                    ExtensionType::ENCRYPTED_CLIENT_HELLO => {
+                        self.ech = true;
+                        own.ech_key = outer_key(body);
+                    }
                     ExtensionType::ENCRYPT_THEN_MAC => self.encrypt_then_mac = true,
                     ExtensionType::EXTENDED_MASTER_SECRET => self.extended_master_secret = true,
                     _ => {}
@@ -258,6 +269,14 @@ impl Offer {
         let listed = self.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
         // A draft's number is over TLS 1.3's, and stands for it.
         listed.max_by_key(|version| (version.is_tls13(), *version)).unwrap_or(self.legacy_version)
+    }
+}
+
+/// `config_id` of an outer encrypted ClientHello (RFC 9849 section 5): behind its type and the numbers of KDF and AEAD.
+fn outer_key(body: &[u8]) -> Option<u8> {
+    match body {
+        [0, _, _, _, _, key, ..] => Some(*key),
+        _ => None,
     }
 }
 
