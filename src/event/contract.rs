@@ -4,7 +4,7 @@ use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, 
 use crate::base::Side;
 use crate::cause::Cause;
 use crate::evidence::around::Episode;
-use crate::evidence::{Doubt, Ending, fixture as evidence_fixture};
+use crate::evidence::{Doubt, Ending, Protocol, Proxied, fixture as evidence_fixture};
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -110,7 +110,9 @@ fn handshakes() -> Vec<Value> {
     let mut client_refused = fixture::expired();
     client_refused.client_chain = client_refused.chain.clone();
     client_refused.lost.gap_bytes = 7;
-    client_refused.prelude = Some("smtp");
+    client_refused.prelude = Some(Protocol::Smtp);
+    let to = Proxied { host: "mail.example.com".into(), port: 25 };
+    client_refused.proxied = Some(evidence_fixture::seen(to, 4, 20).into());
     client_refused.around.episode = Some(Episode { id: 7, attempt: 2, first: client_refused.started });
     let mut refused_in_clear = fixture::syn_dropped();
     refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };

@@ -8,7 +8,7 @@ use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
-use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, rejection};
+use crate::evidence::{Chain, Ending, Evidence, Outcome, Protocol, Stage, rejection};
 use crate::tls::codes::Version;
 use crate::tls::message::Alert;
 
@@ -87,7 +87,13 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
     let version =
         evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
     o.word("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
-    o.maybe_word("starttls", evidence.prelude);
+    o.maybe_word("starttls", evidence.prelude.map(Protocol::word));
+    if let Some(to) = &evidence.proxied {
+        o.object("proxied", |o| {
+            o.string("host", &to.value.host);
+            o.unsigned("port", u64::from(to.value.port));
+        });
+    }
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
     endpoint("client", Some(evidence.client), o);
     endpoint("server", server, o);

@@ -98,6 +98,8 @@ impl Attempt {
     const FIRST: usize = 256;
     /// Client segments in clear after which no upgrade to TLS is awaited.
     const CLEAR_SEGMENTS: u32 = 64;
+    /// Bytes of the client that may come in smaller segments.
+    const CLEAR_BYTES: u64 = 2_048;
 
     /// Begins with the first segment seen. `client` is who sent the SYN or the ClientHello.
     pub fn new(
@@ -271,7 +273,7 @@ impl Attempt {
                 }
             }
         }
-        self.evidence.upgrade = self.dialogue.take();
+        (self.evidence.upgrade, self.evidence.proxied) = self.dialogue.end();
         self.name_prelude();
         let lookout = super::outcome::Lookout {
             now,
@@ -298,6 +300,7 @@ impl Attempt {
             + self.streams.server.held_bytes()
             + inbound(&self.reading.client)
             + inbound(&self.reading.server)
+            + self.dialogue.held()
             + self.transcript.held()
     }
 
@@ -338,7 +341,8 @@ impl Attempt {
                 Step::Open
             };
         }
-        if !tls && self.clear_segments > Self::CLEAR_SEGMENTS {
+        let long = evidence.tcp.bytes.client > Self::CLEAR_BYTES || !self.dialogue.follows();
+        if !tls && self.clear_segments > Self::CLEAR_SEGMENTS && long {
             return if self.tls_port { Step::Settled } else { Step::NotOurs };
         }
         Step::Open
@@ -449,16 +453,15 @@ impl Attempt {
         let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
+                let mut bytes = bytes;
                 if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {
-                    if matches!(self.reading.of(from), Reading::Prelude) {
-                        match from {
-                            Side::Client => {
-                                self.dialogue.client(bytes, &self.first_bytes.server, no, now);
-                            }
-                            Side::Server => self.dialogue.server(bytes, no, now),
-                        }
+                    if !matches!(self.reading.of(from), Reading::Prelude | Reading::Silent) {
+                        return;
                     }
-                    return;
+                    // TLS may begin behind the last word in clear of one segment.
+                    let Some(rest) = self.dialogue.hear(from, bytes, no, now) else { return };
+                    *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
+                    bytes = rest;
                 }
                 if let Reading::Tls(inbound) = self.reading.of_mut(from) {
                     inbound.feed(bytes, no, now, &mut |read| units.push(read));
@@ -500,10 +503,11 @@ impl Attempt {
         first.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or(bytes));
         let reading = match from {
             Side::Client if matches!(self.reading.client, Reading::Silent) => {
-                if server_spoke || super::prelude::may_upgrade(&self.first_bytes.client) {
-                    Reading::Prelude
-                } else {
-                    Reading::Other
+                match super::prelude::may_upgrade(&self.first_bytes.client) {
+                    _ if server_spoke => Reading::Prelude,
+                    Some(true) => Reading::Prelude,
+                    Some(false) => Reading::Other,
+                    None => return false,
                 }
             }
             Side::Server if matches!(self.reading.server, Reading::Silent) => {
@@ -522,7 +526,8 @@ impl Attempt {
     fn name_prelude(&mut self) {
         let clear = !self.first_bytes.client.is_empty() || !self.first_bytes.server.is_empty();
         if clear && self.evidence.hello.is_some() && matches!(self.reading.client, Reading::Tls(_)) {
-            self.evidence.prelude = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
+            let named = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
+            self.evidence.prelude = named;
         }
         if let Some(upgrade) = &self.evidence.upgrade {
             self.evidence.prelude = Some(upgrade.protocol);

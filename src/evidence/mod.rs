@@ -31,13 +31,14 @@ use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKe
 use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::signature::Verdict;
 use crate::tls::stack::Stack;
+use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use around::Around;
 pub use pause::{Challenge, Pause};
 pub use sealing::Sealing;
-pub use upgrade::Upgrade;
+pub use upgrade::{Protocol, Proxied, Upgrade};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -423,7 +424,9 @@ pub struct Evidence {
     pub ended: Stamp,
     /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
     /// prelude (`http_connect`, `socks`); `None` where TLS came first.
-    pub prelude: Option<&'static str>,
+    pub prelude: Option<Protocol>,
+    /// Where the client had a proxy lead it.
+    pub proxied: Option<Box<Seen<Proxied>>>,
     /// The client's request for TLS in clear, and the answer.
     pub upgrade: Option<Box<Upgrade>>,
     /// How it ended.
@@ -489,6 +492,7 @@ impl Evidence {
             started: now,
             ended: now,
             prelude: None,
+            proxied: None,
             upgrade: None,
             outcome: Outcome::Incomplete,
             stage: Stage::Tcp,
@@ -536,6 +540,20 @@ impl Evidence {
     /// The host name asked for.
     pub fn sni(&self) -> Option<&str> {
         self.hello.as_ref().and_then(|hello| hello.value.sni.as_deref())
+    }
+
+    /// The host name asked for: of TLS, or where that has none of the proxy.
+    pub fn host(&self) -> Option<&Arc<str>> {
+        let sni = self.hello.as_ref().and_then(|hello| hello.value.sni.as_ref());
+        sni.or_else(|| self.proxied.as_ref().and_then(|to| to.value.name()))
+    }
+
+    /// The address of the server that the client meant, as far as it is known: behind a proxy the packets do not have it.
+    pub fn server_address(&self) -> Option<IpAddr> {
+        match &self.proxied {
+            Some(to) => to.value.address(),
+            None => Some(self.server.addr.ip()),
+        }
     }
 
     /// The name asked for may not be the one in clear: the client offered an encrypted ClientHello, whose own name is

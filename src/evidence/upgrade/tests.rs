@@ -1,6 +1,9 @@
 //! What clients and servers say, and what it comes to.
 
+use super::ldap::{START_TLS, ber};
+use super::sql::SSL_REQUEST;
 use super::*;
+use crate::base::PacketNo;
 use crate::evidence::fixture::{START, connected, ends, greeted, seen};
 
 /// Client and server in turn, the server first.
@@ -8,13 +11,10 @@ fn talk(turns: &[&[u8]]) -> Option<Box<Upgrade>> {
     let mut dialogue = Dialogue::default();
     for (n, bytes) in turns.iter().enumerate() {
         let no = PacketNo(n as u64 + 1);
-        if n % 2 == 0 {
-            dialogue.server(bytes, no, START);
-        } else {
-            dialogue.client(bytes, turns[0], no, START);
-        }
+        let from = if n % 2 == 0 { Side::Server } else { Side::Client };
+        assert_eq!(dialogue.hear(from, bytes, no, START), None, "no TLS");
     }
-    dialogue.take()
+    dialogue.end().0
 }
 
 fn why(turns: &[&[u8]]) -> Option<Why> {
