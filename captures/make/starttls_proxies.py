@@ -27,8 +27,7 @@ def by_s_client(tls=None):
     return c
 
 
-WAYS = [("squid", SQUID, squid), ("tinyproxy", TINYPROXY, tinyproxy), ("socks5", DANTE, lambda: danted(PASS)), ("socks4a", DANTE, lambda: danted(PASS)),
-        ("socks5", MICROSOCKS, microsocks)]
+WAYS = [("squid", SQUID, squid), ("tinyproxy", TINYPROXY, tinyproxy), ("socks5", DANTE, lambda: danted(PASS)), ("socks5", MICROSOCKS, microsocks)]
 for w, (way, there, make) in enumerate(WAYS):
     if not there:
         continue
@@ -55,8 +54,9 @@ if SQUID:
     case("none/credentials-http-connect-squid-curl", [auth, web], through("squid", extra=["--proxy-user", "bob:labpass"]), 0, "200", "C:23/", "the client shows its password at once")
     case("none/credentials-asked-http-connect-squid-curl", [auth, web], through("squid", extra=["--proxy-anyauth", "--proxy-user", "bob:labpass"]), 0, "200", "C:23/",
          "the client shows its password once it was asked, on the same connection")
-    case("dns_inconsistency/no-name-http-connect-squid-curl", squid(), through("squid", url="https://nowhere.example.test/"), 56, "503", "S:raw",
-         "the resolver of Squid does not answer", reason="proxy_lookup_failed", side="path")
+    nowhere = "https://nowhere.example.test/"
+    case("dns_inconsistency/no-name-http-connect-squid-curl", squid(), through("squid", url=nowhere), 56, "response 50", "S:raw",
+         "Squid's resolver says that the name does not exist, and Squid that it cannot forward", reason="proxy_lookup_failed", side="path", helpers=[names()], visible=False)
     # What keeps the proxy away is told by Squid's own header; a closed port looks the same whatever the reason.
     case("storage_permission/closed-http-connect-squid-curl", squid(), through("squid"), 56, "503", "S:raw", "nothing listens on port 443 behind the proxy",
          reason="listener_gone", attempts=[dict(also=["firewall"])], visible=False)
@@ -69,8 +69,6 @@ if DANTE:
         case(f"firewall/denied-{way}-dante-curl", danted(BLOCK), through(way), 97, "", "S:raw", "Dante's rules block port 443", **REFUSED)
     case("storage_permission/closed-socks5-dante-curl", danted(PASS), through("socks5"), 97, "", "S:raw", "nothing listens on port 443 behind the proxy",
          reason="listener_gone", attempts=[dict(also=["firewall"])], visible=False)
-    # SOCKS4 has one code for all.
-    case("firewall/denied-socks4a-dante-curl", danted(BLOCK), through("socks4a"), 97, "", "S:raw", "Dante's rules block port 443", **{**REFUSED, "visible": False})
 if MICROSOCKS:
     case("storage_permission/closed-socks5-microsocks-curl", microsocks(), through("socks5"), 97, "", "S:raw", "nothing listens on port 443 behind the proxy",
          reason="listener_gone", attempts=[dict(also=["firewall"])], visible=False)

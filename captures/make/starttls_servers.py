@@ -77,10 +77,10 @@ def prosody(cert=None, tls=None):
     if cert:
         given_to("prosody", d, cert)
     ssl = f'ssl = {{ certificate = "{d}/cert.pem", key = "{d}/key.pem"' + (f', protocol = "tlsv{tls.replace(".", "_")}"' if tls else "") + " }" if cert else ""
-    (d / "conf").write_text(f"""pidfile = "{d}/pid"\ndata_path = "{d}"\nrun_as_root = true\nlog = {{ debug = "{d}/log" }}\nmodules_enabled = {{ {'"tls"; ' if cert else ''}"saslauth"; "disco" }}
+    (d / "prosody.cfg.lua").write_text(f"""pidfile = "{d}/pid"\ndata_path = "{d}"\nrun_as_root = true\nlog = {{ debug = "{d}/log" }}\nmodules_enabled = {{ {'"tls"; ' if cert else ''}"saslauth"; "disco" }}
 modules_disabled = {{ "s2s" }}\nc2s_ports = {{ 5222 }}\nc2s_interfaces = {{ "*" }}\ns2s_ports = {{ }}\nhttp_ports = {{ }}\nhttps_ports = {{ }}\nauthentication = "internal_plain"
 c2s_require_encryption = false\n{ssl}\nVirtualHost "{MAIL}"\n""")
-    return Server(["prosody", "--config", d / "conf", "-F"], PROSODY, 5222)
+    return Server(["prosody", "--config", d / "prosody.cfg.lua", "-F"], PROSODY, 5222)
 
 
 def postgres(cert=None, tls=None):
@@ -117,12 +117,14 @@ def mariadb(cert=None, tls=None):
 
 
 def nnrpd(cert=None, key=None, tls=None):
+    if not os.path.exists("/var/spool/news/overview/group.index"):
+        subprocess.run(["runuser", "-u", "news", "--", "/usr/lib/news/bin/makehistory", "-O", "-x", "-F"], check=True, stdout=subprocess.DEVNULL, cwd="/")
     d = folder("inn", "news")
     text = open("/etc/news/inn.conf").read().splitlines()
     files = dict(zip(("tlscertfile", "tlskeyfile"), map(str, given_to("news", d, cert, key)))) if cert else {}
     if tls:
         files["tlsprotocols"] = f"[ {tls_of(tls)} ]"
-    words = dict(domain="example.test", pathhost=MAIL, fromhost=MAIL, **files)
+    words = dict(domain="example.test", pathhost=MAIL, fromhost=MAIL, nnrpdloadlimit=0, **files)
     lines = [line for line in text if line.split(":")[0].strip() not in words]
     (d / "inn.conf").write_text("\n".join(lines + [f"{k}: {v}" for k, v in words.items()]) + "\n")
     (d / "readers.conf").write_text('auth "all" {\n default: "<all>"\n}\naccess "all" {\n users: "*"\n newsgroups: "*"\n}\n')
@@ -152,6 +154,11 @@ def passwords():
     if not f.exists():
         f.write_text("bob:" + subprocess.run(["openssl", "passwd", "-apr1", "labpass"], capture_output=True, text=True, check=True).stdout)
     return f"auth_param basic program /usr/lib/squid/basic_ncsa_auth {f}\nauth_param basic realm lab\nacl known proxy_auth REQUIRED\n"
+
+
+def names():
+    """A resolver on .30 that knows no name under test."""
+    return Server(["dnsmasq", "-k", "-R", "-h", "-u", "root", "--local=/test/", "--listen-address=198.51.100.30", "--bind-interfaces", "--pid-file="], "dnsmasq", 53)
 
 
 def tinyproxy(extra=""):
@@ -206,4 +213,4 @@ def mariadb_client(words=("--ssl", "--ssl-verify-server-cert"), ca=TRUST):
 
 
 def xfreerdp(sec="tls", words=("/cert:deny",)):
-    return Client(["xfreerdp", f"/v:{MAIL}", "/u:bob", "/p:labpass", f"/sec:{sec}", "+auth-only", "/log-level:INFO", *words], FREERDP, env={"HOME": str(WORK), "SSL_CERT_FILE": TRUST})
+    return Client(["xvfb-run", "-a", "xfreerdp", f"/v:{MAIL}", "/u:bob", "/p:labpass", f"/sec:{sec}", "+auth-only", "/log-level:INFO", *words], FREERDP, env={"HOME": str(WORK), "SSL_CERT_FILE": TRUST})

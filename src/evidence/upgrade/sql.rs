@@ -87,7 +87,7 @@ impl MySql {
         // The first packet: number 0, and protocol version 10.
         match bytes {
             [_, 0, 0, 0, 10, ..] => Some(Some(Self::default())),
-            [len, 0] | [len, 0, 0] | [len, 0, 0, 0] if *len >= 40 => Some(None),
+            [len] | [len, 0] | [len, 0, 0] | [len, 0, 0, 0] if *len >= 40 => Some(None),
             _ => None,
         }
     }
