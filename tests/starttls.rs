@@ -275,7 +275,11 @@ fn refusals_of_databases_desktops_and_proxies() {
     let nothing = |name| json!(["failed", name, null, null, null]);
     let cases = [
         (
-            Talk::to(3306).say(Server, mysql(true)).say(Client, &ssl_request).say(Server, error).close(Server),
+            Talk::to(3306)
+                .say(Server, mysql(true))
+                .say(Client, &ssl_request)
+                .say(Server, error)
+                .close(Server),
             nothing("mysql"),
         ),
         (
@@ -331,8 +335,13 @@ fn a_server_without_tls_that_nobody_asks_is_no_attempt() {
     let login = [&b"\x28\0\0\x01\x85\xa6\x0f\0"[..], &[0; 36]].concat();
     for talk in [
         Talk::to(3306).say(Server, mysql(false)).close(Client),
-        Talk::to(3306).say(Server, mysql(false)).say(Client, &login).say(Server, b"\x07\0\0\x02\0\0\0\x02\0\0\0"),
-        Talk::to(3389).say(Client, b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\0\0\0\0").say(Server, rdp(3, 1)),
+        Talk::to(3306)
+            .say(Server, mysql(false))
+            .say(Client, &login)
+            .say(Server, b"\x07\0\0\x02\0\0\0\x02\0\0\0"),
+        Talk::to(3389)
+            .say(Client, b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\0\0\0\0")
+            .say(Server, rdp(3, 1)),
     ] {
         assert_eq!(talk.told(), Value::Null);
     }

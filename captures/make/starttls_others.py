@@ -75,7 +75,7 @@ if INN:
     for fault, key, why in (("key-cut-off", broken, "its key file is cut off"), ("key-of-another", alien.key, "its key belongs to another certificate")):
         why = f"nnrpd offers STARTTLS although {why}"
         for client, by in (("s-client", lambda: openssl("nntp")), ("gnutls", lambda: gnutls_cli("nntp", None, b"", 1))):
-            case(f"storage_permission/{fault}-nntp-inn-{client}", nnrpd(good, key), by(), FAILS, "", "S:raw", why, reason="no_certificate_loaded", visible=False)
+            case(f"storage_permission/{fault}-nntp-inn-{client}", nnrpd(good, key), by(), FAILS, "", "C:raw10 S:raw", why, reason="no_certificate_loaded", visible=False)
 if XRDP and FREERDP:
     good_ec = leaf("good", **mine)
     rdp = "; TLS within RDP on xrdp's port 3389"

@@ -31,7 +31,6 @@ use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKe
 use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::signature::Verdict;
 use crate::tls::stack::Stack;
-use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -540,20 +539,6 @@ impl Evidence {
     /// The host name asked for.
     pub fn sni(&self) -> Option<&str> {
         self.hello.as_ref().and_then(|hello| hello.value.sni.as_deref())
-    }
-
-    /// The host name asked for: of TLS, or where that has none of the proxy.
-    pub fn host(&self) -> Option<&Arc<str>> {
-        let sni = self.hello.as_ref().and_then(|hello| hello.value.sni.as_ref());
-        sni.or_else(|| self.proxied.as_ref().and_then(|to| to.value.name()))
-    }
-
-    /// The address of the server that the client meant, as far as it is known: behind a proxy the packets do not have it.
-    pub fn server_address(&self) -> Option<IpAddr> {
-        match &self.proxied {
-            Some(to) => to.value.address(),
-            None => Some(self.server.addr.ip()),
-        }
     }
 
     /// The name asked for may not be the one in clear: the client offered an encrypted ClientHello, whose own name is

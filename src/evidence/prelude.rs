@@ -7,13 +7,18 @@ use super::upgrade::Protocol;
 pub fn may_upgrade(client: &[u8]) -> Option<bool> {
     // HTTP CONNECT; SOCKS 4 and 5; PostgreSQL's SSLRequest, or the GSSENCRequest before it; RDP; XMPP; LDAP; upgrades of
     // mail and FTP begin with the server's greeting.
-    const WORDS: [&[u8]; 5] =
-        [b"CONNECT ", b"PROXY ", b"\r\n\r\n\0", &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f], &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x30]];
+    const WORDS: [&[u8]; 5] = [
+        b"CONNECT ",
+        b"PROXY ",
+        b"\r\n\r\n\0",
+        &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f],
+        &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x30],
+    ];
     let sure = matches!(client, [4 | 5, _, ..] | [3, 0, ..] | [b'<', b'?' | b's', ..] | [0x30, ..])
         || WORDS.iter().any(|word| client.starts_with(word))
         || speaks_lines(client);
-    let may = matches!(client, [4 | 5] | [3] | [b'<'] | [])
-        || WORDS.iter().any(|word| word.starts_with(client));
+    let may =
+        matches!(client, [4 | 5] | [3] | [b'<'] | []) || WORDS.iter().any(|word| word.starts_with(client));
     if sure {
         Some(true)
     } else if may {
@@ -47,7 +52,9 @@ pub fn name(client: &[u8], server: &[u8]) -> Option<Protocol> {
         (c, s) if s.starts_with(b"* ") || has(c, b" STARTTLS") && !has(c, b"EHLO") => Protocol::Imap,
         (_, s) if s.starts_with(b"+OK") => Protocol::Pop3,
         (c, s) if s.starts_with(b"220") && has(c, b"AUTH ") => Protocol::Ftp,
-        (c, s) if s.starts_with(b"220") && (has(c, b"EHLO") || has(c, b"HELO") || has(c, b"LHLO")) => Protocol::Smtp,
+        (c, s) if s.starts_with(b"220") && (has(c, b"EHLO") || has(c, b"HELO") || has(c, b"LHLO")) => {
+            Protocol::Smtp
+        }
         (_, s) if s.get(3..5) == Some(&[0, 10]) => Protocol::MySql,
         (c, _) if c.starts_with(b"PROXY ") || c.starts_with(b"\r\n\r\n\0") => Protocol::ProxyProtocol,
         _ => return None,

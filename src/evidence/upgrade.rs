@@ -14,6 +14,7 @@ mod rdp;
 mod sql;
 mod xmpp;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::dialogue::Dialogue;
@@ -98,8 +99,24 @@ impl Proxied {
     }
 
     /// The host where it is an address.
-    pub fn address(&self) -> Option<std::net::IpAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
+    }
+}
+
+impl Evidence {
+    /// The host name asked for: of TLS, or where that has none of the proxy.
+    pub fn host(&self) -> Option<&Arc<str>> {
+        let sni = self.hello.as_ref().and_then(|hello| hello.value.sni.as_ref());
+        sni.or_else(|| self.proxied.as_ref().and_then(|to| to.value.name()))
+    }
+
+    /// The address of the server that the client meant, as far as it is known: behind a proxy the packets do not have it.
+    pub fn server_address(&self) -> Option<IpAddr> {
+        match &self.proxied {
+            Some(to) => to.value.address(),
+            None => Some(self.server.addr.ip()),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ pub fn line(evidence: &Evidence, diagnosis: Option<&Diagnosis>, style: Style) ->
         Some(proof) => proof.says.clone(),
         None => words::ending(evidence),
     };
-    let name = asked_name(evidence).map(|sni| format!(" ({})", clean(&idn::for_people(sni)))).unwrap_or_default();
+    let name =
+        asked_name(evidence).map(|sni| format!(" ({})", clean(&idn::for_people(sni)))).unwrap_or_default();
     format!(
         "{} {} → {}{name} {}: {}\n",
         evidence.ended,

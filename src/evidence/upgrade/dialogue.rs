@@ -140,9 +140,9 @@ impl Dialogue {
     /// Bytes held.
     pub fn held(&self) -> usize {
         let held = |held: &Held| held.bytes.capacity();
-        self.0.as_ref().map_or(0, |talk| {
-            size_of::<Talk>() + held(&talk.held.client) + held(&talk.held.server)
-        })
+        self.0
+            .as_ref()
+            .map_or(0, |talk| size_of::<Talk>() + held(&talk.held.client) + held(&talk.held.server))
     }
 
     /// What came of it, and where a proxy led.

@@ -144,7 +144,9 @@ fn answer(upgrade: &Upgrade, line: &[u8]) -> Word {
                 // RFC 9051 section 6.2.1: "TLS negotiation can't be initiated, due to server configuration error".
                 (_, b"NO") => refuse(Why::Unable),
                 // RFC 9051 section 7.1.3: an unknown command.
-                (_, b"BAD") => refuse(if upgrade.accepted.is_some() { Why::Unclear } else { Why::Unsupported }),
+                (_, b"BAD") => {
+                    refuse(if upgrade.accepted.is_some() { Why::Unclear } else { Why::Unsupported })
+                }
                 _ => Word::Nothing,
             }
         }

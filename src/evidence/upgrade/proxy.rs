@@ -110,8 +110,13 @@ fn told(line: &[u8]) -> Option<Why> {
         "dns_error" => Why::NoName,
         "connection_refused" => Why::Closed,
         "destination_ip_prohibited" | "http_request_denied" => Why::Policy,
-        "dns_timeout" | "destination_not_found" | "destination_unavailable" | "destination_ip_unroutable"
-        | "connection_terminated" | "connection_timeout" | "connection_limit_reached" => Why::Unreached,
+        "dns_timeout"
+        | "destination_not_found"
+        | "destination_unavailable"
+        | "destination_ip_unroutable"
+        | "connection_terminated"
+        | "connection_timeout"
+        | "connection_limit_reached" => Why::Unreached,
         _ => return None,
     })
 }
@@ -172,7 +177,8 @@ impl Socks {
                 self.four = true;
                 let Some((four, rest)) = address.split_first_chunk::<4>() else { return Word::Foreign };
                 let name = rest.split(|&byte| byte == 0).nth(1).filter(|name| !name.is_empty());
-                let host = name.map_or_else(|| Ipv4Addr::from(*four).to_string().into_bytes(), <[u8]>::to_vec);
+                let host =
+                    name.map_or_else(|| Ipv4Addr::from(*four).to_string().into_bytes(), <[u8]>::to_vec);
                 ask(&host, *high, *low)
             }
             [5, ..] if !self.greeted => {

@@ -280,12 +280,16 @@ fn rdp_names_what_it_refuses() {
         packet[3] = u8::try_from(packet.len()).unwrap();
         packet
     };
-    let answer = |kind: u8, code: u8| [3, 0, 0, 19, 14, 0xd0, 0, 0, 0x12, 0x34, 0, kind, 0, 8, 0, code, 0, 0, 0];
+    let answer =
+        |kind: u8, code: u8| [3, 0, 0, 19, 14, 0xd0, 0, 0, 0x12, 0x34, 0, kind, 0, 8, 0, code, 0, 0, 0];
     let (tls, own) = (ask(1), ask(0));
     let rdp = |kind, code| told(&[(Client, &tls), (Server, &answer(kind, code))]);
     assert_eq!(rdp(2, 1), (Some(Protocol::Rdp), None, true, false));
     assert_eq!(rdp(2, 0).1, Some(Why::Unsupported), "it chose its own security");
-    assert_eq!([rdp(3, 2).1, rdp(3, 3).1, rdp(3, 5).1], [Why::Unsupported, Why::Trouble, Why::OtherWay].map(Some));
+    assert_eq!(
+        [rdp(3, 2).1, rdp(3, 3).1, rdp(3, 5).1],
+        [Why::Unsupported, Why::Trouble, Why::OtherWay].map(Some)
+    );
     let old = [3, 0, 0, 11, 6, 0xd0, 0, 0, 0x12, 0x34, 0];
     assert_eq!(told(&[(Client, &tls), (Server, &old)]).1, Some(Why::Unsupported), "of before");
     assert_eq!(told(&[(Client, &own), (Server, &answer(3, 1))]).0, None, "nobody asked for TLS");
@@ -296,16 +300,30 @@ fn an_http_proxy_says_why() {
     let ask = b"CONNECT WWW.example.com:443 HTTP/1.1\r\nHost: www.example.com:443\r\n\r\n";
     let http = |answer: &'static str| told(&[(Client, &ask[..]), (Server, answer.as_bytes())]).1;
     assert_eq!(http("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n"), Some(Why::Policy));
-    assert_eq!(http("HTTP/1.1 407 Auth\r\nX-Squid-Error: ERR_CACHE_ACCESS_DENIED 0\r\n\r\n"), Some(Why::Credentials));
+    assert_eq!(
+        http("HTTP/1.1 407 Auth\r\nX-Squid-Error: ERR_CACHE_ACCESS_DENIED 0\r\n\r\n"),
+        Some(Why::Credentials)
+    );
     assert_eq!(http("HTTP/1.1 503 Down\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\n\r\n"), Some(Why::NoName));
     assert_eq!(http("HTTP/1.1 503 Down\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n\r\n"), Some(Why::Closed));
-    assert_eq!(http("HTTP/1.1 503 Down\r\nX-Squid-Error: ERR_CONNECT_FAIL 110\r\n\r\n"), Some(Why::Unreached));
-    assert_eq!(http("HTTP/1.1 502 Bad\r\nProxy-Status: p; error=connection_refused\r\n\r\n"), Some(Why::Closed));
+    assert_eq!(
+        http("HTTP/1.1 503 Down\r\nX-Squid-Error: ERR_CONNECT_FAIL 110\r\n\r\n"),
+        Some(Why::Unreached)
+    );
+    assert_eq!(
+        http("HTTP/1.1 502 Bad\r\nProxy-Status: p; error=connection_refused\r\n\r\n"),
+        Some(Why::Closed)
+    );
     assert_eq!(http("HTTP/1.0 504 Late\r\n\r\n"), Some(Why::Unreached));
     assert_eq!(http("HTTP/1.1 400 Bad\r\n\r\n"), Some(Why::Unclear));
     assert_eq!(http("HTTP/1.1 403 not whole\r\nContent-"), None);
     let with = b"CONNECT [2001:db8::1]:8443 HTTP/1.1\r\nProxy-Authorization: Basic Ym9iOg==\r\n\r\n";
-    let again = [(Client, &ask[..]), (Server, b"HTTP/1.1 407 A\r\n\r\n"), (Client, with), (Server, b"HTTP/1.1 200 OK\r\n\r\n")];
+    let again = [
+        (Client, &ask[..]),
+        (Server, b"HTTP/1.1 407 A\r\n\r\n"),
+        (Client, with),
+        (Server, b"HTTP/1.1 200 OK\r\n\r\n"),
+    ];
     let (refused, to) = follow(&again[..2]);
     assert!(!refused.unwrap().credentials);
     assert_eq!(to, Some(Proxied { host: "www.example.com".into(), port: 443 }));
@@ -332,7 +350,8 @@ fn socks_says_why() {
         (Server, b"\x01\x01"),
     ];
     assert_eq!(told(&login).0, None, "where it would have led is not known");
-    let four = [(Client, &b"\x04\x01\x01\xbb\0\0\0\x01bob\0www.example.com\0"[..]), (Server, b"\0\x5d\0\0\0\0\0\0")];
+    let four =
+        [(Client, &b"\x04\x01\x01\xbb\0\0\0\x01bob\0www.example.com\0"[..]), (Server, b"\0\x5d\0\0\0\0\0\0")];
     let (upgrade, to) = follow(&four);
     assert_eq!((upgrade.unwrap().why(), &*to.unwrap().host), (Some(Why::Credentials), "www.example.com"));
 }
@@ -348,7 +367,10 @@ fn behind_a_proxy_another_conversation_begins() {
         (Server, b"454 no\r\n"),
     ];
     let (upgrade, to) = follow(&said);
-    assert_eq!(upgrade.as_ref().map(|upgrade| (upgrade.protocol, upgrade.why())), Some((Protocol::Smtp, Some(Why::Trouble))));
+    assert_eq!(
+        upgrade.as_ref().map(|upgrade| (upgrade.protocol, upgrade.why())),
+        Some((Protocol::Smtp, Some(Why::Trouble)))
+    );
     assert_eq!(to, Some(Proxied { host: "mail.test".into(), port: 25 }));
 }
 
@@ -358,21 +380,43 @@ fn a_balancers_header_stands_before_all() {
     assert_eq!(cut(&[(Client, &first)], usize::MAX).2, HELLO);
     let second = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[1; 12], &HELLO].concat();
     assert_eq!(cut(&[(Client, &second)], usize::MAX).2, HELLO);
-    let smtp = [(Client, &b"PROXY UNKNOWN\r\n"[..]), (Server, b"220 mail\r\n"), (Client, ASK), (Server, b"220 go\r\n")];
+    let smtp = [
+        (Client, &b"PROXY UNKNOWN\r\n"[..]),
+        (Server, b"220 mail\r\n"),
+        (Client, ASK),
+        (Server, b"220 go\r\n"),
+    ];
     assert_eq!(told(&smtp), (Some(Protocol::Smtp), None, true, false));
 }
 
 #[test]
 fn what_is_written_over_starttls_is_told() {
     let masked = b"250-mail\r\n250-SIZE\r\n250-XXXXXXXA\r\n250 HELP\r\n";
-    let said = [(Server, &b"220 ****\r\n"[..]), (Client, EHLO), (Server, masked), (Client, ASK), (Server, b"500 what?\r\n")];
+    let said = [
+        (Server, &b"220 ****\r\n"[..]),
+        (Client, EHLO),
+        (Server, masked),
+        (Client, ASK),
+        (Server, b"500 what?\r\n"),
+    ];
     assert_eq!(told(&said).1, Some(Why::Stripped), "the client asks anyhow");
     assert_eq!(told(&said[..3]).1, Some(Why::Stripped), "it leaves");
     let mail = [&said[..3], &[(Client, &b"MAIL FROM:<a@b.test>\r\n"[..])]].concat();
     assert_eq!(told(&mail).0, None, "it goes on in clear");
-    let at_server = [(Server, &b"220 x\r\n"[..]), (Client, EHLO), (Server, OFFER), (Client, b"XXXXXXXX\r\n"), (Server, b"500 what?\r\n")];
+    let at_server = [
+        (Server, &b"220 x\r\n"[..]),
+        (Client, EHLO),
+        (Server, OFFER),
+        (Client, b"XXXXXXXX\r\n"),
+        (Server, b"500 what?\r\n"),
+    ];
     assert_eq!(told(&at_server).1, Some(Why::Stripped), "on the server's side of it");
-    let plain = [(Server, &b"220 x\r\n"[..]), (Client, EHLO), (Server, b"250-x\r\n250 SIZE\r\n"), (Client, b"QUIT\r\n")];
+    let plain = [
+        (Server, &b"220 x\r\n"[..]),
+        (Client, EHLO),
+        (Server, b"250-x\r\n250 SIZE\r\n"),
+        (Client, b"QUIT\r\n"),
+    ];
     assert_eq!(told(&plain).0, None, "merely not offered");
 }
 
@@ -383,8 +427,18 @@ fn any_bytes_are_borne() {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 24) as u8
     };
-    let starts: [&[u8]; 10] =
-        [b"220 ", b"* OK ", b"CONNECT a:1 ", &[5, 1, 0], &[4, 1], &[3, 0, 0, 19], &[0x30, 0x84], &[0, 0, 0, 8], b"<s", &[60, 0, 0, 0, 10]];
+    let starts: [&[u8]; 10] = [
+        b"220 ",
+        b"* OK ",
+        b"CONNECT a:1 ",
+        &[5, 1, 0],
+        &[4, 1],
+        &[3, 0, 0, 19],
+        &[0x30, 0x84],
+        &[0, 0, 0, 8],
+        b"<s",
+        &[60, 0, 0, 0, 10],
+    ];
     for start in starts {
         for from in [Client, Server] {
             let mut dialogue = Dialogue::default();

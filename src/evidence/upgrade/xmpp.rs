@@ -33,7 +33,11 @@ pub(super) fn server(tag: &[u8], asked: Option<&Upgrade>) -> Word {
         Word::Yes
     } else if tag.starts_with(b"<failure") {
         // RFC 6120 section 5.4.2.2: a malformed request, no offer, or an internal error.
-        no(if upgrade.offered == Some(true) || upgrade.accepted.is_some() { Why::Unable } else { Why::Unclear })
+        no(if upgrade.offered == Some(true) || upgrade.accepted.is_some() {
+            Why::Unable
+        } else {
+            Why::Unclear
+        })
     } else if tag.starts_with(b"<stream:error") || tag.starts_with(b"</stream:stream") {
         no(Why::Unclear)
     } else {
