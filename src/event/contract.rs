@@ -1,10 +1,12 @@
 //! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
 
 use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
-use crate::base::Side;
+use crate::base::{PacketNo, Side};
 use crate::cause::Cause;
 use crate::evidence::around::Episode;
+use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::{Doubt, Ending, Protocol, Proxied, fixture as evidence_fixture};
+use crate::tls::codes::{AlertDescription, HandshakeType};
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -114,6 +116,11 @@ fn handshakes() -> Vec<Value> {
     let to = Proxied { host: "mail.example.com".into(), port: 25 };
     client_refused.proxied = Some(evidence_fixture::seen(to, 4, 20).into());
     client_refused.around.episode = Some(Episode { id: 7, attempt: 2, first: client_refused.started });
+    let mut opened = fixture::expired();
+    opened.decryption.keys = HadKeys::Found;
+    opened.decryption.opened = 3;
+    opened.decryption.note(Side::Server, PacketNo(6), Held::Message(HandshakeType::CERTIFICATE));
+    opened.decryption.note(Side::Client, PacketNo(8), Held::Alert(AlertDescription::CERTIFICATE_EXPIRED));
     let mut refused_in_clear = fixture::syn_dropped();
     refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };
     let mut reset = evidence_fixture::resent(evidence_fixture::greeted(), 2);
@@ -132,6 +139,7 @@ fn handshakes() -> Vec<Value> {
         (fixture::nxdomain(), None),
         (client_refused, None),
         (refused_in_clear, None),
+        (opened, None),
     ];
     stories
         .iter()
