@@ -201,7 +201,12 @@ impl Talk {
                 match begin(from, rest) {
                     Some(Speech::Unknown) => {
                         // A balancer's word comes before the conversation.
-                        let Some(header) = proxy::header(rest) else { break };
+                        let Some(header) = proxy::header(rest) else {
+                            if rest.len() >= LONGEST {
+                                self.speech = Speech::Other;
+                            }
+                            break;
+                        };
                         self.expects_tls = true;
                         at += header;
                         continue;

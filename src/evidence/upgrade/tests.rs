@@ -427,7 +427,8 @@ fn any_bytes_are_borne() {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 24) as u8
     };
-    let starts: [&[u8]; 10] = [
+    let starts: [&[u8]; 11] = [
+        b"PROXY ",
         b"220 ",
         b"* OK ",
         b"CONNECT a:1 ",
