@@ -532,10 +532,9 @@ impl Attempt {
         let reading = match from {
             Side::Client if matches!(self.reading.client, Reading::Silent) => {
                 match super::prelude::may_upgrade(&self.first_bytes.client) {
-                    _ if server_spoke => Reading::Prelude,
-                    Some(true) => Reading::Prelude,
-                    Some(false) => Reading::Other,
-                    None => return false,
+                    None if !server_spoke => return false,
+                    Some(false) if !server_spoke => Reading::Other,
+                    _ => Reading::Prelude,
                 }
             }
             Side::Server if matches!(self.reading.server, Reading::Silent) => {
