@@ -14,11 +14,14 @@ pub fn may_upgrade(client: &[u8]) -> Option<bool> {
         &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f],
         &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x30],
     ];
-    let sure = matches!(client, [4 | 5, _, ..] | [3, 0, ..] | [b'<', b'?' | b's', ..] | [0x30, ..])
-        || WORDS.iter().any(|word| client.starts_with(word))
-        || speaks_lines(client);
-    let may =
-        matches!(client, [4 | 5] | [3] | [b'<'] | []) || WORDS.iter().any(|word| word.starts_with(client));
+    let sure =
+        matches!(client, [4 | 5, _, ..] | [3, 0, _, _, _, 0xe0, ..] | [b'<', b'?' | b's', ..] | [0x30, ..])
+            || WORDS.iter().any(|word| client.starts_with(word))
+            || speaks_lines(client);
+    // What begins with a zero is a question to DNS over TCP as well, which nobody cuts so early.
+    let cut = |word: &&[u8]| word.starts_with(client) && !client.starts_with(&[0]);
+    let rdp = matches!(client, [3] | [3, 0] | [3, 0, _] | [3, 0, _, _] | [3, 0, _, _, _]);
+    let may = rdp || matches!(client, [4 | 5] | [b'<'] | []) || WORDS.iter().any(cut);
     if sure {
         Some(true)
     } else if may {
@@ -82,6 +85,7 @@ mod tests {
         assert_eq!(told(b"GET / HTTP/1.1\r\nHost: a\r\n"), Some(false));
         assert_eq!(told(b"a CAPABILITY\r\n"), Some(true), "before the greeting came");
         assert_eq!([told(b"\x00\x01\r\n"), told(b"no end of line")], [Some(false); 2]);
-        assert_eq!([told(b"CON"), told(b"\x05"), told(b"\x00\x00\x00\x08")], [None; 3], "cut short");
+        assert_eq!([told(b"CON"), told(b"\x05"), told(b"\r\n")], [None; 3], "cut short");
+        assert_eq!(told(b"\x00\x00"), Some(false), "DNS over TCP");
     }
 }
