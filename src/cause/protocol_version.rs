@@ -19,7 +19,10 @@
 //! - Client alert 40, 47 or 71 after a Diffie-Hellman prime below 1024 bits: `weak_parameters`.
 //! - The answer to the ClientHello is no TLS at all: `plain_text_peer`. So is the answer to STARTTLS and its kin that
 //!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`
-//!   (`inferred`; `suspected` where the server had listed TLS). A refusal for the time being is storage_permission.
+//!   (`inferred`; `suspected` where the server had listed TLS). So is RDP's SSL_NOT_ALLOWED_BY_SERVER, or its choice of
+//!   RDP's own security. A refusal for the time being is storage_permission.
+//! - RDP's HYBRID_REQUIRED_BY_SERVER: the server wants CredSSP (network level authentication) within TLS, and the client
+//!   offered TLS alone: `credssp_required`.
 //! - A hello larger than one segment is acknowledged whole and meets a close, smaller ones pass: `hello_intolerance`,
 //!   `inferred` where one of them was for the same name by the same client. Filters of names stop it whatever its size;
 //!   where the server acknowledges nothing of it, look at firewall (`mtu_black_hole`).
@@ -39,6 +42,7 @@
 //! - RFC 9846 sections 4.1 and 6.2 (TLS 1.3 and its alerts), RFC 5246 (TLS 1.2), RFC 8996 (TLS 1.0
 //!   and 1.1 are deprecated), RFC 9325 (what to offer).
 //! - RFC 5321 section 4.2.4, RFC 4217 section 4, RFC 9051 section 7.1.3, RFC 4511 section 4.14.2: commands not known.
+//! - \[MS-RDPBCGR\] section 2.2.1.2.2 (RDP's refusals).
 //! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
 
@@ -121,6 +125,14 @@ pub const REASONS: &[Reason] = &[
             "Read the peer's first bytes in the event: they name the protocol.",
             "Use the TLS port, or the client's STARTTLS option.",
             "On the server, add ssl to the listen directive, or set a certificate so that it offers STARTTLS.",
+        ],
+    },
+    Reason {
+        word: "credssp_required",
+        remedy: "The RDP server takes logins by CredSSP (network level authentication) alone, and the client offered plain TLS. Let the client use NLA.",
+        steps: &[
+            "On the client: xfreerdp /sec:nla, or enablecredsspsupport:i:1 in the .rdp file.",
+            "Or let the server take TLS without NLA (SecurityLayer 2, UserAuthentication 0), which shows it to everybody.",
         ],
     },
     Reason {
@@ -230,8 +242,15 @@ fn handshake_failure(e: &Evidence) -> bool {
 /// The client asked for TLS in clear, and the server does not know what that is.
 fn refused(e: &Evidence, said: &str) -> Judgement {
     let Some(upgrade) = e.upgrade.as_deref() else { return Judgement::Absent };
-    match upgrade.refused.as_ref().map(|refused| refused.value.why) {
+    match upgrade.why() {
         Some(Why::Unsupported) => {}
+        Some(Why::OtherWay) => {
+            let says = format!("the server refuses TLS alone with \"{said}\"");
+            return Judgement::Found(
+                Finding::new(Certainty::Inferred, "credssp_required", Party::Client, &e.ending.at, says)
+                    .and(&upgrade.asked.at, "the client offered TLS without CredSSP"),
+            );
+        }
         Some(Why::Unclear) => return Judgement::Blind("the server's words do not say why it refuses TLS"),
         _ => return Judgement::Absent,
     }
@@ -240,7 +259,7 @@ fn refused(e: &Evidence, said: &str) -> Judgement {
     let says = format!("the server refuses TLS with \"{said}\"");
     Judgement::Found(
         Finding::new(certainty, "plain_text_peer", Party::Server, &e.ending.at, says)
-            .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol)),
+            .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol.word())),
     )
 }
 

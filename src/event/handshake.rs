@@ -9,7 +9,7 @@ use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
-use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Stage, Transport, rejection};
+use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Protocol, Stage, Transport, rejection};
 use crate::tls::codes::Version;
 use crate::tls::message::Alert;
 
@@ -111,7 +111,13 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
         Transport::Dtls => "dtls",
     };
     o.word("transport", transport);
-    o.maybe_word("starttls", evidence.prelude);
+    o.maybe_word("starttls", evidence.prelude.map(Protocol::word));
+    if let Some(to) = &evidence.proxied {
+        o.object("proxied", |o| {
+            o.string("host", &to.value.host);
+            o.unsigned("port", u64::from(to.value.port));
+        });
+    }
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
     endpoint("client", Some(evidence.client), o);
     endpoint("server", server, o);

@@ -41,7 +41,7 @@ pub use pause::{Challenge, Pause};
 pub use sealing::Sealing;
 pub use talk::quic::QuicFacts;
 pub use tcp::{Doubt, Head, Reset, TcpFacts, Trouble};
-pub use upgrade::Upgrade;
+pub use upgrade::{Protocol, Proxied, Upgrade};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,7 +251,9 @@ pub struct Evidence {
     pub quic: Option<Box<QuicFacts>>,
     /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
     /// prelude (`http_connect`, `socks`); `None` where TLS came first.
-    pub prelude: Option<&'static str>,
+    pub prelude: Option<Protocol>,
+    /// Where the client had a proxy lead it.
+    pub proxied: Option<Box<Seen<Proxied>>>,
     /// The client's request for TLS in clear, and the answer.
     pub upgrade: Option<Box<Upgrade>>,
     /// How it ended.
@@ -323,6 +325,7 @@ impl Evidence {
             transport: Transport::Tcp,
             quic: None,
             prelude: None,
+            proxied: None,
             upgrade: None,
             outcome: Outcome::Incomplete,
             stage: Stage::Tcp,

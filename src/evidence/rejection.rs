@@ -133,10 +133,10 @@ pub fn stops_as_refused(e: &Evidence) -> Option<&SealedRecord> {
 /// The client asked for no name, hence for an address, and the leaf in clear does not name it.
 pub fn misses_address(e: &Evidence) -> bool {
     let leaf = e.chain.clear().and_then(|chain| chain.value.first());
-    let address = e.server.addr.ip();
+    let Some(address) = e.server_address() else { return false };
     let names_it =
         |leaf: &Certificate| leaf.alt_names.as_ref().is_some_and(|names| names.ips.contains(&address));
-    e.hello.is_some() && e.sni().is_none() && leaf.is_some_and(|leaf| !names_it(leaf))
+    e.hello.is_some() && e.host().is_none() && leaf.is_some_and(|leaf| !names_it(leaf))
 }
 
 /// A defect that hardly any verifier lets pass.

@@ -463,15 +463,19 @@ impl<M: Make> Join<M> {
                 let at =
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
-                self.served.put(server, seen.clone().map(|_| client.addr));
-                self.families.won(evidence, &seen);
+                // A proxy leads to many servers: what one of them does says nothing of the others.
+                let proxied = evidence.proxied.is_some();
+                if !proxied {
+                    self.served.put(server, seen.clone().map(|_| client.addr));
+                    self.families.won(evidence, &seen);
+                }
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
                 let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
                 let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key };
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }
-                if let Some(hello) = &evidence.hello {
+                if let Some(hello) = evidence.hello.as_ref().filter(|_| !proxied) {
                     let reach = Reach {
                         seen: success.server,
                         leaf: success.leaf,
@@ -492,7 +496,9 @@ impl<M: Make> Join<M> {
         }
         self.contrasts.remember(evidence);
         self.offers.remember(evidence);
-        self.clocks.learn(evidence, &self.trust);
+        if evidence.proxied.is_none() {
+            self.clocks.learn(evidence, &self.trust);
+        }
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }
@@ -523,8 +529,8 @@ impl<M: Make> Join<M> {
             let question = Question {
                 presented: &chain.value,
                 at: evidence.started,
-                host: evidence.sni(),
-                server_ip: Some(evidence.server.addr.ip()),
+                host: evidence.host().map(|host| &**host),
+                server_ip: evidence.server_address(),
                 client: false,
                 uses,
             };
@@ -582,7 +588,7 @@ impl<M: Make> Join<M> {
 
 /// The host name asked for.
 fn name(evidence: &Evidence) -> Option<&Name> {
-    evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref())
+    evidence.host()
 }
 
 /// The leaf shown in clear.

@@ -78,7 +78,8 @@ impl<M: Make> Join<M> {
                 evidence.around.same_failure_elsewhere.push(seen.clone().map(|_| other));
             }
         }
-        // This failure is remembered too.
+        // This failure is remembered too. Behind a proxy the others may be of other servers.
+        let repeats = if evidence.proxied.is_some() { 0 } else { repeats };
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
         if matches!(evidence.chain, Chain::Sealed(_)) {
             evidence.around.shown_before = self.shown_before(evidence);
