@@ -82,7 +82,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     {
         return Judgement::Found(finding);
     }
-    if let Some(finding) = weak_key(evidence) {
+    if let Some(finding) = signed_amiss(evidence).or_else(|| weak_key(evidence)) {
         return Judgement::Found(finding);
     }
     signal::by_defect(evidence, Cause::DamagedKey, |code, at| alone(evidence, code, at))
@@ -105,6 +105,18 @@ fn weak_key(evidence: &Evidence) -> Option<Finding> {
     };
     let shown = format!("a sealed record of the size of a CertificateVerify by RSA with {bits} bits");
     Some(Finding::new(certainty, "weak_key", Party::Server, record, shown).and(at, says))
+}
+
+/// The same server signed another handshake with a key that is not the leaf's, and the sealed certificate has the size of
+/// that leaf.
+fn signed_amiss(evidence: &Evidence) -> Option<Finding> {
+    let before = evidence.around.shown_before.as_ref()?;
+    let misfit = before.misfit.as_ref()?;
+    let (Signal::Sealed(at) | Signal::Silent(at)) = signal::read(evidence) else { return None };
+    let certainty = if before.is_sure() { Certainty::Inferred } else { Certainty::Suspected };
+    let says = "the same server signed another handshake, and the signature does not verify by the leaf's key";
+    let finding = Finding::new(certainty, "bad_handshake_signature", Party::Server, misfit, says);
+    Some(finding.and(before.record.at, before.says()).and(at, "the client gives up"))
 }
 
 fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {

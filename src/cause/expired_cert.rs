@@ -108,6 +108,7 @@ mod tests {
     use super::*;
     use crate::base::Side;
     use crate::evidence::Ending;
+    use crate::evidence::around::{KnownFrom, ShownBefore};
     use crate::tls::chain::Fault;
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty, Party)> {
@@ -128,7 +129,7 @@ mod tests {
             when: evidence.started,
         };
         let chain = seen(Vec::new(), 2);
-        evidence.around.shown_before = Some(crate::evidence::around::ShownBefore { chain, record, given: false });
+        evidence.around.shown_before = Some(ShownBefore::of_size(chain, record, KnownFrom::Server));
         let Judgement::Found(finding) = judge(&evidence) else { panic!("not found") };
         assert_eq!((finding.reason, finding.certainty), ("leaf_expired", Certainty::Inferred));
         assert_eq!(finding.proofs.len(), 3, "the certificate then, its size now, the alert: {finding:?}");

@@ -137,7 +137,7 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
     if !matches!(evidence.chain, Chain::Sealed(_)) || evidence.known_chain().is_some() {
         return None;
     }
-    let curl = evidence.stack() == Some(Stack::Curl);
+    let curl = evidence.stack() == Some(Stack::Curl) || rejection::upgrades_like_curl(evidence);
     // curl checks the name itself behind the handshake, and all else within it (`ossl_verifyhost` in
     // lib/vtls/openssl.c).
     let (at, says) = match (signal::read(evidence), signal::bad_certificate_behind_tls13(evidence)) {

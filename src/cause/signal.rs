@@ -4,6 +4,7 @@ use super::faults::{blamed, blamed_by, placed, placed_of_client};
 use super::stack::Who;
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span};
+use crate::evidence::around::ShownBefore;
 use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, rejection};
 use crate::tls::cert::Certificate;
@@ -233,8 +234,17 @@ fn without_code(
             of_server(evidence, defect, certainty.min(most), at, says)
         }
         _ if evidence.chain.clear().is_some() => Judgement::Absent,
+        // A renewed certificate has the names, uses and constraints of the one before.
+        _ if matches!(cause, Cause::NameMismatch | Cause::MissingExtension) && known_for_sure(evidence) => {
+            Judgement::Absent
+        }
         _ => Judgement::Blind(blind),
     }
+}
+
+/// The certificates behind the seal are known, as far as their size tells.
+fn known_for_sure(evidence: &Evidence) -> bool {
+    evidence.around.shown_before.as_ref().is_some_and(ShownBefore::is_sure)
 }
 
 /// The packets of the server's certificates, in this handshake or an earlier one, or of the end where there are none.
@@ -255,16 +265,11 @@ fn of_server(
     says: &str,
 ) -> Judgement {
     let (_, reason) = placed(defect.fault);
+    let unsure = evidence.around.shown_before.as_ref().is_some_and(|before| !before.is_sure());
+    let certainty = if unsure { certainty.min(Certainty::Suspected) } else { certainty };
     let finding = Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone());
     let finding = match &evidence.around.shown_before {
-        Some(before) => {
-            let whose = if before.given { "given for this name" } else { "shown then" };
-            let size = format!(
-                "a sealed record of {} bytes, the size of the certificates {whose}",
-                before.record.len
-            );
-            finding.and(before.record.at, size)
-        }
+        Some(before) => finding.and(before.record.at, before.says()),
         None => finding,
     };
     let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);

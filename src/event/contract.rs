@@ -1,9 +1,9 @@
 //! Tests that every kind of event obeys `schema.json`, by a small validator of the keywords which that file uses.
 
 use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
-use crate::base::Side;
+use crate::base::{PacketNo, Side};
 use crate::cause::Cause;
-use crate::evidence::around::Episode;
+use crate::evidence::around::{Episode, KnownChains};
 use crate::evidence::{Doubt, Ending, fixture as evidence_fixture};
 use serde_json::{Value, json};
 
@@ -119,7 +119,13 @@ fn handshakes() -> Vec<Value> {
     reset.tcp.fin.client = Some(evidence_fixture::seen((), 12, 300));
     let doubts = [Doubt::SenderWentOn, Doubt::NewData];
     let reset = evidence_fixture::reset(evidence_fixture::icmp(reset, false, 3, 1), Side::Server, &doubts);
+    let mut changed = fixture::sealed_rejection();
+    changed.around.shown_before = None;
+    changed.around.known_chains =
+        Some(Box::new(KnownChains { changed: Some(PacketNo(3)), ..KnownChains::default() }));
     let stories = [
+        (fixture::sealed_rejection(), None),
+        (changed, None),
         (reset, None),
         (evidence_fixture::syn(3), None),
         (fixture::crossed(), Some(fixture::crossed_diagnosis())),
@@ -235,7 +241,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(4);
+    let good = handshakes().remove(6);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

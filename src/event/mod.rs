@@ -14,6 +14,7 @@ mod kept;
 mod network;
 mod revocation;
 mod running;
+mod sealed;
 mod stats;
 mod tally;
 mod vantages;

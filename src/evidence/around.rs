@@ -2,13 +2,13 @@
 
 use super::clock::Clocks;
 use super::crossing::Crossing;
+pub use super::known::{KnownChains, KnownFrom, ShownBefore};
 use crate::aside::dns::DnsAnswer;
 use crate::aside::dns::hidden::Way;
 use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::crl::Crl;
 use crate::tls::ocsp::{CertId, Outcome, Response as OcspResponse};
-use crate::tls::sealed::SealedRecord;
 use std::sync::Arc;
 
 /// What other flows of the same capture tell about one attempt.
@@ -44,9 +44,10 @@ pub struct Around {
     pub repeats: u32,
     /// This client asks this server for one highest version after another: it probes what the server takes.
     pub probes_versions: bool,
-    /// Of a sealed certificate: those that the same server showed in clear for the same SNI in an earlier handshake, where
-    /// a sealed record has just their size.
+    /// Of a sealed certificate: the likeliest of those known from elsewhere that its sizes fit.
     pub shown_before: Option<ShownBefore>,
+    /// Of a sealed certificate: what is known for this server or name, and how much of it fits; `None` where nothing is.
+    pub known_chains: Option<Box<KnownChains>>,
     /// Other certificates that the same server showed in clear earlier; looked for where a signature is to be explained.
     pub shown_earlier: Option<Seen<Vec<Arc<Certificate>>>>,
     /// Exchanges about revocation by this client that began during the attempt, at most four.
@@ -106,6 +107,7 @@ impl Blank for Around {
         repeats: 0,
         probes_versions: false,
         shown_before: None,
+        known_chains: None,
         shown_earlier: None,
         ocsp: Vec::new(),
         revoked: None,
@@ -214,17 +216,6 @@ pub struct Path {
     pub ttl: (u8, u8),
     /// SYN to SYN/ACK.
     pub rtt: Span,
-}
-
-/// Certificates known from an earlier handshake, or given beforehand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownBefore {
-    /// Leaf first, as shown then.
-    pub chain: Seen<Vec<Arc<Certificate>>>,
-    /// The sealed record of this handshake that has their size.
-    pub record: SealedRecord,
-    /// They were given beforehand for this name, not shown in the traffic.
-    pub given: bool,
 }
 
 /// How a status was asked for.

@@ -9,6 +9,8 @@ use super::{Chain, Ending, Evidence, Outcome};
 use crate::base::{Seen, Side, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
+use crate::tls::codes::ExtensionType;
+use crate::tls::hello::ClientHello;
 use crate::tls::ocsp::Status;
 use crate::tls::sealed::{SealedRecord, looks_like_alert, looks_like_finished};
 use crate::tls::stack::Stack;
@@ -68,7 +70,7 @@ fn left_unused(e: &Evidence) -> bool {
 /// The client wants a certain host: it asks for a name, or for HTTP at an address. Who asks for neither fetches a
 /// certificate or checks a port.
 fn asks_for_host(e: &Evidence) -> bool {
-    e.sni().is_some() || offers_http(e)
+    e.sni().is_some() || offers_http(e) || upgrades_like_curl(e)
 }
 
 fn offers_http(e: &Evidence) -> bool {
@@ -91,7 +93,7 @@ pub fn late(e: &Evidence) -> bool {
         return false;
     }
     let stack = e.stack();
-    let no_request = offers_http(e) && !stack.is_some_and(Stack::preconnects);
+    let no_request = (offers_http(e) || upgrades_like_curl(e)) && !stack.is_some_and(Stack::preconnects);
     let no_word = stack.is_some_and(Stack::verifies_late) && goodbye(e, Side::Client).is_none();
     // wget asks for no name where it was given an address, and never leaves without a word but to reject.
     if !(asks_for_host(e) || no_word && stack == Some(Stack::GnuTls)) {
@@ -111,6 +113,16 @@ pub fn late(e: &Evidence) -> bool {
         Chain::Sealed(_) => no_request || no_word,
         _ => false,
     }
+}
+
+/// curl on OpenSSL, which takes authentication behind the handshake wherever it speaks TLS (`ossl_connect_step1` in
+/// lib/vtls/openssl.c), as `openssl s_client` does only where it is told to. Mail and FTP have no protocol for ALPN;
+/// there it is always the client that speaks first behind STARTTLS.
+pub fn upgrades_like_curl(e: &Evidence) -> bool {
+    let takes = |hello: &Seen<ClientHello>| {
+        hello.value.extensions.contains(&ExtensionType::POST_HANDSHAKE_AUTH) && hello.value.alpn.is_empty()
+    };
+    e.upgrade.is_some() && e.stack() == Some(Stack::OpenSsl) && e.hello.as_deref().is_some_and(takes)
 }
 
 /// The client asked for no name, hence for an address, and the leaf in clear does not name it.
@@ -152,9 +164,14 @@ fn bad_staple(e: &Evidence) -> bool {
     })
 }
 
-/// The leaf demands a stapled answer (RFC 7633), the client asked for one, none came.
+/// The leaf, in clear or known by its size, demands a stapled answer (RFC 7633), the client asked for one, none came.
 pub fn staple_missing(e: &Evidence) -> bool {
-    let leaf = e.chain.clear().and_then(|chain| chain.value.first());
+    let leaf = match (&e.chain, &e.around.shown_before) {
+        (Chain::Sealed(_), Some(before)) if before.is_sure() && before.lacks_staple() => {
+            before.chain.value.first()
+        }
+        (chain, _) => chain.clear().and_then(|chain| chain.value.first()),
+    };
     leaf.is_some_and(|leaf| leaf.must_staple) && wants_staple(e) && e.staple.is_none()
 }
 
@@ -249,7 +266,7 @@ mod tests {
     use super::super::fixture::{answered, certificate, ends, seen, shown};
     use super::*;
     use crate::base::Span;
-    use crate::tls::codes::{CipherSuite, ExtensionType, Version};
+    use crate::tls::codes::{CipherSuite, Version};
 
     const NODE: [u16; 8] = [0x1302, 0x1303, 0x1301, 0xc02f, 0xc02b, 0xc030, 0xc02c, 0x009e];
     const OPENSSL: [u16; 7] = [0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9];

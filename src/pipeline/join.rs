@@ -3,9 +3,12 @@
 
 mod around;
 mod beside;
+mod known;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use known::{InClear, ShownInClear};
 
 use super::benign::benign;
 use super::clocks::Clocks;
@@ -26,7 +29,7 @@ use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
 use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
 use crate::tls::cert::Certificate;
-use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
+use crate::tls::chain::{ChainCache, Defect, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
 use crate::tls::trust::Trust;
@@ -81,8 +84,8 @@ pub struct Join<M: Make = AsJudged> {
     reached_addresses: Recent<(Addr, Addr), Reach>,
     /// Successes by server, and whose they were.
     served: Recent<Endpoint, Seen<Addr>>,
-    /// Certificates shown in clear and to whom, by server and SNI.
-    shown: Recent<(Addr, Option<Name>), (Addr, Shown)>,
+    /// Certificates shown in clear, and to whom.
+    shown: ShownInClear,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
     /// What connections without data offered: for telling scans.
@@ -135,7 +138,7 @@ impl<M: Make> Join<M> {
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
-            shown: Recent::new(servers, 1),
+            shown: ShownInClear::new(servers),
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
@@ -259,7 +262,7 @@ impl<M: Make> Join<M> {
     /// What left full tables, and events out of order because too many waited.
     pub fn lost(&self) -> Lost {
         Lost {
-            asides_dropped: self.shown.dropped + self.statuses.dropped + self.lookups.dropped(),
+            asides_dropped: self.shown.by_server.dropped + self.statuses.dropped + self.lookups.dropped(),
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
         }
@@ -309,13 +312,16 @@ impl<M: Make> Join<M> {
         {
             // Before what it shows now takes their place.
             let key = (evidence.server.addr, name(&evidence).cloned());
-            let other = |(_, shown): &&(Addr, Shown)| shown.value.first() != chain.value.first();
-            let named = self.shown.get(&key).find(other);
-            let shown = named.or_else(|| self.shown.get(&(key.0, None)).find(other));
-            let shown = shown.map(|(_, shown)| shown.clone());
+            let other = |shown: &&Arc<InClear>| shown.chain.value.first() != chain.value.first();
+            let by_server = &self.shown.by_server;
+            let named = by_server.get(&key).find(other);
+            let shown = named.or_else(|| by_server.get(&(key.0, None)).find(other));
+            let shown = shown.map(|shown| shown.chain.clone());
             if shown.is_some() {
                 evidence.around.shown_earlier = shown;
             }
+            evidence.verify_signatures();
+            self.shown.signed_amiss(&evidence);
         }
         self.shown_to_other(&mut evidence);
         self.remember(&evidence);
@@ -475,38 +481,14 @@ impl<M: Make> Join<M> {
         if let Some(chain) = evidence.chain.clear()
             && !chain.value.is_empty()
         {
-            self.shown.put((server.addr, name(evidence).cloned()), (client.addr, chain.clone()));
+            self.shown.put(evidence, chain);
         }
     }
 
     /// Everything that is wrong with the chains, judged at capture time.
     fn assess(&mut self, evidence: &mut Evidence) {
-        let uses = match &evidence.server_hello {
-            Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
-            Some(hello) => match hello.value.cipher.kx() {
-                Kx::Rsa => KeyUse::Decrypts,
-                Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
-                _ => KeyUse::Unknown,
-            },
-            None => KeyUse::Unknown,
-        };
-        if let Some(chain) = evidence.known_chain()
-            && !chain.value.is_empty()
-        {
-            let question = Question {
-                presented: &chain.value,
-                at: evidence.started,
-                host: evidence.sni(),
-                server_ip: Some(evidence.server.addr.ip()),
-                client: false,
-                uses,
-            };
-            let misses = self.chains.misses;
-            let defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
-            if self.chains.misses != misses {
-                self.pool.learn(&chain.value);
-            }
-            evidence.defects = defects;
+        if let Some(chain) = evidence.known_chain().filter(|chain| !chain.value.is_empty()) {
+            evidence.defects = self.defects_of(evidence, &chain.value);
         }
         if let Some(chain) = evidence.client_chain.clear()
             && !chain.value.is_empty()
@@ -523,10 +505,38 @@ impl<M: Make> Join<M> {
         }
     }
 
+    /// What is wrong with a chain that this server shows, or may have shown.
+    fn defects_of(&mut self, evidence: &Evidence, chain: &[Arc<Certificate>]) -> Arc<[Defect]> {
+        let uses = match &evidence.server_hello {
+            Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
+            Some(hello) => match hello.value.cipher.kx() {
+                Kx::Rsa => KeyUse::Decrypts,
+                Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
+                _ => KeyUse::Unknown,
+            },
+            None => KeyUse::Unknown,
+        };
+        let question = Question {
+            presented: chain,
+            at: evidence.started,
+            host: evidence.sni(),
+            server_ip: Some(evidence.server.addr.ip()),
+            client: false,
+            uses,
+        };
+        let misses = self.chains.misses;
+        let defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
+        if self.chains.misses != misses {
+            self.pool.learn(chain);
+        }
+        defects
+    }
+
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
         self.make.look_across(&mut evidence);
         self.assess(&mut evidence);
+        self.find_rivals(&mut evidence);
         self.compare_chains(&mut evidence);
         evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {

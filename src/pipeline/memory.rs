@@ -107,6 +107,18 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         left
     }
 
+    /// As [`Self::put`]; takes the place of a value that is `same`, if there is one.
+    pub fn put_anew(&mut self, key: K, value: V, same: impl Fn(&V) -> bool) {
+        let hash = self.hasher.hash_one(&key);
+        let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
+        if let Some(&place) = known
+            && let Some(slot) = self.slots.get_mut(place)
+        {
+            slot.values.retain(|value| !same(value));
+        }
+        self.put(key, value);
+    }
+
     /// No key was ever written.
     pub fn is_empty(&self) -> bool {
         self.slots.len == 0
@@ -209,6 +221,15 @@ mod tests {
         *recent.newest_mut(&'a').unwrap() += 5;
         assert_eq!(recent.get(&'a').next(), Some(&7));
         assert_eq!(recent.newest_mut(&'b'), None);
+    }
+
+    #[test]
+    fn a_value_that_is_the_same_gives_way() {
+        let mut recent = Recent::new(2, 3);
+        for value in [1, 12, 21, 2] {
+            recent.put_anew('a', value, |other| other % 10 == value % 10);
+        }
+        assert_eq!(recent.get(&'a').copied().collect::<Vec<_>>(), [2, 21]);
     }
 
     /// What [`Recent`] promises, kept as a list.

@@ -1,6 +1,7 @@
 //! Certificates given beforehand: chains that servers present, and authorities that they may leave out.
 
 use super::cert::Certificate;
+use super::names::{Cover, covers};
 use super::trust::{TrustError, certificates};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Given {
 impl Given {
     /// Certificates kept at most.
     pub const MOST: usize = 65_536;
+    /// So many chains may be told apart by their sizes alone: of more, some have the size of any record.
+    pub const FEW: usize = 64;
     /// Certificates of a chain at most, those in one file included.
     const LONGEST: usize = 16;
 
@@ -27,12 +30,16 @@ impl Given {
         self.count += certs.len();
         let mut chain: Vec<Arc<Certificate>> = Vec::new();
         for cert in certs {
+            // Who stands behind what it issued belongs to it, even where it is no authority.
+            let follows = chain.last().is_some_and(|before| before.issuer_der == cert.subject_der);
             if cert.is_ca() {
                 self.authority(&cert);
-            } else {
+            } else if !follows {
                 self.chain(std::mem::take(&mut chain));
             }
-            if !cert.is_ca() || !chain.is_empty() {
+            // Many who sign their own make themselves an authority.
+            let serves = cert.alt_names.as_ref().is_some_and(|names| !names.dns.is_empty());
+            if !cert.is_ca() || !chain.is_empty() || serves {
                 chain.push(cert);
             }
         }
@@ -65,6 +72,16 @@ impl Given {
         let names = [Some(host), wildcard].into_iter().flatten();
         let places = names.filter_map(|name| self.by_host.get(&name)).flatten();
         places.filter_map(|&place| self.chains.get(place)).flat_map(|chain| self.lengths(chain))
+    }
+
+    /// Chains whose leaves name other hosts or none; nothing where more than [`Self::FEW`] are given.
+    pub fn of_others(&self, host: Option<&str>) -> impl Iterator<Item = Vec<Arc<Certificate>>> {
+        let few = if self.chains.len() <= Self::FEW { &self.chains[..] } else { &[] };
+        let names_it = move |chain: &&Arc<[Arc<Certificate>]>| {
+            let leaf = chain.first().zip(host);
+            leaf.is_some_and(|(leaf, host)| covers(leaf, host) == Cover::Covers)
+        };
+        few.iter().filter(move |chain| !names_it(chain)).flat_map(|chain| self.lengths(chain))
     }
 
     fn lengths(&self, chain: &[Arc<Certificate>]) -> Vec<Vec<Arc<Certificate>>> {

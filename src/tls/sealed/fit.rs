@@ -1,6 +1,6 @@
 //! Which known certificates a sealed flight can hold, by its sizes.
 
-use super::{Reading, SealedRecord, Several, signature_of_key};
+use super::{JSSE_PADDING, Reading, SealedRecord, Several, signature_of_key};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::ExtensionType;
 use crate::tls::hello::Offer;
@@ -69,8 +69,13 @@ pub fn fit(
     let signs = signature_of_key(&leaf.key);
     let len = message(chain);
     if let Some(several) = &reading.several {
-        let most = several_fits(several, len, signs?, staple, offered);
-        return most.then_some((Fit::Several, several.record));
+        // A flight that the client, or the capture, cut behind its Certificate.
+        let alone = [0, JSSE_PADDING].iter().any(|padding| several.len == len + padding);
+        if alone && !several.from_extensions {
+            return Some((Fit::Exact, several.record));
+        }
+        let fits = several_fits(several, len, signs?, staple, offered);
+        return fits.then_some((Fit::Several, several.record));
     }
     let (shown, record) = reading.certificate?;
     // Another key signed it: then it is another certificate.
@@ -107,7 +112,8 @@ fn several_fits(
     let asks = |kind: ExtensionType| offered.offer.extensions.contains(&kind);
     let protocol = offered.offer.alpn.iter().map(|protocol| protocol.len() + 7).max().unwrap_or(0);
     // An answer to the name is empty (RFC 6066 section 3), a limit has two bytes (RFC 8449).
-    let answers = 4 * usize::from(offered.name) + protocol + 6 * usize::from(asks(ExtensionType::RECORD_SIZE_LIMIT));
+    let answers =
+        4 * usize::from(offered.name) + protocol + 6 * usize::from(asks(ExtensionType::RECORD_SIZE_LIMIT));
     let extensions = if several.from_extensions { (6, 6 + answers) } else { (0, 0) };
     let request = if several.requested { (*REQUEST.start(), *REQUEST.end()) } else { (0, 0) };
     let fixed = certificate + 8 + several.finished;

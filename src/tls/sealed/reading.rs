@@ -172,8 +172,12 @@ impl Reading {
         if !(setting.version.is_tls13() || setting.suite.is_tls13()) || setting.suite.bulk().is_none() {
             return None;
         }
-        let answer = records.client.iter().find(|record| record.when >= setting.answered);
-        // What the server sends behind the client's first answer is no part of its flight.
+        // What the server sends behind the client's Finished is no part of its flight. A client that rejects may do so before
+        // the flight is whole.
+        let goes_on = |record: &&SealedRecord| {
+            record.when >= setting.answered && !looks_like_alert(record.len, setting.suite, setting.version)
+        };
+        let answer = records.client.iter().find(goes_on);
         let of_flight = |record: &&SealedRecord| answer.is_none_or(|answer| record.at < answer.at);
         let flight = records.server.iter().take_while(of_flight).count();
         let flight = records.server.get(..flight).filter(|flight| !flight.is_empty())?;
@@ -298,7 +302,8 @@ impl Reading {
             self.client_certificate = Some((sizes.sum(certificate, padding), *first));
         }
         let end = end.map(|(place, _)| place);
-        let is_empty = |record: &SealedRecord, beside| sizes.padding(record, EMPTY_CERTIFICATE + beside).is_some();
+        let is_empty =
+            |record: &SealedRecord, beside| sizes.padding(record, EMPTY_CERTIFICATE + beside).is_some();
         for (nth, record) in rest.iter().enumerate() {
             let part = match end {
                 Some(end) if nth == end => Part::Finished,
@@ -353,7 +358,7 @@ pub fn key_of_signature(len: usize) -> Option<String> {
         2420 => "ML-DSA-44".to_owned(),
         3309 => "ML-DSA-65".to_owned(),
         4627 => "ML-DSA-87".to_owned(),
-        96 | 128.. if len <= 2048 => format!("RSA {}", 8 * len),
+        96 | 128..=2048 if len % 8 == 0 => format!("RSA {}", 8 * len),
         _ => return None,
     })
 }

@@ -14,7 +14,8 @@ fn chain(lens: &[usize]) -> Vec<Arc<Certificate>> {
 }
 
 fn flight(suite: u16, lens: &[u16]) -> Reading {
-    let record = |&len: &u16| SealedRecord { content_type: 23, len, at: PacketNo(6), when: Stamp::from_secs(1) };
+    let record =
+        |&len: &u16| SealedRecord { content_type: 23, len, at: PacketNo(6), when: Stamp::from_secs(1) };
     let records = PerSide { client: Vec::new(), server: lens.iter().map(record).collect() };
     let setting = Setting {
         suite: CipherSuite(suite),
@@ -76,7 +77,9 @@ fn a_whole_flight_in_one_record_fits_within_what_the_client_asked_for() {
     // EncryptedExtensions of 10 bytes, Certificate, CertificateVerify with 71, Finished with SHA-384.
     let len = 10 + 878 + 79 + 52 + 17;
     let offer = Offer { alpn: vec!["h2".into()], ..Offer::default() };
-    for (len, fit) in [(len, Some(Fit::Several)), (len + 9, Some(Fit::Several)), (len + 30, None), (len - 20, None)] {
+    for (len, fit) in
+        [(len, Some(Fit::Several)), (len + 9, Some(Fit::Several)), (len + 30, None), (len - 20, None)]
+    {
         assert_eq!(fits(&flight(0x1302, &[len]), &chain, &offer), fit, "{len}");
     }
 }

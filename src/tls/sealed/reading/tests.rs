@@ -55,7 +55,11 @@ fn each_message_of_the_flight_has_its_place() {
         (0x1305, &[15, 887, 88, 45], &four),
         (0x1302, &[65, 911, 112, 85], &four), // JSSE
         (0x1302, &[23, 134, 895, 96, 69], &asked),
-        (0x1302, &[23, 16_401, 3_000, 96, 69], &[EncryptedExtensions, Certificate, Certificate, CertificateVerify, Finished]),
+        (
+            0x1302,
+            &[23, 16_401, 3_000, 96, 69],
+            &[EncryptedExtensions, Certificate, Certificate, CertificateVerify, Finished],
+        ),
         (0x1302, &[1_036], &[Several]),
     ];
     for (suite, flight, parts) in cases {
@@ -132,7 +136,14 @@ fn older_versions_and_unknown_suites_are_not_read() {
 
 #[test]
 fn keys_are_told_by_their_signatures() {
-    let keys = [(64, "Ed25519"), (70, "P-256"), (103, "P-384"), (138, "P-521"), (256, "RSA 2048"), (3309, "ML-DSA-65")];
+    let keys = [
+        (64, "Ed25519"),
+        (70, "P-256"),
+        (103, "P-384"),
+        (138, "P-521"),
+        (256, "RSA 2048"),
+        (3309, "ML-DSA-65"),
+    ];
     for (len, key) in keys {
         assert_eq!(key_of_signature(len).as_deref(), Some(key));
     }
