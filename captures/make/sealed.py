@@ -115,7 +115,7 @@ unused = dict(outcome="completed", also_outcome=["abandoned"])
 for word, cert, make, server, client in (
         ("expired", expired[3], nginx_cert, "nginx", lambda: go("1.3", extra=["no-verify", "silent"])),
         ("expired", expired[3], rustls_server, "rustls", lambda: rustls("1.3", extra=["no-verify", "silent"])),
-        ("other-name", faults["other-name"][3], SERVERS["java"], "java", lambda: java("1.3", extra=["no-verify", "silent"])),
+        ("other-name", faults["other-name"][3], SERVERS["java"], "java", lambda: java("1.3", extra=["no-verify", "no-name", "silent"])),
         ("self-signed", faults["self-signed"][3], gnutls_serv, "gnutls-serv", lambda: gnutls("1.3", extra=["--insecure"], stdin=b"", hold=0.2)),
         ("unknown-root", faults["unknown-root"][3], SERVERS["haproxy"], "haproxy", lambda: s_client("1.3", stdin=b"", verify=False, hold=0.2))):
     run = client()

@@ -78,7 +78,7 @@ impl ShownBefore {
         let sized = match self.fit {
             Fit::Exact => self.from != KnownFrom::Address,
             Fit::Several => near,
-            Fit::Stapled | Fit::Compressed => false,
+            Fit::Stapled | Fit::Compressed | Fit::Hidden => false,
         };
         !self.rivals && (sized || self.asked_about.is_some())
     }
@@ -120,6 +120,11 @@ impl ShownBefore {
             (Fit::Stapled, _) => {
                 format!(
                     "a sealed record of {len} bytes has room for the certificates {whose} and a stapled answer"
+                )
+            }
+            (Fit::Hidden, _) => {
+                format!(
+                    "the sealed records are padded: whether they hold the certificates {whose} cannot be measured"
                 )
             }
             (Fit::Compressed, _) => {

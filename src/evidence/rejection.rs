@@ -10,7 +10,7 @@ use crate::base::{Seen, Side, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::ExtensionType;
-use crate::tls::hello::ClientHello;
+use crate::tls::hello::{ClientHello, Offer};
 use crate::tls::ocsp::Status;
 use crate::tls::sealed::{SealedRecord, looks_like_alert, looks_like_finished};
 use crate::tls::stack::Stack;
@@ -203,6 +203,14 @@ pub fn wanted(e: &Evidence) -> bool {
             || asked_for_status(e)
             || glaring(e)
             || at_once && e.stack().is_some_and(Stack::rejects_silently))
+}
+
+/// A quiet end is explained by another connection that was of use only where the same program made both: one that does not
+/// verify is served whatever its neighbour on the same host rejects.
+pub fn is_of_another_program(e: &Evidence, other: &Offer) -> bool {
+    let quiet = completed_before_close(e) || silent_close(e);
+    let stacks = e.stack().zip(Stack::of_offer(other));
+    quiet && stacks.is_some_and(|(this, other)| this != other)
 }
 
 /// Of a failure that ended without an alert or a word: what makes it one.

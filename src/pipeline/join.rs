@@ -32,6 +32,7 @@ use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, Defect, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
+use crate::tls::hello::Offer;
 use crate::tls::trust::Trust;
 
 /// An attempt with everything that is said of it.
@@ -61,6 +62,8 @@ struct Success {
     leaf: Option<[u8; 32]>,
     /// Bytes of the ClientHello.
     hello: u32,
+    /// What the client offered.
+    offer: Option<Arc<Offer>>,
 }
 
 /// A failure as others are compared with it: server, step, alert and offer.
@@ -449,7 +452,8 @@ impl<M: Make> Join<M> {
                 self.served.put(server, seen.clone().map(|_| client.addr));
                 self.families.won(evidence, &seen);
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
-                let success = Success { server: seen, leaf: leaf(evidence), hello };
+                let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
+                let success = Success { server: seen, leaf: leaf(evidence), hello, offer };
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }

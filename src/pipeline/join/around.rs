@@ -1,10 +1,11 @@
 //! What other traffic tells of a failed attempt.
 
-use super::{Failure, Join, Make, Success, leaf, name, offer};
+use super::{Failure, Join, Make, Reach, Success, leaf, name, offer};
 use crate::base::{Endpoint, Seen, Span};
 use crate::evidence::around::{KnownFrom, ShownBefore};
 use crate::evidence::{Chain, Evidence, rejection};
 use crate::pipeline::statuses::verifying;
+use crate::tls::hello::Offer;
 use crate::tls::sealed::Fit;
 
 impl<M: Make> Join<M> {
@@ -20,7 +21,11 @@ impl<M: Make> Join<M> {
                 seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
             (near && (late.is_none() || late == shown)).then(|| seen.clone())
         };
-        let named = |success: &Success| near(&success.server, success.leaf);
+        let alien = |offer: &Offer| rejection::is_of_another_program(evidence, offer);
+        let named = |success: &Success| {
+            let alien = success.offer.as_deref().is_some_and(alien);
+            if alien { None } else { near(&success.server, success.leaf) }
+        };
         let of_host =
             host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).next());
         let by_host = of_host.and_then(named);
@@ -32,7 +37,10 @@ impl<M: Make> Join<M> {
             })
         };
         let ends = (client.addr, server.addr);
-        let by_address = || self.reached_addresses.get(&ends).find_map(|reach| near(&reach.seen, reach.leaf));
+        let reached = |reach: &Reach| {
+            if alien(&reach.offer) { None } else { near(&reach.seen, reach.leaf) }
+        };
+        let by_address = || self.reached_addresses.get(&ends).find_map(reached);
         let other_name = if host.is_some() && by_host.is_none() { by_address() } else { None };
         evidence.around.sibling = match host {
             Some(_) => by_host,

@@ -6,7 +6,7 @@ use super::known::InClear;
 use super::{Join, Make, Name, Reach, name};
 use crate::base::{Addr, Seen, Span};
 use crate::evidence::around::ShownToOther;
-use crate::evidence::{Evidence, Outcome};
+use crate::evidence::{Evidence, Outcome, rejection};
 use crate::pipeline::benign::benign_beside;
 use crate::pipeline::contrasts::{self, Beside};
 use crate::pipeline::episodes::Place;
@@ -43,6 +43,13 @@ impl<M: Make> Join<M> {
             let (_, other) = parked.get(place)?;
             if offers.probed(other) {
                 return None; // a scan
+            }
+            let alien = evidence
+                .hello
+                .as_ref()
+                .is_some_and(|hello| rejection::is_of_another_program(other, &hello.value.offer));
+            if alien {
+                return Some(&**other);
             }
             benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
         };

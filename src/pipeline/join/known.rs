@@ -118,6 +118,9 @@ struct Candidate {
 impl<M: Make> Join<M> {
     /// What is known for this server or name, and what of it has the size of what was sealed.
     pub(super) fn known_chains(&self, evidence: &Evidence) -> Option<KnownChains> {
+        if evidence.server_hello.as_ref()?.value.psk {
+            return None;
+        }
         let reading = evidence.sealed_reading()?;
         let hello = evidence.hello.as_ref()?;
         let offered = Offered { offer: &hello.value.offer, name: hello.value.sni.is_some() };
@@ -199,6 +202,10 @@ impl<M: Make> Join<M> {
         for len in (1..=chain.len()).rev() {
             let part = chain.get(..len).unwrap_or_default();
             let Some((fit, record)) = sealed::fit(reading, part, staple, offered) else { continue };
+            let near = matches!(candidate.from, KnownFrom::Server | KnownFrom::Given);
+            if fit == Fit::Hidden && !near {
+                continue;
+            }
             let lacks = chain.len() - len;
             // What is measured roughly shows no part of a chain.
             let given_longer = candidate.from.is_given();

@@ -9,6 +9,8 @@ use std::sync::Arc;
 /// How well a chain fits a sealed flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
+    /// Padding hides all sizes.
+    Hidden,
     /// The sizes are hidden by compression (RFC 8879); they do not contradict.
     Compressed,
     /// The Certificate is longer, by what may be a stapled answer or signed timestamps.
@@ -27,6 +29,7 @@ impl Fit {
             Self::Several => "several",
             Self::Stapled => "stapled",
             Self::Compressed => "compressed",
+            Self::Hidden => "hidden",
         }
     }
 }
@@ -77,7 +80,9 @@ pub fn fit(
         let fits = several_fits(several, len, signs?, staple, offered);
         return fits.then_some((Fit::Several, several.record));
     }
-    let (shown, record) = reading.certificate?;
+    let Some((shown, record)) = reading.certificate else {
+        return reading.first.map(|record| (Fit::Hidden, record));
+    };
     // Another key signed it: then it is another certificate.
     let signed = signs.zip(reading.signature);
     if signed.is_some_and(|((least, most), signature)| !(least..=most).contains(&signature)) {

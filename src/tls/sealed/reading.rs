@@ -97,6 +97,8 @@ pub struct Setting {
 pub struct Reading {
     /// What each side sent, in order.
     pub parts: PerSide<Vec<Item>>,
+    /// The first record of the server.
+    pub first: Option<SealedRecord>,
     /// Zeros in each record of the server, as JSSE adds them.
     pub padding: usize,
     /// Bytes of the server's Certificate message with its header, and the record that began it. `None` where it has no
@@ -181,7 +183,7 @@ impl Reading {
         let of_flight = |record: &&SealedRecord| answer.is_none_or(|answer| record.at < answer.at);
         let flight = records.server.iter().take_while(of_flight).count();
         let flight = records.server.get(..flight).filter(|flight| !flight.is_empty())?;
-        let mut reading = Self::default();
+        let mut reading = Self { first: flight.first().copied(), ..Self::default() };
         let told = reading.flight(flight, setting);
         for record in records.server.iter().skip(told) {
             let alert = looks_like_alert(record.len, setting.suite, setting.version);
@@ -256,14 +258,15 @@ impl Reading {
     /// that go on with it.
     fn several(&mut self, flight: &[SealedRecord], sizes: Sizes, psk: bool) -> usize {
         let long = |record: &SealedRecord| usize::from(record.len) > SEVERAL;
-        let begins = flight.iter().take(2).position(long).filter(|_| !psk);
-        let Some(begins) = begins else {
-            self.parts.server.extend(flight.iter().map(|record| record.read_as(Part::Unclear)));
-            return flight.len();
-        };
+        let begins = flight.iter().take(2).position(long).unwrap_or(0);
         let rest = flight.get(begins..).unwrap_or_default();
         let full = |record: &&SealedRecord| usize::from(record.len) >= FULL + sizes.around;
         let count = rest.iter().take_while(full).count() + 1;
+        // Messages in records of their own that nothing measures are padded.
+        if psk || count < rest.len() || !rest.first().is_some_and(long) {
+            self.parts.server.extend(flight.iter().map(|record| record.read_as(Part::Unclear)));
+            return flight.len();
+        }
         let several = rest.get(..count).unwrap_or(rest);
         let alone = flight.iter().take(begins).map(|record| record.read_as(Part::EncryptedExtensions));
         self.parts.server.extend(alone.chain(several.iter().map(|record| record.read_as(Part::Several))));

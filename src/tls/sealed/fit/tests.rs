@@ -83,3 +83,9 @@ fn a_whole_flight_in_one_record_fits_within_what_the_client_asked_for() {
         assert_eq!(fits(&flight(0x1302, &[len]), &chain, &offer), fit, "{len}");
     }
 }
+
+#[test]
+fn behind_padding_everything_may_be() {
+    let padded = flight(0x1302, &[528, 1_040, 528, 528]);
+    assert_eq!(fits(&padded, &chain(&[450, 410]), &Offer::default()), Some(Fit::Hidden));
+}

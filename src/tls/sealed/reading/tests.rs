@@ -81,6 +81,13 @@ fn the_certificate_and_the_signature_are_measured() {
 }
 
 #[test]
+fn what_is_padded_is_not_measured() {
+    let padded = Said { flight: &[528, 1_040, 528, 528], ..PLAIN };
+    assert_eq!(padded.server(), [Unclear; 4]);
+    assert_eq!((padded.read().certificate, padded.read().several), (None, None));
+}
+
+#[test]
 fn a_pre_shared_key_leaves_no_room_for_a_certificate() {
     let resumed = Said { psk: true, flight: &[29, 69], later: &[250], client: &[69, 100], ..PLAIN };
     assert_eq!(resumed.server(), [EncryptedExtensions, Finished, TicketOrData]);
