@@ -16,7 +16,7 @@ SERVERS = {"nginx": nginx_cert, "gnutls-serv": gnutls_serv, "java": lambda c: ja
            "haproxy": lambda c: haproxy(f"crt {c.all}"), "python": py_server, "node": node_server, "apache": apache, "openssl4": openssl4_server}
 SERVERS = {name: make for name, make in SERVERS.items() if HAVE.get(name, True) and not (name == "apache" and not APACHE or name == "rustls" and not RUSTLS)}
 onlooker = lambda: curl("1.2", extra=["-k"])
-COMPLETED, LOOK = dict(outcome="completed"), "C:ccs .*S:ccs .*C:23/"
+COMPLETED, LOOK = dict(outcome="completed", cause=None, reason=None, side=None, visible=None), "C:ccs .*S:ccs .*C:23/"
 # how each client is told to speak TLS 1.3 only; Chromium does by default
 RUNS = {"gnutls": lambda: gnutls("1.3"), "rustls": lambda: rustls("1.3"), "java": lambda: java("1.3"), "chromium": chromium, "node": lambda: node("1.3"),
         "wget": lambda: wget(extra=["--secure-protocol=TLSv1_3"]), "nss": lambda: nss("1.3"), "go": lambda: go("1.3")}

@@ -206,7 +206,7 @@ pub fn by_defect(
             }
             _ => Judgement::Absent,
         },
-        Signal::ServerSealed(_) if may_be_of_a_client(cause) => Judgement::Blind(SEALED_CLIENT),
+        Signal::ServerSealed(at) if may_be_of_a_client(cause) => sealed_of_client(evidence, cause, at),
         Signal::ServerSealed(_) => Judgement::Absent,
     }
 }
@@ -219,6 +219,21 @@ const fn generic(code: u8) -> u8 {
 /// Causes that a server may have to reject a client's certificate.
 fn may_be_of_a_client(cause: Cause) -> bool {
     !matches!(cause, Cause::NameMismatch)
+}
+
+/// A server's sealed alert, and what is known of the client's certificates.
+fn sealed_of_client(evidence: &Evidence, cause: Cause, at: &Packets) -> Judgement {
+    let known = evidence.around.client_shown_before.is_some();
+    match blamed(&evidence.client_defects, None, cause) {
+        Some((defect, certainty)) if known && !defect.fault.is_mild() => {
+            // The server may know a root that this program does not.
+            let private = defect.fault == Fault::UnknownRoot;
+            let most = if private { Certainty::Suspected } else { Certainty::Inferred };
+            let says = "the server sends a sealed alert behind the client's Finished";
+            of_client(evidence, defect, certainty.min(most), at, says)
+        }
+        _ => Judgement::Blind(SEALED_CLIENT),
+    }
 }
 
 fn without_code(
@@ -284,9 +299,17 @@ fn of_client(
     says: &str,
 ) -> Judgement {
     let (_, reason) = placed_of_client(defect.fault);
-    let shown = evidence.client_chain.clear().map_or(at, |chain| &chain.at);
-    let finding = Finding::new(certainty, reason, Party::Client, shown, defect.says.clone()).and(at, says);
-    let chain = evidence.client_chain.clear().map_or(&[][..], |chain| &chain.value);
+    let known = evidence.known_client_chain();
+    let shown = known.map_or(at, |chain| &chain.at);
+    let finding = Finding::new(certainty, reason, Party::Client, shown, defect.says.clone());
+    let finding = match &evidence.around.client_shown_before {
+        Some(before) if evidence.client_chain.clear().is_none() => {
+            finding.and(before.record.at, before.says())
+        }
+        _ => finding,
+    };
+    let finding = finding.and(at, says);
+    let chain = known.map_or(&[][..], |chain| &chain.value);
     on_both_clocks(evidence, defect, chain, finding)
 }
 

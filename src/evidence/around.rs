@@ -48,6 +48,8 @@ pub struct Around {
     pub shown_before: Option<ShownBefore>,
     /// Of a sealed certificate: what is known for this server or name, and how much of it fits; `None` where nothing is.
     pub known_chains: Option<Box<KnownChains>>,
+    /// Of a client's certificate that is sealed: those which the same client showed in clear, where a record has their size.
+    pub client_shown_before: Option<Box<ShownBefore>>,
     /// Other certificates that the same server showed in clear earlier; looked for where a signature is to be explained.
     pub shown_earlier: Option<Seen<Vec<Arc<Certificate>>>>,
     /// Exchanges about revocation by this client that began during the attempt, at most four.
@@ -108,6 +110,7 @@ impl Blank for Around {
         probes_versions: false,
         shown_before: None,
         known_chains: None,
+        client_shown_before: None,
         shown_earlier: None,
         ocsp: Vec::new(),
         revoked: None,

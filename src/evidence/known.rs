@@ -19,6 +19,8 @@ pub enum KnownFrom {
     Address,
     /// It was given beforehand, and its leaf names other hosts.
     GivenForOthers,
+    /// The same client showed it in clear.
+    Client,
 }
 
 impl KnownFrom {
@@ -30,6 +32,7 @@ impl KnownFrom {
             Self::Name => "name",
             Self::Address => "address",
             Self::GivenForOthers => "given_for_others",
+            Self::Client => "client",
         }
     }
 
@@ -74,7 +77,7 @@ impl ShownBefore {
 
     /// The size, or who asked about it, leaves hardly another reading.
     pub fn is_sure(&self) -> bool {
-        let near = matches!(self.from, KnownFrom::Server | KnownFrom::Given);
+        let near = matches!(self.from, KnownFrom::Server | KnownFrom::Given | KnownFrom::Client);
         let sized = match self.fit {
             Fit::Exact => self.from != KnownFrom::Address,
             Fit::Several => near,
@@ -91,7 +94,7 @@ impl ShownBefore {
     /// `the certificates shown then`.
     pub const fn whose(&self) -> &'static str {
         match self.from {
-            KnownFrom::Server => "shown then",
+            KnownFrom::Server | KnownFrom::Client => "shown then",
             KnownFrom::Given => "given for this name",
             KnownFrom::Name => "shown then by another address for this name",
             KnownFrom::Address => "shown then for another name",

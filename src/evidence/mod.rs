@@ -30,7 +30,6 @@ use crate::tls::codes::{ExtensionType, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
-use crate::tls::sealed::{Reading, Setting};
 use crate::tls::signature::Verdict;
 use crate::tls::stack::Stack;
 use std::ops::{Deref, DerefMut};
@@ -523,14 +522,6 @@ impl Evidence {
     /// The server's certificates: in clear, or known from an earlier handshake.
     pub fn known_chain(&self) -> Option<&Seen<Vec<Arc<Certificate>>>> {
         self.chain.clear().or_else(|| self.around.shown_before.as_ref().map(|before| &before.chain))
-    }
-
-    /// What the sealed records of TLS 1.3 likely hold; `None` where there are none, or the suite is not known.
-    pub fn sealed_reading(&self) -> Option<Reading> {
-        let hello = self.server_hello.as_ref()?;
-        let early_data = self.hello.as_ref().is_some_and(|hello| hello.value.early_data);
-        let (suite, version, psk) = (hello.value.cipher, hello.value.version, hello.value.psk);
-        Reading::of(&self.sealing.records, &Setting { suite, version, psk, early_data, answered: hello.when })
     }
 
     /// The negotiated version, or what the client offered best.

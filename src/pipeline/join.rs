@@ -482,11 +482,7 @@ impl<M: Make> Join<M> {
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }
-        if let Some(chain) = evidence.chain.clear()
-            && !chain.value.is_empty()
-        {
-            self.shown.put(evidence, chain);
-        }
+        self.shown.remember(evidence);
     }
 
     /// Everything that is wrong with the chains, judged at capture time.
@@ -494,7 +490,7 @@ impl<M: Make> Join<M> {
         if let Some(chain) = evidence.known_chain().filter(|chain| !chain.value.is_empty()) {
             evidence.defects = self.defects_of(evidence, &chain.value);
         }
-        if let Some(chain) = evidence.client_chain.clear()
+        if let Some(chain) = evidence.known_client_chain()
             && !chain.value.is_empty()
         {
             let question = Question {

@@ -7,7 +7,7 @@ mod reading;
 use super::codes::{Bulk, CipherSuite, Version};
 use crate::base::{PacketNo, Stamp};
 
-pub use fit::{Fit, Offered, fit};
+pub use fit::{Fit, Offered, client_fit, fit};
 pub use reading::{Item, Part, Reading, Setting, Several, key_of_signature, signature_of_key};
 
 /// One sealed record.

@@ -49,12 +49,11 @@ impl InClear {
             staple: staple.filter(bad).map(|staple| Arc::new(Seen::clone(staple))),
         }
     }
+}
 
-    fn is_like(&self, other: &Self) -> bool {
-        let alike = |(one, other): (&Arc<Certificate>, &Arc<Certificate>)| one.sha256 == other.sha256;
-        let (one, other) = (&self.chain.value, &other.chain.value);
-        one.len() == other.len() && one.iter().zip(other).all(alike)
-    }
+/// The same certificates in the same order.
+fn is_like(one: &[Arc<Certificate>], other: &[Arc<Certificate>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.sha256 == other.sha256)
 }
 
 /// What of clear handshakes tells of sealed ones.
@@ -65,6 +64,8 @@ pub(super) struct ShownInClear {
     by_address: Recent<Addr, Arc<InClear>>,
     /// By name, whatever the server.
     by_name: Recent<Name, Arc<InClear>>,
+    /// By client: its own certificates.
+    by_client: Recent<Addr, Shown>,
     /// Servers that signed with another key than that of the leaf they showed: the leaf, and what they signed.
     misfits: Recent<Endpoint, Seen<[u8; 32]>>,
 }
@@ -78,15 +79,26 @@ impl ShownInClear {
             by_server: Recent::new(servers, Self::EACH),
             by_address: Recent::new(servers, Self::EACH),
             by_name: Recent::new(servers, Self::EACH),
+            by_client: Recent::new(servers, Self::EACH),
             misfits: Recent::new(servers, 1),
         }
     }
 
-    /// Keeps what a server shows.
-    pub fn put(&mut self, evidence: &Evidence, chain: &Shown) {
+    /// Keeps what the two sides show in clear.
+    pub fn remember(&mut self, evidence: &Evidence) {
+        if let Some(chain) = evidence.chain.clear().filter(|chain| !chain.value.is_empty()) {
+            self.of_server(evidence, chain);
+        }
+        if let Some(chain) = evidence.client_chain.clear().filter(|chain| !chain.value.is_empty()) {
+            let same = |other: &Shown| is_like(&other.value, &chain.value);
+            self.by_client.put_anew(evidence.client.addr, chain.clone(), same);
+        }
+    }
+
+    fn of_server(&mut self, evidence: &Evidence, chain: &Shown) {
         let host = name(evidence);
         let shown = Arc::new(InClear::of(evidence, chain));
-        let same = |other: &Arc<InClear>| other.is_like(&shown);
+        let same = |other: &Arc<InClear>| is_like(&other.chain.value, &shown.chain.value);
         let server = evidence.server.addr;
         self.by_server.put_anew((server, host.cloned()), Arc::clone(&shown), same);
         self.by_address.put_anew(server, Arc::clone(&shown), same);
@@ -153,6 +165,17 @@ impl<M: Make> Join<M> {
         (found.known > 0).then_some(found)
     }
 
+    /// What this client showed in clear, of which the record of its sealed Certificate has the size.
+    pub(super) fn client_shown_before(&self, evidence: &Evidence) -> Option<ShownBefore> {
+        let reading = evidence.sealed_reading()?;
+        reading.client_certificate?;
+        let of_size = |chain: &Shown| {
+            let record = sealed::client_fit(&reading, &chain.value)?;
+            Some(ShownBefore::of_size(chain.clone(), record, KnownFrom::Client))
+        };
+        self.shown.by_client.get(&evidence.client.addr).find_map(of_size)
+    }
+
     /// What was shown in clear not long before or behind, and what was given for the name; each chain once.
     fn candidates(&self, evidence: &Evidence) -> Vec<Candidate> {
         let host = name(evidence);
@@ -176,11 +199,7 @@ impl<M: Make> Join<M> {
         let given = given.map(|chain| given_chain(evidence, chain, KnownFrom::Given));
         let mut candidates: Vec<Candidate> = Vec::new();
         for candidate in by_server.chain(given).chain(by_name).chain(by_address) {
-            let same = |other: &Candidate| {
-                let (one, other) = (&candidate.chain.value, &other.chain.value);
-                one.len() == other.len()
-                    && one.iter().zip(other).all(|(one, other)| one.sha256 == other.sha256)
-            };
+            let same = |other: &Candidate| is_like(&other.chain.value, &candidate.chain.value);
             if !candidates.iter().any(same) {
                 candidates.push(candidate);
             }

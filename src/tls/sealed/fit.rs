@@ -60,6 +60,12 @@ fn message(chain: &[Arc<Certificate>]) -> usize {
     chain.iter().map(|cert| cert.der.len().saturating_add(EACH)).fold(CERTIFICATE, usize::saturating_add)
 }
 
+/// The record of a client's Certificate that has just the size of this chain.
+pub fn client_fit(reading: &Reading, chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
+    let (len, record) = reading.client_certificate?;
+    (!chain.is_empty() && len == message(chain)).then_some(record)
+}
+
 /// Whether, and how well, a chain fits what the server sealed, and the record that says so. `staple` is the size of an
 /// answer that the server is known to staple.
 pub fn fit(
