@@ -269,6 +269,23 @@ mod tests {
         assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Proven)));
     }
 
+    #[test]
+    fn a_server_that_signed_amiss_in_clear_does_so_behind_the_seal() {
+        let sealed = crate::evidence::Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().ends(sealed);
+        let (at, when) = (crate::base::PacketNo(6), evidence.started);
+        let record = crate::tls::sealed::SealedRecord { content_type: 23, len: 900, at, when };
+        let from = crate::evidence::around::KnownFrom::Server;
+        let mut known = crate::evidence::around::ShownBefore::of_size(seen(Vec::new(), 2), record, from);
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED), "nothing amiss is known");
+        known.misfit = Some(Packets::one(crate::base::PacketNo(3)));
+        evidence.around.shown_before = Some(known);
+        assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Inferred)));
+        let unused = evidence.alert(Side::Server, 40);
+        assert_eq!(judge(&unused), Judgement::Absent, "the client rejected nothing");
+    }
+
     /// A client that signed with another key than its certificate's.
     fn bad_client() -> Evidence {
         let mut evidence = attempt().client_shows(1, &[]);

@@ -425,6 +425,28 @@ mod tests {
     }
 
     #[test]
+    fn a_staple_that_the_sealed_flight_has_room_for_tells_and_so_does_one_that_it_lacks() {
+        use crate::evidence::around::{KnownFrom, ShownBefore};
+        let sealed = crate::evidence::Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().ends(sealed);
+        let record = crate::tls::sealed::SealedRecord { content_type: 23, len: 900, at: PacketNo(6), when: evidence.started };
+        let mut leaf = Certificate::parse(&[]);
+        leaf.must_staple = true;
+        leaf.not_after = leaf.not_before + Span::from_secs(90 * 86_400);
+        let mut known = ShownBefore::of_size(seen(vec![Arc::new(leaf)], 2), record, KnownFrom::Server);
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(found(&evidence), Some(("staple_missing", Certainty::Inferred)));
+        // OCSPResponse { tryLater } (RFC 6960 section 4.2.1).
+        let later = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
+        (known.stapled, known.staple) = (true, Some(Arc::new(seen(later, 2))));
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(found(&evidence), Some(("try_later", Certainty::Inferred)));
+        known.staple = None;
+        evidence.around.shown_before = Some(known);
+        assert_eq!(found(&evidence), None, "a good one");
+    }
+
+    #[test]
     fn a_staple_that_says_try_later_is_likely_to_blame() {
         let mut evidence = attempt().alert(Side::Client, 46);
         // OCSPResponse { tryLater } (RFC 6960 section 4.2.1).

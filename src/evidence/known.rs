@@ -154,3 +154,56 @@ impl KnownChains {
     /// Chains kept that fit.
     pub const MOST: usize = 8;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Stamp;
+
+    fn known(from: KnownFrom, fit: Fit) -> ShownBefore {
+        let record = SealedRecord { content_type: 23, len: 900, at: PacketNo(6), when: Stamp(0) };
+        ShownBefore {
+            fit,
+            ..ShownBefore::of_size(Seen::new(Vec::new(), PacketNo(2), Stamp(0)), record, from)
+        }
+    }
+
+    #[test]
+    fn what_is_measured_to_the_byte_or_shown_by_the_same_server_is_sure() {
+        use KnownFrom::{Address, Given, GivenForOthers, Name, Server};
+        let cases = [
+            (Server, Fit::Exact, true),
+            (Given, Fit::Exact, true),
+            (Name, Fit::Exact, true),
+            (GivenForOthers, Fit::Exact, true),
+            (Address, Fit::Exact, false),
+            (Server, Fit::Several, true),
+            (Name, Fit::Several, false),
+            (GivenForOthers, Fit::Several, false),
+            (Server, Fit::Stapled, false),
+            (Server, Fit::Compressed, false),
+            (Server, Fit::Hidden, false),
+        ];
+        for (from, fit, sure) in cases {
+            assert_eq!(known(from, fit).is_sure(), sure, "{from:?} {fit:?}");
+        }
+    }
+
+    #[test]
+    fn a_rival_leaves_a_doubt_and_who_asked_about_the_leaf_takes_it() {
+        let mut rivalled = known(KnownFrom::Server, Fit::Exact);
+        rivalled.rivals = true;
+        assert!(!rivalled.is_sure());
+        let mut asked = known(KnownFrom::Address, Fit::Compressed);
+        asked.asked_about = Some(Packets::one(PacketNo(8)));
+        assert!(asked.is_sure());
+    }
+
+    #[test]
+    fn it_is_told_what_lacks() {
+        let mut short = known(KnownFrom::Given, Fit::Exact);
+        assert!(short.says().contains("900 bytes, the size of the certificates given for this name"));
+        short.lacks = 1;
+        assert!(short.says().contains("without the last 1"), "{}", short.says());
+    }
+}

@@ -275,6 +275,7 @@ mod tests {
     use super::*;
     use crate::base::Span;
     use crate::tls::codes::{CipherSuite, Version};
+    use std::sync::Arc;
 
     const NODE: [u16; 8] = [0x1302, 0x1303, 0x1301, 0xc02f, 0xc02b, 0xc030, 0xc02c, 0x009e];
     const OPENSSL: [u16; 7] = [0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9];
@@ -383,6 +384,27 @@ mod tests {
         e.around.repeats = 0;
         e.ending.when = e.ending.when + Span::from_secs(5);
         assert!(!wanted(&node(e)), "killed, or out of patience");
+    }
+
+    #[test]
+    fn curl_behind_starttls_is_told_by_what_it_takes() {
+        let mut e = by(left(Version::TLS13, true), &OPENSSL, &[0, 11, 10, 22, 23, 49, 13, 43, 45, 51], &[]);
+        assert!(!late(&e), "TLS came first");
+        e.upgrade = super::super::fixture::refused(super::super::upgrade::Why::Unclear).upgrade;
+        assert!(late(&e));
+        assert!(!late(&s_client(e)), "a look at a certificate");
+    }
+
+    #[test]
+    fn a_neighbour_of_another_stack_does_not_explain_a_quiet_end() {
+        let (curl, wget) = (curl(left(Version::TLS13, true)), wget(left(Version::TLS13, false)));
+        let offer = |e: &Evidence| Arc::clone(&e.hello.as_ref().unwrap().value.offer);
+        assert!(is_of_another_program(&wget, &offer(&curl)));
+        assert!(!is_of_another_program(&wget, &offer(&wget)));
+        assert!(!is_of_another_program(&wget, &Offer::default()), "nobody knows whose");
+        let mut open = wget;
+        open.ending.value = Ending::CaptureEnded;
+        assert!(!is_of_another_program(&open, &offer(&curl)), "no quiet end");
     }
 
     #[test]

@@ -118,6 +118,22 @@ mod tests {
     use super::*;
     use crate::tls::cert::forge::{Forge, Key};
 
+    fn pem(ders: &[Vec<u8>]) -> Vec<u8> {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = Vec::new();
+        for der in ders {
+            text.extend(b"-----BEGIN CERTIFICATE-----\n");
+            for group in der.chunks(3) {
+                let byte = |n: usize| u32::from(group.get(n).copied().unwrap_or(0));
+                let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+                let digit = |n: u32| DIGITS[(bits >> (18 - 6 * n) & 63) as usize];
+                text.extend((0..4).map(|n| if n as usize > group.len() { b'=' } else { digit(n) }));
+            }
+            text.extend(b"\n-----END CERTIFICATE-----\n");
+        }
+        text
+    }
+
     #[test]
     fn a_chain_is_found_by_its_hosts_with_and_without_the_authorities_behind_it() {
         let key = Key::new();
@@ -128,6 +144,18 @@ mod tests {
         assert_eq!(lengths("www.EXAMPLE.com"), [1, 2]);
         assert_eq!(lengths("example.com"), [0; 0]);
         assert_eq!(given.len(), 2);
+    }
+
+    #[test]
+    fn who_stands_behind_what_it_issued_belongs_to_it_and_chains_of_others_are_found() {
+        let key = Key::new();
+        let (leaf, above) = (Forge::leaf("www.example.com", "Sub"), Forge::leaf("Sub", "Root"));
+        let mut given = Given::default();
+        given.add(&pem(&[leaf.der(&key, &key), above.der(&key, &key)])).unwrap();
+        let lengths = |host| given.of_others(host).map(|chain| chain.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(Some("shop.example.com")), [2]);
+        assert_eq!(lengths(Some("www.example.com")), [0; 0], "its own");
+        assert_eq!(lengths(None), [2], "nobody asked for a name");
     }
 
     #[test]
