@@ -350,3 +350,60 @@ fn nothing_healthy_is_called_failed_above_suspected_whatever_certificates_are_kn
     let sum: usize = called.values().map(Vec::len).sum();
     assert!(healthy > 300 && 100 * sum <= 4 * healthy, "{called:#?}");
 }
+
+/// The last attempt of a lab capture that is judged alone, or with certificates given.
+fn last_of(name: &str, more: &[String]) -> Value {
+    read(&root().join("captures").join(name), more).pop().unwrap()
+}
+
+#[test]
+fn a_replaced_certificate_is_told_by_its_size() {
+    let event = last_of("expired_cert/replaced-worse-rustls-nginx.pcap", &[]);
+    let sealed = &event["sealed"];
+    assert_eq!(
+        (&sealed["chains_known"], &sealed["chains_fit"]),
+        (&Value::from(1), &Value::from(0)),
+        "{sealed}"
+    );
+    assert_eq!(sealed["changed"]["packet"], 6, "{sealed}");
+    assert_eq!(sealed["key"], "P-256");
+    assert_eq!(event["cause"], Value::Null, "nobody knows the new one");
+    let renewed = last_of("none/replaced-renewed-rustls-nginx.pcap", &[]);
+    assert_eq!(renewed["outcome"], "completed");
+    assert!(renewed.get("sealed").is_none());
+}
+
+#[test]
+fn behind_padding_the_only_chain_known_is_suspected() {
+    let event = last_of("expired_cert/shown-expired-padded-gnutls-s-server.pcap", &[]);
+    assert_eq!(event["sealed"]["certificate_bytes"], Value::Null);
+    assert_eq!(event["sealed"]["chain"]["fit"], "hidden");
+    assert_eq!((word(&event, "cause"), word(&event, "certainty")), (Some("expired_cert"), Some("suspected")));
+}
+
+#[test]
+fn a_missing_intermediate_is_told_by_the_size_of_the_leaf_alone() {
+    let scratch = Scratch::new("sealed-missing");
+    let missing = root().join("captures/broken_chain/shown-missing-intermediate-java-apache.pcap");
+    let missing = Pcap::parse(&std::fs::read(missing).unwrap()).unwrap();
+    // The intermediate that the server should send stands behind another leaf of the same run.
+    let whole = root().join("captures/expired_cert/shown-expired-rustls-java.pcap");
+    let whole = chain_in_clear(&Pcap::parse(&std::fs::read(whole).unwrap()).unwrap()).unwrap();
+    let intermediate = &whole[whole.rfind("-----BEGIN").unwrap()..];
+    let chain = chain_in_clear(&missing).unwrap() + intermediate;
+    let file = scratch.write("chain.pem", chain.as_bytes());
+    let last = missing.last_connection();
+    let alone = scratch.write("alone.pcap", &last.whole());
+    let more = ["--certs".to_owned(), file.to_str().unwrap().to_owned()];
+    let event = read(&alone, &more).pop().unwrap();
+    let chain = &event["sealed"]["chain"];
+    assert_eq!(
+        (&chain["from"], &chain["lacks"], &chain["fit"]),
+        (&"given".into(), &1.into(), &"exact".into()),
+        "{event}"
+    );
+    assert_eq!(
+        (word(&event, "reason"), word(&event, "certainty")),
+        (Some("missing_intermediate"), Some("inferred"))
+    );
+}

@@ -162,6 +162,13 @@ mod tests {
     }
 
     #[test]
+    fn a_record_damaged_on_the_way_looks_the_same() {
+        let mut evidence = known(|_| ());
+        evidence.lost.overlap_conflicts = 1;
+        assert_eq!(found(&evidence), Some(("leaf_expired", Certainty::Suspected, Party::Server)));
+    }
+
+    #[test]
     fn a_known_chain_without_the_defect_leaves_it_possible() {
         let mut renewed = known(|_| ());
         renewed.defects = attempt().defects;

@@ -282,13 +282,27 @@ fn of_server(
     let (_, reason) = placed(defect.fault);
     let unsure = evidence.around.shown_before.as_ref().is_some_and(|before| !before.is_sure());
     let certainty = if unsure { certainty.min(Certainty::Suspected) } else { certainty };
+    let damaged = damaged_on_the_way(evidence);
+    let certainty = if damaged { certainty.min(Certainty::Suspected) } else { certainty };
     let finding = Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone());
     let finding = match &evidence.around.shown_before {
         Some(before) => finding.and(before.record.at, before.says()),
         None => finding,
     };
     let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);
-    on_both_clocks(evidence, defect, chain, finding.and(at, says))
+    let finding = finding.and(at, says);
+    let finding = if damaged {
+        finding.and(at, "segments came again with other bytes: the alert may be about a record damaged on the way (bad_record_mac)")
+    } else {
+        finding
+    };
+    on_both_clocks(evidence, defect, chain, finding)
+}
+
+/// Bytes of the connection came twice and differed, and what the alert says is sealed: a record that was damaged on the way
+/// is answered by one of the same size (RFC 9846 section 5.2).
+fn damaged_on_the_way(evidence: &Evidence) -> bool {
+    evidence.lost.overlap_conflicts > 0 && matches!(evidence.ending.value, Ending::SealedAlert { .. })
 }
 
 fn of_client(

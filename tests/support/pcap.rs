@@ -124,6 +124,25 @@ impl Pcap {
         Self { head: self.head.clone(), packets: self.packets.iter().filter(tcp).cloned().collect() }
     }
 
+    /// The packets of the connection whose SYN comes last.
+    pub fn last_connection(&self) -> Self {
+        let ports = |packet: &Vec<u8>| {
+            let at = self.segment(packet)?;
+            Some((
+                u16_at(packet, at.tcp)?,
+                u16_at(packet, at.tcp + 2)?,
+                packet[at.tcp + 13] & (SYN | ACK) == SYN,
+            ))
+        };
+        let last = self.packets.iter().rev().filter_map(ports).find(|(.., syn)| *syn);
+        let of_it = |packet: &&Vec<u8>| {
+            let both =
+                |(from, to): (u16, u16)| last.is_some_and(|(a, b, _)| [(a, b), (b, a)].contains(&(from, to)));
+            ports(packet).is_some_and(|(from, to, _)| both((from, to)))
+        };
+        Self { head: self.head.clone(), packets: self.packets.iter().filter(of_it).cloned().collect() }
+    }
+
     /// What the server of the first connection sent, in order.
     pub fn said_by_server(&self) -> Vec<u8> {
         let segments = || self.packets.iter().filter_map(|packet| Some((packet, self.segment(packet)?)));
