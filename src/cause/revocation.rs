@@ -140,7 +140,10 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         // Behind a sealed chain nobody can tell whose status the exchange was about.
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
         let unreached = evidence.around.unreached.as_ref().is_some_and(|unreached| unreached.at == shown);
-        let unsure = evidence.around.shown_before.as_ref().is_some_and(|before| !before.is_sure());
+        // Told by an answer that was stapled elsewhere.
+        let unsure = evidence.around.shown_before.as_ref().is_some_and(|before| {
+            !before.is_sure() && before.staple.as_ref().is_some_and(|staple| staple.at == shown)
+        });
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
             // Most clients ask nobody: what another one learned is no reason of this one's.
             (false, _) if reason == "revoked" && evidence.staple.is_none() && !learned(evidence) => Certainty::Suspected,

@@ -63,7 +63,7 @@ pub struct ShownBefore {
     pub asked_about: Option<Packets>,
     /// The same server signed another handshake with a key that is not this leaf's; cites that.
     pub misfit: Option<Packets>,
-    /// Another chain that is known fits as well, and has other defects.
+    /// Another chain that is known fits as well and has other defects, or the client asked responders about others only.
     pub rivals: bool,
 }
 
@@ -79,7 +79,8 @@ impl ShownBefore {
     pub fn is_sure(&self) -> bool {
         let near = matches!(self.from, KnownFrom::Server | KnownFrom::Given | KnownFrom::Client);
         let sized = match self.fit {
-            Fit::Exact => self.from != KnownFrom::Address,
+            // By its size alone a chain for other hosts is one of many that this server may have.
+            Fit::Exact => near || self.from == KnownFrom::Name,
             Fit::Several => near,
             Fit::Stapled | Fit::Compressed | Fit::Hidden => false,
         };
@@ -175,7 +176,7 @@ mod tests {
             (Server, Fit::Exact, true),
             (Given, Fit::Exact, true),
             (Name, Fit::Exact, true),
-            (GivenForOthers, Fit::Exact, true),
+            (GivenForOthers, Fit::Exact, false),
             (Address, Fit::Exact, false),
             (Server, Fit::Several, true),
             (Name, Fit::Several, false),

@@ -71,15 +71,17 @@ pub(super) struct ShownInClear {
 }
 
 impl ShownInClear {
-    /// Chains kept of a server and name: those of its kinds of keys, before and after a renewal.
-    const EACH: usize = 4;
+    /// Chains kept of a server and name: those of its two kinds of keys, or before and after a renewal.
+    const EACH: usize = 2;
+    /// Chains kept of an address, of a name and of a client; of fewer of them.
+    const OTHERS: usize = 4;
 
     pub fn new(servers: usize) -> Self {
         Self {
             by_server: Recent::new(servers, Self::EACH),
-            by_address: Recent::new(servers, Self::EACH),
-            by_name: Recent::new(servers, Self::EACH),
-            by_client: Recent::new(servers, Self::EACH),
+            by_address: Recent::new(servers / Self::OTHERS, Self::OTHERS),
+            by_name: Recent::new(servers / Self::OTHERS, Self::OTHERS),
+            by_client: Recent::new(servers / Self::OTHERS, Self::OTHERS),
             misfits: Recent::new(servers, 1),
         }
     }
@@ -250,7 +252,7 @@ impl<M: Make> Join<M> {
                 staple: candidate.staple.clone().filter(|_| stapled),
                 asked_about: asked_about(evidence, part),
                 misfit: misfit.map(|seen| seen.at.clone()),
-                rivals: false,
+                rivals: asked_about_another(evidence, part),
             });
             break;
         }
@@ -270,7 +272,7 @@ impl<M: Make> Join<M> {
         if let Some(before) = &mut evidence.around.shown_before
             && !identified(before)
         {
-            before.rivals = differs;
+            before.rivals |= differs;
         }
     }
 }
@@ -292,6 +294,12 @@ fn asked_about(evidence: &Evidence, chain: &[Arc<Certificate>]) -> Option<Packet
         .iter()
         .find(|seen| !seen.value.asked.is_empty() && seen.value.about(chain) == Some(0));
     of_leaf.map(|seen| seen.at.clone())
+}
+
+/// The client asked responders during the handshake, and never about one of these.
+fn asked_about_another(evidence: &Evidence, chain: &[Arc<Certificate>]) -> bool {
+    let mut asked = evidence.around.ocsp.iter().filter(|seen| !seen.value.asked.is_empty()).peekable();
+    asked.peek().is_some() && asked.all(|seen| seen.value.about(chain).is_none())
 }
 
 fn given_chain(evidence: &Evidence, chain: Vec<Arc<Certificate>>, from: KnownFrom) -> Candidate {
