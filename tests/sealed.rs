@@ -105,9 +105,11 @@ fn family(judged: &Judged) -> (&str, &str) {
     (script, name.split('-').next().unwrap())
 }
 
-/// The capture in which the same fault was met in clear by the same name at the same address, made as near to it as can be.
+/// The capture in which the same fault was met in clear, made as near to it as can be: of a server by the same name at the same
+/// address, of a client anywhere.
 fn twin<'a>(of: &Sealed<'_>, all: &'a [Judged]) -> Option<&'a Judged> {
     let (script, fault) = family(of.judged);
+    let in_clear = if of.by_client() { "certificates" } else { "client_certificates" };
     let shows = |judged: &&Judged| {
         let pair = judged.pairs.first();
         let (attempt, event) = pair.and_then(|pair| pair.attempt.as_ref().zip(pair.event.as_ref())).unzip();
@@ -115,9 +117,9 @@ fn twin<'a>(of: &Sealed<'_>, all: &'a [Judged]) -> Option<&'a Judged> {
             && attempt
                 .is_some_and(|attempt| attempt.outcome == "failed" && attempt.reason == of.attempt.reason)
             && event.is_some_and(|event| {
-                event["server"] == of.event["server"]
-                    && event["sni"] == of.event["sni"]
-                    && event["certificates"].as_array().is_some_and(|shown| !shown.is_empty())
+                let same = |field: &str| event[field] == of.event[field];
+                event[in_clear].as_array().is_some_and(|shown| !shown.is_empty())
+                    && (!of.by_client() || same("server") && same("sni"))
             })
     };
     all.iter().filter(shows).max_by_key(|judged| {
@@ -349,6 +351,25 @@ fn nothing_healthy_is_called_failed_above_suspected_whatever_certificates_are_kn
     }
     let sum: usize = called.values().map(Vec::len).sum();
     assert!(healthy > 300 && 100 * sum <= 4 * healthy, "{called:#?}");
+}
+
+#[test]
+fn a_clients_sealed_certificate_is_judged_by_what_it_shows_in_clear() {
+    let scratch = Scratch::new("sealed-client");
+    let all = judged_in(Path::new("captures"), &lab_roots());
+    let attempts = sealed(&all);
+    let shown =
+        |it: &&Sealed<'_>| !it.by_client() && it.attempt.reason.as_deref() != Some("client_cert_absent");
+    let mut beside = Known::default();
+    for attempt in attempts.iter().filter(shown) {
+        let Some(bytes) = twin(attempt, &all).and_then(|twin| together(attempt, &pcap(twin)?)) else {
+            continue;
+        };
+        let events = read(&scratch.write("together.pcap", &bytes), &[]);
+        beside.count(attempt, attempt.among(&events).unwrap());
+    }
+    assert!(beside.all > 25, "{}", beside.all);
+    beside.holds("of clients, beside a handshake in clear");
 }
 
 /// The last attempt of a lab capture that is judged alone, or with certificates given.

@@ -88,8 +88,17 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         drop(self.exchange(key, value));
     }
 
+    /// As [`Self::put`]; takes the place of a value that is `same`, if there is one.
+    pub fn put_anew(&mut self, key: K, value: V, same: impl Fn(&V) -> bool) {
+        drop(self.write(key, value, |slot| slot.values.retain(|value| !same(value))));
+    }
+
     /// As [`Self::put`]. Gives the value of the key that left for it.
     pub fn exchange(&mut self, key: K, value: V) -> Option<V> {
+        self.write(key, value, |_| ())
+    }
+
+    fn write(&mut self, key: K, value: V, before: impl FnOnce(&mut Slot<K, V>)) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
         let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
         let place = match known {
@@ -102,21 +111,10 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         self.link(place);
         let each = self.each;
         let slot = self.slots.get_mut(place)?;
+        before(slot);
         let left = (slot.values.len() >= each).then(|| slot.values.remove(0));
         slot.values.push(value);
         left
-    }
-
-    /// As [`Self::put`]; takes the place of a value that is `same`, if there is one.
-    pub fn put_anew(&mut self, key: K, value: V, same: impl Fn(&V) -> bool) {
-        let hash = self.hasher.hash_one(&key);
-        let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
-        if let Some(&place) = known
-            && let Some(slot) = self.slots.get_mut(place)
-        {
-            slot.values.retain(|value| !same(value));
-        }
-        self.put(key, value);
     }
 
     /// No key was ever written.

@@ -79,8 +79,8 @@ impl<M: Make> Join<M> {
             evidence.around.shown_before = known.as_ref().and_then(|known| known.fitting.first()).cloned();
             evidence.around.known_chains = known.map(Box::new);
         }
-        if rejection::shows_certificate(evidence) {
-            evidence.around.client_shown_before = self.client_shown_before(evidence).map(Box::new);
+        if let Some(before) = self.client_shown_before(evidence) {
+            evidence.around.client_shown_before = Some(Box::new(before));
         }
         let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
         evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();

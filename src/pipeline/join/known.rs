@@ -170,10 +170,9 @@ impl<M: Make> Join<M> {
     /// What this client showed in clear, of which the record of its sealed Certificate has the size.
     pub(super) fn client_shown_before(&self, evidence: &Evidence) -> Option<ShownBefore> {
         let reading = evidence.sealed_reading()?;
-        reading.client_certificate?;
         let of_size = |chain: &Shown| {
-            let record = sealed::client_fit(&reading, &chain.value)?;
-            Some(ShownBefore::of_size(chain.clone(), record, KnownFrom::Client))
+            let (fit, record) = sealed::client_fit(&reading, &chain.value)?;
+            Some(ShownBefore { fit, ..ShownBefore::of_size(chain.clone(), record, KnownFrom::Client) })
         };
         self.shown.by_client.get(&evidence.client.addr).find_map(of_size)
     }

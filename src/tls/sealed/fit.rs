@@ -47,6 +47,8 @@ pub struct Offered<'a> {
 const CERTIFICATE: usize = 4 + 1 + 3;
 /// Of each certificate: its length, and that of its extensions.
 const EACH: usize = 3 + 2;
+/// Of a CertificateVerify beside its signature: header, scheme, length (RFC 9846 section 4.4.3).
+const VERIFY: usize = 4 + 2 + 2;
 /// Of a stapled answer beside its bytes: the extension's header, and the status type with a length (RFC 8446 section 4.4.2.1).
 const STAPLE: usize = 4 + 4;
 /// What servers staple: the answer of a responder with an EC key at least, with a delegate's RSA certificate at most; or two to
@@ -60,10 +62,16 @@ fn message(chain: &[Arc<Certificate>]) -> usize {
     chain.iter().map(|cert| cert.der.len().saturating_add(EACH)).fold(CERTIFICATE, usize::saturating_add)
 }
 
-/// The record of a client's Certificate that has just the size of this chain.
-pub fn client_fit(reading: &Reading, chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
-    let (len, record) = reading.client_certificate?;
-    (!chain.is_empty() && len == message(chain)).then_some(record)
+/// How well a client's chain fits what it sealed, and the record that says so.
+pub fn client_fit(reading: &Reading, chain: &[Arc<Certificate>]) -> Option<(Fit, SealedRecord)> {
+    let (leaf, len) = (chain.first()?, message(chain));
+    if let Some((shown, record)) = reading.client_certificate {
+        return (shown == len).then_some((Fit::Exact, record));
+    }
+    let (shown, record) = reading.client_several?;
+    let (least, most) = signature_of_key(&leaf.key)?;
+    let fixed = len + VERIFY + reading.finished;
+    (fixed + least..=fixed + most).contains(&shown).then_some((Fit::Several, record))
 }
 
 /// Whether, and how well, a chain fits what the server sealed, and the record that says so. `staple` is the size of an
@@ -127,7 +135,7 @@ fn several_fits(
         4 * usize::from(offered.name) + protocol + 6 * usize::from(asks(ExtensionType::RECORD_SIZE_LIMIT));
     let extensions = if several.from_extensions { (6, 6 + answers) } else { (0, 0) };
     let request = if several.requested { (*REQUEST.start(), *REQUEST.end()) } else { (0, 0) };
-    let fixed = certificate + 8 + several.finished;
+    let fixed = certificate + VERIFY + several.finished;
     let (low, high) = (fixed + least + extensions.0 + request.0, fixed + most + extensions.1 + request.1);
     let window = |more: usize| (low + more..=high + more).contains(&several.len);
     window(0) || staple.is_some_and(|staple| window(staple + STAPLE))

@@ -111,6 +111,11 @@ pub struct Reading {
     pub several: Option<Several>,
     /// Bytes of the client's Certificate message.
     pub client_certificate: Option<(usize, SealedRecord)>,
+    /// Bytes of the client's Certificate, CertificateVerify and Finished where they share a record, as from rustls; or of
+    /// whatever else stands in their place.
+    pub client_several: Option<(usize, SealedRecord)>,
+    /// Bytes of a Finished.
+    pub finished: usize,
 }
 
 /// Messages of the server's flight that share records.
@@ -183,7 +188,9 @@ impl Reading {
         let of_flight = |record: &&SealedRecord| answer.is_none_or(|answer| record.at < answer.at);
         let flight = records.server.iter().take_while(of_flight).count();
         let flight = records.server.get(..flight).filter(|flight| !flight.is_empty())?;
-        let mut reading = Self { first: flight.first().copied(), ..Self::default() };
+        let sizes = Sizes::of(setting.suite);
+        let (first, finished) = (flight.first().copied(), sizes.finished);
+        let mut reading = Self { first, finished, ..Self::default() };
         let told = reading.flight(flight, setting);
         for record in records.server.iter().skip(told) {
             let alert = looks_like_alert(record.len, setting.suite, setting.version);
@@ -305,6 +312,10 @@ impl Reading {
             self.client_certificate = Some((sizes.sum(certificate, padding), *first));
         }
         let end = end.map(|(place, _)| place);
+        if end.is_none() {
+            let first = rest.first().filter(|record| !alert(record));
+            self.client_several = first.and_then(|first| Some((sizes.inside(first, 0)?, *first)));
+        }
         let is_empty =
             |record: &SealedRecord, beside| sizes.padding(record, EMPTY_CERTIFICATE + beside).is_some();
         for (nth, record) in rest.iter().enumerate() {

@@ -89,3 +89,24 @@ fn behind_padding_everything_may_be() {
     let padded = flight(0x1302, &[528, 1_040, 528, 528]);
     assert_eq!(fits(&padded, &chain(&[450, 410]), &Offer::default()), Some(Fit::Hidden));
 }
+
+#[test]
+fn a_clients_certificate_fits_alone_and_with_what_follows() {
+    let chain = chain(&[450, 410]);
+    let shown = |lens: &[u16]| {
+        let mut reading = flight(0x1302, &[23, 895, 96, 69]);
+        let record = |len| SealedRecord { content_type: 23, len, at: PacketNo(7), when: Stamp::from_secs(1) };
+        match lens {
+            [one] => reading.client_several = Some((usize::from(*one) - 17, record(*one))),
+            [one, ..] => reading.client_certificate = Some((usize::from(*one) - 17, record(*one))),
+            [] => {}
+        }
+        client_fit(&reading, &chain).map(|(fit, _)| fit)
+    };
+    assert_eq!(shown(&[895, 96, 69]), Some(Fit::Exact));
+    assert_eq!(shown(&[894, 96, 69]), None);
+    // rustls: Certificate, CertificateVerify with 71, Finished.
+    assert_eq!(shown(&[878 + 79 + 52 + 17]), Some(Fit::Several));
+    assert_eq!(shown(&[878 + 79 + 52 + 17 + 9]), None);
+    assert_eq!(shown(&[]), None);
+}
