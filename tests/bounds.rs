@@ -145,6 +145,7 @@ fn verdicts(path: &Path, kind: Flood, flood: u32, workers: usize) -> (Vec<String
         ports: Arc::new(Ports::new(&Ports::DEFAULT)),
         trust: Arc::new(Trust::empty("none")),
         given: Arc::default(),
+        keys: tlswhy::tls::keys::Keys::default(),
         in_order: true,
     };
     let is_flood =

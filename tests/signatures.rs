@@ -39,6 +39,7 @@ fn attempts(path: &Path) -> Vec<Evidence> {
         ports: Arc::new(Ports::new(&Ports::DEFAULT)),
         trust: Arc::new(Trust::empty("none")),
         given: Arc::default(),
+        keys: tlswhy::tls::keys::Keys::default(),
         in_order: true,
     };
     let mut all = Vec::new();

@@ -16,6 +16,7 @@ use super::pcapng::Pcapng;
 use super::{Stopped, input, plainly};
 use crate::base::{PacketNo, Stamp};
 use crate::decode::{BURST, Frame, Frames, LinkType};
+use crate::tls::keys::Keys;
 
 /// Reads the frames of one capture: pcap or pcapng, plain or compressed.
 pub struct FileReader {
@@ -230,12 +231,13 @@ impl FileReader {
         self.size
     }
 
-    /// TLS key logs (Decryption Secrets Blocks) met so far, as they lie in the file; at most 16 MiB.
-    pub fn secrets(&self) -> &[Vec<u8>] {
-        match &self.format {
-            Format::Classic(_) => &[],
-            Format::Pcapng(pcapng) => pcapng.secrets(),
+    /// Files TLS key logs (Decryption Secrets Blocks) away here as they are met, and forgets those of another capture.
+    pub fn with_keys(mut self, keys: &Keys) -> Self {
+        keys.next_capture();
+        if let Format::Pcapng(pcapng) = &mut self.format {
+            pcapng.keys = Some(keys.clone());
         }
+        self
     }
 }
 

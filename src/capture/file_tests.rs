@@ -180,26 +180,24 @@ fn a_length_without_its_padding_is_understood() {
 }
 
 #[test]
-fn key_logs_are_kept_and_other_secrets_are_not() {
+fn key_logs_are_handed_on_with_their_place_and_other_secrets_are_not() {
     let secrets = |kind: u32, log: &[u8]| {
         let len = Little.u32(log.len() as u32);
         block(Little, 10, &[&Little.u32(kind)[..], &len, log].concat())
     };
-    let bytes = [section(Little), secrets(0x544c_534b, b"CLIENT_RANDOM 1 2"), secrets(0x5747_4b4c, b"x")];
-    let mut reader = open(bytes.concat()).unwrap();
-    assert!(reader.next().is_none());
-    assert_eq!(reader.secrets(), [b"CLIENT_RANDOM 1 2"]);
-}
-
-#[test]
-fn key_logs_are_bounded() {
-    let log = vec![b'#'; 3 << 20];
-    let len = Little.u32(log.len() as u32);
-    let one = block(Little, 10, &[&Little.u32(0x544c_534b)[..], &len, &log].concat());
-    let mut reader = open([section(Little), one.repeat(7)].concat()).unwrap();
-    assert!(reader.next().is_none());
-    assert!(reader.ending().is_clean());
-    assert_eq!(reader.secrets().len(), 5);
+    let line = |random: &str| format!("CLIENT_RANDOM {} {}", random.repeat(32), "00".repeat(48)).into_bytes();
+    let bytes = [
+        section(Little),
+        interface(Little, 1, 0, &[]),
+        enhanced(Little, 0, 1, &data(1)),
+        secrets(0x544c_534b, &line("aa")),
+        secrets(0x5747_4b4c, &line("bb")),
+    ];
+    let keys = crate::tls::keys::Keys::default();
+    let mut reader = open(bytes.concat()).unwrap().with_keys(&keys);
+    while reader.next().is_some() {}
+    let known = |random, packet| keys.find(&[random; 32], PacketNo(packet)).is_some();
+    assert_eq!([known(0xaa, 1), known(0xaa, 2), known(0xbb, 2)], [false, true, false]);
 }
 
 #[test]

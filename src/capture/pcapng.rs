@@ -9,16 +9,13 @@
 use super::buffer::Buffer;
 use super::file::{Head, Opened, Progress, Step};
 use super::{BLOCK_MOST, EARLIEST, LATEST, PACKET_MOST, Stopped, Unit, Why};
-use crate::base::Stamp;
+use crate::base::{PacketNo, Stamp};
 use crate::decode::LinkType;
+use crate::tls::keys::Keys;
 
 /// Interfaces remembered of one section; far beyond any merge of captures. Packets of later ones
 /// end the file.
 const INTERFACES: usize = 65_536;
-
-/// Bytes and number of decryption secrets kept of one file.
-const SECRETS_BYTES: usize = 16 << 20;
-const SECRETS: usize = 4_096;
 
 /// Block types that are read or counted. Others are passed over.
 mod kind {
@@ -153,8 +150,8 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Blocks read so far.
     blocks: u64,
-    secrets: Vec<Vec<u8>>,
-    secrets_bytes: usize,
+    /// Where TLS key logs go.
+    pub keys: Option<Keys>,
 }
 
 /// What a packet block holds, its place counted from the block's body; or what is wrong with it.
@@ -169,18 +166,7 @@ impl Pcapng {
         if !buffer.holds(12) {
             return Opened::CutShort { wants: 28 };
         }
-        Opened::This(Self {
-            order: Order::Little,
-            interfaces: Vec::new(),
-            blocks: 0,
-            secrets: Vec::new(),
-            secrets_bytes: 0,
-        })
-    }
-
-    /// TLS key logs met so far.
-    pub fn secrets(&self) -> &[Vec<u8>] {
-        &self.secrets
+        Opened::This(Self { order: Order::Little, interfaces: Vec::new(), blocks: 0, keys: None })
     }
 
     /// The next packet, or how the file ends.
@@ -350,7 +336,7 @@ impl Pcapng {
                     });
                 }
             }
-            kind::SECRETS => self.keep_secrets(body),
+            kind::SECRETS => self.secrets(body, PacketNo(progress.number + 1)),
             // Wireshark shows these as lines of their own, so they use up a number.
             kind::JOURNAL | kind::CUSTOM | kind::CUSTOM_NOT_COPIED => progress.number += 1,
             other if kind::SYSDIG_EVENTS.contains(&other) => progress.number += 1,
@@ -379,14 +365,14 @@ impl Pcapng {
         clock
     }
 
-    /// Decryption Secrets Block (section 4.7): keeps TLS key logs up to the bound.
-    fn keep_secrets(&mut self, body: &[u8]) {
+    /// Decryption Secrets Block (section 4.7): hands on a TLS key log, which counts from the next packet on.
+    fn secrets(&self, body: &[u8], from: PacketNo) {
         let (Some(kind), Some(len)) = (self.order.at(body, 0), self.order.at(body, 4)) else { return };
         let Some(secrets) = body.get(8..).and_then(|rest| rest.get(..len as usize)) else { return };
-        let bytes = self.secrets_bytes + secrets.len();
-        if kind == TLS_KEY_LOG && bytes <= SECRETS_BYTES && self.secrets.len() < SECRETS {
-            self.secrets_bytes = bytes;
-            self.secrets.push(secrets.to_vec());
+        if kind == TLS_KEY_LOG
+            && let Some(keys) = &self.keys
+        {
+            keys.add_behind(secrets, from);
         }
     }
 }

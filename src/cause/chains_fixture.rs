@@ -72,7 +72,7 @@ impl Then for Evidence {
 
     fn alert(mut self, from: Side, code: u8) -> Self {
         let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(code) };
-        self.alerts.push(seen(AlertFrom { from, alert }, 8));
+        self.alerts.push(seen(AlertFrom { from, alert, sealed: false }, 8));
         self.ends(Ending::Alert { from, alert })
     }
 

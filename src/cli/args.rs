@@ -107,6 +107,10 @@ pub struct Shared {
     /// chains of servers whose handshakes hide them; may be repeated
     #[arg(long, value_name = "FILE|DIR")]
     pub certs: Vec<PathBuf>,
+    /// TLS key log, as programs write it to SSLKEYLOGFILE: opens handshakes and alerts, never application data; `live` reads
+    /// on as it grows; may be repeated. Keys inside of pcapng files are used without it
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<PathBuf>,
     /// Threads that follow connections (0: one per processor)
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub workers: usize,

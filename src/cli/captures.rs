@@ -12,6 +12,7 @@ use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::event::{FileRead, Stats};
 use crate::pipeline::{Arrival, Source, Totals};
+use crate::tls::keys::Keys;
 
 /// A file as a source of frames, with a filter and a progress bar.
 pub(super) struct Frames<'a> {
@@ -62,6 +63,7 @@ pub(super) struct Captures {
     pub problems: usize,
     filter: Option<Filter>,
     no_progress: bool,
+    keys: Keys,
 }
 
 impl Captures {
@@ -75,7 +77,14 @@ impl Captures {
         if found.files.is_empty() && found.problems.is_empty() {
             return Err(Failure::Says("there is no capture in the folders given (looked for pcap and pcapng files, also .gz and .zst)".into()));
         }
-        Ok(Self { files: found.files, problems: found.problems.len(), filter, no_progress })
+        let keys = Keys::default();
+        Ok(Self { files: found.files, problems: found.problems.len(), filter, no_progress, keys })
+    }
+
+    /// Files away the keys inside of captures here.
+    pub fn with_keys(mut self, keys: &Keys) -> Self {
+        self.keys = keys.clone();
+        self
     }
 
     /// Has each of them analysed by `run`, which gets the frames, the path and the name, and sums up.
@@ -90,7 +99,7 @@ impl Captures {
         for path in &self.files {
             let name = path.display().to_string();
             let reader = match FileReader::open(path) {
-                Ok(reader) => reader,
+                Ok(reader) => reader.with_keys(&self.keys),
                 Err(error) => {
                     eprintln!("tlswhy: {error}");
                     self.problems += 1;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::args::{CertsArgs, Format};
 use super::captures::Captures;
-use super::{Done, Failure, output};
+use super::{Done, Failure, keylog, output};
 use crate::base::Stamp;
 use crate::event::{self, Inventory};
 use crate::evidence::Chain;
@@ -36,7 +36,9 @@ impl Make for Clerk {
 /// Runs `certs`.
 pub fn run(args: &CertsArgs) -> Result<Done, Failure> {
     let settings = output::settings(&args.shared, true)?;
-    let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?;
+    keylog::read(&args.shared.keylog, &settings.keys)?;
+    let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?
+        .with_keys(&settings.keys);
     if captures.files.is_empty() {
         return Ok(Done::Partly);
     }

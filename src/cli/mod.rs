@@ -7,6 +7,7 @@ mod certs;
 pub mod config;
 mod explain;
 mod keep;
+mod keylog;
 mod live;
 mod notify;
 mod output;

@@ -44,6 +44,7 @@ pub fn settings(shared: &Shared, in_order: bool) -> Result<Settings, Failure> {
         ports: Arc::new(Ports::new(&shared.ports)),
         trust: Arc::new(trust(&shared.trust)?),
         given: Arc::new(given(&shared.certs)?),
+        keys: crate::tls::keys::Keys::default(),
         in_order,
     })
 }

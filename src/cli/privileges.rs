@@ -86,7 +86,8 @@ fn inputs(args: &LiveArgs) -> Vec<PathBuf> {
             "system" => Trust::SYSTEM_FILES.iter().map(PathBuf::from).filter(|path| path.exists()).collect(),
             path => vec![PathBuf::from(path)],
         });
-    args.service.config.iter().chain(&args.shared.certs).cloned().chain(roots).collect()
+    let named = args.service.config.iter().chain(&args.shared.certs).chain(&args.shared.keylog);
+    named.cloned().chain(roots).collect()
 }
 
 /// What the new user may not do although it will have to, told now and not at the first reload or rotation.

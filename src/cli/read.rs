@@ -6,7 +6,7 @@ use super::args::ReadArgs;
 use super::captures::{Captures, Frames};
 use super::keep::Wanted;
 use super::vantages::Files;
-use super::{Done, Failure, output};
+use super::{Done, Failure, keylog, output};
 use crate::capture::write::PcapngWriter;
 use crate::event::{self, Kept, Stats, StatusTally, Tally};
 use crate::evidence::Outcome;
@@ -162,10 +162,12 @@ impl Desk<'_> {
 /// Runs `read`.
 pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
     let settings = output::settings(&args.shared, true)?;
+    keylog::read(&args.shared.keylog, &settings.keys)?;
     if !args.sides.inside.is_empty() {
         return both_sides(args, &settings);
     }
-    let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?;
+    let mut captures = Captures::find(&args.paths, args.shared.filter.as_deref(), args.no_progress)?
+        .with_keys(&settings.keys);
     if captures.files.is_empty() {
         return Ok(Done::Partly);
     }

@@ -8,7 +8,7 @@ use super::args::ShowArgs;
 use super::captures::{Frames, filter};
 use super::keep::of_lookup;
 use super::vantages::Files;
-use super::{Done, Failure, output};
+use super::{Done, Failure, keylog, output};
 use crate::aside::dns::qtype;
 use crate::base::{FlowKey, Limits, PacketNo, PerSide, Side};
 use crate::capture::file::FileReader;
@@ -16,6 +16,7 @@ use crate::capture::walk;
 use crate::decode::{Decoder, Packet, Segment};
 use crate::event::{Id, asked_name};
 use crate::evidence::crossing::{Crossing, Vantage};
+use crate::evidence::talk::Teller;
 use crate::evidence::{Evidence, Stage};
 use crate::flow::stream::{Piece, Stream};
 use crate::pipeline::{self, Arrival, AsJudged, Judged, Settings, Source};
@@ -68,6 +69,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
         )));
     }
     let settings = output::settings(&args.shared, true)?;
+    keylog::read(&args.shared.keylog, &settings.keys)?;
     if !args.sides.inside.is_empty() {
         return both_sides(args, &settings);
     }
@@ -85,7 +87,7 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
             ));
         }
         let reader = match FileReader::open(path) {
-            Ok(reader) => reader,
+            Ok(reader) => reader.with_keys(&settings.keys),
             Err(error) => {
                 eprintln!("tlswhy: {error}");
                 continue;
@@ -191,14 +193,25 @@ fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>,
     let (key, _) = FlowKey::of(evidence.client, evidence.server);
     let mut rungs = Vec::new();
     let mut sides: PerSide<Direction> = PerSide::default();
+    let mut teller = Teller::new(evidence.transport);
     while let Some(frame) = reader.next() {
         if frame.no > evidence.last || rungs.len() >= RUNGS {
             break;
         }
         let (no, when) = (frame.no, frame.stamp);
         match decoder.decode(&frame) {
+            Packet::Datagram(datagram)
+                if no >= evidence.first && FlowKey::of(datagram.src(), datagram.dst()).0 == key =>
+            {
+                let Some(teller) = &mut teller else { continue };
+                let from = if datagram.src() == evidence.client { Side::Client } else { Side::Server };
+                let what = teller.say(&datagram, from);
+                rungs.push(Rung { no, when, from, what, len: datagram.payload_wire_len, note: None });
+            }
             Packet::Segment(segment)
-                if no >= evidence.first && FlowKey::of(segment.src(), segment.dst()).0 == key =>
+                if teller.is_none()
+                    && no >= evidence.first
+                    && FlowKey::of(segment.src(), segment.dst()).0 == key =>
             {
                 let from = if segment.src() == evidence.client { Side::Client } else { Side::Server };
                 let what = sides.of_mut(from).say(&segment, no, when, limits);
@@ -342,6 +355,7 @@ fn named(unit: &Unit) -> Option<String> {
         Unit::ChangeCipherSpec => "ChangeCipherSpec".into(),
         Unit::Sealed { content_type: 23, len } => format!("sealed {len} B"),
         Unit::Sealed { content_type, len } => format!("sealed {len} B (type {content_type})"),
+        Unit::Kept { body, .. } => format!("sealed {} B", body.len()),
         Unit::Malformed(why) => format!("malformed: {why}"),
         Unit::NotTls => "not TLS".into(),
         Unit::Gap { bytes } => format!("{bytes} B missing"),

@@ -12,6 +12,7 @@ use crate::capture::walk;
 use crate::event::{FileRead, Stats};
 use crate::pipeline::vantages::clocks;
 use crate::pipeline::{self, Arrival, Make, Settings, Source};
+use crate::tls::keys::Keys;
 
 /// Captures of one side, one behind another; packets are numbered through.
 pub(super) struct Chain {
@@ -27,6 +28,8 @@ pub(super) struct Chain {
     pub problems: Vec<String>,
     /// Files that could not be opened.
     pub unreadable: usize,
+    /// Where the keys inside of captures go.
+    keys: Keys,
 }
 
 impl Chain {
@@ -41,6 +44,7 @@ impl Chain {
             last: Stamp(i64::MIN),
             problems: Vec::new(),
             unreadable: 0,
+            keys: Keys::default(),
         })
     }
 
@@ -55,7 +59,7 @@ impl Chain {
         }
         self.reader = loop {
             match FileReader::open(&self.files.next()?) {
-                Ok(reader) => break Some(reader),
+                Ok(reader) => break Some(reader.with_keys(&self.keys)),
                 Err(error) => {
                     self.unreadable += 1;
                     self.problems.push(error.to_string());
@@ -179,6 +183,9 @@ impl Files {
             ),
         }
         let (mut inside, mut outside) = self.open(expression)?;
+        for chain in [&mut inside, &mut outside] {
+            chain.keys = settings.keys.clone();
+        }
         let totals = pipeline::analyse_both(&mut inside, &mut outside, ahead, settings, make, each);
         let mut stats = Stats::default();
         let sides = [(&inside, &self.inside), (&outside, &self.outside)];

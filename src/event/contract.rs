@@ -4,7 +4,9 @@ use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, 
 use crate::base::{PacketNo, Side};
 use crate::cause::Cause;
 use crate::evidence::around::{Episode, KnownChains};
+use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::{Doubt, Ending, fixture as evidence_fixture};
+use crate::tls::codes::{AlertDescription, HandshakeType};
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -112,6 +114,11 @@ fn handshakes() -> Vec<Value> {
     client_refused.lost.gap_bytes = 7;
     client_refused.prelude = Some("smtp");
     client_refused.around.episode = Some(Episode { id: 7, attempt: 2, first: client_refused.started });
+    let mut opened = fixture::expired();
+    opened.decryption.keys = HadKeys::Found;
+    opened.decryption.opened = 3;
+    opened.decryption.note(Side::Server, PacketNo(6), Held::Message(HandshakeType::CERTIFICATE));
+    opened.decryption.note(Side::Client, PacketNo(8), Held::Alert(AlertDescription::CERTIFICATE_EXPIRED));
     let mut refused_in_clear = fixture::syn_dropped();
     refused_in_clear.ending.value = Ending::Refused { said: "454 TLS not available".to_owned() };
     let mut reset = evidence_fixture::resent(evidence_fixture::greeted(), 2);
@@ -136,6 +143,7 @@ fn handshakes() -> Vec<Value> {
         (fixture::nxdomain(), None),
         (client_refused, None),
         (refused_in_clear, None),
+        (opened, None),
     ];
     stories
         .iter()

@@ -9,7 +9,7 @@ use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
-use crate::evidence::{Chain, Ending, Evidence, Outcome, Stage, rejection};
+use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Stage, Transport, rejection};
 use crate::tls::codes::Version;
 use crate::tls::message::Alert;
 
@@ -77,6 +77,9 @@ pub fn handshake_with(
             let went_well = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
             o.object("vantages", |o| vantages::write(crossing, went_well, o));
         }
+        if let Some(keys) = evidence.decryption.keys.word() {
+            o.object("decryption", |o| decryption(keys, &evidence.decryption, o));
+        }
         if !evidence.lost.is_nothing() {
             o.object("lost", |o| evidence.lost.counted().for_each(|(name, count)| o.unsigned(name, count)));
         }
@@ -84,18 +87,35 @@ pub fn handshake_with(
     out.push(b'\n');
 }
 
+/// `decryption`: what keys opened.
+fn decryption(keys: &'static str, decryption: &Decryption, o: &mut Object<'_>) {
+    o.word("keys", keys);
+    o.unsigned("opened", u64::from(decryption.opened));
+    o.unsigned("failed", u64::from(decryption.failed));
+    for side in [Side::Client, Side::Server] {
+        let of = decryption.held.iter().filter(|(from, ..)| *from == side);
+        o.array(side.word(), of, |(_, _, held), out| display(held, out));
+    }
+}
+
 /// `transport` to `alpn`: the two ends and what the client asked for.
 fn who(evidence: &Evidence, o: &mut Object<'_>) {
     let version =
         evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
-    o.word("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
+    let transport = match evidence.transport {
+        Transport::Tcp if version == Some(Version::TLCP) => "tlcp",
+        Transport::Tcp => "tcp",
+        Transport::Quic => "quic",
+        Transport::Dtls => "dtls",
+    };
+    o.word("transport", transport);
     o.maybe_word("starttls", evidence.prelude);
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
     endpoint("client", Some(evidence.client), o);
     endpoint("server", server, o);
     o.maybe("community_id", server, |server, out| {
         out.push(b'"');
-        out.extend_from_slice(&community_id(evidence.client, server, 6));
+        out.extend_from_slice(&community_id(evidence.client, server, evidence.transport.ip_protocol()));
         out.push(b'"');
     });
     o.maybe_string("sni", asked_name(evidence));
@@ -227,6 +247,7 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
 
 /// `alert`: the one that ended it, else the first fatal one in clear, else the first.
 fn alert(evidence: &Evidence, o: &mut Object<'_>) {
+    let mut sealed = evidence.ended_by_opened_alert();
     let shown = match &evidence.ending.value {
         Ending::Alert { from, alert } => Some((*from, Some(*alert))),
         Ending::SealedAlert { from, .. } => Some((*from, None)),
@@ -234,6 +255,7 @@ fn alert(evidence: &Evidence, o: &mut Object<'_>) {
             let fatal = |alert: &Alert| alert.level == crate::tls::codes::AlertLevel::FATAL;
             let alerts = || evidence.alerts.iter().map(|alert| &alert.value);
             let first = alerts().find(|seen| fatal(&seen.alert)).or_else(|| alerts().next());
+            sealed = first.is_some_and(|seen| seen.sealed);
             first.map(|seen| (seen.from, Some(seen.alert)))
         }
     };
@@ -243,7 +265,7 @@ fn alert(evidence: &Evidence, o: &mut Object<'_>) {
             o.maybe_integer("code", alert.map(|alert| i64::from(alert.description.0)));
             o.maybe_string("name", alert.and_then(|alert| alert.description.name()));
             o.word("from", from.word());
-            o.boolean("sealed", alert.is_none());
+            o.boolean("sealed", alert.is_none() || sealed);
         });
     });
 }
@@ -260,7 +282,9 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
     let choice = Choice {
         answer,
         group,
-        scheme: exchange.and_then(|exchange| exchange.scheme),
+        scheme: exchange
+            .and_then(|exchange| exchange.scheme)
+            .or_else(|| evidence.decryption.server_verify.as_ref().and_then(|verify| verify.value.scheme)),
         resumed: evidence.outcome == Outcome::Resumed || answer.is_some_and(|answer| answer.psk),
         hello_retry: retry.is_some(),
     };
@@ -435,7 +459,7 @@ mod tests {
             level: crate::tls::codes::AlertLevel::WARNING,
             description: crate::tls::codes::AlertDescription::UNRECOGNIZED_NAME,
         };
-        let from = crate::evidence::AlertFrom { from: Side::Server, alert };
+        let from = crate::evidence::AlertFrom { from: Side::Server, alert, sealed: false };
         evidence.alerts.push(Seen::new(from, PacketNo(6), Stamp(0)));
         assert_eq!(event(&evidence, None)["alert"]["name"], "unrecognized_name");
         assert_eq!(event(&evidence, None)["alert"]["level"], "warning");

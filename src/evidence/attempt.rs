@@ -1,14 +1,17 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
+mod flights;
 mod messages;
 mod path;
 mod pauses;
 mod transcript;
+mod unsealing;
 
 use std::sync::Arc;
 
 use self::pauses::clock;
 use self::transcript::Transcript;
+use self::unsealing::Unsealing;
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence, Trouble};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
@@ -17,6 +20,7 @@ use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::hello::ClientHello;
+use crate::tls::keys::Keys;
 use crate::tls::record::{Inbound, Read, starts_tls};
 
 /// Parses certificates and hellos, keeping those it has seen. Handed in, because it outlives every attempt.
@@ -26,6 +30,11 @@ pub trait Parse {
 
     /// The ClientHello of this body.
     fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello>;
+
+    /// The key log, where one may hold something.
+    fn keys(&self) -> Option<&Keys> {
+        None
+    }
 }
 
 /// What the shard should do with an attempt after a segment.
@@ -80,6 +89,8 @@ pub struct Attempt {
     dialogue: Dialogue,
     /// What a client's CertificateVerify will cover, while there may be one.
     transcript: Transcript,
+    /// Sealed records and what opens them, where there may be keys.
+    unsealing: Option<Box<Unsealing>>,
     tls_port: bool,
     ended_by_sign: bool,
     last_of: PerSide<Option<Stamp>>,
@@ -118,6 +129,7 @@ impl Attempt {
             clear_segments: 0,
             dialogue: Dialogue::default(),
             transcript: Transcript::default(),
+            unsealing: None,
             tls_port,
             ended_by_sign: false,
             last_of: PerSide::default(),
@@ -258,6 +270,7 @@ impl Attempt {
                 (self.evidence.lost.gap_bytes, *self.evidence.tcp.gap.of_mut(side)) = before;
             }
         }
+        self.end_unsealing(parser);
         for side in [Side::Client, Side::Server] {
             if let Reading::Tls(inbound) = self.reading.of(side)
                 && let Some((kind, have, want)) = inbound.pending()
@@ -299,6 +312,7 @@ impl Attempt {
             + inbound(&self.reading.client)
             + inbound(&self.reading.server)
             + self.transcript.held()
+            + self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held())
     }
 
     /// How long to wait for the next packet before the attempt is taken as it stands.
@@ -449,7 +463,9 @@ impl Attempt {
         let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
         match piece {
             Piece::Bytes(bytes, no, now) => {
-                if !matches!(self.reading.of(from), Reading::Tls(_)) && !self.begin(from, bytes, limits) {
+                if !matches!(self.reading.of(from), Reading::Tls(_))
+                    && !self.begin(from, bytes, no, limits, parser)
+                {
                     if matches!(self.reading.of(from), Reading::Prelude) {
                         match from {
                             Side::Client => {
@@ -481,11 +497,26 @@ impl Attempt {
     }
 
     /// Decides what a direction that is not yet TLS begins with. Whether it is TLS now.
-    fn begin(&mut self, from: Side, bytes: &[u8], limits: &Limits) -> bool {
+    fn begin(
+        &mut self,
+        from: Side,
+        bytes: &[u8],
+        no: PacketNo,
+        limits: &Limits,
+        parser: &mut impl Parse,
+    ) -> bool {
         let client_is_tls = matches!(self.reading.client, Reading::Tls(_));
         let is_tls = starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22));
         if is_tls {
             *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
+            if let Some(keys) = parser.keys().filter(|keys| keys.are_there(no)) {
+                self.unsealing.get_or_insert_with(|| Box::new(Unsealing::new(keys.clone(), limits)));
+                for reading in [&mut self.reading.client, &mut self.reading.server] {
+                    if let Reading::Tls(inbound) = reading {
+                        inbound.keep_sealed();
+                    }
+                }
+            }
             return true;
         }
         if matches!(self.reading.of(from), Reading::Beheaded) {

@@ -139,7 +139,7 @@ pub fn ends(e: &mut Evidence, ending: Ending, no: u64, millis: i64) {
 /// Ends it with a fatal alert in packet 9.
 pub fn alert(mut e: Evidence, from: Side, code: u8) -> Evidence {
     let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(code) };
-    e.alerts.push(seen(AlertFrom { from, alert }, 9, 62));
+    e.alerts.push(seen(AlertFrom { from, alert, sealed: false }, 9, 62));
     ends(&mut e, Ending::Alert { from, alert }, 9, 62);
     e
 }

@@ -345,7 +345,8 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
         // Who has sent tickets or data has taken the client's certificate: what follows is a goodbye.
         let behind = |record: &&SealedRecord| record.at > client.at.last().unwrap_or_default();
         let rejected = e.sealing.records.server.iter().find(behind).filter(|record| {
-            record.when - client.when < AT_ONCE
+            !e.is_open()
+                && record.when - client.when < AT_ONCE
                 && looks_like_alert(record.len, hello.value.cipher, version)
                 && behind_flight(e, &record.at.into()) == 0
         });
@@ -377,7 +378,8 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
 /// A sealed record of an alert's size by the client in the place of its Finished, or behind it
 /// where the server has not finished.
 fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
-    let hello = e.server_hello.as_ref()?;
+    // What was opened is no matter of sizes.
+    let hello = e.server_hello.as_ref().filter(|_| !e.is_open())?;
     let (cipher, version) = (hello.value.cipher, hello.value.version);
     // The Finished of either side (TLS 1.3: of the client) may be in what the capture lacks; then this is a goodbye.
     if !whole(e, Side::Client) || !version.is_tls13() && !whole(e, Side::Server) {
@@ -441,6 +443,9 @@ fn closed(e: &Evidence, close: Seen<Ending>, look: &Lookout<'_>) -> (Outcome, Se
     let read_all = e.tcp.acked.client.is_some_and(|acked| acked >= sent);
     let before = |seen: &Packets| seen.last() < close.at.first();
     let flight_whole = match e.version() {
+        Some(version) if version.is_tls13() && e.is_open() => {
+            e.sealing.finished.server.as_ref().is_some_and(|seen| before(&seen.at))
+        }
         Some(version) if version.is_tls13() => sealed_flight_whole(e, version, &close.at),
         _ => e.server_hello_done.as_ref().is_some_and(|done| before(&done.at)),
     };

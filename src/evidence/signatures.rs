@@ -73,6 +73,7 @@ impl Evidence {
                 &chain.value,
             ));
         }
+        self.verify_server_certificate_verify();
         if self.certificate_verify_verdict.is_none()
             && let (Some(version), Some(verify), Some(chain)) =
                 (self.version(), &self.certificate_verify, self.client_chain.clear())

@@ -133,7 +133,8 @@ impl<'a> Follow<'a> {
         errors: Errors,
         hand_on: HandOn<'a>,
     ) -> Self {
-        let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id);
+        let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id)
+            .with_keys(&settings.keys);
         let retain = ring.recent().map(Retain::new);
         if retain.is_some() {
             shard.tell_unreported();

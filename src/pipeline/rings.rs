@@ -274,6 +274,7 @@ mod tests {
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
             given: Arc::default(),
+            keys: crate::tls::keys::Keys::default(),
             in_order: false,
         };
         // The error lies in a ring that has come to it long before the SYN's ring has come to the SYN.
@@ -327,6 +328,7 @@ mod tests {
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
             given: Arc::default(),
+            keys: crate::tls::keys::Keys::default(),
             in_order: false,
         };
         let count = rings.len() as u64;

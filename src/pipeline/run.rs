@@ -12,6 +12,7 @@ use crate::base::{Limits, Lost, PacketNo, Span, Stamp};
 use crate::capture::block::Block;
 use crate::decode::{Decoder, Frame, Frames};
 use crate::tls::given::Given;
+use crate::tls::keys::Keys;
 use crate::tls::trust::Trust;
 
 /// What every analysis shares.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub trust: Arc<Trust>,
     /// Certificates given beforehand.
     pub given: Arc<Given>,
+    /// Keys that open sealed records: of a key log, or of the capture itself.
+    pub keys: Keys,
     /// Events in order of their ends (files) or as soon as they are decided (interfaces).
     pub in_order: bool,
 }
@@ -228,7 +231,8 @@ pub fn analyse_here<M: Make>(
 ) -> Totals {
     let mut totals = Totals::default();
     let mut decoder = Decoder::new(&settings.limits);
-    let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0);
+    let mut shard =
+        Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0).with_keys(&settings.keys);
     let mut join = Join::making(make, settings, settings.in_order, 1);
     let mut merge = Merge::default();
     let mut now = Stamp(i64::MIN);
@@ -347,6 +351,7 @@ mod tests {
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
             given: Arc::default(),
+            keys: crate::tls::keys::Keys::default(),
             in_order: false,
         };
         let frames = vec![built(syn), built(reset)];
@@ -413,6 +418,7 @@ mod tests {
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
             given: Arc::default(),
+            keys: crate::tls::keys::Keys::default(),
             in_order: true,
         };
         let mut source = Standing { sent: 0, bytes: Vec::new(), judged: &judged, before_the_end: 0 };

@@ -127,7 +127,8 @@ impl<M: Make> Point<M> {
         Self {
             vantage,
             decoder: Decoder::new(&settings.limits),
-            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0),
+            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0)
+                .with_keys(&settings.keys),
             merge: Merge::default(),
             join: Join::making(side, settings, false, 1),
             totals: Totals::default(),

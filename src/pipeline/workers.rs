@@ -134,7 +134,8 @@ impl Worker {
         Self {
             id,
             workers: settings.workers,
-            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id),
+            shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id)
+                .with_keys(&settings.keys),
             plain: Decoder::new(&settings.limits),
             shared: Decoder::new(&settings.limits),
             now: Stamp(i64::MIN),
@@ -196,6 +197,7 @@ impl Worker {
             Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
                 FlowKey::default()
             }
+            Packet::Datagram(datagram) => FlowKey::of(datagram.src(), datagram.dst()).0,
             _ => return,
         };
         if owner(key, self.workers) == self.id {

@@ -8,6 +8,10 @@ use super::codes::{
 };
 use super::cursor::{Cursor, numbers};
 
+mod opened;
+
+pub use opened::{EncryptedExtensions, encrypted_extensions, uncompressed_certificate};
+
 /// An alert in clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alert {

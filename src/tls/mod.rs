@@ -3,7 +3,7 @@
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
 //! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
 //! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
-//! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers.
+//! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers; [`keys`] opens sealed records.
 
 pub mod cert;
 pub mod chain;
@@ -17,6 +17,7 @@ mod generations;
 pub mod given;
 pub mod hello;
 pub mod idn;
+pub mod keys;
 pub mod message;
 pub mod names;
 pub mod ocsp;

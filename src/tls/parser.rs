@@ -5,18 +5,31 @@ use std::sync::Arc;
 use super::cert::{CertCache, Certificate};
 use super::codes::Version;
 use super::hello::{ClientHello, HelloCache};
+use super::keys::Keys;
 
 /// Parses certificates and hellos, keeping what it has seen within bounds. Not shared between threads.
 #[derive(Debug)]
 pub struct Parser {
     certificates: CertCache,
     hellos: HelloCache,
+    keys: Keys,
 }
 
 impl Parser {
     /// Keeps up to `certificates` certificates (`Limits::certificates`).
     pub fn new(certificates: usize) -> Self {
-        Self { certificates: CertCache::new(certificates), hellos: HelloCache::default() }
+        let keys = Keys::default();
+        Self { certificates: CertCache::new(certificates), hellos: HelloCache::default(), keys }
+    }
+
+    /// Asks this key log what opens records.
+    pub fn ask(&mut self, keys: Keys) {
+        self.keys = keys;
+    }
+
+    /// The key log.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The parsed certificate of these DER bytes.

@@ -8,8 +8,7 @@ use self::header::{
     ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Header, PROBE, header, is_clear_hello, is_clear_message,
 };
 pub use self::header::{MOST_BODY, starts_tls};
-use self::joiner::Joiner;
-pub use self::joiner::Partial;
+pub use self::joiner::{Joiner, Partial};
 pub use self::unit::{Read, Unit};
 use super::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
 use super::message::Alert;
@@ -52,6 +51,8 @@ struct Body {
 enum How {
     /// Passed over, then reported as sealed.
     Sealed,
+    /// Collected, then reported as sealed with its bytes.
+    Kept,
     /// Passed over silently: it was reported already.
     Junk,
     /// Collected (alerts, ChangeCipherSpec): at most [`PROBE`] bytes.
@@ -84,6 +85,10 @@ pub struct Inbound {
     /// Version of the last record, which a search prefers.
     version: Option<Version>,
     joiner: Joiner,
+    /// How sealed bodies are read.
+    sealed: How,
+    /// The sealed body that is being collected.
+    kept: Vec<u8>,
 }
 
 /// A few bytes on the stack.
@@ -135,7 +140,14 @@ impl Inbound {
             unsure: false,
             version: None,
             joiner: Joiner::new(limit),
+            sealed: How::Sealed,
+            kept: Vec::new(),
         }
+    }
+
+    /// From the next record on, sealed ones are reported with their bytes: somebody may have the keys.
+    pub fn keep_sealed(&mut self) {
+        self.sealed = How::Kept;
     }
 
     /// Feeds the next bytes of the stream, with the packet that carried them. Calls `out` for every unit read.
@@ -172,8 +184,9 @@ impl Inbound {
             return;
         };
         let inside = usize::try_from(bytes).ok().filter(|&n| n <= body.left);
-        if body.how == How::Probe {
+        if matches!(body.how, How::Probe | How::Kept) {
             body.how = How::Sealed;
+            self.kept = Vec::new();
         }
         if !matches!(body.how, How::Sealed | How::Junk) || inside.is_none() {
             let mut packets = body.at.clone();
@@ -198,7 +211,7 @@ impl Inbound {
                 body.how = How::Junk;
             }
             How::Small | How::Sslv2 => body.how = How::Junk,
-            How::Sealed | How::Junk | How::Probe => {}
+            How::Sealed | How::Kept | How::Junk | How::Probe => {}
         }
         body.left -= n;
         if body.left == 0 {
@@ -219,7 +232,7 @@ impl Inbound {
 
     /// Bytes of memory held for an incomplete message.
     pub fn held(&self) -> usize {
-        self.joiner.held()
+        self.joiner.held() + self.kept.capacity()
     }
 
     /// Whether ChangeCipherSpec has passed in this direction.
@@ -236,6 +249,7 @@ impl Inbound {
     fn lose(&mut self) {
         self.joiner.cut();
         self.buf.clear();
+        self.kept = Vec::new();
         self.header_at = Packets::none();
         self.fresh = false;
         self.unsure = true;
@@ -256,13 +270,18 @@ impl Inbound {
         {
             let how = self.enter(content_type, version, len, when, out);
             // And so does its body.
-            if let How::Sealed | How::Clear = how
+            if let How::Sealed | How::Kept | How::Clear = how
                 && let Some((body, behind)) = rest.split_at_checked(len.into())
             {
                 if how == How::Clear {
                     self.joiner.feed(body, version, Packets::one(at), at, when, out);
                 } else {
-                    out(Read { unit: Unit::Sealed { content_type, len }, at: at.into(), when });
+                    let unit = if how == How::Kept {
+                        Unit::Kept { content_type, version, body: body.to_vec() }
+                    } else {
+                        Unit::Sealed { content_type, len }
+                    };
+                    out(Read { unit, at: at.into(), when });
                 }
                 return behind;
             }
@@ -314,13 +333,13 @@ impl Inbound {
         self.version = Some(version);
         self.buf.clear();
         let how = match content_type {
-            CHANGE_CIPHER_SPEC if self.changed && len != 1 => How::Sealed,
+            CHANGE_CIPHER_SPEC if self.changed && len != 1 => self.sealed,
             CHANGE_CIPHER_SPEC => How::Small,
             ALERT if len == 2 || (!self.changed && matches!(len, 4 | 6 | 8)) => How::Small,
             HANDSHAKE if self.joiner.is_inside() => How::Clear,
             HANDSHAKE if self.changed || self.unsure => How::Probe,
             HANDSHAKE => How::Clear,
-            _ => How::Sealed,
+            _ => self.sealed,
         };
         // An alert may break a message off; anything else between its parts is an error (RFC 9846 section 5.1).
         if !matches!(content_type, HANDSHAKE | ALERT)
@@ -385,6 +404,7 @@ impl Inbound {
         body.at.add(at);
         match body.how {
             How::Sealed | How::Junk => {}
+            How::Kept => self.kept.extend_from_slice(mine),
             How::Small => {
                 self.buf.fill(mine, PROBE);
             }
@@ -410,8 +430,12 @@ impl Inbound {
                         });
                         Self::clear(&mut self.joiner, body, unread, at, when, out);
                     } else {
-                        body.how = How::Sealed;
+                        body.how = self.sealed;
                         self.changed = true;
+                        if body.how == How::Kept {
+                            self.kept.extend_from_slice(first);
+                            self.kept.extend_from_slice(unread);
+                        }
                     }
                 }
             }
@@ -439,7 +463,7 @@ impl Inbound {
 
     /// A record's last byte has been read.
     fn end_body<'a>(&mut self, when: Stamp, out: &mut impl FnMut(Read<'a>)) {
-        let State::Body(Body { content_type, len, at, how, .. }) =
+        let State::Body(Body { content_type, version, len, at, how, .. }) =
             std::mem::replace(&mut self.state, State::Header)
         else {
             return;
@@ -447,6 +471,10 @@ impl Inbound {
         match how {
             How::Junk | How::Clear => {}
             How::Sealed => out(Read { unit: Unit::Sealed { content_type, len }, at, when }),
+            How::Kept => {
+                let body = std::mem::take(&mut self.kept);
+                out(Read { unit: Unit::Kept { content_type, version, body }, at, when });
+            }
             // Only a record without a body ends while it is being probed.
             How::Probe => {}
             How::Sslv2 => {

@@ -25,6 +25,7 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::args::LiveArgs;
 use super::config::Reloaded;
+use super::keylog::Tails;
 use super::notify::Notifier;
 use super::output::say;
 use super::{Done, Failure, config, output, privileges};
@@ -125,6 +126,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
     let notifier = Notifier::from_environment();
     let signals = Signals::watch()?;
     let (watched, rings) = open_interfaces(args, settings.workers, &signals.stop)?;
+    let keylogs = Tails::open(&args.shared.keylog, &settings.keys)?;
     let outputs = Outputs::open(args.output.as_deref(), args.write.as_deref()).map_err(Failure::Says)?;
     let server = args.metrics.as_deref().map(Server::bind).transpose();
     let server = server.map_err(|error| Failure::Says(format!("{error}; see --metrics")))?;
@@ -159,6 +161,7 @@ pub fn run(args: &LiveArgs) -> Result<Done, Failure> {
         signals: &signals,
         interval: interval(args),
         told: elapsed(),
+        keylogs,
         downs: vec![None; args.all_interfaces().count()],
         clock_sets: 0,
         cut: 0,
@@ -194,6 +197,8 @@ struct Loop<'a> {
     /// How often statistics are told, and when they last were; no time: only at the end.
     interval: Span,
     told: Span,
+    /// Key logs that grow.
+    keylogs: Tails,
     /// What was last said of each interface.
     downs: Vec<Option<String>>,
     /// How often the clock was set, as last said.
@@ -281,6 +286,7 @@ impl Loop<'_> {
     /// What is due a few times a second.
     fn round(&mut self) {
         self.board.beat();
+        self.keylogs.follow();
         if self.signals.reload.swap(false, Ordering::Relaxed) {
             self.reload();
         }
@@ -361,6 +367,7 @@ impl Loop<'_> {
                 self.interval = interval(&args);
                 self.args = args;
                 self.scribe.pen().reopen();
+                self.keylogs.reopen();
                 self.board.account().reloads.0 += 1;
                 format!("{says}; outputs opened anew")
             }

@@ -9,15 +9,17 @@ use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKey
 use crate::tls::record::{Read, Unit};
 use crate::tls::sealed::{SealedRecord, looks_like_alert};
 
+use super::unsealing::Record;
+
 impl Attempt {
-    fn suite(&self) -> (CipherSuite, Version) {
+    pub(super) fn suite(&self) -> (CipherSuite, Version) {
         self.evidence
             .server_hello
             .as_ref()
             .map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version))
     }
 
-    fn reach(&mut self, stage: Stage) {
+    pub(super) fn reach(&mut self, stage: Stage) {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
@@ -41,14 +43,32 @@ impl Attempt {
                     self.ended_by_sign = true;
                 }
                 if self.evidence.alerts.len() < 8 {
-                    self.evidence.alerts.push(Seen { value: AlertFrom { from, alert }, at, when });
+                    self.evidence.alerts.push(Seen {
+                        value: AlertFrom { from, alert, sealed: false },
+                        at,
+                        when,
+                    });
                 }
             }
             Unit::ChangeCipherSpec => {
                 self.transcript.end();
                 self.evidence.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when });
             }
-            Unit::Sealed { content_type, len } => self.sealed(from, content_type, len, at, when),
+            Unit::Sealed { content_type, len } => {
+                if let Some(unsealing) = &mut self.unsealing {
+                    unsealing.pass(from);
+                }
+                let heard = self.note_sealed(from, content_type, len, &at, when);
+                let record =
+                    Record { from, content_type, version: Version(0), body: Vec::new(), at, when, heard };
+                self.shape(&record, len);
+            }
+            Unit::Kept { content_type, version, body } => {
+                let len = u16::try_from(body.len()).unwrap_or(u16::MAX);
+                let heard = self.note_sealed(from, content_type, len, &at, when);
+                self.kept(Record { from, content_type, version, body, at, when, heard });
+                self.unseal(false, parser);
+            }
             Unit::Malformed(_) => self.evidence.lost.malformed_messages += 1,
             Unit::NotTls => {
                 let reading = self.reading.of_mut(from);
@@ -57,12 +77,16 @@ impl Attempt {
                 }
                 *reading = Reading::Other;
             }
-            Unit::Gap { .. } => {}
+            Unit::Gap { .. } => {
+                if let Some(unsealing) = &mut self.unsealing {
+                    unsealing.gap(from);
+                }
+            }
         }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one message with its citation")]
-    fn message(
+    pub(super) fn message(
         &mut self,
         from: Side,
         kind: HandshakeType,
@@ -74,6 +98,9 @@ impl Attempt {
     ) {
         let (cipher, version) = self.suite();
         let seen = Seen { value: (), at, when };
+        if let Some(unsealing) = &mut self.unsealing {
+            unsealing.flights.add(from, kind, body);
+        }
         let evidence = &mut *self.evidence;
         if evidence.server_hello.is_some() && kind != HandshakeType::CERTIFICATE_VERIFY {
             self.transcript.add(from, kind, body);
@@ -109,7 +136,12 @@ impl Attempt {
                 }
             }
             (_, HandshakeType::CERTIFICATE) => {
-                let Some(list) = message::certificates(body) else {
+                let list = if version.is_tls13() {
+                    message::certificates13(body)
+                } else {
+                    message::certificates(body)
+                };
+                let Some(list) = list else {
                     evidence.lost.malformed_messages += 1;
                     return;
                 };
@@ -119,6 +151,11 @@ impl Attempt {
                         chain.push(parser.certificate(partial));
                     }
                     evidence.lost.malformed_messages += 1;
+                }
+                if from == Side::Server
+                    && let Some(response) = list.staple.and_then(crate::tls::ocsp::Response::read)
+                {
+                    evidence.staple = Some(Box::new(seen.clone().map(|()| response)));
                 }
                 let chain = Chain::Clear(seen.map(|()| chain));
                 match from {
@@ -174,13 +211,8 @@ impl Attempt {
         }
     }
 
-    /// A sealed record: what its place and size tell (see the sizes in `tls::sealed`).
-    fn sealed(&mut self, from: Side, content_type: u8, len: u16, at: Packets, when: Stamp) {
-        let (cipher, version) = self.suite();
-        let tls13 = version.is_tls13();
-        let no = at.last().unwrap_or_default();
-        let hello_answered = self.evidence.server_hello.is_some();
-        let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
+    /// Notes a sealed record. Whether its receiver was still there.
+    fn note_sealed(&mut self, from: Side, content_type: u8, len: u16, at: &Packets, when: Stamp) -> bool {
         // What a server says to a client that has left, or said goodbye, does not show that the connection was of use
         // (HAProxy sends 408).
         let left =
@@ -194,12 +226,22 @@ impl Attempt {
         if from == Side::Server && content_type == 22 {
             self.evidence.sealing.finished_behind.get_or_insert(self.evidence.tcp.bytes.server);
         }
-        let sealing = &mut *self.evidence.sealing;
-        let records = sealing.records.of_mut(from);
+        let records = self.evidence.sealing.records.of_mut(from);
         if records.len() < 16 {
-            records.push(SealedRecord { content_type, len, at: no, when });
+            records.push(SealedRecord { content_type, len, at: at.last().unwrap_or_default(), when });
         }
-        let seen = Seen { value: (), at, when };
+        heard
+    }
+
+    /// What the place and size of a sealed record tell (see the sizes in `tls::sealed`).
+    pub(super) fn shape(&mut self, record: &Record, len: u16) {
+        let &Record { from, content_type, when, heard, .. } = record;
+        let (cipher, version) = self.suite();
+        let tls13 = version.is_tls13();
+        let hello_answered = self.evidence.server_hello.is_some();
+        let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
+        let sealing = &mut *self.evidence.sealing;
+        let seen = Seen { value: (), at: record.at.clone(), when };
         if tls13 {
             let alert = looks_like_alert(len, cipher, version);
             match from {

@@ -39,9 +39,9 @@ impl Place {
     }
 }
 
-/// Rejoins one direction's clear messages.
+/// Rejoins one direction's messages, in clear or once they are opened.
 #[derive(Clone, Debug)]
-pub(super) struct Joiner {
+pub struct Joiner {
     limit: usize,
     place: Place,
     /// The newest message that was cut.
@@ -49,11 +49,13 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
-    pub(super) const fn limit(&self) -> usize {
+    /// Bytes of a message that are kept at most.
+    pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    pub(super) fn new(limit: usize) -> Self {
+    /// Begins between two messages. `limit` as for [`super::Inbound::new`].
+    pub fn new(limit: usize) -> Self {
         Self { limit, place: Place::start(), cut: None }
     }
 
@@ -62,21 +64,23 @@ impl Joiner {
         !matches!(self.place, Place::Head { have: 0, .. })
     }
 
-    pub(super) fn partial(&self) -> Option<&Partial> {
+    /// The message under way, or the newest that was cut.
+    pub fn partial(&self) -> Option<&Partial> {
         match &self.place {
             Place::Body(partial) => Some(partial),
             _ => self.cut.as_ref(),
         }
     }
 
-    pub(super) fn held(&self) -> usize {
+    /// Bytes of memory held.
+    pub fn held(&self) -> usize {
         let live = if let Place::Body(partial) = &self.place { partial.body.capacity() } else { 0 };
         live + self.cut.as_ref().map_or(0, |partial| partial.body.capacity())
     }
 
     /// Ends the message under way, keeping what was read of it; gives its packets. `None`: there was none, or it
     /// was lost already.
-    pub(super) fn cut(&mut self) -> Option<Packets> {
+    pub fn cut(&mut self) -> Option<Packets> {
         match std::mem::replace(&mut self.place, Place::start()) {
             Place::Head { have: 0, .. } | Place::Lost(_) => None,
             Place::Head { at, .. } => Some(at),
@@ -140,7 +144,7 @@ impl Joiner {
     /// Reads clear bytes of one record. `lead`: packets of the record's header, where these are its first bytes; the
     /// message that they belong to cites them. `false`: they are no handshake messages; the rest of the record is
     /// worth nothing.
-    pub(super) fn feed<'a>(
+    pub fn feed<'a>(
         &mut self,
         mut bytes: &'a [u8],
         record_version: Version,

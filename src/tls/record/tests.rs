@@ -40,6 +40,7 @@ fn words(units: &[Unit]) -> Vec<String> {
             Unit::Alert(alert) => format!("alert {} {}", alert.level.0, alert.description.0),
             Unit::ChangeCipherSpec => "ccs".to_owned(),
             Unit::Sealed { content_type, len } => format!("{content_type}/{len}"),
+            Unit::Kept { content_type, body, .. } => format!("{content_type}/{} kept", body.len()),
             Unit::Malformed(_) => "malformed".to_owned(),
             Unit::NotTls => "not tls".to_owned(),
             Unit::Gap { bytes } => format!("gap {bytes}"),

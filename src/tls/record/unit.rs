@@ -34,6 +34,15 @@ pub enum Unit<'a> {
         /// Length of the body in bytes.
         len: u16,
     },
+    /// The same with its body, where [`super::Inbound::keep_sealed`] asked for it.
+    Kept {
+        /// Outer content type: 20 to 24.
+        content_type: u8,
+        /// Version of the record.
+        version: Version,
+        /// The sealed bytes, as many as the header says.
+        body: Vec<u8>,
+    },
     /// A record or message that contradicts itself; reading goes on at the next record where possible.
     Malformed(&'static str),
     /// Bytes that are no TLS record where one had to start; nothing more is read from this direction.
@@ -67,6 +76,7 @@ impl Unit<'_> {
             Self::Alert(alert) => Unit::Alert(alert),
             Self::ChangeCipherSpec => Unit::ChangeCipherSpec,
             Self::Sealed { content_type, len } => Unit::Sealed { content_type, len },
+            Self::Kept { content_type, version, body } => Unit::Kept { content_type, version, body },
             Self::Malformed(why) => Unit::Malformed(why),
             Self::NotTls => Unit::NotTls,
             Self::Gap { bytes } => Unit::Gap { bytes },

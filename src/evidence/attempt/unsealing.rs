@@ -1,0 +1,637 @@
+//! Sealed records of an attempt for which there may be keys.
+//!
+//! They are kept until the keys are found, then opened in order, and what they hold goes the way of clear messages. What
+//! does not open is judged by its size, as where there are no keys. Application data is dropped as it is opened.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::flights::Flights;
+use super::{Attempt, Parse};
+use crate::base::{Limits, PacketNo, Packets, PerSide, Seen, Side, Stamp};
+use crate::evidence::decryption::{HadKeys, Held};
+use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
+use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
+use crate::tls::keys::{Keys, Secret, Secrets, tls12, tls13};
+use crate::tls::message::{self, Alert, CertificateVerify};
+use crate::tls::record::{Joiner, Read, Unit};
+
+/// A sealed record with its bytes.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub from: Side,
+    pub content_type: u8,
+    pub version: Version,
+    pub body: Vec<u8>,
+    pub at: Packets,
+    pub when: Stamp,
+    /// Its receiver had not left yet.
+    pub heard: bool,
+}
+
+impl Record {
+    fn len(&self) -> u16 {
+        u16::try_from(self.body.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Its five bytes of header, which TLS 1.3 authenticates from draft 25 on.
+    fn header(&self, version: Version) -> ([u8; 5], usize) {
+        let ([major, minor], [high, low]) = (self.version.0.to_be_bytes(), self.len().to_be_bytes());
+        let before = version.0 >> 8 == 0x7f && version.0 & 0xff < 25;
+        ([self.content_type, major, minor, high, low], if before { 0 } else { 5 })
+    }
+}
+
+/// Which secret of TLS 1.3 seals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Epoch {
+    Early,
+    Handshake,
+    Application,
+}
+
+/// What opens one direction.
+#[derive(Debug)]
+enum Cipher {
+    Tls13 {
+        epoch: Epoch,
+        opener: Option<tls13::Opener>,
+        early: Option<tls13::Opener>,
+        /// Records of this epoch that went by without a key.
+        passed: u64,
+    },
+    Tls12(tls12::Opener),
+}
+
+/// One direction once there are keys.
+#[derive(Debug)]
+struct Lane {
+    cipher: Cipher,
+    joiner: Joiner,
+    /// Records may have been lost before the next.
+    unsure: bool,
+}
+
+impl Lane {
+    /// Records that a gap may have hidden.
+    const LOST: u64 = 16;
+
+    fn ahead(&self) -> u64 {
+        if self.unsure { Self::LOST } else { 0 }
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    /// No keys yet.
+    Waiting,
+    Open(Box<PerSide<Lane>>),
+    /// They are of no use, or too much was kept.
+    GaveUp,
+}
+
+/// Sealed records, and what opens them.
+#[derive(Debug)]
+pub(super) struct Unsealing {
+    keys: Keys,
+    state: State,
+    pub(super) flights: Flights,
+    waiting: VecDeque<Record>,
+    /// Bytes of what waits.
+    held: usize,
+    /// How far the attempt had got before its first sealed record.
+    before: Option<Stage>,
+    secrets: Option<Arc<Secrets>>,
+    session: Option<tls12::Session>,
+    /// What each side's Finished says.
+    finished: PerSide<Option<Seen<Vec<u8>>>>,
+    limit: usize,
+}
+
+/// Most records that wait for keys.
+const MOST_WAITING: usize = 128;
+
+impl Unsealing {
+    pub(super) fn new(keys: Keys, limits: &Limits) -> Self {
+        Self {
+            keys,
+            state: State::Waiting,
+            flights: Flights::default(),
+            waiting: VecDeque::new(),
+            held: 0,
+            before: None,
+            secrets: None,
+            session: None,
+            finished: PerSide::default(),
+            limit: limits.bytes_per_side,
+        }
+    }
+
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        let joined = match &self.state {
+            State::Open(lanes) => lanes.client.joiner.held() + lanes.server.joiner.held(),
+            _ => 0,
+        };
+        self.held + self.flights.held() + joined
+    }
+
+    /// The capture lacks bytes of this side: records may be among them.
+    pub(super) fn gap(&mut self, from: Side) {
+        if let State::Open(lanes) = &mut self.state {
+            let lane = lanes.of_mut(from);
+            lane.unsure = true;
+            lane.joiner.cut();
+        }
+    }
+
+    /// The capture lacks a part of one record of this side.
+    pub(super) fn pass(&mut self, from: Side) {
+        self.gap(from);
+    }
+
+    /// Keeps a record until there are keys.
+    fn wait(&mut self, record: Record) {
+        self.held += record.body.len();
+        self.waiting.push_back(record);
+        if self.waiting.len() > MOST_WAITING || self.held > 2 * self.limit {
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.state = State::GaveUp;
+        self.waiting = VecDeque::new();
+        self.held = 0;
+    }
+
+    /// Looks for the keys of this attempt, as known before packet `at`. `late`: a part of them will do. Whether they were
+    /// found now.
+    fn find(&mut self, e: &mut Evidence, at: PacketNo, late: bool) -> bool {
+        let (State::Waiting, Some(hello), Some(server)) = (&self.state, &e.hello, &e.server_hello) else {
+            return false;
+        };
+        let Some(secrets) = self.keys.find(&hello.value.random, at) else { return false };
+        let (suite, version) = (server.value.cipher, server.value.version);
+        let lane = |cipher| Lane { cipher, joiner: Joiner::new(self.limit), unsure: false };
+        let lanes = if version.is_tls13() {
+            let ready = match (&secrets.client_handshake, &secrets.server_handshake) {
+                (Some(_), Some(_)) => true,
+                (None, None) => false,
+                _ => late,
+            };
+            if !ready {
+                return false;
+            }
+            let opener = |secret: &Option<Secret>| tls13::Opener::new(suite, secret.as_ref()?);
+            let early = hello.value.early_data;
+            let lanes = PerSide {
+                client: lane(Cipher::Tls13 {
+                    epoch: if early { Epoch::Early } else { Epoch::Handshake },
+                    opener: opener(&secrets.client_handshake),
+                    early: opener(&secrets.client_early).filter(|_| early),
+                    passed: 0,
+                }),
+                server: lane(Cipher::Tls13 {
+                    epoch: Epoch::Handshake,
+                    opener: opener(&secrets.server_handshake),
+                    early: None,
+                    passed: 0,
+                }),
+            };
+            let any = |lane: &Lane| matches!(&lane.cipher, Cipher::Tls13 { opener: Some(_), .. });
+            Some(lanes).filter(|lanes| any(&lanes.client) || any(&lanes.server))
+        } else {
+            let Some(master) = &secrets.master else { return false };
+            let session = tls12::Session {
+                master: master.clone(),
+                suite,
+                version,
+                randoms: PerSide { client: hello.value.random, server: server.value.random },
+                encrypt_then_mac: server.value.encrypt_then_mac,
+            };
+            let openers = session.openers();
+            self.session = Some(session);
+            openers.map(|PerSide { client, server }| PerSide {
+                client: lane(Cipher::Tls12(client)),
+                server: lane(Cipher::Tls12(server)),
+            })
+        };
+        self.secrets = Some(secrets);
+        let Some(lanes) = lanes else {
+            e.decryption.keys = HadKeys::Unsupported;
+            self.give_up();
+            return false;
+        };
+        e.decryption.keys = HadKeys::Found;
+        self.state = State::Open(Box::new(lanes));
+        true
+    }
+
+    /// The next secret of a side of TLS 1.3, behind its Finished.
+    fn application_secret(&mut self, e: &Evidence, from: Side, at: PacketNo) -> Option<Secret> {
+        let of = |secrets: &Secrets| match from {
+            Side::Client => secrets.client_traffic.clone(),
+            Side::Server => secrets.server_traffic.clone(),
+        };
+        if let Some(secret) = self.secrets.as_deref().and_then(of) {
+            return Some(secret);
+        }
+        // A log that grows may have got it by now.
+        self.secrets = self.keys.find(&e.hello.as_ref()?.value.random, at);
+        self.secrets.as_deref().and_then(of)
+    }
+
+    /// What the messages of both sides tell once all are there: what was signed, and whether each Finished is right.
+    pub(super) fn conclude(&self, e: &mut Evidence) {
+        if e.decryption.opened == 0 && !self.waiting.is_empty() && e.decryption.keys == HadKeys::Unasked {
+            e.decryption.keys = HadKeys::Absent;
+        }
+        let whole = e.lost.gap_bytes == 0 && e.lost.malformed_messages == 0 && e.decryption.failed == 0;
+        let Some((suite, version)) =
+            e.server_hello.as_ref().map(|hello| (hello.value.cipher, hello.value.version)).filter(|_| whole)
+        else {
+            return;
+        };
+        let hash = tls13::Hash::of(suite).filter(|_| version.is_tls13());
+        let signed = |side| {
+            let hash = self.flights.hash_before13(hash?, side, HandshakeType::CERTIFICATE_VERIFY)?;
+            Some(tls13::signed_content(side == Side::Server, &hash))
+        };
+        if hash.is_some() {
+            if e.decryption.server_verify.is_some() {
+                let signed = signed(Side::Server);
+                if let Some(verify) = &mut e.decryption.server_verify {
+                    verify.value.signed = signed;
+                }
+            }
+            if let Some(verify) = &mut e.certificate_verify {
+                verify.value.signed = signed(Side::Client);
+            }
+        }
+        for side in [Side::Client, Side::Server] {
+            let Some(finished) = self.finished.of(side) else { continue };
+            let expected = match (hash, &self.session, &self.secrets) {
+                (Some(hash), _, Some(secrets)) => {
+                    let secret = match side {
+                        Side::Client => &secrets.client_handshake,
+                        Side::Server => &secrets.server_handshake,
+                    };
+                    let transcript = self.flights.hash_before13(hash, side, HandshakeType::FINISHED);
+                    secret
+                        .as_ref()
+                        .zip(transcript)
+                        .and_then(|(secret, transcript)| tls13::verify_data(hash, secret, &transcript))
+                }
+                (None, Some(session), _) => self
+                    .flights
+                    .before_finished12(side)
+                    .and_then(|messages| session.verify_data(side, &messages))
+                    .map(|data| data.to_vec()),
+                _ => None,
+            };
+            if let Some(expected) = expected {
+                let right = expected == finished.value;
+                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|_| right));
+            }
+        }
+    }
+}
+
+/// What came of a record.
+enum Opened {
+    Plain(u8, zeroize::Zeroizing<Vec<u8>>),
+    /// Of a kind that is not looked at.
+    Passed,
+    /// Early data without its key, or that the server does not take.
+    Early,
+    Failed,
+}
+
+impl Attempt {
+    /// A sealed record, with its bytes since there may be keys.
+    pub(super) fn kept(&mut self, record: Record) {
+        let Some(mut unsealing) = self.unsealing.take() else {
+            self.shape(&record, record.len());
+            return;
+        };
+        unsealing.before.get_or_insert(self.evidence.stage);
+        if !matches!(unsealing.state, State::Open(_)) {
+            self.shape(&record, record.len());
+        }
+        if !matches!(unsealing.state, State::GaveUp) {
+            unsealing.wait(record);
+        }
+        self.unsealing = Some(unsealing);
+    }
+
+    /// Opens what waits, if there are keys by now. `late`: it ends here.
+    pub(super) fn unseal(&mut self, late: bool, parser: &mut impl Parse) {
+        let Some(mut unsealing) = self.unsealing.take() else { return };
+        let last = unsealing.waiting.back().and_then(|record| record.at.last());
+        if let Some(last) = last {
+            let at = if late { self.evidence.last.max(last) } else { last };
+            if unsealing.find(&mut self.evidence, at, late)
+                && let Some(stage) = unsealing.before
+            {
+                // What sizes told is told by contents now.
+                self.evidence.stage = stage.max(Stage::ServerHello);
+                self.evidence.sealing.finished = PerSide::default();
+                self.evidence.sealing.application = PerSide::default();
+            }
+            if matches!(unsealing.state, State::Open(_)) {
+                while let Some(record) = unsealing.waiting.pop_front() {
+                    self.open(&mut unsealing, &record, parser);
+                }
+                unsealing.held = 0;
+            }
+        }
+        self.unsealing = Some(unsealing);
+    }
+
+    /// Opens one record and takes what it holds.
+    fn open(&mut self, unsealing: &mut Unsealing, record: &Record, parser: &mut impl Parse) {
+        let no = record.at.last().unwrap_or_default();
+        match self.try_open(unsealing, record, no) {
+            Opened::Plain(content_type, content) => {
+                self.evidence.decryption.opened += 1;
+                match content_type {
+                    21 => self.opened_alert(record, &content),
+                    22 => self.opened_handshake(unsealing, record, &content, parser),
+                    _ => {}
+                }
+                self.count_data(unsealing, record, content_type);
+            }
+            Opened::Passed => self.count_data(unsealing, record, record.content_type),
+            Opened::Early => {}
+            Opened::Failed => {
+                let decryption = &mut *self.evidence.decryption;
+                decryption.failed += 1;
+                decryption.note(record.from, no, Held::Damaged);
+                if decryption.opened == 0 && decryption.failed >= 4 {
+                    unsealing.state = State::GaveUp;
+                }
+                self.shape(record, record.len());
+            }
+        }
+    }
+
+    fn try_open(&mut self, unsealing: &mut Unsealing, record: &Record, no: PacketNo) -> Opened {
+        let version = self.suite().1;
+        // The secret behind Finished is looked for once it is needed.
+        let next = match &unsealing.state {
+            State::Open(lanes) => match &lanes.of(record.from).cipher {
+                Cipher::Tls13 { epoch: Epoch::Application, opener: None, .. } => {
+                    unsealing.application_secret(&self.evidence, record.from, no)
+                }
+                _ => None,
+            },
+            _ => return Opened::Failed,
+        };
+        let State::Open(lanes) = &mut unsealing.state else { return Opened::Failed };
+        let lane = lanes.of_mut(record.from);
+        let ahead = lane.ahead();
+        let opened = match &mut lane.cipher {
+            Cipher::Tls12(opener) => match record.content_type {
+                21 | 22 => {
+                    match opener.open_ahead(record.content_type, record.version, &record.body, ahead) {
+                        Some(content) => Opened::Plain(record.content_type, content),
+                        None => {
+                            opener.skip(&record.body);
+                            Opened::Failed
+                        }
+                    }
+                }
+                _ => {
+                    opener.skip(&record.body);
+                    Opened::Passed
+                }
+            },
+            Cipher::Tls13 { epoch, opener, early, passed } => {
+                if let Some(secret) = next {
+                    *opener = tls13::Opener::new(
+                        self.evidence
+                            .server_hello
+                            .as_ref()
+                            .map_or(crate::tls::codes::CipherSuite(0), |hello| hello.value.cipher),
+                        &secret,
+                    );
+                    if let Some(opener) = opener {
+                        (0..*passed).for_each(|_| opener.skip());
+                    }
+                }
+                let (header, len) = record.header(version);
+                let header = header.get(..len).unwrap_or_default();
+                let open = |opener: &mut Option<tls13::Opener>| {
+                    let plain = opener.as_mut()?.open_ahead(header, &record.body, ahead)?;
+                    Some(Opened::Plain(plain.content_type, plain.content))
+                };
+                if *epoch == Epoch::Early {
+                    match open(early) {
+                        Some(opened) => opened,
+                        None => match open(opener) {
+                            Some(opened) => {
+                                *epoch = Epoch::Handshake;
+                                opened
+                            }
+                            None => Opened::Early,
+                        },
+                    }
+                } else {
+                    match (open(opener), &mut *opener) {
+                        (Some(opened), _) => opened,
+                        (None, Some(opener)) => {
+                            opener.skip();
+                            Opened::Failed
+                        }
+                        (None, None) => {
+                            *passed += 1;
+                            self.shape(record, record.len());
+                            return Opened::Early;
+                        }
+                    }
+                }
+            }
+        };
+        if matches!(opened, Opened::Plain(..)) {
+            lane.unsure = false;
+        }
+        opened
+    }
+
+    /// Counts what flows behind the handshake, as by sizes, but exactly.
+    fn count_data(&mut self, unsealing: &Unsealing, record: &Record, content_type: u8) {
+        let State::Open(lanes) = &unsealing.state else { return };
+        let counts = match &lanes.of(record.from).cipher {
+            Cipher::Tls12(_) => content_type == 23,
+            Cipher::Tls13 { epoch, .. } => {
+                *epoch == Epoch::Application
+                    && content_type != 21
+                    && self.evidence.sealing.finished.client.as_ref().is_some_and(|finished| {
+                        record.from == Side::Server || finished.at != record.at || content_type == 23
+                    })
+            }
+        };
+        if counts && record.heard {
+            *self.evidence.sealing.application.of_mut(record.from) += u64::from(record.len());
+        }
+        if outcome::carries_data(&self.evidence) {
+            self.reach(Stage::Application);
+        }
+    }
+
+    fn opened_alert(&mut self, record: &Record, content: &[u8]) {
+        for pair in content.chunks_exact(2) {
+            let &[level, description] = pair else { continue };
+            let alert = Alert { level: AlertLevel(level), description: AlertDescription(description) };
+            let no = record.at.last().unwrap_or_default();
+            self.evidence.decryption.note(record.from, no, Held::Alert(alert.description));
+            // A goodbye is none that ends a handshake.
+            let goodbye = alert.description == AlertDescription::CLOSE_NOTIFY
+                && self.evidence.sealing.finished.of(record.from).is_some();
+            if goodbye {
+                continue;
+            }
+            self.ended_by_sign |= alert.level == AlertLevel::FATAL;
+            if self.evidence.alerts.len() < 8 {
+                let value = AlertFrom { from: record.from, alert, sealed: true };
+                self.evidence.alerts.push(Seen { value, at: record.at.clone(), when: record.when });
+            }
+        }
+    }
+
+    fn opened_handshake(
+        &mut self,
+        unsealing: &mut Unsealing,
+        record: &Record,
+        content: &[u8],
+        parser: &mut impl Parse,
+    ) {
+        let no = record.at.last().unwrap_or_default();
+        let mut units: Vec<Read<'_>> = Vec::new();
+        if let State::Open(lanes) = &mut unsealing.state {
+            let joiner = &mut lanes.of_mut(record.from).joiner;
+            joiner.feed(content, record.version, record.at.clone(), no, record.when, &mut |read| {
+                units.push(read)
+            });
+        }
+        for Read { unit, at, when } in units {
+            match unit {
+                Unit::Handshake { kind, body, .. } => {
+                    let seen = Seen { value: kind, at: at.and(&record.at), when };
+                    self.opened_message(unsealing, record.from, seen, &body, parser);
+                }
+                _ => self.evidence.lost.malformed_messages += 1,
+            }
+        }
+    }
+
+    /// A whole message that was sealed.
+    fn opened_message(
+        &mut self,
+        unsealing: &mut Unsealing,
+        from: Side,
+        seen: Seen<HandshakeType>,
+        body: &[u8],
+        parser: &mut impl Parse,
+    ) {
+        let Seen { value: kind, at, when } = seen;
+        let no = at.last().unwrap_or_default();
+        self.evidence.decryption.note(from, no, Held::Message(kind));
+        let version = self.suite().1;
+        let State::Open(lanes) = &mut unsealing.state else { return };
+        let lane = lanes.of_mut(from);
+        let first = unsealing.finished.of(from).is_none();
+        if first {
+            unsealing.flights.add(from, kind, body);
+        }
+        match &mut lane.cipher {
+            Cipher::Tls12(_) if kind == HandshakeType::FINISHED && first => {
+                self.finish(unsealing, from, body, at, when);
+                self.reach(Stage::Finished);
+            }
+            // What follows is sealed by the keys of another handshake.
+            Cipher::Tls12(_)
+                if matches!(kind, HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO) =>
+            {
+                unsealing.state = State::GaveUp;
+            }
+            Cipher::Tls12(_) => {}
+            Cipher::Tls13 { epoch, opener, passed, .. } => match kind {
+                HandshakeType::END_OF_EARLY_DATA => *epoch = Epoch::Handshake,
+                HandshakeType::KEY_UPDATE => {
+                    if let Some(opener) = opener {
+                        opener.update();
+                    }
+                }
+                HandshakeType::FINISHED if first => {
+                    (*epoch, *opener, *passed) = (Epoch::Application, None, 0);
+                    self.finish(unsealing, from, body, at, when);
+                    if from == Side::Client {
+                        self.reach(Stage::Finished);
+                    }
+                }
+                HandshakeType::CERTIFICATE_VERIFY => {
+                    if let Some((scheme, signature)) = message::certificate_verify(body, version) {
+                        let verify =
+                            CertificateVerify { scheme, signature: signature.to_vec(), signed: None };
+                        let verify = Some(Box::new(Seen { value: verify, at, when }));
+                        match from {
+                            Side::Server => self.evidence.decryption.server_verify = verify,
+                            Side::Client => self.evidence.certificate_verify = verify,
+                        }
+                    }
+                }
+                HandshakeType::COMPRESSED_CERTIFICATE => {
+                    match message::uncompressed_certificate(body, unsealing.limit) {
+                        Some(body) => {
+                            let kind = HandshakeType::CERTIFICATE;
+                            self.message(from, kind, version, &body, at, when, parser);
+                        }
+                        None => self.evidence.lost.malformed_messages += 1,
+                    }
+                }
+                HandshakeType::ENCRYPTED_EXTENSIONS if from == Side::Server => {
+                    if let Some(extensions) = message::encrypted_extensions(body)
+                        && let Some(hello) = &mut self.evidence.server_hello
+                    {
+                        hello.value.alpn = extensions.alpn.map(Into::into);
+                    }
+                }
+                HandshakeType::CERTIFICATE | HandshakeType::CERTIFICATE_REQUEST => {
+                    self.message(from, kind, version, body, at, when, parser);
+                }
+                _ => {}
+            },
+        }
+    }
+
+    fn finish(&mut self, unsealing: &mut Unsealing, from: Side, body: &[u8], at: Packets, when: Stamp) {
+        let seen = Seen { value: (), at, when };
+        *unsealing.finished.of_mut(from) = Some(seen.clone().map(|()| body.to_vec()));
+        self.evidence.sealing.finished.of_mut(from).get_or_insert(seen);
+    }
+
+    /// The last look before the attempt is judged.
+    pub(super) fn end_unsealing(&mut self, parser: &mut impl Parse) {
+        self.unseal(true, parser);
+        let Some(unsealing) = self.unsealing.take() else { return };
+        let e = &mut *self.evidence;
+        unsealing.conclude(e);
+        if let (State::Open(lanes), Chain::Sealed(at)) = (&unsealing.state, &e.chain)
+            && e.is_open()
+            && e.lost.gap_bytes == 0
+        {
+            // All that the server sent was opened, and no whole chain is among it.
+            let cut = lanes.server.joiner.partial();
+            let is_chain =
+                |kind| matches!(kind, HandshakeType::CERTIFICATE | HandshakeType::COMPRESSED_CERTIFICATE);
+            let seen = e.decryption.held.iter().any(|(from, ..)| *from == Side::Server);
+            if cut.is_some_and(|cut| is_chain(cut.kind)) {
+                e.chain = Chain::Cut(at.clone());
+            } else if seen {
+                e.chain = Chain::Unsent;
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What keys opened of an attempt.
+
+use std::fmt;
+
+use super::{Chain, Evidence};
+use crate::base::{Blank, PacketNo, PerSide, Seen, Side};
+use crate::tls::codes::{AlertDescription, HandshakeType, Version};
+use crate::tls::message::CertificateVerify;
+use crate::tls::signature::{Verdict, verify_handshake};
+
+/// Whether there were keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HadKeys {
+    /// Nobody asked: no keys at all were given, or nothing was sealed.
+    #[default]
+    Unasked,
+    /// Keys were given, none for this connection.
+    Absent,
+    /// They were found.
+    Found,
+    /// They were found, but the suite or the version is not supported.
+    Unsupported,
+}
+
+impl HadKeys {
+    /// The word in events; `None` where nobody asked.
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Unasked => None,
+            Self::Absent => Some("absent"),
+            Self::Found => Some("found"),
+            Self::Unsupported => Some("unsupported"),
+        }
+    }
+}
+
+/// What an opened record held. Application data is never looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A handshake message.
+    Message(HandshakeType),
+    /// An alert.
+    Alert(AlertDescription),
+    /// Nothing: it does not open.
+    Damaged,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(kind) => write!(f, "{kind}"),
+            Self::Alert(description) => write!(f, "alert {description}"),
+            Self::Damaged => f.write_str("does not open"),
+        }
+    }
+}
+
+/// What keys opened. Of most attempts there is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decryption {
+    /// Whether there were keys.
+    pub keys: HadKeys,
+    /// Records that opened.
+    pub opened: u32,
+    /// Records that did not: damaged on the way, or the keys are of another connection.
+    pub failed: u32,
+    /// What they held, in order, first 64.
+    pub held: Vec<(Side, PacketNo, Held)>,
+    /// The server's CertificateVerify (TLS 1.3).
+    pub server_verify: Option<Box<Seen<CertificateVerify>>>,
+    /// Whether it verifies by the leaf's key; `None` where there was none to check.
+    pub server_verify_verdict: Option<Verdict>,
+    /// Each side's Finished, and whether its `verify_data` is right; `None` where that cannot be told.
+    pub finished: PerSide<Option<Seen<bool>>>,
+}
+
+impl Blank for Decryption {
+    const BLANK: &'static Self = &Self {
+        keys: HadKeys::Unasked,
+        opened: 0,
+        failed: 0,
+        held: Vec::new(),
+        server_verify: None,
+        server_verify_verdict: None,
+        finished: PerSide { client: None, server: None },
+    };
+}
+
+impl Decryption {
+    /// Most that is kept of what records held.
+    const MOST: usize = 64;
+
+    /// Notes what a record held.
+    pub fn note(&mut self, from: Side, at: PacketNo, held: Held) {
+        if self.held.len() < Self::MOST {
+            self.held.push((from, at, held));
+        }
+    }
+}
+
+impl Evidence {
+    /// Every sealed record that matters was opened: what sizes tell need not be asked.
+    pub fn is_open(&self) -> bool {
+        self.decryption.opened > 0 && self.decryption.failed == 0
+    }
+
+    /// The alert that ended it was sealed, and keys opened it.
+    pub fn ended_by_opened_alert(&self) -> bool {
+        matches!(self.ending.value, super::Ending::Alert { .. })
+            && self.alerts.iter().any(|alert| alert.value.sealed && alert.at == self.ending.at)
+    }
+
+    /// Verifies the server's CertificateVerify of TLS 1.3, once.
+    pub(super) fn verify_server_certificate_verify(&mut self) {
+        if self.decryption.server_verify_verdict.is_some() {
+            return;
+        }
+        let (Some(verify), Chain::Clear(chain)) = (&self.decryption.server_verify, &self.chain) else {
+            return;
+        };
+        let Some(leaf) = chain.value.first() else { return };
+        let CertificateVerify { scheme, signature, signed } = &verify.value;
+        let verdict = match signed {
+            Some(signed) => verify_handshake(Version::TLS13, &leaf.key.spki, *scheme, signed, signature),
+            None => Verdict::Unsupported("not all signed messages were seen"),
+        };
+        self.decryption.server_verify_verdict = Some(verdict);
+    }
+}
