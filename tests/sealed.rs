@@ -16,12 +16,19 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use support::judged::{Judged, Pair, failed, judged_in, said, word};
 use support::pcap::Pcap;
 use support::tally::{Figure, percent};
 use support::{Attempt, Scratch, lab_roots, root, run, tell};
+
+/// Every capture as it is judged alone, once for all tests.
+fn everything() -> &'static [Judged] {
+    static ALL: OnceLock<Vec<Judged>> = OnceLock::new();
+    ALL.get_or_init(|| judged_in(Path::new("captures"), &lab_roots()))
+}
 
 /// Causes for which a certificate, of the server or of the client, is rejected.
 const OF_CERTIFICATES: [&str; 7] = [
@@ -188,7 +195,8 @@ fn together(sealed: &Sealed<'_>, twin: &Pcap) -> Option<Vec<u8>> {
 
 fn read(path: &Path, more: &[String]) -> Vec<Value> {
     let mut args = ["read", "--json", "--no-progress", "--workers", "1"].map(str::to_owned).to_vec();
-    args.extend(lab_roots());
+    // The laboratory's roots alone: the public ones take longer to read than the packets.
+    args.extend(["--trust".to_owned(), "captures/lab-root.pem".to_owned()]);
     args.extend_from_slice(more);
     args.push(path.to_str().unwrap().to_owned());
     let ran = run(&args);
@@ -250,8 +258,8 @@ impl Known {
 #[test]
 fn sealed_rejections_are_found_and_explained_by_what_is_known_of_the_server() {
     let scratch = Scratch::new("sealed");
-    let all = judged_in(Path::new("captures"), &lab_roots());
-    let attempts = sealed(&all);
+    let all = everything();
+    let attempts = sealed(all);
     let missed: Vec<_> = attempts.iter().filter(|it| !failed(it.event)).map(Sealed::name).collect();
     tell(&format!("sealed, alone: found {}", percent((attempts.len() - missed.len(), attempts.len()))));
     assert!(attempts.len() > 250, "the captures are there: {}", attempts.len());
@@ -272,7 +280,7 @@ fn sealed_rejections_are_found_and_explained_by_what_is_known_of_the_server() {
             shown.count(attempt, attempt.event);
             continue;
         }
-        let twin = twin(attempt, &all).filter(|_| attempt.judged.path.extension().unwrap() == "pcap");
+        let twin = twin(attempt, all).filter(|_| attempt.judged.path.extension().unwrap() == "pcap");
         let Some((twin, pem)) = twin.and_then(|twin| Some((pcap(twin)?, chain_in_clear(&pcap(twin)?)?)))
         else {
             alone += 1;
@@ -314,7 +322,7 @@ fn sealed_rejections_are_found_and_explained_by_what_is_known_of_the_server() {
 #[test]
 fn nothing_healthy_is_called_failed_above_suspected_whatever_certificates_are_known() {
     let scratch = Scratch::new("sealed-healthy");
-    let all = judged_in(Path::new("captures"), &lab_roots());
+    let all = everything();
     // Every chain that any capture shows in clear.
     let mut chains: Vec<_> = all
         .iter()
@@ -356,13 +364,13 @@ fn nothing_healthy_is_called_failed_above_suspected_whatever_certificates_are_kn
 #[test]
 fn a_clients_sealed_certificate_is_judged_by_what_it_shows_in_clear() {
     let scratch = Scratch::new("sealed-client");
-    let all = judged_in(Path::new("captures"), &lab_roots());
-    let attempts = sealed(&all);
+    let all = everything();
+    let attempts = sealed(all);
     let shown =
         |it: &&Sealed<'_>| !it.by_client() && it.attempt.reason.as_deref() != Some("client_cert_absent");
     let mut beside = Known::default();
     for attempt in attempts.iter().filter(shown) {
-        let Some(bytes) = twin(attempt, &all).and_then(|twin| together(attempt, &pcap(twin)?)) else {
+        let Some(bytes) = twin(attempt, all).and_then(|twin| together(attempt, &pcap(twin)?)) else {
             continue;
         };
         let events = read(&scratch.write("together.pcap", &bytes), &[]);

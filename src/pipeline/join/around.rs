@@ -118,9 +118,9 @@ impl<M: Make> Join<M> {
     /// The certificates of which a sealed record has just the size: what the server showed for this name not long before, or
     /// what was given for it.
     pub(super) fn shown_before(&self, evidence: &Evidence) -> Option<ShownBefore> {
-        let fitting = self.known_chains(evidence)?.fitting.into_iter();
+        let mut fitting = self.known_chains(evidence)?.fitting.into_iter();
         let near = |it: &ShownBefore| matches!(it.from, KnownFrom::Server | KnownFrom::Given);
-        fitting.filter(|it| near(it) && it.fit == Fit::Exact).next()
+        fitting.find(|it| near(it) && it.fit == Fit::Exact)
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) struct InClear {
 
 impl InClear {
     fn of(evidence: &Evidence, chain: &Shown) -> Self {
-        let staple = evidence.staple.as_ref();
-        let bad = |staple: &&Box<Seen<OcspResponse>>| {
+        let staple = evidence.staple.as_deref();
+        let bad = |staple: &&Seen<OcspResponse>| {
             let answers = &staple.value.answers;
             answers.iter().any(|answer| {
                 answer.status != Status::Good
@@ -46,7 +46,7 @@ impl InClear {
             client: evidence.client.addr,
             chain: chain.clone(),
             staple_len: staple.map_or(0, |staple| staple.value.len),
-            staple: staple.filter(bad).map(|staple| Arc::new(Seen::clone(staple))),
+            staple: staple.filter(bad).map(|staple| Arc::new(staple.clone())),
         }
     }
 }

@@ -372,7 +372,7 @@ pub fn key_of_signature(len: usize) -> Option<String> {
         2420 => "ML-DSA-44".to_owned(),
         3309 => "ML-DSA-65".to_owned(),
         4627 => "ML-DSA-87".to_owned(),
-        96 | 128..=2048 if len % 8 == 0 => format!("RSA {}", 8 * len),
+        96 | 128..=2048 if len.is_multiple_of(8) => format!("RSA {}", 8 * len),
         _ => return None,
     })
 }
