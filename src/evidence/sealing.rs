@@ -1,6 +1,6 @@
 //! What a connection shows once its records are sealed.
 
-use super::Evidence;
+use super::{Evidence, Transport};
 use crate::base::{Blank, PerSide, Seen};
 use crate::tls::cert::Certificate;
 use crate::tls::sealed::{Reading, SealedRecord, Setting};
@@ -37,8 +37,13 @@ impl Blank for Sealing {
 }
 
 impl Evidence {
-    /// What the sealed records of TLS 1.3 likely hold; `None` where there are none, or the suite is not known.
+    /// What the sealed records of TLS 1.3 likely hold; `None` where there are none, the suite is not known, or they
+    /// came in datagrams.
     pub fn sealed_reading(&self) -> Option<Reading> {
+        // Messages over datagrams have other headers.
+        if self.transport != Transport::Tcp {
+            return None;
+        }
         let hello = self.server_hello.as_ref()?;
         let early_data = self.hello.as_ref().is_some_and(|hello| hello.value.early_data);
         let (suite, version, psk) = (hello.value.cipher, hello.value.version, hello.value.psk);

@@ -3,13 +3,14 @@
 
 mod around;
 mod beside;
+mod datagrams;
 mod known;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use known::{InClear, ShownInClear};
-
+use self::datagrams::Datagrams;
+use self::known::{InClear, ShownInClear};
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::contrasts::{Contrasts, Reach};
@@ -27,7 +28,7 @@ use crate::aside::dns::hidden;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Stamp};
 use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
-use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
+use crate::evidence::{Chain, Evidence, Outcome, Stage, Transport, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, Defect, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
@@ -87,6 +88,8 @@ pub struct Join<M: Make = AsJudged> {
     reached_addresses: Recent<(Addr, Addr), Reach>,
     /// Successes by server, and whose they were.
     served: Recent<Endpoint, Seen<Addr>>,
+    /// Successes over datagrams.
+    datagrams: Datagrams,
     /// Certificates shown in clear, and to whom.
     shown: ShownInClear,
     /// Failures by client.
@@ -141,6 +144,7 @@ impl<M: Make> Join<M> {
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
+            datagrams: Datagrams::new(servers),
             shown: ShownInClear::new(servers),
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
@@ -445,6 +449,11 @@ impl<M: Make> Join<M> {
             self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
         match evidence.outcome {
+            Outcome::Completed | Outcome::Resumed
+                if evidence.transport != Transport::Tcp && outcome::carries_data(evidence) =>
+            {
+                self.datagrams.completed(evidence);
+            }
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
                 let at =
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());

@@ -3,7 +3,7 @@
 use super::{Failure, Join, Make, Reach, Success, leaf, name, offer};
 use crate::base::{Endpoint, Seen, Span};
 use crate::evidence::around::{KnownFrom, ShownBefore};
-use crate::evidence::{Chain, Evidence, rejection};
+use crate::evidence::{Chain, Evidence, Transport, rejection};
 use crate::pipeline::statuses::verifying;
 use crate::tls::hello::Offer;
 use crate::tls::sealed::Fit;
@@ -42,15 +42,26 @@ impl<M: Make> Join<M> {
         };
         let by_address = || self.reached_addresses.get(&ends).find_map(reached);
         let other_name = if host.is_some() && by_host.is_none() { by_address() } else { None };
-        evidence.around.sibling = match host {
-            Some(_) => by_host,
-            None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
-        };
-        if other_name.is_some() || smaller_hello.is_some() {
+        let over_tcp = evidence.transport == Transport::Tcp;
+        if over_tcp {
+            evidence.around.sibling = match host {
+                Some(_) => by_host,
+                None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
+            };
+        } else {
+            let tcp = by_host.or_else(by_address);
+            let sibling = self.datagrams.reached(client.addr, server.addr);
+            evidence.around.sibling = sibling.and_then(|seen| near(seen, None));
+            evidence.around.over_tcp = tcp;
+        }
+        if over_tcp && (other_name.is_some() || smaller_hello.is_some()) {
             (evidence.around.other_name, evidence.around.smaller_hello) = (other_name, smaller_hello);
         }
-        evidence.around.server_completes =
-            self.served.get(&server).next().map(|seen| seen.clone().map(|_| ()));
+        evidence.around.server_completes = if over_tcp {
+            self.served.get(&server).next().map(|seen| seen.clone().map(|_| ()))
+        } else {
+            self.datagrams.served(&server).cloned()
+        };
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
         let mut repeats = 0;
