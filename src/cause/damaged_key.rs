@@ -82,7 +82,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     {
         return Judgement::Found(finding);
     }
-    if let Some(finding) = weak_key(evidence) {
+    if let Some(finding) = signed_amiss(evidence).or_else(|| weak_key(evidence)) {
         return Judgement::Found(finding);
     }
     signal::by_defect(evidence, Cause::DamagedKey, |code, at| alone(evidence, code, at))
@@ -105,6 +105,18 @@ fn weak_key(evidence: &Evidence) -> Option<Finding> {
     };
     let shown = format!("a sealed record of the size of a CertificateVerify by RSA with {bits} bits");
     Some(Finding::new(certainty, "weak_key", Party::Server, record, shown).and(at, says))
+}
+
+/// The same server signed another handshake with a key that is not the leaf's, and the sealed certificate has the size of
+/// that leaf.
+fn signed_amiss(evidence: &Evidence) -> Option<Finding> {
+    let before = evidence.around.shown_before.as_ref()?;
+    let misfit = before.misfit.as_ref()?;
+    let (Signal::Sealed(at) | Signal::Silent(at)) = signal::read(evidence) else { return None };
+    let certainty = if before.is_sure() { Certainty::Inferred } else { Certainty::Suspected };
+    let says = "the same server signed another handshake, and the signature does not verify by the leaf's key";
+    let finding = Finding::new(certainty, "bad_handshake_signature", Party::Server, misfit, says);
+    Some(finding.and(before.record.at, before.says()).and(at, "the client gives up"))
 }
 
 fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
@@ -255,6 +267,23 @@ mod tests {
         evidence.key_exchange = Some(seen(crate::tls::message::ServerKeyExchange::default(), 6).into());
         evidence.key_exchange_verdict = Some(crate::tls::signature::Verdict::Bad);
         assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Proven)));
+    }
+
+    #[test]
+    fn a_server_that_signed_amiss_in_clear_does_so_behind_the_seal() {
+        let sealed = crate::evidence::Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().ends(sealed);
+        let (at, when) = (crate::base::PacketNo(6), evidence.started);
+        let record = crate::tls::sealed::SealedRecord { content_type: 23, len: 900, at, when };
+        let from = crate::evidence::around::KnownFrom::Server;
+        let mut known = crate::evidence::around::ShownBefore::of_size(seen(Vec::new(), 2), record, from);
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED), "nothing amiss is known");
+        known.misfit = Some(Packets::one(crate::base::PacketNo(3)));
+        evidence.around.shown_before = Some(known);
+        assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Inferred)));
+        let unused = evidence.alert(Side::Server, 40);
+        assert_eq!(judge(&unused), Judgement::Absent, "the client rejected nothing");
     }
 
     /// A client that signed with another key than its certificate's.

@@ -108,6 +108,7 @@ mod tests {
     use super::*;
     use crate::base::Side;
     use crate::evidence::Ending;
+    use crate::evidence::around::{KnownFrom, ShownBefore};
     use crate::tls::chain::Fault;
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty, Party)> {
@@ -128,10 +129,66 @@ mod tests {
             when: evidence.started,
         };
         let chain = seen(Vec::new(), 2);
-        evidence.around.shown_before = Some(crate::evidence::around::ShownBefore { chain, record, given: false });
+        evidence.around.shown_before = Some(ShownBefore::of_size(chain, record, KnownFrom::Server));
         let Judgement::Found(finding) = judge(&evidence) else { panic!("not found") };
         assert_eq!((finding.reason, finding.certainty), ("leaf_expired", Certainty::Inferred));
         assert_eq!(finding.proofs.len(), 3, "the certificate then, its size now, the alert: {finding:?}");
+    }
+
+    /// A sealed alert, and certificates known from elsewhere that expired.
+    fn known(before: impl FnOnce(&mut ShownBefore)) -> Evidence {
+        let sealed = Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().with(&[Fault::LeafExpired]).ends(sealed);
+        let (at, when) = (crate::base::PacketNo(6), evidence.started);
+        let record = crate::tls::sealed::SealedRecord { content_type: 23, len: 900, at, when };
+        let mut shown = ShownBefore::of_size(seen(Vec::new(), 2), record, KnownFrom::Server);
+        before(&mut shown);
+        evidence.around.shown_before = Some(shown);
+        evidence
+    }
+
+    #[test]
+    fn what_only_may_have_been_shown_is_suspected() {
+        let sure = known(|_| ());
+        assert_eq!(found(&sure), Some(("leaf_expired", Certainty::Inferred, Party::Server)));
+        let doubts: [fn(&mut ShownBefore); 3] = [
+            |before| before.rivals = true,
+            |before| before.fit = crate::tls::sealed::Fit::Compressed,
+            |before| before.from = KnownFrom::Address,
+        ];
+        for doubt in doubts {
+            assert_eq!(found(&known(doubt)), Some(("leaf_expired", Certainty::Suspected, Party::Server)));
+        }
+    }
+
+    #[test]
+    fn a_record_damaged_on_the_way_looks_the_same() {
+        let mut evidence = known(|_| ());
+        evidence.lost.overlap_conflicts = 1;
+        assert_eq!(found(&evidence), Some(("leaf_expired", Certainty::Suspected, Party::Server)));
+    }
+
+    #[test]
+    fn a_known_chain_without_the_defect_leaves_it_possible() {
+        let mut renewed = known(|_| ());
+        renewed.defects = attempt().defects;
+        assert_eq!(judge(&renewed), Judgement::Blind(signal::SEALED), "it may be an older one of the same size");
+    }
+
+    #[test]
+    fn a_clients_sealed_certificate_is_known_by_its_size() {
+        let mut evidence = known(|_| ());
+        evidence.around.client_shown_before = evidence.around.shown_before.take().map(|mut before| {
+            before.from = KnownFrom::Client;
+            Box::new(before)
+        });
+        evidence.ending.value = Ending::SealedAlert { from: Side::Server, len: 19 };
+        evidence.sealing.finished.client = Some(seen((), 7));
+        evidence.client_defects = evidence.defects.clone();
+        assert_eq!(found(&evidence), Some(("client_cert_expired", Certainty::Inferred, Party::Client)));
+        evidence.around.client_shown_before = None;
+        evidence.client_defects = attempt().client_defects;
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED_CLIENT));
     }
 
     #[test]

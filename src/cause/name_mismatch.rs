@@ -137,7 +137,7 @@ fn sealed(evidence: &Evidence) -> Option<Finding> {
     if !matches!(evidence.chain, Chain::Sealed(_)) || evidence.known_chain().is_some() {
         return None;
     }
-    let curl = evidence.stack() == Some(Stack::Curl);
+    let curl = evidence.stack() == Some(Stack::Curl) || rejection::upgrades_like_curl(evidence);
     // curl checks the name itself behind the handshake, and all else within it (`ossl_verifyhost` in
     // lib/vtls/openssl.c).
     let (at, says) = match (signal::read(evidence), signal::bad_certificate_behind_tls13(evidence)) {
@@ -205,6 +205,8 @@ mod tests {
     use super::super::chains_fixture::{Then, attempt};
     use super::*;
     use crate::base::Side;
+    use crate::evidence::Ending;
+    use crate::evidence::around::{KnownFrom, ShownBefore};
     use crate::tls::chain::Fault;
     use crate::tls::codes::{ExtensionType, Version};
 
@@ -213,6 +215,22 @@ mod tests {
             Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
             _ => None,
         }
+    }
+
+    #[test]
+    fn a_sealed_certificate_that_is_known_and_names_the_host_is_not_to_blame() {
+        let sealed = Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().ends(sealed);
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED));
+        let (at, when) = (crate::base::PacketNo(6), evidence.started);
+        let record = crate::tls::sealed::SealedRecord { content_type: 23, len: 900, at, when };
+        let chain = super::super::chains_fixture::seen(Vec::new(), 2);
+        let mut known = ShownBefore::of_size(chain, record, KnownFrom::Server);
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(judge(&evidence), Judgement::Absent);
+        known.rivals = true;
+        evidence.around.shown_before = Some(known);
+        assert_eq!(judge(&evidence), Judgement::Blind(signal::SEALED), "another may have been shown");
     }
 
     #[test]

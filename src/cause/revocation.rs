@@ -140,6 +140,10 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         // Behind a sealed chain nobody can tell whose status the exchange was about.
         let sure = if evidence.chain.clear().is_some() { Certainty::Proven } else { Certainty::Inferred };
         let unreached = evidence.around.unreached.as_ref().is_some_and(|unreached| unreached.at == shown);
+        // Told by an answer that was stapled elsewhere.
+        let unsure = evidence.around.shown_before.as_ref().is_some_and(|before| {
+            !before.is_sure() && before.staple.as_ref().is_some_and(|staple| staple.at == shown)
+        });
         let certainty = match (named, faults::has_hard(&evidence.defects)) {
             // Most clients ask nobody: what another one learned is no reason of this one's.
             (false, _) if reason == "revoked" && evidence.staple.is_none() && !learned(evidence) => Certainty::Suspected,
@@ -147,6 +151,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
             _ if unreached || (silent && !named) => Certainty::Suspected,
             (true, _) => sure,
             (false, true) => Certainty::Suspected,
+            (false, false) if unsure => Certainty::Suspected,
             (false, false) => Certainty::Inferred,
         };
         let end = code.map_or("the client gives up".to_owned(), |code| signal::said("the client", code));
@@ -189,10 +194,18 @@ fn stalled(evidence: &Evidence) -> Option<Span> {
 fn status(evidence: &Evidence, named: bool) -> Option<(&'static str, Packets, String)> {
     let chain = evidence.chain.clear().map_or(&[][..], |chain| &chain.value);
     let leaf = chain.first();
+    let known = evidence.known_chain().and_then(|chain| chain.value.first());
     if let Some(staple) = &evidence.staple
         && let Some((reason, says)) = fault(&staple.value, leaf, evidence)
     {
         return Some((reason, staple.at.clone(), format!("the stapled OCSP answer {says}")));
+    }
+    if let Some(before) = &evidence.around.shown_before
+        && let Some(staple) = &before.staple
+        && let Some((reason, says)) = fault(&staple.value, before.chain.value.first(), evidence)
+    {
+        let says = format!("the OCSP answer stapled in another handshake {says}, and this flight has room for just it");
+        return Some((reason, staple.at.clone(), says));
     }
     if let Some((reason, says)) = further_fault(evidence) {
         let at = evidence.staple.as_ref().map_or_else(|| signal::chain_at(evidence).clone(), |staple| staple.at.clone());
@@ -223,7 +236,7 @@ fn status(evidence: &Evidence, named: bool) -> Option<(&'static str, Packets, St
         let says = format!("the client could not connect to {} behind the certificate, which names a responder", unreached.value);
         return Some(("responder_down", unreached.at.clone(), says));
     }
-    if rejection::staple_missing(evidence) && leaf.is_none_or(|leaf| !is_short_lived(leaf)) {
+    if rejection::staple_missing(evidence) && known.is_none_or(|leaf| !is_short_lived(leaf)) {
         let says = "the leaf demands a stapled OCSP answer (RFC 7633), the client asked for one, none came";
         return Some(("staple_missing", signal::chain_at(evidence).clone(), says.to_owned()));
     }
@@ -412,6 +425,28 @@ mod tests {
             found(&attempt().sealed().alert(Side::Client, 44)),
             Some(("revoked", Certainty::Inferred))
         );
+    }
+
+    #[test]
+    fn a_staple_that_the_sealed_flight_has_room_for_tells_and_so_does_one_that_it_lacks() {
+        use crate::evidence::around::{KnownFrom, ShownBefore};
+        let sealed = crate::evidence::Ending::SealedAlert { from: Side::Client, len: 19 };
+        let mut evidence = attempt().sealed().ends(sealed);
+        let record = crate::tls::sealed::SealedRecord { content_type: 23, len: 900, at: PacketNo(6), when: evidence.started };
+        let mut leaf = Certificate::parse(&[]);
+        leaf.must_staple = true;
+        leaf.not_after = leaf.not_before + Span::from_secs(90 * 86_400);
+        let mut known = ShownBefore::of_size(seen(vec![Arc::new(leaf)], 2), record, KnownFrom::Server);
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(found(&evidence), Some(("staple_missing", Certainty::Inferred)));
+        // OCSPResponse { tryLater } (RFC 6960 section 4.2.1).
+        let later = Response::read(&[0x30, 0x03, 0x0a, 0x01, 0x03]).unwrap();
+        (known.stapled, known.staple) = (true, Some(Arc::new(seen(later, 2))));
+        evidence.around.shown_before = Some(known.clone());
+        assert_eq!(found(&evidence), Some(("try_later", Certainty::Inferred)));
+        known.staple = None;
+        evidence.around.shown_before = Some(known);
+        assert_eq!(found(&evidence), None, "a good one");
     }
 
     #[test]

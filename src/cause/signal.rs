@@ -4,6 +4,7 @@ use super::faults::{blamed, blamed_by, placed, placed_of_client};
 use super::stack::Who;
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span};
+use crate::evidence::around::ShownBefore;
 use crate::evidence::clock::Contradiction;
 use crate::evidence::{Chain, Ending, Evidence, Transport, rejection};
 use crate::tls::cert::Certificate;
@@ -207,7 +208,7 @@ pub fn by_defect(
             }
             _ => Judgement::Absent,
         },
-        Signal::ServerSealed(_) if may_be_of_a_client(cause) => Judgement::Blind(SEALED_CLIENT),
+        Signal::ServerSealed(at) if may_be_of_a_client(cause) => sealed_of_client(evidence, cause, at),
         Signal::ServerSealed(_) => Judgement::Absent,
     }
 }
@@ -220,6 +221,21 @@ const fn generic(code: u8) -> u8 {
 /// Causes that a server may have to reject a client's certificate.
 fn may_be_of_a_client(cause: Cause) -> bool {
     !matches!(cause, Cause::NameMismatch)
+}
+
+/// A server's sealed alert, and what is known of the client's certificates.
+fn sealed_of_client(evidence: &Evidence, cause: Cause, at: &Packets) -> Judgement {
+    let known = evidence.around.client_shown_before.is_some();
+    match blamed(&evidence.client_defects, None, cause) {
+        Some((defect, certainty)) if known && !defect.fault.is_mild() => {
+            // The server may know a root that this program does not.
+            let private = defect.fault == Fault::UnknownRoot;
+            let most = if private { Certainty::Suspected } else { Certainty::Inferred };
+            let says = "the server sends a sealed alert behind the client's Finished";
+            of_client(evidence, defect, certainty.min(most), at, says)
+        }
+        _ => Judgement::Blind(SEALED_CLIENT),
+    }
 }
 
 fn without_code(
@@ -235,8 +251,17 @@ fn without_code(
             of_server(evidence, defect, certainty.min(most), at, says)
         }
         _ if evidence.chain.clear().is_some() => Judgement::Absent,
+        // A renewed certificate has the names, uses and constraints of the one before.
+        _ if matches!(cause, Cause::NameMismatch | Cause::MissingExtension) && known_for_sure(evidence) => {
+            Judgement::Absent
+        }
         _ => Judgement::Blind(blind),
     }
+}
+
+/// The certificates behind the seal are known, as far as their size tells.
+fn known_for_sure(evidence: &Evidence) -> bool {
+    evidence.around.shown_before.as_ref().is_some_and(ShownBefore::is_sure)
 }
 
 /// The packets of the server's certificates, in this handshake or an earlier one, or of the end where there are none.
@@ -257,20 +282,29 @@ fn of_server(
     says: &str,
 ) -> Judgement {
     let (_, reason) = placed(defect.fault);
+    let unsure = evidence.around.shown_before.as_ref().is_some_and(|before| !before.is_sure());
+    let certainty = if unsure { certainty.min(Certainty::Suspected) } else { certainty };
+    let damaged = damaged_on_the_way(evidence);
+    let certainty = if damaged { certainty.min(Certainty::Suspected) } else { certainty };
     let finding = Finding::new(certainty, reason, Party::Server, chain_at(evidence), defect.says.clone());
     let finding = match &evidence.around.shown_before {
-        Some(before) => {
-            let whose = if before.given { "given for this name" } else { "shown then" };
-            let size = format!(
-                "a sealed record of {} bytes, the size of the certificates {whose}",
-                before.record.len
-            );
-            finding.and(before.record.at, size)
-        }
+        Some(before) => finding.and(before.record.at, before.says()),
         None => finding,
     };
     let chain = evidence.known_chain().map_or(&[][..], |chain| &chain.value);
-    on_both_clocks(evidence, defect, chain, finding.and(at, says))
+    let finding = finding.and(at, says);
+    let finding = if damaged {
+        finding.and(at, "segments came again with other bytes: the alert may be about a record damaged on the way (bad_record_mac)")
+    } else {
+        finding
+    };
+    on_both_clocks(evidence, defect, chain, finding)
+}
+
+/// Bytes of the connection came twice and differed, and what the alert says is sealed: a record that was damaged on the way
+/// is answered by one of the same size (RFC 9846 section 5.2).
+fn damaged_on_the_way(evidence: &Evidence) -> bool {
+    evidence.lost.overlap_conflicts > 0 && matches!(evidence.ending.value, Ending::SealedAlert { .. })
 }
 
 fn of_client(
@@ -281,9 +315,17 @@ fn of_client(
     says: &str,
 ) -> Judgement {
     let (_, reason) = placed_of_client(defect.fault);
-    let shown = evidence.client_chain.clear().map_or(at, |chain| &chain.at);
-    let finding = Finding::new(certainty, reason, Party::Client, shown, defect.says.clone()).and(at, says);
-    let chain = evidence.client_chain.clear().map_or(&[][..], |chain| &chain.value);
+    let known = evidence.known_client_chain();
+    let shown = known.map_or(at, |chain| &chain.at);
+    let finding = Finding::new(certainty, reason, Party::Client, shown, defect.says.clone());
+    let finding = match &evidence.around.client_shown_before {
+        Some(before) if evidence.client_chain.clear().is_none() => {
+            finding.and(before.record.at, before.says())
+        }
+        _ => finding,
+    };
+    let finding = finding.and(at, says);
+    let chain = known.map_or(&[][..], |chain| &chain.value);
     on_both_clocks(evidence, defect, chain, finding)
 }
 

@@ -3,7 +3,7 @@
 use super::{Inventory, JSON_SCHEMA, Running, Stats, certificate_event, fixture, handshake, running, stats};
 use crate::base::{PacketNo, Side};
 use crate::cause::Cause;
-use crate::evidence::around::Episode;
+use crate::evidence::around::{Episode, KnownChains};
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::talk::quic::Closed;
 use crate::evidence::{
@@ -151,8 +151,14 @@ fn handshakes() -> Vec<Value> {
     let mut hidden = fixture::completed();
     let hello = &mut hidden.hello.as_mut().unwrap().value;
     (hello.ech, hello.ech_key) = (true, Some(7));
+    let mut changed = fixture::sealed_rejection();
+    changed.around.shown_before = None;
+    changed.around.known_chains =
+        Some(Box::new(KnownChains { changed: Some(PacketNo(3)), ..KnownChains::default() }));
     let stories = [
         (hidden, None),
+        (fixture::sealed_rejection(), None),
+        (changed, None),
         (reset, None),
         (over_quic, None),
         (evidence_fixture::syn(3), None),
@@ -270,7 +276,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(5);
+    let good = handshakes().remove(8);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

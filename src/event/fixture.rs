@@ -5,7 +5,7 @@ use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
 use crate::decode::TcpFlags;
-use crate::evidence::around::{Method, ShownBefore, StatusExchange};
+use crate::evidence::around::{KnownChains, KnownFrom, Method, ShownBefore, StatusExchange};
 use crate::evidence::crossing::trace::Mark;
 use crate::evidence::crossing::{Beside, Crossed, Crossing, Fate, Sight, Vantage};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
@@ -49,7 +49,7 @@ pub(crate) fn by_go(evidence: &mut Evidence) {
 pub(crate) fn sealed_like(mut sealed: Evidence, clear: &Evidence) -> Evidence {
     let chain = clear.chain.clear().expect("in clear").clone();
     let record = SealedRecord { content_type: 23, len: 900, at: PacketNo(6), when: sealed.started };
-    sealed.around.shown_before = Some(ShownBefore { chain, record, given: false });
+    sealed.around.shown_before = Some(ShownBefore::of_size(chain, record, KnownFrom::Server));
     sealed
 }
 
@@ -252,6 +252,21 @@ pub(crate) fn sealed_alert() -> Evidence {
     evidence.started = T0 + Span::from_secs(3);
     evidence.chain = Chain::Sealed(Packets::one(PacketNo(15)));
     evidence.key_exchange = None;
+    evidence
+}
+
+/// The same with the records of the flight, which have the size of certificates that the server showed in clear.
+pub(crate) fn sealed_rejection() -> Evidence {
+    let mut evidence = sealed_alert();
+    let answered = evidence.server_hello.as_ref().expect("an answer").when;
+    let record = |len, no| SealedRecord { content_type: 23, len, at: PacketNo(no), when: answered };
+    evidence.sealing.records.server = [23, 895, 96, 53].map(|len| record(len, 15)).into();
+    evidence.sealing.records.client = vec![record(19, 17)];
+    let chain = Seen::new(vec![Arc::new(leaf())], PacketNo(3), T0);
+    let before = ShownBefore::of_size(chain, record(895, 15), KnownFrom::Server);
+    evidence.around.known_chains =
+        Some(Box::new(KnownChains { known: 2, fitting: vec![before.clone()], changed: None }));
+    evidence.around.shown_before = Some(before);
     evidence
 }
 

@@ -5,6 +5,7 @@ use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
 use super::network::network;
 use super::quic::quic;
+use super::sealed::sealed;
 use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
@@ -67,6 +68,7 @@ pub fn handshake_with(
         if evidence.client_chain != Chain::Unsent {
             chain("client_certificates", &evidence.client_chain, kept, o);
         }
+        sealed(evidence, o);
         o.object("timing_us", |o| timing(evidence, o));
         if let Some(episode) = evidence.around.episode {
             o.object("episode", |o| {

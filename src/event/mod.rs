@@ -15,6 +15,7 @@ mod network;
 mod quic;
 mod revocation;
 mod running;
+mod sealed;
 mod stats;
 mod tally;
 mod vantages;

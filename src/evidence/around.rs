@@ -2,6 +2,7 @@
 
 use super::clock::Clocks;
 use super::crossing::Crossing;
+pub use super::known::{KnownChains, KnownFrom, ShownBefore};
 use crate::aside::dns::DnsAnswer;
 use crate::aside::dns::hidden::Way;
 use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
@@ -9,7 +10,6 @@ use crate::tls::cert::Certificate;
 use crate::tls::codes::{CipherSuite, Version};
 use crate::tls::crl::Crl;
 use crate::tls::ocsp::{CertId, Outcome, Response as OcspResponse};
-use crate::tls::sealed::SealedRecord;
 use std::sync::Arc;
 
 /// What other flows of the same capture tell about one attempt.
@@ -51,9 +51,12 @@ pub struct Around {
     pub repeats: u32,
     /// This client asks this server for one highest version after another: it probes what the server takes.
     pub probes_versions: bool,
-    /// Of a sealed certificate: those that the same server showed in clear for the same SNI in an earlier handshake, where
-    /// a sealed record has just their size.
+    /// Of a sealed certificate: the likeliest of those known from elsewhere that its sizes fit.
     pub shown_before: Option<ShownBefore>,
+    /// Of a sealed certificate: what is known for this server or name, and how much of it fits; `None` where nothing is.
+    pub known_chains: Option<Box<KnownChains>>,
+    /// Of a client's certificate that is sealed: those which the same client showed in clear, where a record has their size.
+    pub client_shown_before: Option<Box<ShownBefore>>,
     /// Other certificates that the same server showed in clear earlier; looked for where a signature is to be explained.
     pub shown_earlier: Option<Seen<Vec<Arc<Certificate>>>>,
     /// Exchanges about revocation by this client that began during the attempt, at most four.
@@ -116,6 +119,8 @@ impl Blank for Around {
         repeats: 0,
         probes_versions: false,
         shown_before: None,
+        known_chains: None,
+        client_shown_before: None,
         shown_earlier: None,
         ocsp: Vec::new(),
         revoked: None,
@@ -242,17 +247,6 @@ pub struct Path {
     pub ttl: (u8, u8),
     /// SYN to SYN/ACK.
     pub rtt: Span,
-}
-
-/// Certificates known from an earlier handshake, or given beforehand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownBefore {
-    /// Leaf first, as shown then.
-    pub chain: Seen<Vec<Arc<Certificate>>>,
-    /// The sealed record of this handshake that has their size.
-    pub record: SealedRecord,
-    /// They were given beforehand for this name, not shown in the traffic.
-    pub given: bool,
 }
 
 /// How a status was asked for.

@@ -12,6 +12,7 @@ pub mod decryption;
 pub mod exchange;
 #[cfg(test)]
 pub mod fixture;
+pub mod known;
 pub mod opening;
 pub mod outcome;
 mod pause;

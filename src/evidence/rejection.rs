@@ -9,6 +9,8 @@ use super::{Chain, Ending, Evidence, Outcome};
 use crate::base::{Seen, Side, Span, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
+use crate::tls::codes::ExtensionType;
+use crate::tls::hello::{ClientHello, Offer};
 use crate::tls::ocsp::Status;
 use crate::tls::sealed::{SealedRecord, looks_like_alert, looks_like_finished};
 use crate::tls::stack::Stack;
@@ -68,7 +70,7 @@ fn left_unused(e: &Evidence) -> bool {
 /// The client wants a certain host: it asks for a name, or for HTTP at an address. Who asks for neither fetches a
 /// certificate or checks a port.
 fn asks_for_host(e: &Evidence) -> bool {
-    e.sni().is_some() || offers_http(e)
+    e.sni().is_some() || offers_http(e) || upgrades_like_curl(e)
 }
 
 fn offers_http(e: &Evidence) -> bool {
@@ -91,7 +93,7 @@ pub fn late(e: &Evidence) -> bool {
         return false;
     }
     let stack = e.stack();
-    let no_request = offers_http(e) && !stack.is_some_and(Stack::preconnects);
+    let no_request = (offers_http(e) || upgrades_like_curl(e)) && !stack.is_some_and(Stack::preconnects);
     let no_word = stack.is_some_and(Stack::verifies_late) && goodbye(e, Side::Client).is_none();
     // wget asks for no name where it was given an address, and never leaves without a word but to reject.
     if !(asks_for_host(e) || no_word && stack == Some(Stack::GnuTls)) {
@@ -128,6 +130,16 @@ pub fn stops_as_refused(e: &Evidence) -> Option<&SealedRecord> {
         return None;
     }
     goodbye(e, Side::Client).filter(|alert| alert.when - client.when < BEHIND)
+}
+
+/// curl on OpenSSL, which takes authentication behind the handshake wherever it speaks TLS (`ossl_connect_step1` in
+/// lib/vtls/openssl.c), as `openssl s_client` does only where it is told to. Mail and FTP have no protocol for ALPN;
+/// there it is always the client that speaks first behind STARTTLS.
+pub fn upgrades_like_curl(e: &Evidence) -> bool {
+    let takes = |hello: &Seen<ClientHello>| {
+        hello.value.extensions.contains(&ExtensionType::POST_HANDSHAKE_AUTH) && hello.value.alpn.is_empty()
+    };
+    e.upgrade.is_some() && e.stack() == Some(Stack::OpenSsl) && e.hello.as_deref().is_some_and(takes)
 }
 
 /// The client asked for no name, hence for an address, and the leaf in clear does not name it.
@@ -169,9 +181,14 @@ fn bad_staple(e: &Evidence) -> bool {
     })
 }
 
-/// The leaf demands a stapled answer (RFC 7633), the client asked for one, none came.
+/// The leaf, in clear or known by its size, demands a stapled answer (RFC 7633), the client asked for one, none came.
 pub fn staple_missing(e: &Evidence) -> bool {
-    let leaf = e.chain.clear().and_then(|chain| chain.value.first());
+    let leaf = match (&e.chain, &e.around.shown_before) {
+        (Chain::Sealed(_), Some(before)) if before.is_sure() && before.lacks_staple() => {
+            before.chain.value.first()
+        }
+        (chain, _) => chain.clear().and_then(|chain| chain.value.first()),
+    };
     leaf.is_some_and(|leaf| leaf.must_staple) && wants_staple(e) && e.staple.is_none()
 }
 
@@ -203,6 +220,14 @@ pub fn wanted(e: &Evidence) -> bool {
             || asked_for_status(e)
             || glaring(e)
             || at_once && e.stack().is_some_and(Stack::rejects_silently))
+}
+
+/// A quiet end is explained by another connection that was of use only where the same program made both: one that does not
+/// verify is served whatever its neighbour on the same host rejects.
+pub fn is_of_another_program(e: &Evidence, other: &Offer) -> bool {
+    let quiet = completed_before_close(e) || silent_close(e);
+    let stacks = e.stack().zip(Stack::of_offer(other));
+    quiet && stacks.is_some_and(|(this, other)| this != other)
 }
 
 /// Of a failure that ended without an alert or a word: what makes it one.
@@ -270,7 +295,8 @@ mod tests {
     use super::super::fixture::{answered, certificate, ends, seen, shown};
     use super::*;
     use crate::base::Span;
-    use crate::tls::codes::{CipherSuite, ExtensionType, Version};
+    use crate::tls::codes::{CipherSuite, Version};
+    use std::sync::Arc;
 
     const NODE: [u16; 8] = [0x1302, 0x1303, 0x1301, 0xc02f, 0xc02b, 0xc030, 0xc02c, 0x009e];
     const OPENSSL: [u16; 7] = [0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9];
@@ -379,6 +405,27 @@ mod tests {
         e.around.repeats = 0;
         e.ending.when = e.ending.when + Span::from_secs(5);
         assert!(!wanted(&node(e)), "killed, or out of patience");
+    }
+
+    #[test]
+    fn curl_behind_starttls_is_told_by_what_it_takes() {
+        let mut e = by(left(Version::TLS13, true), &OPENSSL, &[0, 11, 10, 22, 23, 49, 13, 43, 45, 51], &[]);
+        assert!(!late(&e), "TLS came first");
+        e.upgrade = super::super::fixture::refused(super::super::upgrade::Why::Unclear).upgrade;
+        assert!(late(&e));
+        assert!(!late(&s_client(e)), "a look at a certificate");
+    }
+
+    #[test]
+    fn a_neighbour_of_another_stack_does_not_explain_a_quiet_end() {
+        let (curl, wget) = (curl(left(Version::TLS13, true)), wget(left(Version::TLS13, false)));
+        let offer = |e: &Evidence| Arc::clone(&e.hello.as_ref().unwrap().value.offer);
+        assert!(is_of_another_program(&wget, &offer(&curl)));
+        assert!(!is_of_another_program(&wget, &offer(&wget)));
+        assert!(!is_of_another_program(&wget, &Offer::default()), "nobody knows whose");
+        let mut open = wget;
+        open.ending.value = Ending::CaptureEnded;
+        assert!(!is_of_another_program(&open, &offer(&curl)), "no quiet end");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What a connection shows once its records are sealed.
 
+use super::{Evidence, Transport};
 use crate::base::{Blank, PerSide, Seen};
-use crate::tls::sealed::SealedRecord;
+use crate::tls::cert::Certificate;
+use crate::tls::sealed::{Reading, SealedRecord, Setting};
+use std::sync::Arc;
 
 /// What was seen of the close of the handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,4 +34,25 @@ impl Blank for Sealing {
         finished: PerSide { client: None, server: None },
         application: PerSide { client: 0, server: 0 },
     };
+}
+
+impl Evidence {
+    /// What the sealed records of TLS 1.3 likely hold; `None` where there are none, the suite is not known, or they
+    /// came in datagrams.
+    pub fn sealed_reading(&self) -> Option<Reading> {
+        // Messages over datagrams have other headers.
+        if self.transport != Transport::Tcp {
+            return None;
+        }
+        let hello = self.server_hello.as_ref()?;
+        let early_data = self.hello.as_ref().is_some_and(|hello| hello.value.early_data);
+        let (suite, version, psk) = (hello.value.cipher, hello.value.version, hello.value.psk);
+        Reading::of(&self.sealing.records, &Setting { suite, version, psk, early_data, answered: hello.when })
+    }
+
+    /// The client's certificates: in clear, or those of which a sealed record has the size.
+    pub fn known_client_chain(&self) -> Option<&Seen<Vec<Arc<Certificate>>>> {
+        let known = self.around.client_shown_before.as_ref().map(|before| &before.chain);
+        self.client_chain.clear().or(known)
+    }
 }

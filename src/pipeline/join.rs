@@ -2,13 +2,16 @@
 //! judges and puts the events in order.
 
 mod around;
+mod assess;
 mod beside;
 mod datagrams;
+mod known;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::datagrams::Datagrams;
+use self::known::{InClear, ShownInClear};
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::contrasts::{Contrasts, Reach};
@@ -30,9 +33,9 @@ use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
 use crate::evidence::{Chain, Evidence, Outcome, Stage, Transport, outcome, rejection};
 use crate::tls::cert::Certificate;
-use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
-use crate::tls::codes::{Kx, Version};
+use crate::tls::chain::{ChainCache, Pool};
 use crate::tls::given::Given;
+use crate::tls::hello::Offer;
 use crate::tls::trust::Trust;
 
 /// An attempt with everything that is said of it.
@@ -64,6 +67,8 @@ struct Success {
     hello: u32,
     /// The key of its encrypted hello.
     ech_key: Option<u8>,
+    /// What the client offered.
+    offer: Option<Arc<Offer>>,
 }
 
 /// A failure as others are compared with it: server, step, alert and offer.
@@ -93,8 +98,8 @@ pub struct Join<M: Make = AsJudged> {
     ech: EchKeys,
     /// Successes over datagrams.
     datagrams: Datagrams,
-    /// Certificates shown in clear and to whom, by server and SNI.
-    shown: Recent<(Addr, Option<Name>), (Addr, Shown)>,
+    /// Certificates shown in clear, and to whom.
+    shown: ShownInClear,
     /// Failures by client.
     failures: Recent<Addr, Seen<Failure>>,
     /// What connections without data offered: for telling scans.
@@ -150,7 +155,7 @@ impl<M: Make> Join<M> {
             dialects: Dialects::new(servers),
             ech: EchKeys::new(servers),
             datagrams: Datagrams::new(servers),
-            shown: Recent::new(servers, 1),
+            shown: ShownInClear::new(servers),
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
             unreached: Recent::new(servers, 8),
@@ -274,7 +279,7 @@ impl<M: Make> Join<M> {
     /// What left full tables, and events out of order because too many waited.
     pub fn lost(&self) -> Lost {
         Lost {
-            asides_dropped: self.shown.dropped + self.statuses.dropped + self.lookups.dropped(),
+            asides_dropped: self.shown.by_server.dropped + self.statuses.dropped + self.lookups.dropped(),
             events_out_of_order: self.order.as_ref().map_or(0, |order| order.late),
             ..Lost::default()
         }
@@ -325,13 +330,16 @@ impl<M: Make> Join<M> {
         {
             // Before what it shows now takes their place.
             let key = (evidence.server.addr, name(&evidence).cloned());
-            let other = |(_, shown): &&(Addr, Shown)| shown.value.first() != chain.value.first();
-            let named = self.shown.get(&key).find(other);
-            let shown = named.or_else(|| self.shown.get(&(key.0, None)).find(other));
-            let shown = shown.map(|(_, shown)| shown.clone());
+            let other = |shown: &&Arc<InClear>| shown.chain.value.first() != chain.value.first();
+            let by_server = &self.shown.by_server;
+            let named = by_server.get(&key).find(other);
+            let shown = named.or_else(|| by_server.get(&(key.0, None)).find(other));
+            let shown = shown.map(|shown| shown.chain.clone());
             if shown.is_some() {
                 evidence.around.shown_earlier = shown;
             }
+            evidence.verify_signatures();
+            self.shown.signed_amiss(&evidence);
         }
         self.shown_to_other(&mut evidence);
         self.remember(&evidence);
@@ -471,7 +479,8 @@ impl<M: Make> Join<M> {
                 }
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
                 let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
-                let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key };
+                let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
+                let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key, offer };
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }
@@ -502,64 +511,14 @@ impl<M: Make> Join<M> {
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }
-        if let Some(chain) = evidence.chain.clear()
-            && !chain.value.is_empty()
-        {
-            self.shown.put((server.addr, name(evidence).cloned()), (client.addr, chain.clone()));
-        }
-    }
-
-    /// Everything that is wrong with the chains, judged at capture time.
-    fn assess(&mut self, evidence: &mut Evidence) {
-        let uses = match &evidence.server_hello {
-            Some(hello) if hello.value.version == Version::TLCP => match hello.value.cipher.kx() {
-                Kx::SmIdentity | Kx::None => KeyUse::Unknown,
-                _ => KeyUse::Pair,
-            },
-            Some(hello) => match hello.value.cipher.kx() {
-                Kx::Rsa => KeyUse::Decrypts,
-                Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
-                _ => KeyUse::Unknown,
-            },
-            None => KeyUse::Unknown,
-        };
-        if let Some(chain) = evidence.known_chain()
-            && !chain.value.is_empty()
-        {
-            let question = Question {
-                presented: &chain.value,
-                at: evidence.started,
-                host: evidence.host().map(|host| &**host),
-                server_ip: evidence.server_address(),
-                client: false,
-                uses,
-            };
-            let misses = self.chains.misses;
-            let defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
-            if self.chains.misses != misses {
-                self.pool.learn(&chain.value);
-            }
-            evidence.defects = defects;
-        }
-        if let Some(chain) = evidence.client_chain.clear()
-            && !chain.value.is_empty()
-        {
-            let question = Question {
-                presented: &chain.value,
-                at: evidence.started,
-                host: None,
-                server_ip: None,
-                client: true,
-                uses: if uses == KeyUse::Pair { uses } else { KeyUse::Signs },
-            };
-            evidence.client_defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
-        }
+        self.shown.remember(evidence);
     }
 
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
         self.look_around(&mut evidence);
         self.make.look_across(&mut evidence);
         self.assess(&mut evidence);
+        self.find_rivals(&mut evidence);
         self.compare_chains(&mut evidence);
         evidence.verify_signatures();
         if let Some(outcome) = benign(&evidence) {

@@ -88,8 +88,17 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         drop(self.exchange(key, value));
     }
 
+    /// As [`Self::put`]; takes the place of a value that is `same`, if there is one.
+    pub fn put_anew(&mut self, key: K, value: V, same: impl Fn(&V) -> bool) {
+        drop(self.write(key, value, |slot| slot.values.retain(|value| !same(value))));
+    }
+
     /// As [`Self::put`]. Gives the value of the key that left for it.
     pub fn exchange(&mut self, key: K, value: V) -> Option<V> {
+        self.write(key, value, |_| ())
+    }
+
+    fn write(&mut self, key: K, value: V, before: impl FnOnce(&mut Slot<K, V>)) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
         let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
         let place = match known {
@@ -102,6 +111,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         self.link(place);
         let each = self.each;
         let slot = self.slots.get_mut(place)?;
+        before(slot);
         let left = (slot.values.len() >= each).then(|| slot.values.remove(0));
         slot.values.push(value);
         left
@@ -209,6 +219,15 @@ mod tests {
         *recent.newest_mut(&'a').unwrap() += 5;
         assert_eq!(recent.get(&'a').next(), Some(&7));
         assert_eq!(recent.newest_mut(&'b'), None);
+    }
+
+    #[test]
+    fn a_value_that_is_the_same_gives_way() {
+        let mut recent = Recent::new(2, 3);
+        for value in [1, 12, 21, 2] {
+            recent.put_anew('a', value, |other| other % 10 == value % 10);
+        }
+        assert_eq!(recent.get(&'a').copied().collect::<Vec<_>>(), [2, 21]);
     }
 
     /// What [`Recent`] promises, kept as a list.

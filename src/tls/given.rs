@@ -1,6 +1,7 @@
 //! Certificates given beforehand: chains that servers present, and authorities that they may leave out.
 
 use super::cert::Certificate;
+use super::names::{Cover, covers};
 use super::trust::{TrustError, certificates};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Given {
 impl Given {
     /// Certificates kept at most.
     pub const MOST: usize = 65_536;
+    /// So many chains may be told apart by their sizes alone: of more, some have the size of any record.
+    pub const FEW: usize = 64;
     /// Certificates of a chain at most, those in one file included.
     const LONGEST: usize = 16;
 
@@ -27,12 +30,16 @@ impl Given {
         self.count += certs.len();
         let mut chain: Vec<Arc<Certificate>> = Vec::new();
         for cert in certs {
+            // Who stands behind what it issued belongs to it, even where it is no authority.
+            let follows = chain.last().is_some_and(|before| before.issuer_der == cert.subject_der);
             if cert.is_ca() {
                 self.authority(&cert);
-            } else {
+            } else if !follows {
                 self.chain(std::mem::take(&mut chain));
             }
-            if !cert.is_ca() || !chain.is_empty() {
+            // Many who sign their own make themselves an authority.
+            let serves = cert.alt_names.as_ref().is_some_and(|names| !names.dns.is_empty());
+            if !cert.is_ca() || !chain.is_empty() || serves {
                 chain.push(cert);
             }
         }
@@ -65,6 +72,16 @@ impl Given {
         let names = [Some(host), wildcard].into_iter().flatten();
         let places = names.filter_map(|name| self.by_host.get(&name)).flatten();
         places.filter_map(|&place| self.chains.get(place)).flat_map(|chain| self.lengths(chain))
+    }
+
+    /// Chains whose leaves name other hosts or none; nothing where more than [`Self::FEW`] are given.
+    pub fn of_others(&self, host: Option<&str>) -> impl Iterator<Item = Vec<Arc<Certificate>>> {
+        let few = if self.chains.len() <= Self::FEW { &self.chains[..] } else { &[] };
+        let names_it = move |chain: &&Arc<[Arc<Certificate>]>| {
+            let leaf = chain.first().zip(host);
+            leaf.is_some_and(|(leaf, host)| covers(leaf, host) == Cover::Covers)
+        };
+        few.iter().filter(move |chain| !names_it(chain)).flat_map(|chain| self.lengths(chain))
     }
 
     fn lengths(&self, chain: &[Arc<Certificate>]) -> Vec<Vec<Arc<Certificate>>> {
@@ -101,6 +118,22 @@ mod tests {
     use super::*;
     use crate::tls::cert::forge::{Forge, Key};
 
+    fn pem(ders: &[Vec<u8>]) -> Vec<u8> {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = Vec::new();
+        for der in ders {
+            text.extend(b"-----BEGIN CERTIFICATE-----\n");
+            for group in der.chunks(3) {
+                let byte = |n: usize| u32::from(group.get(n).copied().unwrap_or(0));
+                let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+                let digit = |n: u32| DIGITS[(bits >> (18 - 6 * n) & 63) as usize];
+                text.extend((0..4).map(|n| if n as usize > group.len() { b'=' } else { digit(n) }));
+            }
+            text.extend(b"\n-----END CERTIFICATE-----\n");
+        }
+        text
+    }
+
     #[test]
     fn a_chain_is_found_by_its_hosts_with_and_without_the_authorities_behind_it() {
         let key = Key::new();
@@ -111,6 +144,18 @@ mod tests {
         assert_eq!(lengths("www.EXAMPLE.com"), [1, 2]);
         assert_eq!(lengths("example.com"), [0; 0]);
         assert_eq!(given.len(), 2);
+    }
+
+    #[test]
+    fn who_stands_behind_what_it_issued_belongs_to_it_and_chains_of_others_are_found() {
+        let key = Key::new();
+        let (leaf, above) = (Forge::leaf("www.example.com", "Sub"), Forge::leaf("Sub", "Root"));
+        let mut given = Given::default();
+        given.add(&pem(&[leaf.der(&key, &key), above.der(&key, &key)])).unwrap();
+        let lengths = |host| given.of_others(host).map(|chain| chain.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(Some("shop.example.com")), [2]);
+        assert_eq!(lengths(Some("www.example.com")), [0; 0], "its own");
+        assert_eq!(lengths(None), [2], "nobody asked for a name");
     }
 
     #[test]

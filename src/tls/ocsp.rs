@@ -107,6 +107,8 @@ pub struct Answer {
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
+    /// Bytes of the whole.
+    pub len: usize,
     /// How the request was taken. Unless `Successful`, the rest is empty.
     pub outcome: Outcome,
     /// When the response was signed.
@@ -248,6 +250,7 @@ impl Response {
             other => Outcome::Other(other),
         };
         let mut response = Self {
+            len: der.len(),
             outcome,
             produced_at: None,
             answers: Vec::new(),

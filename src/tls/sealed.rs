@@ -1,8 +1,14 @@
 //! What the sizes of sealed records tell. Shapes only, never causes: padding, compression and records that hold
 //! several messages can hide or imitate every one of them.
 
+mod fit;
+mod reading;
+
 use super::codes::{Bulk, CipherSuite, Version};
 use crate::base::{PacketNo, Stamp};
+
+pub use fit::{Fit, Offered, client_fit, fit};
+pub use reading::{Item, Part, Reading, Setting, Several, key_of_signature, signature_of_key};
 
 /// One sealed record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -155,6 +155,7 @@ pub struct Attempt {
     pub also_outcome: Vec<String>,
     pub cause: Option<String>,
     pub reason: Option<String>,
+    pub side: Option<String>,
     pub also: Vec<String>,
     pub visible: bool,
     /// Of `together`: between the points of capture (`gateway`) or beyond the outer one (`server_side`).
@@ -205,6 +206,7 @@ fn attempts(label: &toml::Table, key: &str) -> Vec<Attempt> {
             also_outcome: words(attempt.get("also_outcome")),
             cause: attempt.get("cause").map(|cause| cause.as_str().expect("a word").to_owned()),
             reason: attempt.get("reason").map(|reason| reason.as_str().expect("a word").to_owned()),
+            side: attempt.get("side").map(|side| side.as_str().expect("a word").to_owned()),
             also: words(attempt.get("also")),
             visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
             place: attempt.get("where").map(|place| place.as_str().expect("a word").to_owned()),

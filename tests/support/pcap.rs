@@ -118,6 +118,54 @@ impl Pcap {
         packets
     }
 
+    /// The same without what is no TCP over IPv4.
+    pub fn tcp_only(&self) -> Self {
+        let tcp = |packet: &&Vec<u8>| self.segment(packet).is_some_and(|at| packet[at.ip] >> 4 == 4);
+        Self { head: self.head.clone(), packets: self.packets.iter().filter(tcp).cloned().collect() }
+    }
+
+    /// The packets of the connection whose SYN comes last.
+    pub fn last_connection(&self) -> Self {
+        let ports = |packet: &Vec<u8>| {
+            let at = self.segment(packet)?;
+            Some((
+                u16_at(packet, at.tcp)?,
+                u16_at(packet, at.tcp + 2)?,
+                packet[at.tcp + 13] & (SYN | ACK) == SYN,
+            ))
+        };
+        let last = self.packets.iter().rev().filter_map(ports).find(|(.., syn)| *syn);
+        let of_it = |packet: &&Vec<u8>| {
+            let both =
+                |(from, to): (u16, u16)| last.is_some_and(|(a, b, _)| [(a, b), (b, a)].contains(&(from, to)));
+            ports(packet).is_some_and(|(from, to, _)| both((from, to)))
+        };
+        Self { head: self.head.clone(), packets: self.packets.iter().filter(of_it).cloned().collect() }
+    }
+
+    /// What the server of the first connection sent, in order.
+    pub fn said_by_server(&self) -> Vec<u8> {
+        let segments = || self.packets.iter().filter_map(|packet| Some((packet, self.segment(packet)?)));
+        let ports = |packet: &[u8], at: Segment| (u16_at(packet, at.tcp), u16_at(packet, at.tcp + 2));
+        let is_syn = |(packet, at): &(&Vec<u8>, Segment)| packet[at.tcp + 13] & (SYN | ACK) == SYN;
+        let Some((client, server)) = segments().find(is_syn).map(|(packet, at)| ports(packet, at)) else {
+            return Vec::new();
+        };
+        let mut sent: Vec<_> = segments()
+            .filter(|(packet, at)| ports(packet, *at) == (server, client) && at.end > at.data)
+            .map(|(packet, at)| (u32_at(packet, at.tcp + 4).unwrap(), packet[at.data..at.end].to_vec()))
+            .collect();
+        let Some(first) = sent.first().map(|(sequence, _)| *sequence) else { return Vec::new() };
+        sent.sort_by_key(|(sequence, _)| sequence.wrapping_sub(first));
+        let mut bytes: Vec<u8> = Vec::new();
+        for (sequence, data) in sent {
+            let begins = sequence.wrapping_sub(first) as usize;
+            bytes.truncate(begins.min(bytes.len()));
+            bytes.extend(data);
+        }
+        bytes
+    }
+
     /// Packet `n` as a reset, for these flags beside RST and these numbers.
     pub fn as_reset(&self, n: usize, flags: u8, sequence: u32, acknowledgment: u32) -> Vec<u8> {
         let mut packet = self.packets[n].clone();

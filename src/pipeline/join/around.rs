@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Join, Make, Shown, Success, leaf, name, offer};
+use super::{Failure, Join, Make, Reach, Success, leaf, name, offer};
 use crate::base::{Endpoint, Seen, Span};
-use crate::evidence::around::{Ech, ShownBefore};
+use crate::evidence::around::{Ech, KnownFrom, ShownBefore};
 use crate::evidence::{Chain, Evidence, Transport, rejection};
 use crate::pipeline::statuses::verifying;
-use crate::tls::cert::Certificate;
-use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
+use crate::tls::hello::Offer;
+use crate::tls::sealed::Fit;
 
 impl<M: Make> Join<M> {
     /// Files it into the evidence.
@@ -23,7 +23,11 @@ impl<M: Make> Join<M> {
                 seen.when - evidence.started >= Span(-window.0) && seen.when - evidence.ended <= window;
             (near && (late.is_none() || late == shown)).then(|| seen.clone())
         };
-        let named = |success: &Success| near(&success.server, success.leaf);
+        let alien = |offer: &Offer| rejection::is_of_another_program(evidence, offer);
+        let named = |success: &Success| {
+            let alien = success.offer.as_deref().is_some_and(alien);
+            if alien { None } else { near(&success.server, success.leaf) }
+        };
         let of_host =
             host.as_ref().and_then(|sni| self.reached_names.get(&(client.addr, sni.clone())).next());
         let by_host = of_host.and_then(named);
@@ -35,7 +39,10 @@ impl<M: Make> Join<M> {
             })
         };
         let ends = (client.addr, server.addr);
-        let by_address = || self.reached_addresses.get(&ends).find_map(|reach| near(&reach.seen, reach.leaf));
+        let reached = |reach: &Reach| {
+            if alien(&reach.offer) { None } else { near(&reach.seen, reach.leaf) }
+        };
+        let by_address = || self.reached_addresses.get(&ends).find_map(reached);
         let other_name = if host.is_some() && by_host.is_none() { by_address() } else { None };
         let over_tcp = evidence.transport == Transport::Tcp;
         if over_tcp {
@@ -81,13 +88,18 @@ impl<M: Make> Join<M> {
         // This failure is remembered too. Behind a proxy the others may be of other servers.
         let repeats = if evidence.proxied.is_some() { 0 } else { repeats };
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
-        if matches!(evidence.chain, Chain::Sealed(_)) {
-            evidence.around.shown_before = self.shown_before(evidence);
-        }
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
         let behind = verifying(evidence).0;
         evidence.around.ocsp = self.statuses.during(client.addr, behind, ended);
+        if matches!(evidence.chain, Chain::Sealed(_)) {
+            let known = self.known_chains(evidence);
+            evidence.around.shown_before = known.as_ref().and_then(|known| known.fitting.first()).cloned();
+            evidence.around.known_chains = known.map(Box::new);
+        }
+        if let Some(before) = self.client_shown_before(evidence) {
+            evidence.around.client_shown_before = Some(Box::new(before));
+        }
         let begun = |seen: &&Seen<Endpoint>| seen.when >= started && seen.when <= ended;
         evidence.around.unreached = self.unreached.get(&client.addr).find(begun).cloned();
         if let Some(syn) = &evidence.tcp.syn {
@@ -149,19 +161,9 @@ impl<M: Make> Join<M> {
     /// The certificates of which a sealed record has just the size: what the server showed for this name not long before, or
     /// what was given for it.
     pub(super) fn shown_before(&self, evidence: &Evidence) -> Option<ShownBefore> {
-        let host = name(evidence);
-        let records = &evidence.sealing.records.server;
-        let fresh = |chain: &&Shown| (evidence.started - chain.when).0.abs() < RENEWED.0;
-        let fits = |chain: &Shown| Some((chain.clone(), of_their_size(records, &chain.value)?));
-        let key = (evidence.server.addr, host.cloned());
-        let chains = self.shown.get(&key).map(|(_, chain)| chain);
-        let shown = chains.filter(fresh).find_map(fits);
-        if let Some((chain, record)) = shown {
-            return Some(ShownBefore { chain, record, given: false });
-        }
-        let fits = |chain: Vec<_>| Some((of_their_size(records, &chain)?, chain));
-        let (record, chain) = self.given.of_host(host?).find_map(fits)?;
-        Some(ShownBefore { chain: Seen::new(chain, record.at, record.when), record, given: true })
+        let mut fitting = self.known_chains(evidence)?.fitting.into_iter();
+        let near = |it: &ShownBefore| matches!(it.from, KnownFrom::Server | KnownFrom::Given);
+        fitting.find(|it| near(it) && it.fit == Fit::Exact)
     }
 }
 
@@ -173,14 +175,4 @@ fn smaller_hello(success: &Success, evidence: &Evidence) -> Option<Seen<u32>> {
     let hello = evidence.hello.as_ref()?;
     let fits = (1..=ONE_SEGMENT).contains(&success.hello) && success.server.value == evidence.server;
     (fits && hello.value.len > ONE_SEGMENT).then(|| success.server.clone().map(|_| success.hello))
-}
-
-/// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
-const RENEWED: Span = Span::from_secs(3600);
-
-/// The sealed record that has just the size of a TLS 1.3 Certificate with these, bare or as JSSE pads it.
-fn of_their_size(records: &[SealedRecord], chain: &[Arc<Certificate>]) -> Option<SealedRecord> {
-    let lens: Vec<usize> = chain.iter().map(|certificate| certificate.der.len()).collect();
-    let bare = certificate_record_len(&lens);
-    records.iter().find(|record| [bare, bare + JSSE_PADDING].contains(&record.len.into())).copied()
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Join, Make, Name, Reach, Shown, name};
+use super::known::InClear;
+use super::{Join, Make, Name, Reach, name};
 use crate::base::{Addr, Seen, Span};
 use crate::evidence::around::ShownToOther;
-use crate::evidence::{Evidence, Outcome};
+use crate::evidence::{Evidence, Outcome, rejection};
 use crate::pipeline::benign::benign_beside;
 use crate::pipeline::contrasts::{self, Beside};
 use crate::pipeline::episodes::Place;
@@ -43,6 +44,13 @@ impl<M: Make> Join<M> {
             if offers.probed(other) {
                 return None; // a scan
             }
+            let alien = evidence
+                .hello
+                .as_ref()
+                .is_some_and(|hello| rejection::is_of_another_program(other, &hello.value.offer));
+            if alien {
+                return Some(&**other);
+            }
             // Who gets in over TCP where datagrams were not answered fell back.
             let sibling = (other.transport == transport).then_some(&sibling);
             benign_beside(other, sibling).is_none().then_some(&**other)
@@ -75,20 +83,19 @@ impl<M: Make> Join<M> {
         let Some(leaf) = chain.value.first() else { return };
         // Servers have a certificate for each kind of key, often of different issuers.
         let kind = |certificate: &Certificate| std::mem::discriminant(&certificate.key.kind);
-        let other = |(who, shown): &&(Addr, Shown)| {
-            let other = shown.value.first();
-            *who != client
-                && (shown.when - chain.when).0.abs() <= TOGETHER.0
+        let other = |shown: &&Arc<InClear>| {
+            let other = shown.chain.value.first();
+            shown.client != client
+                && (shown.chain.when - chain.when).0.abs() <= TOGETHER.0
                 && other.is_some_and(|other| other.issuer_der != leaf.issuer_der && kind(other) == kind(leaf))
         };
-        let Some((who, shown)) = self.shown.get(&(server, Some(Arc::clone(host)))).find(other) else {
-            return;
-        };
-        let path = self.paths.get(&(*who, server)).next();
+        let by_server = &self.shown.by_server;
+        let Some(shown) = by_server.get(&(server, Some(Arc::clone(host)))).find(other) else { return };
+        let path = self.paths.get(&(shown.client, server)).next();
         let nearer = path
             .zip(evidence.tcp.ttl.server)
             .is_some_and(|(path, ours)| contrasts::nearer(ours, path.value.ttl));
-        let found = ShownToOther { client: *who, chain: shown.clone(), nearer };
+        let found = ShownToOther { client: shown.client, chain: shown.chain.clone(), nearer };
         evidence.around.shown_to_other = Some(found);
     }
 
