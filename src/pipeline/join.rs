@@ -491,6 +491,9 @@ impl<M: Make> Join<M> {
 
     /// Everything that is wrong with the chains, judged at capture time.
     fn assess(&mut self, evidence: &mut Evidence) {
+        if evidence.by_fingerprint() {
+            return;
+        }
         let uses = match &evidence.server_hello {
             Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
             Some(hello) => match hello.value.cipher.kx() {

@@ -1,5 +1,6 @@
 //! Wire numbers as newtypes: a number nobody has registered is kept and printed as a number.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 mod extension;
@@ -11,7 +12,9 @@ mod suite_names;
 pub use suite::{Auth, Bulk, Kx};
 
 /// A protocol version as records and hellos carry it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// DTLS counts down; ordered among the others, each of its versions stands right behind the one of TLS that it is based on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version(pub u16);
 
 impl Version {
@@ -29,10 +32,50 @@ impl Version {
     pub const TLS12: Self = Self(0x0303);
     /// TLS 1.3.
     pub const TLS13: Self = Self(0x0304);
+    /// DTLS as Cisco's AnyConnect and OpenSSL before 0.9.8f had it, before RFC 4347 was finished.
+    pub const DTLS_OLD: Self = Self(0x0100);
+    /// DTLS 1.0 (RFC 4347), based on TLS 1.1.
+    pub const DTLS10: Self = Self(0xfeff);
+    /// DTLS 1.2 (RFC 6347).
+    pub const DTLS12: Self = Self(0xfefd);
+    /// DTLS 1.3 (RFC 9147).
+    pub const DTLS13: Self = Self(0xfefc);
+
+    /// A version of DTLS.
+    pub const fn is_dtls(self) -> bool {
+        matches!(self, Self::DTLS_OLD | Self::DTLS10 | Self::DTLS12 | Self::DTLS13)
+    }
+
+    /// The version of TLS that one of DTLS is based on; others as they are.
+    pub const fn of_tls(self) -> Self {
+        match self {
+            Self::DTLS_OLD | Self::DTLS10 => Self::TLS11,
+            Self::DTLS12 => Self::TLS12,
+            Self::DTLS13 => Self::TLS13,
+            other => other,
+        }
+    }
 
     /// TLS 1.3 or one of its drafts (0x7fxx) and Facebook's experiments (0xfb17, 0xfb1a).
     pub const fn is_tls13(self) -> bool {
-        self.0 == 0x0304 || self.0 >> 8 == 0x7f || self.0 == 0xfb17 || self.0 == 0xfb1a
+        self.0 == 0x0304
+            || self.0 == Self::DTLS13.0
+            || self.0 >> 8 == 0x7f
+            || self.0 == 0xfb17
+            || self.0 == 0xfb1a
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rank = |version: Self| (version.of_tls().0, version.is_dtls(), version.0);
+        rank(*self).cmp(&rank(*other))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -46,6 +89,10 @@ impl fmt::Display for Version {
             Self::TLS11 => f.write_str("TLS 1.1"),
             Self::TLS12 => f.write_str("TLS 1.2"),
             Self::TLS13 => f.write_str("TLS 1.3"),
+            Self::DTLS_OLD => f.write_str("DTLS 0.9"),
+            Self::DTLS10 => f.write_str("DTLS 1.0"),
+            Self::DTLS12 => f.write_str("DTLS 1.2"),
+            Self::DTLS13 => f.write_str("DTLS 1.3"),
             Self(n) if n >> 8 == 0x7f => write!(f, "TLS 1.3 draft {}", n & 0xff),
             Self(n) => write!(f, "0x{n:04x}"),
         }
@@ -172,6 +219,7 @@ handshake_types! {
     HELLO_REQUEST = 0 "HelloRequest",
     CLIENT_HELLO = 1 "ClientHello",
     SERVER_HELLO = 2 "ServerHello",
+    HELLO_VERIFY_REQUEST = 3 "HelloVerifyRequest",
     NEW_SESSION_TICKET = 4 "NewSessionTicket",
     END_OF_EARLY_DATA = 5 "EndOfEarlyData",
     ENCRYPTED_EXTENSIONS = 8 "EncryptedExtensions",
@@ -200,9 +248,9 @@ pub const fn is_grease(n: u16) -> bool {
 }
 
 impl HandshakeType {
-    /// Whether it is a type that a record may carry in clear.
+    /// Whether it is a type that a record of TLS may carry in clear.
     pub const fn is_known(self) -> bool {
-        self.name().is_some()
+        self.name().is_some() && self.0 != Self::HELLO_VERIFY_REQUEST.0
     }
 }
 

@@ -63,7 +63,6 @@ pub struct Place {
 
 /// How an attempt's datagrams are read.
 #[derive(Debug)]
-#[expect(dead_code, reason = "no protocol begins an attempt yet")]
 enum Reader {
     Quic(Box<quic::Reader>),
     Dtls(Box<dtls::Reader>),
