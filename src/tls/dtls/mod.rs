@@ -58,6 +58,14 @@ pub const fn records(payload: &[u8], id_len: Option<u8>) -> Records<'_> {
     Records { rest: payload, id_len }
 }
 
+/// The records of a datagram, without the four bytes that CAPWAP puts before them (RFC 5415 section 4.1: version 0, type 1).
+pub const fn payload(datagram: &[u8]) -> &[u8] {
+    match datagram {
+        [1, 0, 0, 0, rest @ ..] if begins_record(rest) => rest,
+        all => all,
+    }
+}
+
 /// Whether bytes begin with a record's header in clear: its type, a version of DTLS.
 pub const fn begins_record(payload: &[u8]) -> bool {
     matches!(payload, [20..=26, 0xfe, 0xfd..=0xff, ..] | [20..=26, 1, 0, ..])
@@ -185,6 +193,9 @@ mod tests {
         assert_eq!(records(&datagram, None).count(), 1);
         assert_eq!(records(&[0x80, 1, 2, 3], None).count(), 0, "media");
         assert_eq!(records(&[22, 0xfe], None).count(), 0);
+        let plain = plain(22, 0, 0, &[1, 2]);
+        assert_eq!(payload(&[&[1, 0, 0, 0][..], &plain].concat()), plain, "behind CAPWAP's four bytes");
+        assert_eq!(payload(&[1, 0, 0, 0, 9]), [1, 0, 0, 0, 9]);
     }
 
     #[test]

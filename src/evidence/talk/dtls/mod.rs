@@ -147,7 +147,7 @@ fn hello(payload: &[u8]) -> Option<(Side, [u8; 32], Record<'_>)> {
 pub(super) fn begin(datagram: &Datagram<'_>) -> Option<Beginning> {
     /// A server's hello is among its first records, unless it comes again.
     const FIRST: u64 = 2;
-    let (from, random, record) = hello(datagram.payload)?;
+    let (from, random, record) = hello(dtls::payload(datagram.payload))?;
     if from == Side::Server && record.sequence? >= FIRST {
         return None;
     }
@@ -166,7 +166,7 @@ impl Reader {
         limits: &Limits,
         parser: &mut impl Parse,
     ) -> Step {
-        let payload = datagram.payload;
+        let payload = dtls::payload(datagram.payload);
         // RFC 7983: what shares the ports is told by its first byte.
         match payload.first() {
             Some(20..=63) => {}

@@ -12,10 +12,11 @@ pub struct Teller {}
 impl Teller {
     /// What one datagram holds, such as `ServerHello`, `part of Certificate (0 to 1186 of 2310)`, `sealed handshake, 40 B`.
     pub(in super::super) fn say(&mut self, datagram: &Datagram<'_>, _from: Side) -> Vec<String> {
-        match datagram.payload.first() {
+        let payload = dtls::payload(datagram.payload);
+        match payload.first() {
             Some(0..=3) => vec!["STUN".to_owned()],
             Some(128..=191) => vec!["media".to_owned()],
-            _ => records(datagram.payload, None).flat_map(|record| record_words(&record)).collect(),
+            _ => records(payload, None).flat_map(|record| record_words(&record)).collect(),
         }
     }
 }
