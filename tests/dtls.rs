@@ -78,8 +78,16 @@ const ENDS: [&str; 6] = ["ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "udp.srcpor
 /// The captures with DTLS: the laboratory's, and those of others where they are at hand.
 fn captures() -> Vec<PathBuf> {
     const OTHERS: [&str; 10] = [
-        "dtls12-aes128ccm8-dsb", "snakeoil-dtls", "arkime_synthetic", "dtls1_2", "geforcenow", "capwap",
-        "stun_zoom", "udt-dtls", "webrtc-stun", "stun_dtls_rtp",
+        "dtls12-aes128ccm8-dsb",
+        "snakeoil-dtls",
+        "arkime_synthetic",
+        "dtls1_2",
+        "geforcenow",
+        "capwap",
+        "stun_zoom",
+        "udt-dtls",
+        "webrtc-stun",
+        "stun_dtls_rtp",
     ];
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let own = files("captures").into_iter().map(|path| root().join(path));
@@ -87,8 +95,10 @@ fn captures() -> Vec<PathBuf> {
     let own = own.filter(|path| name(path).contains(".pcap"));
     let beside = || root().join("../shared/corpora");
     let folder = std::env::var_os("TLSWHY_CORPORA").map_or_else(beside, PathBuf::from);
-    let others = std::fs::read_dir(folder.join("pcap")).into_iter().flatten().flatten().map(|file| file.path());
-    let others: Vec<_> = others.filter(|path| OTHERS.iter().any(|other| name(path).contains(other))).collect();
+    let others =
+        std::fs::read_dir(folder.join("pcap")).into_iter().flatten().flatten().map(|file| file.path());
+    let others: Vec<_> =
+        others.filter(|path| OTHERS.iter().any(|other| name(path).contains(other))).collect();
     if others.is_empty() {
         eprintln!("skipped in part: no third-party captures here");
     }
@@ -100,8 +110,14 @@ fn captures() -> Vec<PathBuf> {
 #[test]
 fn records_and_fragments_read_as_tshark_reads_them() {
     const FIELDS: [&str; 8] = [
-        "frame.number", "udp.payload", "dtls.record.content_type", "dtls.record.epoch", "dtls.record.length",
-        "dtls.handshake.type", "dtls.handshake.message_seq", "dtls.handshake.fragment_offset",
+        "frame.number",
+        "udp.payload",
+        "dtls.record.content_type",
+        "dtls.record.epoch",
+        "dtls.record.length",
+        "dtls.handshake.type",
+        "dtls.handshake.message_seq",
+        "dtls.handshake.fragment_offset",
     ];
     if !has_tshark() {
         return;
@@ -122,7 +138,8 @@ fn records_and_fragments_read_as_tshark_reads_them() {
                 all.iter().map(|record| record.epoch.into()).collect(),
                 all.iter().map(|record| record.len.into()).collect(),
             ];
-            let theirs = [list("dtls.record.content_type"), list("dtls.record.epoch"), list("dtls.record.length")];
+            let theirs =
+                [list("dtls.record.content_type"), list("dtls.record.epoch"), list("dtls.record.length")];
             let in_clear = all.iter().filter(|record| record.content_type == 22 && record.epoch == 0);
             let parts: Vec<_> = in_clear.flat_map(|record| fragments(record.body)).collect();
             let own_parts: [Vec<u64>; 3] = [
@@ -157,10 +174,13 @@ fn records_and_fragments_read_as_tshark_reads_them() {
 /// JA4 as its specification says, from tshark's fields.
 fn ja4(row: &BTreeMap<&'static str, String>) -> String {
     let grease = |n: &u64| n & 0x0f0f == 0x0a0a && n >> 8 == n & 0xff;
-    let list = |field: &str| -> Vec<u64> { numbers(&row[field]).into_iter().filter(|n| !grease(n)).collect() };
+    let list =
+        |field: &str| -> Vec<u64> { numbers(&row[field]).into_iter().filter(|n| !grease(n)).collect() };
     let hex = |list: &[u64]| list.iter().map(|n| format!("{n:04x}")).collect::<Vec<_>>().join(",");
-    let short = |text: &str| if text.is_empty() { "0".repeat(12) } else { sha256(text.as_bytes())[..12].to_owned() };
-    let (mut ciphers, mut extensions) = (list("dtls.handshake.ciphersuite"), list("dtls.handshake.extension.type"));
+    let short =
+        |text: &str| if text.is_empty() { "0".repeat(12) } else { sha256(text.as_bytes())[..12].to_owned() };
+    let (mut ciphers, mut extensions) =
+        (list("dtls.handshake.ciphersuite"), list("dtls.handshake.extension.type"));
     // DTLS counts down.
     let listed = list("dtls.handshake.extensions.supported_version").into_iter().min();
     let version = match listed.or_else(|| number(&row["dtls.handshake.version"])) {
@@ -175,7 +195,8 @@ fn ja4(row: &BTreeMap<&'static str, String>) -> String {
         (Some(first), Some(last)) => format!("{first}{last}"),
         _ => "00".to_owned(),
     };
-    let start = format!("d{version}{named}{:02}{:02}{protocol}", ciphers.len().min(99), extensions.len().min(99));
+    let start =
+        format!("d{version}{named}{:02}{:02}{protocol}", ciphers.len().min(99), extensions.len().min(99));
     ciphers.sort_unstable();
     extensions.retain(|kind| ![0, 16].contains(kind));
     extensions.sort_unstable();
@@ -200,9 +221,14 @@ fn events(capture: &Path) -> Vec<Value> {
 #[test]
 fn hellos_and_certificates_read_as_tshark_reads_them() {
     const FIELDS: [&str; 8] = [
-        "dtls.handshake.type", "dtls.handshake.version", "dtls.handshake.extensions_server_name",
-        "dtls.handshake.ciphersuite", "dtls.handshake.extension.type", "dtls.handshake.extensions.supported_version",
-        "dtls.handshake.extensions_alpn_str", "dtls.handshake.sig_hash_alg",
+        "dtls.handshake.type",
+        "dtls.handshake.version",
+        "dtls.handshake.extensions_server_name",
+        "dtls.handshake.ciphersuite",
+        "dtls.handshake.extension.type",
+        "dtls.handshake.extensions.supported_version",
+        "dtls.handshake.extensions_alpn_str",
+        "dtls.handshake.sig_hash_alg",
     ];
     if !has_tshark() {
         return;
@@ -232,7 +258,11 @@ fn hellos_and_certificates_read_as_tshark_reads_them() {
                 hellos += 1;
                 let read = (text(&event["sni"]), text(&event["tls"]["ja4"]));
                 if !asked.get(&forth).is_some_and(|all| all.contains(&read)) {
-                    differences.push(format!("{} {forth:?}: {read:?}, not {:?}", capture.display(), asked.get(&forth)));
+                    differences.push(format!(
+                        "{} {forth:?}: {read:?}, not {:?}",
+                        capture.display(),
+                        asked.get(&forth)
+                    ));
                 }
                 met.insert(forth.clone());
             }
@@ -244,7 +274,11 @@ fn hellos_and_certificates_read_as_tshark_reads_them() {
                 }
                 certificates += read.len();
                 if !shown.get(from).is_some_and(|all| all.contains(&read)) {
-                    differences.push(format!("{} {from:?}: certificates {read:?}, not {:?}", capture.display(), shown.get(from)));
+                    differences.push(format!(
+                        "{} {from:?}: certificates {read:?}, not {:?}",
+                        capture.display(),
+                        shown.get(from)
+                    ));
                 }
                 shown.remove(from);
             }

@@ -2,8 +2,8 @@
 
 use super::json::Object;
 use crate::base::Side;
-use crate::evidence::Evidence;
 use crate::evidence::DtlsFacts;
+use crate::evidence::Evidence;
 
 /// Writes the members of `dtls`.
 pub(super) fn dtls(evidence: &Evidence, facts: &DtlsFacts, o: &mut Object<'_>) {

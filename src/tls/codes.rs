@@ -11,11 +11,23 @@ mod suite_names;
 
 pub use suite::{Auth, Bulk, Kx};
 
-/// A protocol version as records and hellos carry it.
-///
-/// DTLS counts down; ordered among the others, each of its versions stands right behind the one of TLS that it is based on.
+/// A protocol version as records and hellos carry it. In order of age: those of DTLS, whose numbers count down, stand
+/// beside the version of TLS that has the same rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version(pub u16);
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.age().cmp(&other.age())
+    }
+}
 
 impl Version {
     /// SSL 2.0.
@@ -32,9 +44,10 @@ impl Version {
     pub const TLS12: Self = Self(0x0303);
     /// TLS 1.3.
     pub const TLS13: Self = Self(0x0304);
-    /// DTLS as Cisco's AnyConnect and OpenSSL before 0.9.8f had it, before RFC 4347 was finished.
+
+    /// DTLS as Cisco and OpenSSL had it before RFC 4347.
     pub const DTLS_OLD: Self = Self(0x0100);
-    /// DTLS 1.0 (RFC 4347), based on TLS 1.1.
+    /// DTLS 1.0 (RFC 4347).
     pub const DTLS10: Self = Self(0xfeff);
     /// DTLS 1.2 (RFC 6347).
     pub const DTLS12: Self = Self(0xfefd);
@@ -43,10 +56,10 @@ impl Version {
 
     /// A version of DTLS.
     pub const fn is_dtls(self) -> bool {
-        matches!(self, Self::DTLS_OLD | Self::DTLS10 | Self::DTLS12 | Self::DTLS13)
+        self.0 >> 8 == 0xfe || self.0 == Self::DTLS_OLD.0
     }
 
-    /// The version of TLS that one of DTLS is based on; others as they are.
+    /// The version of TLS with the same rules as this one of DTLS; others as they are.
     pub const fn of_tls(self) -> Self {
         match self {
             Self::DTLS_OLD | Self::DTLS10 => Self::TLS11,
@@ -56,26 +69,18 @@ impl Version {
         }
     }
 
-    /// TLS 1.3 or one of its drafts (0x7fxx) and Facebook's experiments (0xfb17, 0xfb1a).
+    /// Number of the version of TLS with the same rules, and behind it the own one.
+    const fn age(self) -> (u16, u16) {
+        (self.of_tls().0, self.0)
+    }
+
+    /// TLS 1.3, one of its drafts (0x7fxx), one of Facebook's experiments (0xfb17, 0xfb1a), or DTLS 1.3.
     pub const fn is_tls13(self) -> bool {
         self.0 == 0x0304
             || self.0 == Self::DTLS13.0
             || self.0 >> 8 == 0x7f
             || self.0 == 0xfb17
             || self.0 == 0xfb1a
-    }
-}
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let rank = |version: Self| (version.of_tls().0, version.is_dtls(), version.0);
-        rank(*self).cmp(&rank(*other))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
     }
 }
 

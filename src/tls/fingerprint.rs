@@ -30,7 +30,7 @@ impl Offer {
         hex(&Md5::digest(self.ja3_string()), 16)
     }
 
-    /// JA4, such as `t13d1516h2_8daaf6152771_e5627efa2ab1` over TCP, `q13…` over QUIC, `dd2…` over DTLS.
+    /// JA4, such as `t13d1516h2_8daaf6152771_e5627efa2ab1` over TCP, `q13…` over QUIC, `dd2…` of DTLS.
     pub fn ja4(&self) -> String {
         let (ciphers, extensions) = self.ja4_lists();
         format!("{}_{}_{}", self.ja4_start(), short_hash(&ciphers), short_hash(&extensions))
@@ -73,9 +73,9 @@ impl Offer {
             Some((first, last)) => (hex_digit(first >> 4), hex_digit(last & 15)),
         };
         // The protocol cannot be told otherwise: this extension has no place in a hello over TCP (RFC 9001 section 8.2).
-        let transport = match self.is_of_quic() {
-            true => 'q',
-            false if self.legacy_version.is_dtls() => 'd',
+        let transport = match self.legacy_version.is_dtls() {
+            true => 'd',
+            false if self.is_of_quic() => 'q',
             false => 't',
         };
         format!("{transport}{version}{named}{ciphers:02}{extensions:02}{first}{last}")

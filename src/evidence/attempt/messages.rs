@@ -23,7 +23,8 @@ impl Attempt {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
-    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
+    /// Takes one thing read from a direction.
+    pub(in crate::evidence) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
         let Read { unit, at, when } = read;
         match unit {
             Unit::Handshake { kind, record_version, body } => {

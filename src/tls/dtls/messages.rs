@@ -124,7 +124,8 @@ impl Messages {
         if self.done.len() >= Self::DONE {
             return Took::Dropped;
         }
-        let known = self.partial.iter().position(|partial| partial.sequence == sequence && partial.kind == kind);
+        let known =
+            self.partial.iter().position(|partial| partial.sequence == sequence && partial.kind == kind);
         if known.is_none() && body.len() == whole {
             self.done.push((sequence, kind));
             return Took::Whole(Message { kind, sequence, body: Cow::Borrowed(body), at: no.into(), when });

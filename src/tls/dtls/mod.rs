@@ -94,7 +94,8 @@ impl<'a> Records<'a> {
             return None;
         }
         let epoch = cursor.u16()?;
-        let sequence = [0, 0].into_iter().chain(cursor.array::<6>()?).fold(0, |n, byte| n << 8 | u64::from(byte));
+        let sequence =
+            [0, 0].into_iter().chain(cursor.array::<6>()?).fold(0, |n, byte| n << 8 | u64::from(byte));
         let form = if content_type == WITH_ID { Form::WithId } else { Form::Plain };
         if form == Form::WithId {
             cursor.take(self.id_len.map_or_else(|| guess_id(cursor.0), usize::from))?;
@@ -136,23 +137,22 @@ pub fn alert(body: &[u8]) -> Option<Alert> {
     Some(Alert { level: AlertLevel(level), description: AlertDescription(description) })
 }
 
-/// A ClientHello's body without its cookie, as TLS has it, and how long that cookie was (RFC 6347 section 4.2.1).
-pub fn without_cookie(body: &[u8]) -> Option<(Vec<u8>, usize)> {
+/// How long the cookie of a ClientHello's body is (RFC 6347 section 4.2.1).
+pub fn cookie_len(body: &[u8]) -> Option<usize> {
     let mut cursor = Cursor(body);
     cursor.take(2 + 32)?;
     cursor.vec8()?;
-    let start = body.len() - cursor.0.len();
-    let cookie = cursor.vec8()?.len();
-    Some(([body.get(..start)?, cursor.0].concat(), cookie))
+    Some(cursor.vec8()?.len())
 }
 
 /// Bytes of the connection IDs by which the sender of this hello wants to be called (RFC 9146 section 3); `None`: it asks for
-/// none. `body`: as TLS has it.
+/// none.
 pub fn id_len(body: &[u8], client: bool) -> Option<u8> {
     let mut cursor = Cursor(body);
     cursor.take(2 + 32)?;
     cursor.vec8()?;
     if client {
+        cursor.vec8()?; // the cookie
         cursor.vec16()?;
         cursor.vec8()?;
     } else {
@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn a_datagram_holds_several_records() {
         let datagram = [plain(20, 0, 4, &[1]), plain(22, 1, 0, &[7; 40])].concat();
-        let read: Vec<_> = records(&datagram, None).map(|record| (record.content_type, record.epoch, record.len)).collect();
+        let read: Vec<_> =
+            records(&datagram, None).map(|record| (record.content_type, record.epoch, record.len)).collect();
         assert_eq!(read, [(20, 0, 1), (22, 1, 40)]);
         assert!(begins_record(&datagram));
     }
@@ -228,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_is_read_without_its_cookie() {
+    fn the_hello_says_how_it_wants_to_be_called() {
         let mut body = vec![0xfe, 0xfd];
         body.extend([7; 32]);
         body.extend([0, 3, 1, 2, 3, 0, 2, 0xc0, 0x2b, 1, 0]);
-        let (hello, cookie) = without_cookie(&body).unwrap();
-        assert_eq!((cookie, hello.len()), (3, body.len() - 4));
-        assert_eq!(hello[34..], [0, 0, 2, 0xc0, 0x2b, 1, 0]);
-        assert_eq!(without_cookie(&body[..35]), None);
+        assert_eq!((cookie_len(&body), id_len(&body, true)), (Some(3), None));
+        body.extend([0, 7, 0, 54, 0, 3, 2, 0xaa, 0xbb]);
+        assert_eq!(id_len(&body, true), Some(2));
+        assert_eq!(cookie_len(&body[..35]), None);
     }
 }

@@ -27,6 +27,7 @@ impl Evidence {
     /// or date counts.
     pub fn by_fingerprint(&self) -> bool {
         let srtp = |extensions: &[ExtensionType]| extensions.contains(&ExtensionType::USE_SRTP);
-        self.transport == Transport::Dtls && self.hello.as_ref().is_some_and(|hello| srtp(&hello.value.extensions))
+        self.transport == Transport::Dtls
+            && self.hello.as_ref().is_some_and(|hello| srtp(&hello.value.extensions))
     }
 }

@@ -264,18 +264,14 @@ impl Reader {
         let seen = Seen { value: (), at, when };
         match (from, kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
-                let Some((plain, cookie)) = dtls::without_cookie(&body) else {
-                    e.lost.malformed_messages += 1;
-                    return;
-                };
                 // One with a cookie takes the place of the one without; behind the server's hello it asks for nothing new.
                 if e.server_hello.is_some() && e.hello.is_some() {
                     return;
                 }
-                let Some(hello) = parser.client_hello(version, &plain) else { return };
+                let Some(hello) = parser.client_hello(version, &body) else { return };
                 self.random = Some(hello.random);
-                self.facts.cookie |= cookie > 0;
-                self.ids.client = dtls::id_len(&plain, true);
+                self.facts.cookie |= dtls::cookie_len(&body).is_some_and(|len| len > 0);
+                self.ids.client = dtls::id_len(&body, true);
                 self.transcript.add(from, sequence, kind, &body);
                 let at = e.hello.as_ref().map(|first| first.at.clone()).unwrap_or_default().and(&seen.at);
                 e.hello = Some(Box::new(Seen { value: hello, at, when: seen.when }));

@@ -51,7 +51,8 @@ fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Ou
     let waited = now - e.started;
     if e.tcp.packets.server == 0 {
         // What only a client sends that was answered: the server's half is not in the capture.
-        let one_sided = e.client_key_exchange.is_some() || facts.cookie || !e.sealing.records.client.is_empty();
+        let one_sided =
+            e.client_key_exchange.is_some() || facts.cookie || !e.sealing.records.client.is_empty();
         return if one_sided {
             (Outcome::Incomplete, stopped())
         } else if !e.tcp.icmp.is_empty() || resent(Side::Client) >= 2 && waited >= PATIENCE {
@@ -68,7 +69,8 @@ fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Ou
     }
     // One side goes on asking, and nothing useful comes.
     let stuck = resent(Side::Client).max(resent(Side::Server)) >= 2;
-    if stuck && waited >= PATIENCE && (!capture_ended || now - e.ended >= QUIET || resent(Side::Client) >= 2) {
+    if stuck && waited >= PATIENCE && (!capture_ended || now - e.ended >= QUIET || resent(Side::Client) >= 2)
+    {
         return (Outcome::Failed, silence(e, now));
     }
     (if capture_ended { Outcome::Incomplete } else { Outcome::Abandoned }, stopped())
@@ -79,7 +81,8 @@ fn alert(e: &Evidence) -> Option<(Outcome, Seen<Ending>)> {
     let farewell = |said: &AlertFrom| {
         [AlertDescription::CLOSE_NOTIFY, AlertDescription::USER_CANCELED].contains(&said.alert.description)
     };
-    let fatal = |seen: &&Seen<AlertFrom>| seen.value.alert.level == AlertLevel::FATAL && !farewell(&seen.value);
+    let fatal =
+        |seen: &&Seen<AlertFrom>| seen.value.alert.level == AlertLevel::FATAL && !farewell(&seen.value);
     let ending = |seen: &Seen<AlertFrom>| {
         seen.clone().map(|said| Ending::Alert { from: said.from, alert: said.alert })
     };
@@ -95,10 +98,16 @@ fn success(e: &Evidence) -> Outcome {
     let resumed = match &e.server_hello {
         Some(hello) if hello.value.version.is_tls13() => hello.value.psk,
         // RFC 5246 section 7.3: in an abbreviated handshake the server finishes first, and the client sends no keys.
-        _ => e.chain == Chain::Unsent && e.server_hello_done.is_none() && e.client_key_exchange.is_none() && {
-            let at = |side: Side| e.sealing.finished.of(side).as_ref().and_then(|seen| seen.at.first());
-            matches!((at(Side::Server), at(Side::Client)), (Some(server), Some(client)) if server < client)
-        },
+        _ => {
+            e.chain == Chain::Unsent
+                && e.server_hello_done.is_none()
+                && e.client_key_exchange.is_none()
+                && {
+                    let at =
+                        |side: Side| e.sealing.finished.of(side).as_ref().and_then(|seen| seen.at.first());
+                    matches!((at(Side::Server), at(Side::Client)), (Some(server), Some(client)) if server < client)
+                }
+        }
     };
     if resumed { Outcome::Resumed } else { Outcome::Completed }
 }

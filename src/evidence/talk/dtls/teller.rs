@@ -29,7 +29,9 @@ fn record_words(record: &Record<'_>) -> Vec<String> {
             Some(alert) => format!("alert {}", alert.description),
             None => "alert".to_owned(),
         },
-        (_, 22) if record.epoch == 0 => return fragments(record.body).map(|part| fragment_words(&part)).collect(),
+        (_, 22) if record.epoch == 0 => {
+            return fragments(record.body).map(|part| fragment_words(&part)).collect();
+        }
         (_, 21) => "sealed alert".to_owned(),
         (_, 22) => "sealed handshake".to_owned(),
         (_, 23) => "application data".to_owned(),
