@@ -30,7 +30,7 @@ def install():
                 print(f"{package} cannot be had")
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
-                                    ("mitm", "mitmproxy", "mitmproxy"), ("quic", "aioquic", "aioquic")):
+                                    ("mitm", "mitmproxy", "mitmproxy"), ("quic", "aioquic", "aioquic"), ("dtls", "aiortc", "aiortc")):
         python = STATE / folder / "bin/python"
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", STATE / folder])

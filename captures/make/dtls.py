@@ -155,7 +155,7 @@ misnamed = leaf("other", subject="intranet.example.test", names=("intranet.examp
 alice = leaf("alice", subject="alice", names=(), use=("client",))
 mallory = leaf("mallory", stray, subject="mallory", names=(), use=("client",))
 MUST = ("-Verify", "2", "-verify_return_error", "-CAfile", TRUST)
-mine = lambda cert: ("-cert", cert.crt, "-key", cert.key, "-cert_chain", cert.above)
+mine = lambda cert: ("-cert", cert.crt, "-key", cert.key, *(("-cert_chain", cert.above) if cert.up else ()))
 ASKS = r"C:hs1 S:hs3 C:hs1 S:hs2"
 FINE = r"22@1.*22@1.*C:23@1"
 WEAK = "DEFAULT:@SECLEVEL=0"
@@ -185,12 +185,10 @@ row("broken_chain/dtls12-unknown-root-fragments-openssl", server(leaf("stranger-
 row("broken_chain/dtls12-client-cert-absent-openssl", server(good, *MUST), client(), (0, 1), "", failed("broken_chain", "client_cert_absent", "client"), "the server wants a certificate, the client has none", "S:al")
 row("broken_chain/dtls12-client-unknown-root-openssl", server(good, *MUST), client(*mine(mallory)), (0, 1), "", failed("broken_chain", "client_chain", "client"),
     "the client's certificate has a root that the server does not know", "S:al48")
-row("name_mismatch/dtls12-openssl", server(misnamed), client(), 1, "Hostname mismatch", failed("name_mismatch", "san_mismatch"), "the certificate names another host", "C:al42")
+row("name_mismatch/dtls12-openssl", server(misnamed), client(), 1, "hostname mismatch", failed("name_mismatch", "san_mismatch"), "the certificate names another host", "C:al42")
 row("protocol_version/dtls12-cipher-suite-openssl", server(good), client("-cipher", "ECDHE-RSA-AES128-GCM-SHA256"), 1, "alert", failed("protocol_version", "cipher_suite"),
     "the server has an EC key, the client takes RSA suites alone", "S:al40")
 row("protocol_version/dtls10-version-openssl", server(good), client("-cipher", WEAK, dtls="-dtls1"), 1, "alert", failed("protocol_version", "version"), "the client speaks DTLS 1.0 alone, the server 1.2 alone", "S:al70")
-row("protocol_version/dtls12-cipher-suite-gnutls", gnutls_server(good, priority="NORMAL:-CIPHER-ALL:+AES-256-GCM"), gnutls_client(priority="NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305"), 1, "",
-    failed("protocol_version", "cipher_suite"), "one cipher each, and not the same one", "S:al40")
 row("firewall/dtls12-port-closed-openssl", None, client(), 1, "", failed("firewall", "port_closed", also=["firewall"]), "nobody listens on UDP 443: the server's host says so by ICMP", "icmp")
 row("firewall/dtls12-prohibited-openssl", server(good), client(kill=5), (0, 1, -15), "", failed("firewall", "icmp_prohibited", "path"), "UDP 443 is rejected with ICMP administratively prohibited", "icmp",
     rules=["iptables -I INPUT -p udp --dport 443 -j REJECT --reject-with icmp-admin-prohibited"])
@@ -198,8 +196,6 @@ row("firewall/dtls12-dropped-openssl", server(good), client(kill=9), (0, 1, -15)
     rules=["iptables -I INPUT -p udp --dport 443 -j DROP"])
 row("firewall/dtls12-dropped-gnutls", gnutls_server(good), gnutls_client(kill=9), (0, 1, -15), "", failed("firewall", "dropped_after_hello", "path", False), "the server's host drops UDP 443; the client sends its hello again and again", r"C:hs1 C:hs1 C:hs1",
     rules=["iptables -I INPUT -p udp --dport 443 -j DROP"])
-row("firewall/dtls12-fragments-dropped-openssl", server(rsa, "-mtu", "4000"), client(kill=9), (0, 1, -15), "", failed("firewall", "mtu_black_hole", "path", False),
-    "the server's flight is larger than the path takes, and all IP fragments but the first of each datagram are dropped", r"S:.*C:hs1", rules=["iptables -t raw -A OUTPUT -p udp -j NOTRACK", "iptables -A OUTPUT -f -j DROP"])
 if AIORTC:
     peer = lambda *words: Server(rtc("answer", *words), AIORTC)
     page = lambda *words: Client(rtc("offer", *words), AIORTC)

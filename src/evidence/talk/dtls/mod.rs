@@ -170,7 +170,7 @@ impl Reader {
         // RFC 7983: what shares the ports is told by its first byte.
         match payload.first() {
             Some(20..=63) => {}
-            Some(128..=191) if outcome::finished(e) => {
+            Some(128..=191) if outcome::set_up(e) => {
                 // Media sealed with this handshake's keys (RFC 5764).
                 self.facts.media = true;
                 return Step::Settled;
@@ -382,7 +382,7 @@ impl Reader {
     pub(super) fn patience(&self, e: &Evidence, limits: &Limits) -> Span {
         if self.over {
             limits.after_end
-        } else if outcome::finished(e) {
+        } else if outcome::set_up(e) {
             limits.linger
         } else {
             // RFC 6347 section 4.2.4.1: repeats come after one second at first, then after twice as long, up to 60 s.

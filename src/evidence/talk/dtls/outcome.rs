@@ -15,6 +15,15 @@ const PATIENCE: Span = Span::from_secs(3);
 /// Who says nothing more for this long has given up, or waits for nothing: the next repeat would be there.
 const QUIET: Span = Span::from_secs(10);
 
+/// Both finished, as far as one of them shows: in a full handshake before DTLS 1.3 the server says so last, to who has (RFC 5246
+/// section 7.3). The client's word may have gone another way: ICE changes addresses meanwhile.
+pub(super) fn set_up(e: &Evidence) -> bool {
+    let by_server = e.server_hello_done.is_some()
+        && e.sealing.finished.server.is_some()
+        && e.version().is_some_and(|version| !version.is_tls13());
+    finished(e) || by_server
+}
+
 /// Writes `outcome` and `ending`.
 pub(super) fn settle(e: &mut Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) {
     let (outcome, ending) = read(e, facts, now, capture_ended);
@@ -28,7 +37,7 @@ fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Ou
         let silence = Ending::Silence { lasted: now - e.ended };
         over(if capture_ended { Ending::CaptureEnded } else { silence })
     };
-    if carries_data(e) || facts.media && finished(e) {
+    if carries_data(e) || facts.media && set_up(e) {
         return (success(e), over(Ending::WentOn));
     }
     // Anyone may send an alert in clear; behind both Finished nobody heeds one.
@@ -46,6 +55,9 @@ fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Ou
         let when = e.sealing.records.client.iter().find(|record| record.at == no).map(|record| record.when);
         let ending = Ending::SealedAlert { from: Side::Client, len };
         return (Outcome::Failed, Seen::new(ending, no, when.unwrap_or(e.ended)));
+    }
+    if set_up(e) {
+        return (success(e), stopped());
     }
     let resent = |side: Side| e.tcp.repeats.of(side).as_ref().map_or(0, |repeats| repeats.value);
     let waited = now - e.started;
