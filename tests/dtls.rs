@@ -273,6 +273,10 @@ fn hellos_and_certificates_read_as_tshark_reads_them() {
                     continue;
                 }
                 certificates += read.len();
+                let again = ["client", "server"].map(|side| event["dtls"]["flights_again"][side].as_u64());
+                if !shown.contains_key(from) && again.iter().flatten().any(|&times| times > 0) {
+                    continue; // tshark 4.0 rejoins no message whose fragments came in two flights
+                }
                 if !shown.get(from).is_some_and(|all| all.contains(&read)) {
                     differences.push(format!(
                         "{} {from:?}: certificates {read:?}, not {:?}",
@@ -286,6 +290,11 @@ fn hellos_and_certificates_read_as_tshark_reads_them() {
         for ends in asked.keys().filter(|ends| !met.contains(*ends)) {
             differences.push(format!("{} {ends:?}: a hello is missing", capture.display()));
         }
+        // ICE may go on between other addresses in the middle of a handshake: of no attempt, then.
+        shown.retain(|ends, _| {
+            let (a, b, c, d) = ends.clone();
+            asked.contains_key(ends) || asked.contains_key(&(c, d, a, b))
+        });
         for (ends, list) in shown {
             differences.push(format!("{} {ends:?}: certificates {list:?} are missing", capture.display()));
         }
