@@ -201,3 +201,21 @@ fn hellos_over_quic_read_as_tshark_reads_them() {
     assert!(differences.is_empty(), "{} of {hellos}:\n{}", differences.len(), differences.join("\n"));
     assert!(captures.len() >= 20 && hellos >= 20);
 }
+
+#[test]
+fn a_fallback_to_tcp_is_told_with_what_it_fell_back_from() {
+    for name in ["dropped", "prohibited", "port-closed"] {
+        let events = events(&root().join(format!("captures/firewall/quic-{name}-fallback-tcp.pcap")));
+        let attempts: Vec<_> = events.iter().filter(|event| event["kind"] == "handshake").collect();
+        let [quic, tcp] = attempts[..] else { panic!("{attempts:#?}") };
+        assert_eq!((&quic["transport"], &tcp["transport"]), (&"quic".into(), &"tcp".into()));
+        assert_eq!((&quic["outcome"], &tcp["outcome"]), (&"failed".into(), &"completed".into()), "{name}");
+        assert_eq!(quic["cause"], "firewall", "{name}");
+        assert_eq!(quic["episode"]["id"], tcp["episode"]["id"], "{name}");
+        assert_eq!(
+            (&quic["episode"]["attempt"], &tcp["episode"]["attempt"]),
+            (&1.into(), &2.into()),
+            "{name}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use super::{Attempt, Parse, Reading};
 use crate::base::{Packets, Seen, Side, Stamp};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
+use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Kx, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::record::{Read, Unit};
@@ -246,6 +246,10 @@ pub(in crate::evidence) fn clear(
         .as_ref()
         .map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version));
     match (from, kind) {
+        // SM9 has identities and parameters instead (GB/T 38636 section 6.4.5.3).
+        (Side::Server, HandshakeType::CERTIFICATE) if cipher.kx() == Kx::SmIdentity => {
+            evidence.stage = evidence.stage.max(Stage::Certificate);
+        }
         (_, HandshakeType::CERTIFICATE) => certificate(evidence, from, version, body, seen, parser),
         (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
             if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
