@@ -208,6 +208,27 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_proven_of_certificates_that_count_by_their_fingerprint() {
+        use crate::evidence::Transport;
+        use crate::evidence::fixture::{alert, answered, certificate, shown};
+        use crate::tls::codes::Version;
+        for code in [42, 46, 48] {
+            let leaf = certificate("WebRTC", &[]);
+            let mut e = alert(shown(answered(Version::DTLS12), leaf, &[]), Side::Client, code);
+            e.transport = Transport::Dtls;
+            let hello = &mut e.hello.as_mut().unwrap().value;
+            Arc::make_mut(&mut hello.offer).extensions.push(ExtensionType::USE_SRTP);
+            assert!(e.by_fingerprint());
+            let diagnosis = weigh(&e);
+            let proven = |(_, finding): &(Cause, Finding)| finding.certainty == Certainty::Proven;
+            assert!(
+                !diagnosis.primary.iter().chain(&diagnosis.also).any(proven),
+                "alert {code}: {diagnosis:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_sealed_certificate_and_a_sealed_alert_leave_candidates() {
         let sealed = Ending::SealedAlert { from: Side::Client, len: 19 };
         let diagnosis = weigh(&attempt().sealed().ends(sealed));

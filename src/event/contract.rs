@@ -6,9 +6,7 @@ use crate::cause::Cause;
 use crate::evidence::around::{Episode, KnownChains};
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::talk::quic::Closed;
-use crate::evidence::{
-    Doubt, Ending, Protocol, Proxied, QuicFacts, Transport, fixture as evidence_fixture,
-};
+use crate::evidence::{Doubt, Ending, Protocol, Proxied, QuicFacts, Transport, fixture as evidence_fixture};
 use crate::tls::codes::{AlertDescription, HandshakeType};
 use crate::tls::quic::QuicVersion;
 use serde_json::{Value, json};

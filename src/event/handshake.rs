@@ -1,5 +1,6 @@
 //! One attempt as one line of JSON.
 
+use super::dtls::dtls;
 use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
@@ -61,6 +62,9 @@ pub fn handshake_with(
         network(evidence, o);
         if let Some(facts) = &evidence.quic {
             o.object("quic", |o| quic(facts, o));
+        }
+        if let Some(facts) = &evidence.dtls {
+            o.object("dtls", |o| dtls(evidence, facts, o));
         }
         alert(evidence, o);
         o.object("tls", |o| tls(evidence, kept, o));

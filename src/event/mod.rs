@@ -6,6 +6,7 @@
 //! Fields may be added under the same schema version, never renamed or given another meaning.
 
 mod certificate;
+mod dtls;
 mod handshake;
 mod id;
 mod inventory;

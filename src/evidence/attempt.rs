@@ -321,11 +321,6 @@ impl Attempt {
             + self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held())
     }
 
-    /// Nothing will be signed that is kept here.
-    pub(super) fn forget_transcript(&mut self) {
-        self.transcript.end();
-    }
-
     /// How long to wait for the next packet before the attempt is taken as it stands.
     fn patience(&self, limits: &Limits) -> Span {
         if self.ended_by_sign {

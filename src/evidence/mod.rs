@@ -40,6 +40,7 @@ pub use around::Around;
 pub use decryption::Decryption;
 pub use pause::{Challenge, Pause};
 pub use sealing::Sealing;
+pub use talk::dtls::DtlsFacts;
 pub use talk::quic::QuicFacts;
 pub use tcp::{Doubt, Head, Reset, TcpFacts, Trouble};
 pub use upgrade::{Protocol, Proxied, Upgrade};
@@ -250,6 +251,8 @@ pub struct Evidence {
     pub transport: Transport,
     /// What QUIC shows beside TLS; `None` over anything else.
     pub quic: Option<Box<QuicFacts>>,
+    /// What DTLS shows beside TLS; `None` over anything else.
+    pub dtls: Option<Box<DtlsFacts>>,
     /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
     /// prelude (`http_connect`, `socks`); `None` where TLS came first.
     pub prelude: Option<Protocol>,
@@ -325,6 +328,7 @@ impl Evidence {
             ended: now,
             transport: Transport::Tcp,
             quic: None,
+            dtls: None,
             prelude: None,
             proxied: None,
             upgrade: None,

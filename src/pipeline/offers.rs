@@ -80,7 +80,7 @@ fn of_offer(hello: &Offer) -> u64 {
 fn highest(evidence: &Evidence) -> Option<Version> {
     let hello = &evidence.hello.as_ref()?.value;
     let listed = hello.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
-    (!hello.fallback_scsv).then(|| listed.max().unwrap_or(hello.legacy_version))
+    (!hello.fallback_scsv).then(|| listed.max().unwrap_or(hello.legacy_version).of_tls())
 }
 
 #[cfg(test)]

@@ -59,15 +59,19 @@ impl Version {
         self.0 >> 8 == 0xfe || self.0 == Self::DTLS_OLD.0
     }
 
-    /// Number of the version of TLS with the same rules, and behind it the own one.
-    const fn age(self) -> (u16, u16) {
-        let alike = match self {
+    /// The version of TLS with the same rules as this one of DTLS; others as they are.
+    pub const fn of_tls(self) -> Self {
+        match self {
             Self::DTLS_OLD | Self::DTLS10 => Self::TLS11,
             Self::DTLS12 => Self::TLS12,
             Self::DTLS13 => Self::TLS13,
             other => other,
-        };
-        (alike.0, self.0)
+        }
+    }
+
+    /// Number of the version of TLS with the same rules, and behind it the own one.
+    const fn age(self) -> (u16, u16) {
+        (self.of_tls().0, self.0)
     }
 
     /// TLS 1.3 or one of its drafts (0x7fxx), as Facebook (0xfbxx, of the draft with that number) and Google (0x7e01 to
@@ -243,6 +247,7 @@ handshake_types! {
     HELLO_REQUEST = 0 "HelloRequest",
     CLIENT_HELLO = 1 "ClientHello",
     SERVER_HELLO = 2 "ServerHello",
+    HELLO_VERIFY_REQUEST = 3 "HelloVerifyRequest",
     NEW_SESSION_TICKET = 4 "NewSessionTicket",
     END_OF_EARLY_DATA = 5 "EndOfEarlyData",
     ENCRYPTED_EXTENSIONS = 8 "EncryptedExtensions",
@@ -271,9 +276,9 @@ pub const fn is_grease(n: u16) -> bool {
 }
 
 impl HandshakeType {
-    /// Whether it is a type that a record may carry in clear.
+    /// Whether it is a type that a record of TLS may carry in clear.
     pub const fn is_known(self) -> bool {
-        self.name().is_some()
+        self.name().is_some() && self.0 != Self::HELLO_VERIFY_REQUEST.0
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
 //! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
-//! [`quic`] takes packets apart and opens those that everyone can open; [`sealed`] says what the sizes of encrypted
-//! records tell; [`chain`] says everything that is wrong with a chain of certificates; [`signature`] verifies; [`ocsp`]
-//! reads revocation answers; [`keys`] opens sealed records.
+//! [`dtls`] reads the records of datagrams; [`quic`] takes packets apart and opens those that everyone can open;
+//! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a chain of
+//! certificates; [`signature`] verifies; [`ocsp`] reads revocation answers; [`keys`] opens sealed records.
 
 pub mod cert;
 pub mod chain;

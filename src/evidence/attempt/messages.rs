@@ -97,7 +97,7 @@ impl Attempt {
         when: Stamp,
         parser: &mut impl Parse,
     ) {
-        let (cipher, version) = self.suite();
+        let (_, version) = self.suite();
         let seen = Seen { value: (), at, when };
         if let Some(unsealing) = &mut self.unsealing {
             unsealing.flights.add(from, kind, body);
@@ -136,42 +136,11 @@ impl Attempt {
                     }
                 }
             }
-            // SM9 has identities and parameters instead (GB/T 38636 section 6.4.5.3).
-            (Side::Server, HandshakeType::CERTIFICATE) if cipher.kx() == Kx::SmIdentity => {
-                self.reach(Stage::Certificate);
-            }
-            (_, HandshakeType::CERTIFICATE) => certificate(evidence, from, version, body, seen, parser),
-            (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
-                if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
-                    evidence.key_exchange = Some(Box::new(seen.map(|()| exchange)));
-                }
-            }
-            (Side::Server, HandshakeType::CERTIFICATE_REQUEST) => {
-                if let Some(request) = CertificateRequest::parse(body, version) {
-                    evidence.certificate_request = Some(Box::new(seen.map(|()| request)));
-                }
-            }
-            (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
-                for (place, answer) in message::further_statuses(body) {
-                    if let Some(response) = crate::tls::ocsp::Response::read(answer) {
-                        evidence.further_staples.push((place, response));
-                    }
-                }
-                if let Some(response) =
-                    message::certificate_status(body).and_then(crate::tls::ocsp::Response::read)
-                {
-                    evidence.staple = Some(Box::new(seen.map(|()| response)));
-                }
-            }
             (Side::Server, HandshakeType::SERVER_HELLO_DONE) => {
                 evidence.server_hello_done = Some(seen);
                 if evidence.certificate_request.is_none() {
                     self.transcript.end();
                 }
-            }
-            (Side::Client, HandshakeType::CLIENT_KEY_EXCHANGE) => {
-                evidence.client_key_exchange = Some(seen);
-                self.reach(Stage::KeyExchange);
             }
             (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => {
                 // What the capture lost is in the signature, but not here.
@@ -182,7 +151,7 @@ impl Attempt {
                     evidence.certificate_verify = Some(Box::new(seen.map(|()| verify)));
                 }
             }
-            _ => {}
+            _ => clear(evidence, from, kind, body, seen, parser),
         }
     }
 
@@ -260,6 +229,56 @@ impl Attempt {
         if outcome::carries_data(&self.evidence) {
             self.reach(Stage::Application);
         }
+    }
+}
+
+/// A message in clear behind the hellos that says the same whatever carried it.
+pub(in crate::evidence) fn clear(
+    evidence: &mut Evidence,
+    from: Side,
+    kind: HandshakeType,
+    body: &[u8],
+    seen: Seen<()>,
+    parser: &mut impl Parse,
+) {
+    let (cipher, version) = evidence
+        .server_hello
+        .as_ref()
+        .map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version));
+    match (from, kind) {
+        // SM9 has identities and parameters instead (GB/T 38636 section 6.4.5.3).
+        (Side::Server, HandshakeType::CERTIFICATE) if cipher.kx() == Kx::SmIdentity => {
+            evidence.stage = evidence.stage.max(Stage::Certificate);
+        }
+        (_, HandshakeType::CERTIFICATE) => certificate(evidence, from, version, body, seen, parser),
+        (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
+            if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
+                evidence.key_exchange = Some(Box::new(seen.map(|()| exchange)));
+            }
+        }
+        (Side::Server, HandshakeType::CERTIFICATE_REQUEST) => {
+            if let Some(request) = CertificateRequest::parse(body, version) {
+                evidence.certificate_request = Some(Box::new(seen.map(|()| request)));
+            }
+        }
+        (Side::Server, HandshakeType::CERTIFICATE_STATUS) => {
+            for (place, answer) in message::further_statuses(body) {
+                if let Some(response) = crate::tls::ocsp::Response::read(answer) {
+                    evidence.further_staples.push((place, response));
+                }
+            }
+            if let Some(response) =
+                message::certificate_status(body).and_then(crate::tls::ocsp::Response::read)
+            {
+                evidence.staple = Some(Box::new(seen.map(|()| response)));
+            }
+        }
+        (Side::Server, HandshakeType::SERVER_HELLO_DONE) => evidence.server_hello_done = Some(seen),
+        (Side::Client, HandshakeType::CLIENT_KEY_EXCHANGE) => {
+            evidence.client_key_exchange = Some(seen);
+            evidence.stage = evidence.stage.max(Stage::KeyExchange);
+        }
+        _ => {}
     }
 }
 

@@ -11,6 +11,9 @@ use crate::tls::codes::{Kx, Version};
 impl<M: Make> Join<M> {
     /// Everything that is wrong with what both sides presented.
     pub(super) fn assess(&mut self, evidence: &mut Evidence) {
+        if evidence.by_fingerprint() {
+            return;
+        }
         if let Some(chain) = evidence.known_chain().filter(|chain| !chain.value.is_empty()) {
             evidence.defects = self.defects_of(evidence, &chain.value);
         }

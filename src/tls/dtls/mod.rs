@@ -1,269 +1,241 @@
-//! DTLS: records of a datagram, and handshake messages rejoined from their fragments.
+//! Records of DTLS (RFC 4347, RFC 6347, RFC 9147), read datagram by datagram.
 //!
-//! Read are DTLS 1.0 (RFC 4347), DTLS 1.2 (RFC 6347), its records with connection IDs (RFC 9146), what stands in clear of
-//! DTLS 1.3 (RFC 9147), and the version 0x0100 that Cisco and OpenSSL spoke before the first of these. Messages have the
-//! bodies of TLS but for the ClientHello's cookie and the HelloVerifyRequest.
+//! A datagram holds whole records. Each says in clear which keys seal it (its epoch) and which one of theirs it is, so that what is
+//! lost shows. Handshake messages come in fragments, which [`messages`] rejoins.
 
-mod joiner;
+pub mod messages;
 
-pub use joiner::{Joiner, Message};
-
-use super::codes::{HandshakeType, Version};
+use super::codes::{AlertDescription, AlertLevel, ExtensionType, Version};
 use super::cursor::Cursor;
+use super::message::Alert;
 
-/// Bytes of a record's header.
-pub const HEADER: usize = 13;
-/// Bytes of a handshake fragment's header.
-const FRAGMENT: usize = 12;
-/// A server's request to send the ClientHello again with a cookie (RFC 6347 section 4.2.1).
-pub const HELLO_VERIFY_REQUEST: HandshakeType = HandshakeType(3);
-/// Content type of a record with a connection ID (RFC 9146 section 4).
-pub const WITH_ID: u8 = 25;
+/// Which header a record has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// That of RFC 6347 section 4.1.
+    Plain,
+    /// The same with a connection ID: the content type is sealed (RFC 9146 section 4).
+    WithId,
+    /// The unified header of DTLS 1.3: content type and version are sealed (RFC 9147 section 4).
+    Unified,
+}
 
-/// A record of a datagram.
+/// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Content type as sent; of a record of DTLS 1.3 with the short header, which seals it, 0.
+    /// Its header.
+    pub form: Form,
+    /// Content type as the header has it: 20 to 26, 0 where it has none.
     pub content_type: u8,
-    /// Its version; 1.3's where the header is the short one.
+    /// Version as the header has it, DTLS 1.3 where it has none.
     pub version: Version,
-    /// Number of the keys that seal it; 0 in clear. Of the short header its last two bits.
+    /// Which keys seal it, 0 for none; of a unified header the last two bits.
     pub epoch: u16,
-    /// Length of the body as the header says.
+    /// Which one of that epoch it is; nothing where the header seals that, as a unified one does.
+    pub sequence: Option<u64>,
+    /// Length of the body in bytes, as the header says or the datagram.
     pub len: u16,
     /// The body, as far as it was captured.
     pub body: &'a [u8],
 }
 
-/// The records of a datagram.
+/// Longest connection ID looked for where its length was not seen; real ones have up to 20 bytes.
+const LONGEST_ID: usize = 32;
+/// Content types: change_cipher_spec to ack (RFC 9147 section 11). Type 25 is that of records with a connection ID.
+const TYPES: std::ops::RangeInclusive<u8> = 20..=26;
+/// Content type of a record with a connection ID.
+const WITH_ID: u8 = 25;
+
+/// The records of one datagram. What is no record ends it.
 #[derive(Clone, Copy, Debug)]
-pub struct Records<'a>(Cursor<'a>);
+pub struct Records<'a> {
+    rest: &'a [u8],
+    id_len: Option<u8>,
+}
 
-impl<'a> Records<'a> {
-    /// Takes a datagram's payload apart. A preamble of CAPWAP (RFC 5415 section 4.2) is passed over.
-    pub fn of(payload: &'a [u8]) -> Self {
-        let inner = match payload {
-            [1, 0, 0, 0, 20..=25, 0xfe, ..] => payload.get(4..).unwrap_or_default(),
-            _ => payload,
-        };
-        Self(Cursor(inner))
-    }
+/// The records of one datagram; `id_len`: bytes of the connection IDs by which its receiver wants to be called, where known.
+pub const fn records(payload: &[u8], id_len: Option<u8>) -> Records<'_> {
+    Records { rest: payload, id_len }
+}
 
-    /// RFC 9147 section 4: 001CSLEE, then sequence number and length where their bits say so. With a connection ID (C),
-    /// whose length is not told, the header cannot be read: everything is the body.
-    fn short(&mut self, first: u8) -> Option<Record<'a>> {
-        let mut cursor = self.0;
-        cursor.u8()?;
-        let (with_id, long, with_len) = (first & 0x10 != 0, first & 8 != 0, first & 4 != 0);
-        let body = if with_id {
-            cursor.0
-        } else {
-            cursor.take(if long { 2 } else { 1 })?;
-            let len = if with_len { usize::from(cursor.u16()?) } else { cursor.0.len() };
-            let (body, rest) = cursor.0.split_at_checked(len).unwrap_or((cursor.0, &[]));
-            self.0 = Cursor(rest);
-            let len = u16::try_from(len).ok()?;
-            return Some(Record {
-                content_type: 0,
-                version: Version::DTLS13,
-                epoch: (first & 3).into(),
-                len,
-                body,
-            });
-        };
-        self.0 = Cursor(&[]);
-        let len = u16::try_from(body.len()).ok()?;
-        Some(Record { content_type: 0, version: Version::DTLS13, epoch: (first & 3).into(), len, body })
+/// The records of a datagram, without the four bytes that CAPWAP puts before them (RFC 5415 section 4.1: version 0, type 1).
+pub const fn payload(datagram: &[u8]) -> &[u8] {
+    match datagram {
+        [1, 0, 0, 0, rest @ ..] if begins_record(rest) => rest,
+        all => all,
     }
+}
 
-    fn long(&mut self) -> Option<Record<'a>> {
-        let content_type = self.0.u8()?;
-        let version = Version(self.0.u16()?);
-        let epoch = self.0.u16()?;
-        self.0.take(6)?;
-        if !version.is_dtls() || !(20..=WITH_ID).contains(&content_type) {
-            return None;
-        }
-        if content_type == WITH_ID {
-            // The ID's length was agreed on in the hellos; it stands before the length.
-            let rest = std::mem::replace(&mut self.0, Cursor(&[]));
-            let len = u16::try_from(rest.0.len()).ok()?;
-            return Some(Record { content_type, version, epoch, len, body: rest.0 });
-        }
-        let len = self.0.u16()?;
-        let (body, _) = self.0.at_most(len.into());
-        Some(Record { content_type, version, epoch, len, body })
-    }
+/// Whether bytes begin with a record's header in clear: its type, a version of DTLS.
+pub const fn begins_record(payload: &[u8]) -> bool {
+    matches!(payload, [20..=26, 0xfe, 0xfd..=0xff, ..] | [20..=26, 1, 0, ..])
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let record = match *self.0.0.first()? {
-            first @ 0x20..=0x3f => self.short(first),
-            _ => self.long(),
-        };
-        if record.is_none() {
-            self.0 = Cursor(&[]);
+        let (record, rest) = match self.rest.first()? {
+            first if first >> 5 == 1 => self.unified(),
+            first if TYPES.contains(first) => self.plain(),
+            _ => None,
         }
+        .unzip();
+        self.rest = rest.unwrap_or_default();
         record
     }
 }
 
-/// A fragment of a handshake message (RFC 6347 section 4.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment<'a> {
-    /// The message's type.
-    pub kind: HandshakeType,
-    /// Bytes of the whole message.
-    pub len: usize,
-    /// The message's number among its sender's.
-    pub number: u16,
-    /// Where in the message the fragment begins.
-    pub offset: usize,
-    /// Its bytes, as far as they were captured.
-    pub body: &'a [u8],
-    /// All of them were captured.
-    pub whole: bool,
-}
-
-/// The fragments of one record in clear.
-#[derive(Clone, Copy, Debug)]
-pub struct Fragments<'a>(Cursor<'a>);
-
-impl<'a> Fragments<'a> {
-    /// Takes the body of a handshake record apart.
-    pub fn of(record: &Record<'a>) -> Self {
-        Self(Cursor(record.body))
-    }
-}
-
-impl<'a> Iterator for Fragments<'a> {
-    type Item = Fragment<'a>;
-
-    fn next(&mut self) -> Option<Fragment<'a>> {
-        let mut cursor = self.0;
-        self.0 = Cursor(&[]);
-        let kind = HandshakeType(cursor.u8()?);
-        let len = cursor.u24()?;
-        let number = cursor.u16()?;
-        let (offset, size) = (cursor.u24()?, cursor.u24()?);
-        if offset.checked_add(size)? > len {
-            return None; // a lie
+impl<'a> Records<'a> {
+    fn plain(self) -> Option<(Record<'a>, &'a [u8])> {
+        let mut cursor = Cursor(self.rest);
+        let (content_type, version) = (cursor.u8()?, Version(cursor.u16()?));
+        if !version.is_dtls() {
+            return None;
         }
-        let (body, whole) = cursor.at_most(size);
-        self.0 = cursor;
-        Some(Fragment { kind, len, number, offset, body, whole })
+        let epoch = cursor.u16()?;
+        let sequence =
+            [0, 0].into_iter().chain(cursor.array::<6>()?).fold(0, |n, byte| n << 8 | u64::from(byte));
+        let form = if content_type == WITH_ID { Form::WithId } else { Form::Plain };
+        if form == Form::WithId {
+            cursor.take(self.id_len.map_or_else(|| guess_id(cursor.0), usize::from))?;
+        }
+        let len = cursor.u16()?;
+        let (body, _) = cursor.at_most(len.into());
+        let sequence = Some(sequence);
+        Some((Record { form, content_type, version, epoch, sequence, len, body }, cursor.0))
+    }
+
+    /// RFC 9147 section 4: 001CSLEE, then as these bits say a connection ID, one or two bytes of the sequence number, a length.
+    fn unified(self) -> Option<(Record<'a>, &'a [u8])> {
+        let mut cursor = Cursor(self.rest);
+        let first = cursor.u8()?;
+        if first & 0x10 != 0 {
+            cursor.take(self.id_len?.into())?;
+        }
+        cursor.take(if first & 8 != 0 { 2 } else { 1 })?;
+        let len = if first & 4 != 0 { cursor.u16()? } else { u16::try_from(cursor.0.len()).ok()? };
+        let (body, _) = cursor.at_most(len.into());
+        let epoch = (first & 3).into();
+        let (form, content_type, version) = (Form::Unified, 0, Version::DTLS13);
+        Some((Record { form, content_type, version, epoch, sequence: None, len, body }, cursor.0))
     }
 }
 
-/// Who a datagram that begins an attempt comes from, and the random of its hello: it holds the beginning of a ClientHello, of
-/// a ServerHello or of a HelloVerifyRequest (whose random is none) in clear.
-pub fn begins(payload: &[u8]) -> Option<(HandshakeType, Option<[u8; 32]>)> {
-    let record = Records::of(payload).next()?;
-    if record.content_type != 22 || record.epoch != 0 {
-        return None;
+/// How long a connection ID is before a record's length, if that record is the datagram's last.
+fn guess_id(rest: &[u8]) -> usize {
+    let fits = |&n: &usize| {
+        let len = rest.get(n..n + 2).map(|len| len.iter().fold(0, |len, &byte| len << 8 | usize::from(byte)));
+        len.is_some_and(|len| n + 2 + len == rest.len())
+    };
+    (0..=LONGEST_ID).find(fits).unwrap_or(0)
+}
+
+/// The alert of a record in clear. `None`: it holds fewer than two bytes.
+pub fn alert(body: &[u8]) -> Option<Alert> {
+    let &[level, description, ..] = body else { return None };
+    Some(Alert { level: AlertLevel(level), description: AlertDescription(description) })
+}
+
+/// How long the cookie of a ClientHello's body is (RFC 6347 section 4.2.1).
+pub fn cookie_len(body: &[u8]) -> Option<usize> {
+    let mut cursor = Cursor(body);
+    cursor.take(2 + 32)?;
+    cursor.vec8()?;
+    Some(cursor.vec8()?.len())
+}
+
+/// Bytes of the connection IDs by which the sender of this hello wants to be called (RFC 9146 section 3); `None`: it asks for
+/// none.
+pub fn id_len(body: &[u8], client: bool) -> Option<u8> {
+    let mut cursor = Cursor(body);
+    cursor.take(2 + 32)?;
+    cursor.vec8()?;
+    if client {
+        cursor.vec8()?; // the cookie
+        cursor.vec16()?;
+        cursor.vec8()?;
+    } else {
+        cursor.take(3)?;
     }
-    let fragment = Fragments::of(&record).next()?;
-    // A server that asks for a cookie has sent one message before its hello.
-    if fragment.number > 1 || fragment.offset != 0 || fragment.body.len() + FRAGMENT > record.len.into() {
-        return None;
-    }
-    let mut cursor = Cursor(fragment.body);
-    if !Version(cursor.u16()?).is_dtls() {
-        return None;
-    }
-    match fragment.kind {
-        HandshakeType::CLIENT_HELLO | HandshakeType::SERVER_HELLO => {
-            Some((fragment.kind, Some(cursor.array()?)))
+    let mut extensions = Cursor(cursor.vec16()?);
+    while !extensions.is_empty() {
+        let kind = ExtensionType(extensions.u16()?);
+        let value = extensions.vec16()?;
+        if kind == ExtensionType::CONNECTION_ID {
+            return value.first().copied();
         }
-        HELLO_VERIFY_REQUEST => Some((fragment.kind, None)),
-        _ => None,
     }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A record of DTLS 1.2.
-    pub(super) fn record(content_type: u8, epoch: u16, body: &[u8]) -> Vec<u8> {
-        let mut record = vec![content_type, 0xfe, 0xfd];
-        record.extend(epoch.to_be_bytes());
-        record.extend([0; 6]);
-        record.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
-        record.extend(body);
-        record
-    }
-
-    /// A fragment of a message of `len` bytes.
-    pub(super) fn fragment(kind: u8, len: u32, number: u16, offset: u32, body: &[u8]) -> Vec<u8> {
-        let mut fragment = vec![kind];
-        fragment.extend(&len.to_be_bytes()[1..]);
-        fragment.extend(number.to_be_bytes());
-        fragment.extend(&offset.to_be_bytes()[1..]);
-        fragment.extend(&u32::try_from(body.len()).unwrap().to_be_bytes()[1..]);
-        fragment.extend(body);
-        fragment
-    }
-
-    fn hello(kind: u8, number: u16) -> Vec<u8> {
-        let mut body = vec![0xfe, 0xfd];
-        body.extend([7; 32]);
-        record(22, 0, &fragment(kind, 34, number, 0, &body))
+    fn plain(kind: u8, epoch: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&[kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, sequence][..], &len, body].concat()
     }
 
     #[test]
     fn a_datagram_holds_several_records() {
-        let datagram = [record(22, 0, b"abc"), record(20, 0, b"\x01"), record(22, 1, &[9; 40])].concat();
-        let read: Vec<_> = Records::of(&datagram).map(|r| (r.content_type, r.epoch, r.body.len())).collect();
-        assert_eq!(read, [(22, 0, 3), (20, 0, 1), (22, 1, 40)]);
-        // Cut by the capture, the last is as long as its header says.
-        let last = Records::of(&datagram[..datagram.len() - 10]).last().unwrap();
-        assert_eq!((last.len, last.body.len()), (40, 30));
-        assert_eq!(Records::of(b"\x80\x60\0\0").count(), 0, "media");
-        assert_eq!(Records::of(&[]).count(), 0);
+        let datagram = [plain(20, 0, 4, &[1]), plain(22, 1, 0, &[7; 40])].concat();
+        let read: Vec<_> =
+            records(&datagram, None).map(|record| (record.content_type, record.epoch, record.len)).collect();
+        assert_eq!(read, [(20, 0, 1), (22, 1, 40)]);
+        assert!(begins_record(&datagram));
     }
 
     #[test]
-    fn records_of_dtls_1_3_have_a_short_header() {
-        // 001CSLEE: no ID, long sequence number, length, epoch 2; then short ones, without a length, epoch 3.
-        let datagram = [&[0x2e, 0, 5, 0, 3][..], b"abc", &[0x23, 6], b"defg"].concat();
-        let read: Vec<_> = Records::of(&datagram).map(|r| (r.content_type, r.epoch, r.body)).collect();
-        assert_eq!(read, [(0, 2, &b"abc"[..]), (0, 3, b"defg")]);
-        let with_id: Vec<_> = Records::of(&[0x3e, 1, 2, 3, 4]).map(|r| (r.epoch, r.len)).collect();
-        assert_eq!(with_id, [(2, 4)]);
+    fn what_is_no_record_ends_it() {
+        let mut datagram = plain(22, 0, 0, &[1, 2]);
+        datagram.extend([22, 3, 3, 0, 0]);
+        assert_eq!(records(&datagram, None).count(), 1);
+        assert_eq!(records(&[0x80, 1, 2, 3], None).count(), 0, "media");
+        assert_eq!(records(&[22, 0xfe], None).count(), 0);
+        let plain = plain(22, 0, 0, &[1, 2]);
+        assert_eq!(payload(&[&[1, 0, 0, 0][..], &plain].concat()), plain, "behind CAPWAP's four bytes");
+        assert_eq!(payload(&[1, 0, 0, 0, 9]), [1, 0, 0, 0, 9]);
     }
 
     #[test]
-    fn a_record_with_an_id_takes_the_rest() {
-        let datagram = record(25, 1, &[0; 60]);
-        let read: Vec<_> = Records::of(&datagram).map(|r| (r.content_type, r.epoch)).collect();
-        assert_eq!(read, [(25, 1)]);
+    fn a_cut_body_keeps_its_length() {
+        let whole = plain(23, 1, 9, &[5; 100]);
+        let record = records(&whole[..50], None).next().unwrap();
+        assert_eq!((record.len, record.body.len()), (100, 37));
     }
 
     #[test]
-    fn fragments_beyond_their_message_are_none() {
-        let body = fragment(11, 10, 2, 8, b"abc");
-        assert_eq!(Fragments::of(&Records::of(&record(22, 0, &body)).next().unwrap()).count(), 0);
-        let two = [fragment(11, 10, 2, 0, b"abc"), fragment(14, 0, 3, 0, b"")].concat();
-        let record = record(22, 0, &two);
-        let read: Vec<_> = Fragments::of(&Records::of(&record).next().unwrap()).collect();
-        assert_eq!((read.len(), read[0].body, read[1].kind), (2, &b"abc"[..], HandshakeType(14)));
-    }
-
-    #[test]
-    fn hellos_begin_an_attempt_and_nothing_else_does() {
-        assert_eq!(begins(&hello(1, 0)), Some((HandshakeType::CLIENT_HELLO, Some([7; 32]))));
-        assert_eq!(begins(&hello(2, 1)), Some((HandshakeType::SERVER_HELLO, Some([7; 32]))));
-        assert_eq!(begins(&hello(11, 1)), None, "a certificate");
-        assert_eq!(begins(&hello(1, 9)), None, "late in a handshake");
-        assert_eq!(begins(&record(23, 1, b"data")), None);
-        // Behind the preamble of CAPWAP.
-        assert!(begins(&[&[1, 0, 0, 0][..], &hello(1, 0)].concat()).is_some());
-        for end in 0..hello(1, 0).len() {
-            assert_eq!(begins(&hello(1, 0)[..end]), None, "{end}");
+    fn connection_ids_are_passed_over_and_their_length_is_told_by_what_follows() {
+        let mut record = plain(25, 1, 1, &[]);
+        record.truncate(11);
+        record.extend([0xaa, 0xbb, 0xcc, 0, 20]);
+        record.extend([0; 20]);
+        for id_len in [Some(3), None] {
+            let read = records(&record, id_len).next().unwrap();
+            assert_eq!((read.form, read.len), (Form::WithId, 20), "{id_len:?}");
         }
+    }
+
+    #[test]
+    fn a_unified_header_has_what_its_bits_say() {
+        // no ID, two bytes of number, a length, epoch 2; then one byte of number, no length, epoch 3
+        let datagram = [&[0x2e, 1, 2, 0, 3, 9, 9, 9][..], &[0x23, 7, 1, 2, 3, 4]].concat();
+        let read: Vec<_> = records(&datagram, None).map(|record| (record.epoch, record.len)).collect();
+        assert_eq!(read, [(2, 3), (3, 4)]);
+        assert_eq!(records(&[0x3e, 1, 2, 3, 4, 5, 6, 7], None).count(), 0, "an ID of unknown length");
+        assert_eq!(records(&[0x3e, 0xaa, 1, 2, 0, 1, 5], Some(1)).next().unwrap().len, 1);
+    }
+
+    #[test]
+    fn the_hello_says_how_it_wants_to_be_called() {
+        let mut body = vec![0xfe, 0xfd];
+        body.extend([7; 32]);
+        body.extend([0, 3, 1, 2, 3, 0, 2, 0xc0, 0x2b, 1, 0]);
+        assert_eq!((cookie_len(&body), id_len(&body, true)), (Some(3), None));
+        body.extend([0, 7, 0, 54, 0, 3, 2, 0xaa, 0xbb]);
+        assert_eq!(id_len(&body, true), Some(2));
+        assert_eq!(cookie_len(&body[..35]), None);
     }
 }

@@ -1,301 +1,391 @@
 //! DTLS's part of an attempt over datagrams.
 //!
-//! Its messages are those of TLS, and mean what they mean there: an [`Attempt`] reads them. What is told here is where they
-//! lie in datagrams, what was sent again, and how an attempt ends without a connection that closes. WebRTC sends STUN, DTLS
-//! and media between the same ports (RFC 7983): the first byte tells them apart.
+//! What is lost comes again, and a hole is no failure: each message is read as soon as it is whole, and what stands in a record of
+//! the second epoch counts by the number which that record bears.
 
+mod facts;
 mod outcome;
 mod teller;
 
-use std::borrow::Cow;
-
+pub use facts::DtlsFacts;
 pub use teller::Teller;
 
 use super::{Beginning, Place, Step};
-use crate::base::{Direction, Limits, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Limits, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::Datagram;
-use crate::evidence::attempt::{Attempt, Parse};
-use crate::evidence::{Evidence, Stage};
-use crate::tls::codes::{AlertDescription, AlertLevel, CipherSuite, HandshakeType, Version};
-use crate::tls::dtls::{self, Fragments, HELLO_VERIFY_REQUEST, Joiner, Record, Records, WITH_ID};
-use crate::tls::message::Alert;
-use crate::tls::record::{Read, Unit};
-use crate::tls::sealed::{looks_like_alert, looks_like_finished};
+use crate::evidence::attempt::{Parse, messages as said};
+use crate::evidence::{AlertFrom, Chain, Evidence, Stage};
+use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
+use crate::tls::dtls::messages::{Message, Messages, Took, fragments};
+use crate::tls::dtls::{self, Form, Record, begins_record, records};
+use crate::tls::hello::ServerHello;
+use crate::tls::message::{self, CertificateVerify};
+use crate::tls::sealed::{SealedRecord, looks_like_alert, looks_like_finished};
 
 /// Content types.
-const CHANGE_CIPHER_SPEC: u8 = 20;
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
+mod kind {
+    pub const CHANGE_CIPHER_SPEC: u8 = 20;
+    pub const ALERT: u8 = 21;
+    pub const HANDSHAKE: u8 = 22;
+    pub const APPLICATION: u8 = 23;
+}
 
 /// Reads the datagrams of one attempt.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reader {
-    /// Reads the messages; the facts are lent to it meanwhile.
-    attempt: Attempt,
-    joiners: Option<PerSide<Joiner>>,
-    /// Random of the hello that began it, where one did.
+    messages: PerSide<Messages>,
+    /// Random of the client's hello: who begins another attempt has another.
     random: Option<[u8; 32]>,
-    /// A cookie was asked for.
-    verify: Option<Seen<()>>,
-    /// Each side's latest datagram that brought something new.
-    news: PerSide<Option<Stamp>>,
-    /// STUN, or media, between the same ports.
-    real_time: bool,
+    /// The server's messages that came before its hello.
+    early: Vec<Message<'static>>,
+    /// What a client's CertificateVerify covers.
+    transcript: Transcript,
+    /// Bytes of the connection IDs that each side wants to be called by.
+    ids: PerSide<Option<u8>>,
+    /// Records in clear of each side, so that copies are told.
+    seen: PerSide<Window>,
+    facts: DtlsFacts,
+    /// Somebody ended it.
     over: bool,
+}
+
+/// Which of the latest records were there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    next: u64,
+    bits: u64,
+}
+
+impl Window {
+    /// Whether this record was there before.
+    fn again(&mut self, sequence: u64) -> bool {
+        if sequence >= self.next {
+            let ahead = sequence - self.next + 1;
+            self.bits = if ahead < 64 { self.bits << ahead } else { 0 } | 1;
+            self.next = sequence + 1;
+            return false;
+        }
+        let behind = self.next - 1 - sequence;
+        let bit = if behind < 64 { 1 << behind } else { return false };
+        let again = self.bits & bit != 0;
+        self.bits |= bit;
+        again
+    }
+}
+
+/// The messages of a handshake with DTLS's own headers, each as if it had come in one piece (RFC 6347 section 4.2.6).
+#[derive(Debug, Default)]
+struct Transcript {
+    messages: Vec<(Side, u16, Vec<u8>)>,
+    held: usize,
+}
+
+impl Transcript {
+    /// Bytes kept of one handshake.
+    const MOST: usize = 64 << 10;
+
+    fn add(&mut self, from: Side, sequence: u16, kind: HandshakeType, body: &[u8]) {
+        if self.held + body.len() > Self::MOST {
+            return;
+        }
+        // What was answered by a HelloVerifyRequest is not in the hashes, nor is that.
+        if kind == HandshakeType::CLIENT_HELLO {
+            self.messages.clear();
+            self.held = 0;
+        }
+        let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let [_, len @ ..] = len;
+        let mut message = vec![kind.0];
+        message.extend(len);
+        message.extend(sequence.to_be_bytes());
+        message.extend([0; 3]);
+        message.extend(len);
+        message.extend(body);
+        self.held += message.len();
+        self.messages.push((from, sequence, message));
+    }
+
+    /// Everything that the client signed in its message of this number; `None` where something is missing.
+    fn before(&mut self, sequence: u16) -> Option<Vec<u8>> {
+        let mut messages = std::mem::take(&mut self.messages);
+        self.held = 0;
+        let place = |&(from, sequence, ref message): &(Side, u16, Vec<u8>)| {
+            let hello = message.first() == Some(&HandshakeType::CLIENT_HELLO.0);
+            (!hello, from == Side::Client, sequence)
+        };
+        messages.sort_by_key(place);
+        let unbroken = messages.windows(2).all(|pair| match pair {
+            [(a, first, _), (b, second, _)] => a != b || *second == first + 1,
+            _ => false,
+        });
+        let (hello, last) = (messages.first()?, messages.last()?);
+        let done = [HandshakeType::SERVER_HELLO_DONE.0, 0, 0, 0];
+        let flight = messages.iter().rfind(|(from, ..)| *from == Side::Server)?;
+        let own = messages.iter().filter(|(from, ..)| *from == Side::Client).nth(1)?;
+        let whole = unbroken
+            && hello.2.first() == Some(&HandshakeType::CLIENT_HELLO.0)
+            && flight.2.starts_with(&done)
+            && own.1 == hello.1 + 1
+            && last.1 + 1 == sequence;
+        whole.then(|| messages.into_iter().flat_map(|(.., message)| message).collect())
+    }
+}
+
+/// The hello that a datagram begins with: who sends such, its random.
+fn hello(payload: &[u8]) -> Option<(Side, [u8; 32], Record<'_>)> {
+    let record = records(payload, None).next().filter(|record| record.epoch == 0)?;
+    let first = fragments(record.body).next().filter(|_| record.content_type == kind::HANDSHAKE)?;
+    let random = *first.body.get(2..)?.first_chunk().filter(|_| first.offset == 0)?;
+    match first.kind {
+        HandshakeType::CLIENT_HELLO => Some((Side::Client, random, record)),
+        HandshakeType::SERVER_HELLO => Some((Side::Server, random, record)),
+        _ => None,
+    }
 }
 
 /// Whether this datagram begins an attempt.
 pub(super) fn begin(datagram: &Datagram<'_>) -> Option<Beginning> {
-    let (kind, random) = dtls::begins(datagram.payload)?;
-    let from = if kind == HandshakeType::CLIENT_HELLO { Side::Client } else { Side::Server };
-    let (client, server) = match from {
-        Side::Client => (datagram.src(), datagram.dst()),
-        Side::Server => (datagram.dst(), datagram.src()),
-    };
-    let no_place = (<_>::default(), <_>::default());
-    let attempt = Attempt::new(client, server, Direction::LowToHigh, false, no_place.0, no_place.1);
-    let tag = random.and_then(|random| random.first_chunk().copied()).map_or(1, u32::from_be_bytes);
-    let reader = Reader {
-        attempt,
-        joiners: None,
-        random,
-        verify: None,
-        news: PerSide::default(),
-        real_time: false,
-        over: false,
-    };
-    Some(Beginning { reader: super::Reader::Dtls(Box::new(reader)), from, tag })
+    /// A server's hello is among its first records, unless it comes again.
+    const FIRST: u64 = 2;
+    let (from, random, record) = hello(dtls::payload(datagram.payload))?;
+    if from == Side::Server && record.sequence? >= FIRST {
+        return None;
+    }
+    let tag = random.iter().fold(1, |tag: u32, &byte| tag.wrapping_mul(0x0100_0193) ^ u32::from(byte));
+    Some(Beginning { reader: super::Reader::Dtls(Box::default()), from, tag })
 }
 
 impl Reader {
     /// Takes one datagram. Nothing is noted of one that is another's or none of ours.
     pub(super) fn datagram(
         &mut self,
-        evidence: &mut Evidence,
+        e: &mut Evidence,
         datagram: &Datagram<'_>,
         from: Side,
         place: Place,
         limits: &Limits,
         parser: &mut impl Parse,
     ) -> Step {
-        match datagram.payload.first() {
-            Some(20..=63 | 1) => {}
-            // STUN, and TURN's channels.
-            Some(0..=3 | 64..=79) => {
-                self.real_time = true;
-                return Step::NotOurs;
+        let payload = dtls::payload(datagram.payload);
+        // RFC 7983: what shares the ports is told by its first byte.
+        match payload.first() {
+            Some(20..=63) => {}
+            Some(128..=191) if outcome::set_up(e) => {
+                // Media sealed with this handshake's keys (RFC 5764).
+                self.facts.media = true;
+                return Step::Settled;
             }
-            // Media, or control of it, by keys that the handshake gave.
-            Some(128..=191) => {
-                self.real_time = true;
-                return self.media(evidence, datagram, from);
+            Some(0..=3) => {
+                self.facts.stun = true;
+                return Step::NotOurs;
             }
             _ => return Step::NotOurs,
         }
-        if let Some((HandshakeType::CLIENT_HELLO, random)) = dtls::begins(datagram.payload)
+        if let Some((Side::Client, random, _)) = hello(payload)
             && from == Side::Client
-            && self.is_another(evidence, random)
+            && self.random.is_some_and(|known| known != random)
+            && !(self.facts.verify.is_some() && e.server_hello.is_none())
         {
             return Step::Another;
         }
-        std::mem::swap(&mut *self.attempt.evidence, evidence);
-        let fresh = self.records(datagram, from, place, limits, parser);
-        std::mem::swap(&mut *self.attempt.evidence, evidence);
-        if fresh {
-            *self.news.of_mut(from) = Some(place.stamp);
-        } else {
-            count(evidence.tcp.repeats.of_mut(from), place);
+        let mut ours = false;
+        for record in records(payload, *self.ids.of(from.other())) {
+            ours |= record.form == Form::Unified || begins_record(payload);
+            self.record(e, &record, from, place, limits, parser);
         }
-        if outcome::carries_data(evidence) { Step::Settled } else { Step::Open }
-    }
-
-    /// A hello with another random is another attempt's (RFC 6347 section 4.2.8), unless a cookie was asked for: some clients
-    /// then make a new one.
-    fn is_another(&mut self, evidence: &Evidence, random: Option<[u8; 32]>) -> bool {
-        let asked = self.verify.is_some() && evidence.server_hello.is_none() && evidence.alerts.is_empty();
-        if self.random.is_some() && !asked {
-            return random != self.random;
-        }
-        self.random = random;
-        false
-    }
-
-    fn media(&mut self, evidence: &mut Evidence, datagram: &Datagram<'_>, from: Side) -> Step {
-        let finished = &evidence.sealing.finished;
-        if finished.client.is_none() || finished.server.is_none() {
+        if !ours {
             return Step::NotOurs;
         }
-        *evidence.sealing.application.of_mut(from) += u64::from(datagram.payload_wire_len);
-        evidence.stage = Stage::Application;
-        // One who only listens says nothing.
-        Step::Settled
-    }
-
-    /// Reads the records of a datagram. Whether anything of them is new.
-    fn records(
-        &mut self,
-        datagram: &Datagram<'_>,
-        from: Side,
-        place: Place,
-        limits: &Limits,
-        parser: &mut impl Parse,
-    ) -> bool {
-        let mut fresh = false;
-        for record in Records::of(datagram.payload) {
-            fresh |= match (record.epoch, record.content_type) {
-                (_, 0) => self.sealed_by_13(&record, from, place),
-                (0, HANDSHAKE) => self.handshake(&record, from, place, limits, parser),
-                (0, ALERT) => {
-                    if let &[level, description] = record.body {
-                        let alert =
-                            Alert { level: AlertLevel(level), description: AlertDescription(description) };
-                        self.over |= alert.level == AlertLevel::FATAL;
-                        self.unit(Unit::Alert(alert), from, place.no, place, parser);
-                    }
-                    true
-                }
-                (0, CHANGE_CIPHER_SPEC) => {
-                    let before = self.attempt.evidence.sealing.ccs.of(from).is_some();
-                    self.unit(Unit::ChangeCipherSpec, from, place.no, place, parser);
-                    !before
-                }
-                (0, _) => false,
-                _ => self.sealed(&record, from, place, parser),
+        let again = self.messages.of(from).again();
+        if e.tcp.repeats.of(from).as_ref().map_or(0, |repeats| repeats.value) < again {
+            let at = match e.tcp.repeats.of(from) {
+                Some(repeats) => repeats.at.clone().and(&place.no.into()),
+                None => place.no.into(),
             };
+            *e.tcp.repeats.of_mut(from) = Some(Seen { value: again, at, when: place.stamp });
+            let times = e.tcp.repeated.of_mut(from);
+            if times.len() < crate::evidence::Trouble::TIMES {
+                times.push(place.stamp);
+            }
         }
-        fresh
+        if outcome::carries_data(e) { Step::Settled } else { Step::Open }
     }
 
-    fn unit(
+    fn record(
         &mut self,
-        unit: Unit<'_>,
-        from: Side,
-        at: impl Into<Packets>,
-        place: Place,
-        parser: &mut impl Parse,
-    ) {
-        self.attempt.unit(from, Read { unit, at: at.into(), when: place.stamp }, parser);
-        // What is signed are messages with DTLS's own headers, which are not kept.
-        self.attempt.forget_transcript();
-    }
-
-    fn handshake(
-        &mut self,
+        e: &mut Evidence,
         record: &Record<'_>,
         from: Side,
         place: Place,
         limits: &Limits,
         parser: &mut impl Parse,
-    ) -> bool {
-        let mut fresh = false;
-        for fragment in Fragments::of(record) {
-            if fragment.kind == HELLO_VERIFY_REQUEST {
-                fresh |= self.verify.is_none();
-                self.verify.get_or_insert(Seen::new((), place.no, place.stamp));
-            }
-            if !fragment.whole {
-                self.attempt.evidence.lost.malformed_messages += 1;
-                continue;
-            }
-            let joiners = self.joiners.get_or_insert_with(|| {
-                let joiner = Joiner::new(limits.bytes_per_side);
-                PerSide { client: joiner.clone(), server: joiner }
-            });
-            fresh |= joiners.of_mut(from).push(&fragment, record.version, place.no, place.stamp);
-            while let Some(message) = self.joiners.as_mut().and_then(|both| both.of_mut(from).message()) {
-                let unit = Unit::Handshake {
-                    kind: message.kind,
-                    record_version: message.record_version,
-                    body: Cow::Owned(message.body),
-                };
-                // The one with the cookie counts.
-                let again = message.kind == HandshakeType::CLIENT_HELLO && self.verify.is_some();
-                let former = again.then(|| self.attempt.evidence.hello.take()).flatten();
-                self.unit(unit, from, message.at, place, parser);
-                match (&mut self.attempt.evidence.hello, former) {
-                    (Some(hello), Some(former)) => hello.at = former.at.and(&hello.at),
-                    (none, former) => *none = former,
+    ) {
+        if record.epoch > 0 || record.form != Form::Plain {
+            return self.sealed(e, record, from, place);
+        }
+        let at = Packets::one(place.no);
+        match record.content_type {
+            kind::HANDSHAKE => {
+                let copy = record.sequence.is_some_and(|sequence| self.seen.of_mut(from).again(sequence));
+                for fragment in fragments(record.body) {
+                    let messages = self.messages.of_mut(from);
+                    match messages.take(&fragment, copy, place.no, place.stamp, limits.bytes_per_side) {
+                        Took::Whole(message) => self.whole(e, from, record.version, message, parser),
+                        Took::Dropped => e.lost.bytes_dropped += fragment.body.len() as u64,
+                        Took::Part | Took::Again => {}
+                    }
                 }
             }
-        }
-        fresh
-    }
-
-    fn agreed(&self) -> (CipherSuite, Version) {
-        let hello = self.attempt.evidence.server_hello.as_ref();
-        hello.map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version))
-    }
-
-    /// A sealed record of DTLS 1.2 or older. With a connection ID its type is sealed as well (RFC 9146 section 4): its size
-    /// tells.
-    fn sealed(&mut self, record: &Record<'_>, from: Side, place: Place, parser: &mut impl Parse) -> bool {
-        let (content_type, len) = if record.content_type == WITH_ID {
-            let (cipher, version) = self.agreed();
-            // The ID and the length stand before, the inner type behind.
-            const AROUND: u16 = 3;
-            let sizes = (0..=20).filter_map(|id| record.len.checked_sub(AROUND + id));
-            let of_size = |looks: fn(u16, CipherSuite, Version) -> bool| {
-                sizes.clone().find(|&len| looks(len, cipher, version))
-            };
-            let handshake = self.attempt.evidence.sealing.finished.of(from).is_none();
-            match (of_size(looks_like_finished), of_size(looks_like_alert)) {
-                (Some(len), _) if handshake => (HANDSHAKE, len),
-                (_, Some(len)) => (ALERT, len),
-                _ => (APPLICATION_DATA, record.len),
+            kind::ALERT => {
+                let Some(alert) = dtls::alert(record.body) else { return };
+                self.over |= alert.level == AlertLevel::FATAL;
+                if e.alerts.len() < 8 {
+                    let value = AlertFrom { from, alert, sealed: false };
+                    e.alerts.push(Seen { value, at, when: place.stamp });
+                }
             }
-        } else {
-            (record.content_type, record.len)
-        };
-        let known = self.attempt.evidence.sealing.finished.of(from).is_some();
-        self.over |= content_type == ALERT;
-        self.unit(Unit::Sealed { content_type, len }, from, place.no, place, parser);
-        !(content_type == HANDSHAKE && known)
-    }
-
-    /// A sealed record of DTLS 1.3: its epoch tells handshake (2) from what follows (3), its type is sealed.
-    fn sealed_by_13(&mut self, record: &Record<'_>, from: Side, place: Place) -> bool {
-        let evidence = &mut *self.attempt.evidence;
-        let Some(hello) = evidence.server_hello.as_ref() else { return false };
-        let (cipher, version) = (hello.value.cipher, hello.value.version);
-        let seen = Seen::new((), place.no, place.stamp);
-        let alert = looks_like_alert(record.len, cipher, version);
-        let sealing = &mut *evidence.sealing;
-        let kept = crate::tls::sealed::SealedRecord {
-            content_type: APPLICATION_DATA,
-            len: record.len,
-            at: place.no,
-            when: place.stamp,
-        };
-        let records = sealing.records.of_mut(from);
-        if records.len() < 16 {
-            records.push(kept);
-        }
-        match record.epoch {
-            2 if alert => self.over = true,
-            2 => {
-                let known = sealing.finished.of(from).is_some();
-                sealing.finished.of_mut(from).get_or_insert(seen);
-                let stage = if from == Side::Client { Stage::Finished } else { Stage::Certificate };
-                evidence.stage = evidence.stage.max(stage);
-                return !known;
+            kind::CHANGE_CIPHER_SPEC => {
+                e.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when: place.stamp });
             }
-            3 if !alert => *sealing.application.of_mut(from) += u64::from(record.len),
             _ => {}
         }
-        true
+    }
+
+    /// A whole message in clear.
+    fn whole(
+        &mut self,
+        e: &mut Evidence,
+        from: Side,
+        version: Version,
+        message: Message<'_>,
+        parser: &mut impl Parse,
+    ) {
+        let Message { kind, sequence, body, at, when } = message;
+        let seen = Seen { value: (), at, when };
+        match (from, kind) {
+            (Side::Client, HandshakeType::CLIENT_HELLO) => {
+                // One with a cookie takes the place of the one without; behind the server's hello it asks for nothing new.
+                if e.server_hello.is_some() && e.hello.is_some() {
+                    return;
+                }
+                let Some(hello) = parser.client_hello(version, &body) else { return };
+                self.random = Some(hello.random);
+                self.facts.cookie |= dtls::cookie_len(&body).is_some_and(|len| len > 0);
+                self.ids.client = dtls::id_len(&body, true);
+                self.transcript.add(from, sequence, kind, &body);
+                let at = e.hello.as_ref().map(|first| first.at.clone()).unwrap_or_default().and(&seen.at);
+                e.hello = Some(Box::new(Seen { value: hello, at, when: seen.when }));
+                e.stage = e.stage.max(Stage::ClientHello);
+            }
+            (Side::Server, HandshakeType::HELLO_VERIFY_REQUEST) => {
+                self.facts.verify.get_or_insert(seen);
+            }
+            (Side::Server, HandshakeType::SERVER_HELLO) => {
+                let Some(hello) = ServerHello::parse(&body) else {
+                    e.lost.malformed_messages += 1;
+                    return;
+                };
+                if hello.retry {
+                    e.retry.get_or_insert(Box::new(seen.map(|()| hello)));
+                } else if e.server_hello.is_none() {
+                    if hello.version.is_tls13() && !hello.psk {
+                        e.chain = Chain::Sealed(seen.at.clone());
+                    }
+                    self.ids.server = dtls::id_len(&body, false);
+                    if self.ids.server.is_none() {
+                        self.ids.client = None; // the server takes none
+                    }
+                    self.transcript.add(from, sequence, kind, &body);
+                    e.server_hello = Some(Box::new(seen.map(|()| hello)));
+                    e.stage = e.stage.max(Stage::ServerHello);
+                    for message in std::mem::take(&mut self.early) {
+                        self.whole(e, from, version, message, parser);
+                    }
+                }
+            }
+            (Side::Server, _) if e.server_hello.is_none() => {
+                let (body, Seen { at, .. }) = (body.into_owned().into(), seen);
+                self.early.push(Message { kind, sequence, body, at, when });
+            }
+            (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => {
+                let version = e.version().unwrap_or_default();
+                let signed = self.transcript.before(sequence).filter(|_| e.lost.malformed_messages == 0);
+                if let Some((scheme, signature)) = message::certificate_verify(&body, version) {
+                    let verify = CertificateVerify { scheme, signature: signature.to_vec(), signed };
+                    e.certificate_verify = Some(Box::new(seen.map(|()| verify)));
+                }
+            }
+            _ => {
+                self.transcript.add(from, sequence, kind, &body);
+                said::clear(e, from, kind, &body, seen, parser);
+            }
+        }
+    }
+
+    /// A sealed record: its place, its type where that is in clear, its size.
+    fn sealed(&mut self, e: &mut Evidence, record: &Record<'_>, from: Side, place: Place) {
+        let hello = e.server_hello.as_ref();
+        let (cipher, version) =
+            hello.map_or((CipherSuite(0), Version(0)), |hello| (hello.value.cipher, hello.value.version));
+        self.facts.ids |= record.form == Form::WithId;
+        let seen = Seen::new((), place.no, place.stamp);
+        let first = record.sequence == Some(0);
+        let sealing = &mut *e.sealing;
+        // A sealed type takes one byte more than what it stands in (RFC 9146 section 4).
+        let len = record.len - u16::from(record.form == Form::WithId && record.len > 0);
+        let alert = looks_like_alert(len, cipher, version);
+        let content_type = match record.form {
+            Form::Plain => record.content_type,
+            Form::WithId if first && alert => kind::ALERT,
+            Form::WithId if first => kind::HANDSHAKE,
+            Form::WithId if alert => kind::ALERT,
+            Form::WithId => kind::APPLICATION,
+            // Epoch 2 carries handshakes, 3 and beyond all else (RFC 9147 section 6.1).
+            Form::Unified if alert => kind::ALERT,
+            Form::Unified if record.epoch == 2 => kind::HANDSHAKE,
+            Form::Unified => kind::APPLICATION,
+        };
+        match content_type {
+            kind::HANDSHAKE if record.form == Form::Unified => {
+                // The client acknowledges with these keys as well.
+                if from == Side::Server || looks_like_finished(len, cipher, version) {
+                    sealing.finished.of_mut(from).get_or_insert(seen);
+                }
+                e.stage = e.stage.max(Stage::Certificate);
+            }
+            kind::HANDSHAKE => {
+                sealing.finished.of_mut(from).get_or_insert(seen);
+                e.stage = e.stage.max(Stage::Finished);
+            }
+            kind::APPLICATION => {
+                if record.form == Form::Unified && from == Side::Client {
+                    sealing.finished.client.get_or_insert(seen);
+                }
+                *sealing.application.of_mut(from) += u64::from(len);
+                e.stage = e.stage.max(Stage::Finished);
+            }
+            kind::ALERT if first && sealing.finished.of(from).is_none() => {
+                self.facts.alert_first.of_mut(from).get_or_insert((place.no, len));
+            }
+            _ => {}
+        }
+        let kept = e.sealing.records.of_mut(from);
+        if kept.len() < 16 {
+            kept.push(SealedRecord { content_type, len, at: place.no, when: place.stamp });
+        }
+        if outcome::carries_data(e) {
+            e.stage = Stage::Application;
+        }
     }
 
     /// How long to wait for the next datagram before the attempt is taken as it stands.
-    pub(super) fn patience(&self, evidence: &Evidence, limits: &Limits) -> Span {
-        let finished = &evidence.sealing.finished;
+    pub(super) fn patience(&self, e: &Evidence, limits: &Limits) -> Span {
         if self.over {
             limits.after_end
-        } else if finished.client.is_some() && finished.server.is_some() {
+        } else if outcome::set_up(e) {
             limits.linger
-        } else if evidence.tcp.packets.server == 0 {
-            limits.syn_answer
         } else {
+            // RFC 6347 section 4.2.4.1: repeats come after one second at first, then after twice as long, up to 60 s.
             limits.stall
         }
     }
@@ -303,46 +393,33 @@ impl Reader {
     /// Writes how it ended; whether it counts as an attempt.
     pub(super) fn close(
         mut self,
-        evidence: &mut Evidence,
+        e: &mut Evidence,
         now: Stamp,
         capture_ended: bool,
         _limits: &Limits,
         parser: &mut impl Parse,
     ) -> bool {
+        for Message { kind, body, at, when, .. } in std::mem::take(&mut self.early) {
+            said::clear(e, Side::Server, kind, &body, Seen { value: (), at, when }, parser);
+        }
         for side in [Side::Client, Side::Server] {
-            let Some(joiner) = self.joiners.as_mut().map(|both| both.of_mut(side)) else { continue };
-            if let Some((kind, have, want)) = joiner.unfinished() {
-                evidence.unfinished.get_or_insert((side, kind, have, want));
-            }
-            // A hello whose end never came is read as far as it goes.
-            if side == Side::Client
-                && evidence.hello.is_none()
-                && let Some(message) = joiner.cut().filter(|cut| cut.kind == HandshakeType::CLIENT_HELLO)
-                && let Some(hello) = parser.client_hello(message.record_version, &message.body)
-            {
-                evidence.hello = Some(Box::new(Seen { value: hello, at: message.at, when: message.when }));
-                evidence.stage = evidence.stage.max(Stage::ClientHello);
+            let Some((kind, have, want, at)) = self.messages.of(side).pending() else { continue };
+            e.unfinished.get_or_insert((side, kind, have, want));
+            if kind == HandshakeType::CERTIFICATE && side == Side::Server && e.chain == Chain::Unsent {
+                e.chain = Chain::Cut(at.clone());
             }
         }
-        let told = outcome::Told { verify: self.verify, news: self.news };
-        outcome::settle(evidence, &told, now, capture_ended);
+        outcome::settle(e, &self.facts, now, capture_ended);
+        e.dtls = Some(Box::new(self.facts));
         true
     }
 
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
-        self.joiners.as_ref().map_or(0, |both| both.client.held() + both.server.held())
+        let early: usize = self.early.iter().map(|message| message.body.len()).sum();
+        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held
     }
 }
 
-/// One more of them.
-fn count(counted: &mut Option<Seen<u32>>, place: Place) {
-    match counted {
-        Some(seen) => {
-            seen.value = seen.value.saturating_add(1);
-            seen.at.add(place.no);
-            seen.when = place.stamp;
-        }
-        none => *none = Some(Seen::new(1, place.no, place.stamp)),
-    }
-}
+#[cfg(test)]
+mod tests;

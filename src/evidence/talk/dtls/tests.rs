@@ -1,0 +1,227 @@
+//! Attempts over DTLS, from datagrams made here.
+
+use super::*;
+use crate::base::{FlowKey, PacketNo};
+use crate::decode::{Hop, IcmpError};
+use crate::evidence::fixture::{CLIENT, Parses, SERVER, START};
+use crate::evidence::talk::{Protocol, Talk};
+use crate::evidence::{Ending, Outcome};
+
+/// A record; its number is made from how many were sent.
+fn record(kind: u8, epoch: u8, number: u8, body: &[u8]) -> Vec<u8> {
+    let len = (body.len() as u16).to_be_bytes();
+    [&[kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, number][..], &len, body].concat()
+}
+
+/// A part of a handshake message.
+fn part(kind: u8, sequence: u8, whole: usize, offset: usize, body: &[u8]) -> Vec<u8> {
+    let three = |n: usize| [0, (n >> 8) as u8, n as u8];
+    [&[kind][..], &three(whole), &[0, sequence], &three(offset), &three(body.len()), body].concat()
+}
+
+fn whole(kind: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
+    part(kind, sequence, body.len(), 0, body)
+}
+
+/// A ClientHello with this random and cookie, and the extension by which media's keys are asked for.
+fn hello(random: u8, cookie: &[u8]) -> Vec<u8> {
+    let mut body = vec![0xfe, 0xfd];
+    body.extend([random; 32]);
+    body.extend([0, cookie.len() as u8]);
+    body.extend(cookie);
+    body.extend([0, 2, 0xc0, 0x2b, 1, 0, 0, 9, 0, 14, 0, 5, 0, 2, 0, 1, 0]);
+    body
+}
+
+fn server_hello() -> Vec<u8> {
+    let mut body = vec![0xfe, 0xfd];
+    body.extend([9; 32]);
+    body.extend([0, 0xc0, 0x2b, 0]);
+    body
+}
+
+struct Story {
+    talk: Option<Talk>,
+    no: u64,
+    /// Milliseconds since it began.
+    at: i64,
+    numbers: PerSide<u8>,
+    last: Step,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self { talk: None, no: 0, at: 0, numbers: PerSide::default(), last: Step::Open }
+    }
+
+    /// A datagram, so many milliseconds after the one before.
+    fn send(&mut self, from: Side, payload: &[u8], after: i64) -> &mut Self {
+        self.at += after;
+        self.no += 1;
+        let (source, target) = match from {
+            Side::Client => (CLIENT, SERVER),
+            Side::Server => (SERVER, CLIENT),
+        };
+        let (src, dst) = (source.addr, target.addr);
+        let hop = Hop { src, dst, ttl: 64, ip_id: None, dont_fragment: true, link_src: None };
+        let (src_port, dst_port, payload_wire_len) = (source.port, target.port, payload.len() as u32);
+        let datagram = Datagram { hop, src_port, dst_port, payload, payload_wire_len };
+        let stamp = START + Span::from_millis(self.at);
+        let place = Place { no: PacketNo(self.no), stamp, clock: stamp };
+        let (_, sends) = FlowKey::of(source, target);
+        if self.talk.is_none() {
+            let begun = Protocol::begun_by(payload);
+            self.talk = begun.and_then(|protocol| Talk::begin(protocol, &datagram, sends, place));
+        }
+        if let Some(talk) = &mut self.talk {
+            self.last = talk.datagram(&datagram, sends, place, &Limits::default(), &mut Parses);
+        }
+        self
+    }
+
+    /// A record in clear or sealed.
+    fn says(&mut self, from: Side, kind: u8, epoch: u8, body: &[u8]) -> &mut Self {
+        let number = self.numbers.of_mut(from);
+        let sent = record(kind, epoch, if epoch == 0 { *number } else { 0 }, body);
+        *number += 1;
+        self.send(from, &sent, 20)
+    }
+
+    /// Both hellos and an empty flight.
+    fn answered() -> Self {
+        let mut story = Self::new();
+        story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+        story.says(Side::Server, 22, 0, &whole(2, 0, &server_hello()));
+        story.says(Side::Server, 22, 0, &whole(14, 3, &[]));
+        story
+    }
+
+    fn ends(&mut self, secs: i64, capture_ended: bool) -> Box<Evidence> {
+        let now = START + Span::from_millis(self.at) + Span::from_secs(secs);
+        self.talk.take().unwrap().close(now, capture_ended, &Limits::default(), &mut Parses).unwrap()
+    }
+}
+
+#[test]
+fn a_hello_counts_with_its_cookie_and_cites_both() {
+    let mut story = Story::new();
+    story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+    story.says(Side::Server, 22, 0, &whole(3, 0, &[0xfe, 0xff, 2, 5, 5]));
+    story.says(Side::Client, 22, 0, &whole(1, 1, &hello(1, &[5, 5])));
+    story.says(Side::Server, 22, 0, &whole(2, 1, &server_hello()));
+    let e = story.ends(70, false);
+    let hello = e.hello.as_ref().unwrap();
+    assert_eq!(hello.at.iter().collect::<Vec<_>>(), [PacketNo(1), PacketNo(3)]);
+    assert!(hello.value.ja4().starts_with("dd2i0101"), "{}", hello.value.ja4());
+    let facts = e.dtls.as_ref().unwrap();
+    assert!(facts.verify.is_some() && facts.cookie && e.by_fingerprint());
+    assert_eq!(e.version(), Some(Version::DTLS12));
+}
+
+#[test]
+fn a_message_lost_to_the_capture_hides_no_other() {
+    let mut story = Story::new();
+    story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+    story.says(Side::Server, 22, 0, &whole(14, 3, &[]));
+    story.says(Side::Server, 22, 0, &part(2, 0, 38, 20, &server_hello()[20..]));
+    story.says(Side::Server, 22, 0, &part(2, 0, 38, 0, &server_hello()[..30]));
+    let e = story.ends(1, true);
+    assert!(e.server_hello.is_some() && e.server_hello_done.is_some());
+    assert_eq!(e.outcome, Outcome::Incomplete);
+}
+
+#[test]
+fn both_finished_is_success_and_data_settles_it() {
+    let mut story = Story::answered();
+    story.says(Side::Client, 22, 1, &[0; 40]).says(Side::Server, 22, 1, &[0; 40]);
+    assert_eq!(story.last, Step::Open);
+    story.says(Side::Client, 23, 1, &[0; 50]).says(Side::Server, 23, 1, &[0; 50]);
+    assert_eq!(story.last, Step::Settled);
+    assert_eq!(story.ends(0, false).outcome, Outcome::Completed);
+}
+
+#[test]
+fn media_behind_both_finished_settle_it_and_stun_is_passed_over() {
+    let mut story = Story::answered();
+    assert_eq!(story.send(Side::Client, &[0, 1, 0, 0], 5).last, Step::NotOurs);
+    assert_eq!(story.send(Side::Client, &[0x80; 40], 5).last, Step::NotOurs, "before the keys");
+    story.says(Side::Client, 22, 1, &[0; 40]).says(Side::Server, 22, 1, &[0; 40]);
+    assert_eq!(story.send(Side::Server, &[0x80; 40], 5).last, Step::Settled);
+    let e = story.ends(0, false);
+    assert_eq!((e.outcome, &e.ending.value), (Outcome::Completed, &Ending::WentOn));
+}
+
+#[test]
+fn an_alert_in_clear_ends_it_and_one_behind_both_finished_does_not() {
+    let mut story = Story::answered();
+    story.says(Side::Client, 21, 0, &[2, 48]);
+    let e = story.ends(2, false);
+    assert_eq!((e.outcome, e.fatal_alert().unwrap().1.description.0), (Outcome::Failed, 48));
+    let mut story = Story::answered();
+    story.says(Side::Client, 22, 1, &[0; 40]).says(Side::Server, 22, 1, &[0; 40]);
+    story.says(Side::Client, 21, 0, &[2, 48]);
+    assert_eq!(story.ends(2, false).outcome, Outcome::Completed);
+}
+
+#[test]
+fn a_sealed_alert_in_place_of_finished_rejects() {
+    let mut story = Story::answered();
+    story.says(Side::Client, 21, 1, &[0; 26]);
+    let e = story.ends(2, false);
+    assert_eq!(
+        (e.outcome, &e.ending.value),
+        (Outcome::Failed, &Ending::SealedAlert { from: Side::Client, len: 26 })
+    );
+}
+
+#[test]
+fn a_hello_sent_again_and_again_is_silence() {
+    let hello = whole(1, 0, &hello(1, &[]));
+    let mut story = Story::new();
+    story.says(Side::Client, 22, 0, &hello);
+    assert_eq!(story.ends(60, false).outcome, Outcome::Abandoned, "once");
+    let mut story = Story::new();
+    for _ in 0..3 {
+        story.says(Side::Client, 22, 0, &hello);
+    }
+    let e = story.ends(10, false);
+    assert_eq!((e.outcome, e.tcp.repeats.client.as_ref().unwrap().value), (Outcome::Failed, 2));
+}
+
+#[test]
+fn a_copy_of_a_packet_is_no_repeat() {
+    let datagram = record(22, 0, 0, &whole(1, 0, &hello(1, &[])));
+    let mut story = Story::new();
+    story.send(Side::Client, &datagram, 0).send(Side::Client, &datagram, 1).send(Side::Client, &datagram, 1);
+    let e = story.ends(10, false);
+    assert_eq!((e.tcp.repeats.client.is_some(), e.outcome), (false, Outcome::Abandoned));
+}
+
+#[test]
+fn another_random_is_another_attempt() {
+    let mut story = Story::answered();
+    story.says(Side::Client, 22, 0, &whole(1, 0, &hello(2, &[])));
+    assert_eq!(story.last, Step::Another);
+}
+
+#[test]
+fn a_closed_port_says_so() {
+    let mut story = Story::new();
+    story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+    let hop = Hop {
+        src: SERVER.addr,
+        dst: CLIENT.addr,
+        ttl: 64,
+        ip_id: None,
+        dont_fragment: false,
+        link_src: None,
+    };
+    let error = IcmpError { hop, v6: false, kind: 3, code: 3, ..icmp() };
+    story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START);
+    assert_eq!(story.ends(5, false).outcome, Outcome::Failed);
+}
+
+fn icmp() -> IcmpError {
+    let e = crate::evidence::fixture::icmp(crate::evidence::fixture::greeted(), false, 3, 3);
+    e.tcp.icmp[0].value
+}
