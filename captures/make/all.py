@@ -16,7 +16,7 @@ DEBIAN = {
     "/usr/lib/nagios/plugins/check_tcp": "monitoring-plugins-basic", "sslscan": "sslscan", "socat": "socat", "ncat": "ncat", "php": "php-cli", "ruby": "ruby",
     "/usr/share/perl5/IO/Socket/SSL.pm": "libio-socket-ssl-perl", "/usr/lib/x86_64-linux-gnu/libcurl-gnutls.so.4": "libcurl3-gnutls",
 }
-SCRIPTS = "certificates matrix mutual tlcp negotiation revocation healthy benign unused starttls network odd".split()
+SCRIPTS = "certificates matrix mutual keys tlcp negotiation revocation healthy benign unused starttls network odd".split()
 
 
 def install():

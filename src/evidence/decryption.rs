@@ -110,6 +110,11 @@ impl Evidence {
             && self.alerts.iter().any(|alert| alert.value.sealed && alert.at == self.ending.at)
     }
 
+    /// The server's signature over the handshake was seen, in clear or opened.
+    pub fn is_signed_by_server(&self) -> bool {
+        self.key_exchange.is_some() || self.decryption.server_verify.is_some()
+    }
+
     /// Verifies the server's CertificateVerify of TLS 1.3, once.
     pub(super) fn verify_server_certificate_verify(&mut self) {
         if self.decryption.server_verify_verdict.is_some() {

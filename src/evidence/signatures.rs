@@ -109,6 +109,28 @@ impl Evidence {
         )
     }
 
+    /// Who signed the handshake for the server in TLS 1.3, which does not verify by the leaf's key.
+    pub fn maker_of_server_verify(&self) -> Maker<'_> {
+        let (Some(verify), Some(chain)) = (&self.decryption.server_verify, self.chain.clear()) else {
+            return Maker::Unknown;
+        };
+        let (Some(leaf), Some(message)) = (chain.value.first(), &verify.value.signed) else {
+            return Maker::Unknown;
+        };
+        let signed = Signed {
+            version: Version::TLS13,
+            scheme: verify.value.scheme,
+            signature: &verify.value.signature,
+            message: message.clone(),
+            leaf,
+        };
+        let presented = chain.value.iter().skip(1).map(|cert| (cert, &chain.at));
+        let earlier = self.around.shown_earlier.iter();
+        signed.maker(
+            presented.chain(earlier.flat_map(|shown| shown.value.iter().map(|cert| (cert, &shown.at)))),
+        )
+    }
+
     /// Who signed the handshake for the client, which does not verify by the key of its certificate.
     pub fn maker_of_certificate_verify(&self) -> Maker<'_> {
         let (Some(version), Some(verify), Some(chain)) =
