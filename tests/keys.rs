@@ -30,11 +30,12 @@ use tlswhy::tls::signature::Verdict;
 use tlswhy::tls::trust::Trust;
 
 /// Key logs of third-party captures, and the captures.
-const LOGS: [(&str, &str); 4] = [
+const LOGS: [(&str, &str); 5] = [
     ("tls12-chacha20poly1305.keys", "apt_wireshark-4.4.18__tls12-chacha20poly1305.pcap"),
     ("tls13-20-chacha20poly1305.keys", "apt_wireshark-4.4.18__tls13-20-chacha20poly1305.pcap"),
     ("dhe1_keylog.dat", "apt_wireshark-4.4.18__dhe1.pcapng.gz"),
     ("", "apt_wireshark-4.4.18__http2-brotli.pcapng"),
+    ("", "apt_wireshark-4.4.18__http2_follow_multistream.pcapng"),
 ];
 
 fn corpora() -> Option<PathBuf> {

@@ -15,7 +15,7 @@ lab.CASES.clear()                                          # those of the tables
 WANTED = ("expired intermediate-expired not-yet-valid self-signed unknown-root missing-intermediate other-name no-san client-auth-only key-usage "
           "name-constraints leaf-signature weak-key stapled-revoked must-staple expired-other-name").split()
 MUTE = ("java", "nss")                                      # write no log: the server does
-good = leaf("good", key="rsa2048")
+good = leaf("good-rsa", key="rsa2048")
 done13, done12 = DONE["1.3"], DONE["1.2"]
 
 
@@ -110,7 +110,7 @@ for s, (server, make) in enumerate(mutual.SERVERS.items()):
         exit = (0, 1, 4, 35, 52, 56) if silent else mutual.EXITS.get(client, 1)
         with_keys(f"{cause}/{name}", make("1.3"), mutual.CLIENTS[client](cert), exit, "" if silent else mutual.SAYS[client], wire,
                   why + ("; Node closes after the handshake and says nothing" if silent else ""), reason=reason, side="client", visible=True)
-    client = [c for c in mutual.CLIENTS if c not in MUTE][s % 8]
+    client = [c for c in mutual.CLIENTS if c not in MUTE and (c, server) != ("gnutls", "java")][s % 8]      # to which Java 17 says user_canceled
     with_keys(f"none/keys-client-cert-good-{server}-{client}-tls13", make("1.3"), mutual.CLIENTS[client](mutual.alice), 0, "", r"C:23/\d+ .*C:23/",
               "near miss of a bad client certificate: both sides show good ones")
 what, cert = mutual.broken["wrong-scalar"]

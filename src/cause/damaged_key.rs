@@ -134,7 +134,7 @@ fn bad_server_verify(evidence: &Evidence) -> Option<Finding> {
 fn bad_finished(evidence: &Evidence) -> Option<Finding> {
     let Ending::Alert { from, alert } = &evidence.ending.value else { return None };
     let other = from.other();
-    let finished = evidence.decryption.finished.of(other).as_ref().filter(|finished| !finished.value)?;
+    let finished = evidence.wrong_finished(other)?;
     if alert.description != AlertDescription::DECRYPT_ERROR {
         return None;
     }
@@ -341,7 +341,13 @@ mod tests {
     fn a_finished_that_does_not_fit_is_proof_where_the_other_side_says_so() {
         let mut evidence = attempt().alert(Side::Server, 51);
         assert_ne!(found(&evidence), Some(("bad_finished", Certainty::Proven)));
+        // In TLS 1.3 a hello may be hidden, which the server's Finished tells.
         evidence.decryption.finished.client = Some(seen(false, 8));
+        let mut hidden = evidence.clone();
+        hidden.server_hello.as_mut().unwrap().value.version = crate::tls::codes::Version::TLS13;
+        assert_ne!(found(&hidden), Some(("bad_finished", Certainty::Proven)));
+        hidden.decryption.finished.server = Some(seen(true, 7));
+        assert_eq!(found(&hidden), Some(("bad_finished", Certainty::Proven)));
         let Judgement::Found(finding) = judge(&evidence) else { panic!("nothing") };
         let expected = ("bad_finished", Certainty::Proven, Party::Client);
         assert_eq!((finding.reason, finding.certainty, finding.party), expected);

@@ -1,7 +1,8 @@
 //! What the two sides of a handshake signed: whether it verifies, and by whose key where it does not.
 
 use super::Evidence;
-use crate::base::Packets;
+use super::decryption::NOT_ALL;
+use crate::base::{Packets, Side};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{SignatureScheme, Version};
 use crate::tls::signature::{
@@ -79,10 +80,13 @@ impl Evidence {
                 (self.version(), &self.certificate_verify, self.client_chain.clear())
             && let Some(leaf) = chain.value.first()
         {
-            self.certificate_verify_verdict = Some(match &verify.value.signed {
+            let verdict = match &verify.value.signed {
                 Some(signed) => verify_certificate_verify(version, leaf, &verify.value, signed),
-                None => Verdict::Unsupported("not all signed messages were seen"),
-            });
+                None => Verdict::Unsupported(NOT_ALL),
+            };
+            let sealed = version.is_tls13();
+            self.certificate_verify_verdict =
+                Some(if sealed { self.of_opened(Side::Client, verdict) } else { verdict });
         }
     }
 

@@ -378,6 +378,11 @@ impl Attempt {
 
     fn try_open(&mut self, unsealing: &mut Unsealing, record: &Record, no: PacketNo) -> Opened {
         let version = self.suite().1;
+        // A server that asked for another hello takes no early data (RFC 9846 section 4.2.10).
+        let before = self.evidence.hello.as_ref().is_some_and(|hello| Some(no) < hello.at.first());
+        if record.from == Side::Client && before {
+            return Opened::Early;
+        }
         // The secret behind Finished is looked for once it is needed.
         let next = match &unsealing.state {
             State::Open(lanes) => match &lanes.of(record.from).cipher {
@@ -434,7 +439,10 @@ impl Attempt {
                                 *epoch = Epoch::Handshake;
                                 opened
                             }
-                            None => Opened::Early,
+                            None => {
+                                self.evidence.decryption.passed += u32::from(opener.is_none());
+                                Opened::Early
+                            }
                         },
                     }
                 } else {
@@ -446,6 +454,7 @@ impl Attempt {
                         }
                         (None, None) => {
                             *passed += 1;
+                            self.evidence.decryption.passed += 1;
                             self.shape(record, record.len());
                             return Opened::Early;
                         }
@@ -626,7 +635,9 @@ impl Attempt {
             let cut = lanes.server.joiner.partial();
             let is_chain =
                 |kind| matches!(kind, HandshakeType::CERTIFICATE | HandshakeType::COMPRESSED_CERTIFICATE);
-            let seen = e.decryption.held.iter().any(|(from, ..)| *from == Side::Server);
+            let held = || e.decryption.held.iter().filter(|(from, ..)| *from == Side::Server);
+            let sent = held().any(|(.., held)| matches!(held, Held::Message(kind) if is_chain(*kind)));
+            let seen = held().next().is_some() && !sent;
             if cut.is_some_and(|cut| is_chain(cut.kind)) {
                 e.chain = Chain::Cut(at.clone());
             } else if seen {
