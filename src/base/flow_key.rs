@@ -160,6 +160,16 @@ pub enum Direction {
     HighToLow,
 }
 
+impl Direction {
+    /// The way back.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::LowToHigh => Self::HighToLow,
+            Self::HighToLow => Self::LowToHigh,
+        }
+    }
+}
+
 impl FlowKey {
     /// The key of a packet and the direction it took.
     pub fn of(src: Endpoint, dst: Endpoint) -> (Self, Direction) {

@@ -65,7 +65,9 @@ impl Wanted {
                 self.has(&FlowKey::of(segment.src(), segment.dst()).0, no) || self.has_lookup(packet, no)
             }
             Packet::IcmpError(error) => self.has(&FlowKey::of(error.quoted_src, error.quoted_dst).0, no),
-            Packet::Datagram(_) => self.has_lookup(packet, no),
+            Packet::Datagram(datagram) => {
+                self.has(&FlowKey::of(datagram.src(), datagram.dst()).0, no) || self.has_lookup(packet, no)
+            }
             Packet::Other | Packet::Undecodable => false,
         };
         wanted || self.asides.contains(&no)

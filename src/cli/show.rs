@@ -16,6 +16,7 @@ use crate::capture::walk;
 use crate::decode::{Decoder, Packet, Segment};
 use crate::event::{Id, asked_name};
 use crate::evidence::crossing::{Crossing, Vantage};
+use crate::evidence::talk::Teller;
 use crate::evidence::{Evidence, Stage};
 use crate::flow::stream::{Piece, Stream};
 use crate::pipeline::{self, Arrival, AsJudged, Judged, Settings, Source};
@@ -217,14 +218,25 @@ fn climb(path: &Path, evidence: &Evidence, limits: &Limits) -> Result<Vec<Rung>,
     let (key, _) = FlowKey::of(evidence.client, evidence.server);
     let mut rungs = Vec::new();
     let mut sides: PerSide<Direction> = PerSide::default();
+    let mut teller = Teller::new(evidence.transport);
     while let Some(frame) = reader.next() {
         if frame.no > evidence.last || rungs.len() >= RUNGS {
             break;
         }
         let (no, when) = (frame.no, frame.stamp);
         match decoder.decode(&frame) {
+            Packet::Datagram(datagram)
+                if no >= evidence.first && FlowKey::of(datagram.src(), datagram.dst()).0 == key =>
+            {
+                let Some(teller) = &mut teller else { continue };
+                let from = if datagram.src() == evidence.client { Side::Client } else { Side::Server };
+                let what = teller.say(&datagram, from);
+                rungs.push(Rung { no, when, from, what, len: datagram.payload_wire_len, note: None });
+            }
             Packet::Segment(segment)
-                if no >= evidence.first && FlowKey::of(segment.src(), segment.dst()).0 == key =>
+                if teller.is_none()
+                    && no >= evidence.first
+                    && FlowKey::of(segment.src(), segment.dst()).0 == key =>
             {
                 let from = if segment.src() == evidence.client { Side::Client } else { Side::Server };
                 let what = sides.of_mut(from).say(&segment, no, when, limits);

@@ -242,6 +242,20 @@ pub struct Datagram<'a> {
     pub dst_port: u16,
     /// The captured payload.
     pub payload: &'a [u8],
+    /// Length of the payload on the wire.
+    pub payload_wire_len: u32,
+}
+
+impl Datagram<'_> {
+    /// Its sender.
+    pub fn src(&self) -> Endpoint {
+        Endpoint { addr: self.hop.src, port: self.src_port }
+    }
+
+    /// Its receiver.
+    pub fn dst(&self) -> Endpoint {
+        Endpoint { addr: self.hop.dst, port: self.dst_port }
+    }
 }
 
 /// What an ICMP or ICMPv6 error says about a packet sent earlier.

@@ -62,7 +62,13 @@ impl<'a> Walk<'a> {
         {
             return inner;
         }
-        Packet::Datagram(Datagram { hop, src_port, dst_port, payload: rest.bytes })
+        Packet::Datagram(Datagram {
+            hop,
+            src_port,
+            dst_port,
+            payload: rest.bytes,
+            payload_wire_len: rest.wire_len(),
+        })
     }
 }
 

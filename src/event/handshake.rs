@@ -8,7 +8,7 @@ use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
-use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Stage, rejection};
+use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Stage, Transport, rejection};
 use crate::tls::codes::Version;
 use crate::tls::message::Alert;
 
@@ -100,14 +100,20 @@ fn decryption(keys: &'static str, decryption: &Decryption, o: &mut Object<'_>) {
 fn who(evidence: &Evidence, o: &mut Object<'_>) {
     let version =
         evidence.version().or_else(|| evidence.hello.as_ref().map(|hello| hello.value.legacy_version));
-    o.word("transport", if version == Some(Version::TLCP) { "tlcp" } else { "tcp" });
+    let transport = match evidence.transport {
+        Transport::Tcp if version == Some(Version::TLCP) => "tlcp",
+        Transport::Tcp => "tcp",
+        Transport::Quic => "quic",
+        Transport::Dtls => "dtls",
+    };
+    o.word("transport", transport);
     o.maybe_word("starttls", evidence.prelude);
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
     endpoint("client", Some(evidence.client), o);
     endpoint("server", server, o);
     o.maybe("community_id", server, |server, out| {
         out.push(b'"');
-        out.extend_from_slice(&community_id(evidence.client, server, 6));
+        out.extend_from_slice(&community_id(evidence.client, server, evidence.transport.ip_protocol()));
         out.push(b'"');
     });
     o.maybe_string("sni", asked_name(evidence));

@@ -28,8 +28,15 @@ impl Retain {
             Packet::Datagram(datagram) => {
                 if dns::may_be(datagram.src_port, datagram.dst_port) {
                     self.recent.keep_aside(frame);
+                    return shard.packet(packet, frame.no, frame.stamp, now);
                 }
-                return shard.packet(packet, frame.no, frame.stamp, now);
+                let key = FlowKey::of(datagram.src(), datagram.dst()).0;
+                let before = shard.follows_talk(&key);
+                shard.packet(packet, frame.no, frame.stamp, now);
+                if before || shard.follows_talk(&key) {
+                    self.recent.keep(key, frame);
+                }
+                return;
             }
             Packet::Other | Packet::Undecodable => return shard.packet(packet, frame.no, frame.stamp, now),
         };
@@ -37,6 +44,9 @@ impl Retain {
         let before = shard.follows(&key);
         shard.packet(packet, frame.no, frame.stamp, now);
         let after = shard.follows(&key);
+        if matches!(packet, Packet::IcmpError(_)) && shard.follows_talk(&key) {
+            return self.recent.keep(key, frame);
+        }
         if [before, after].contains(&Follows::Attempt) {
             self.recent.keep(key, frame);
         }

@@ -4,8 +4,10 @@ mod close;
 mod dns;
 mod http;
 mod room;
+mod talks;
 mod watch;
 
+use self::talks::Talks;
 pub use watch::{Census, Follows};
 
 use std::sync::Arc;
@@ -178,6 +180,7 @@ pub struct Shard {
     latest: Vec<PacketNo>,
     exchanges: Pool<Exchange>,
     channels: Pool<dns::Channel>,
+    talks: Talks,
     timers: Timers,
     /// No connection without a byte is given up until this has passed.
     openings_due: Stamp,
@@ -191,7 +194,7 @@ pub struct Shard {
     /// The packet at which it last said how far it is.
     marked: PacketNo,
     /// Once the capture has ended: what is still to be closed.
-    left: Option<std::vec::IntoIter<(PacketNo, Id)>>,
+    left: Option<std::vec::IntoIter<(PacketNo, close::Left)>>,
     /// Connections that ended and are none of ours, with their last packets; where somebody wants to know.
     unreported: Option<Vec<(FlowKey, PacketNo)>>,
 }
@@ -223,6 +226,7 @@ impl Shard {
             latest: Vec::new(),
             exchanges: Pool::default(),
             channels: Pool::default(),
+            talks: Talks::default(),
             timers: Timers::new(TIMERS),
             openings_due: Stamp(i64::MAX),
             due: Stamp(i64::MIN),
@@ -310,7 +314,9 @@ impl Shard {
     #[inline]
     pub fn mark(&mut self, no: PacketNo, now: Stamp) {
         let since = no.0.saturating_sub(self.marked.0);
-        if since >= Self::MARK && since >= (self.attempts.len() + self.exchanges.len()) as u64 {
+        if since >= Self::MARK
+            && since >= (self.attempts.len() + self.exchanges.len() + self.talks.open()) as u64
+        {
             self.say_mark(no, now);
         }
     }
@@ -346,7 +352,8 @@ impl Shard {
             self.openings.get(no).map(Opening::last)
         });
         let exchanges = self.exchanges.iter().filter_map(Exchange::pending);
-        let mark = attempts.chain(openings).chain(exchanges).min().map_or(no, |last| last.min(no));
+        let all = attempts.chain(openings).chain(exchanges).chain(self.talks.latest());
+        let mark = all.min().map_or(no, |last| last.min(no));
         self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
@@ -445,7 +452,7 @@ impl Shard {
         let Place { no, stamp, now } = place;
         let (client, server, client_sends) = match from {
             Side::Client => (segment.src(), segment.dst(), direction),
-            Side::Server => (segment.dst(), segment.src(), opposite(direction)),
+            Side::Server => (segment.dst(), segment.src(), direction.opposite()),
         };
         let tls_port = self.ports.contains(server.port);
         if from == Side::Client && segment.flags.syn() && tls_port {
@@ -551,6 +558,7 @@ impl Shard {
 
     fn icmp(&mut self, error: &IcmpError, place: Place) {
         if error.quoted_protocol != 6 {
+            self.icmp_of_talk(error, place);
             return self.no_resolver(error, place);
         }
         let (key, _) = FlowKey::of(error.quoted_src, error.quoted_dst);
@@ -582,13 +590,6 @@ fn seconds(at: Stamp) -> u32 {
 /// How long ago a second passed; negative where `now` lies before it, as a deadline may.
 fn since(seconds_then: u32, now: Stamp) -> Span {
     Span(i64::from(seconds(now).wrapping_sub(seconds_then).cast_signed()) << 20)
-}
-
-fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::LowToHigh => Direction::HighToLow,
-        Direction::HighToLow => Direction::LowToHigh,
-    }
 }
 
 #[cfg(test)]

@@ -197,6 +197,7 @@ impl Worker {
             Packet::Datagram(datagram) if dns::may_be(datagram.src_port, datagram.dst_port) => {
                 FlowKey::default()
             }
+            Packet::Datagram(datagram) => FlowKey::of(datagram.src(), datagram.dst()).0,
             _ => return,
         };
         if owner(key, self.workers) == self.id {

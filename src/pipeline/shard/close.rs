@@ -10,6 +10,15 @@ use crate::flow::timer::Timers;
 /// Ports of responders and of servers of lists: HTTP, its alternatives, and that of common responders' manuals.
 const HTTP: [u16; 4] = [80, 2560, 8080, 8888];
 
+/// What is still to be closed when the capture has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Left {
+    /// A connection.
+    Connection(Id),
+    /// An attempt over datagrams.
+    Talk(Id),
+}
+
 impl Shard {
     /// Closes everything whose deadline has passed.
     #[cold]
@@ -47,7 +56,8 @@ impl Shard {
                 }
             }
         }
-        self.due = self.openings_due.min(self.timers.due());
+        self.expire_talks(now);
+        self.due = self.openings_due.min(self.timers.due()).min(self.talks.due());
     }
 
     /// The capture ended: closes some of what is open, in order of its beginning. The first packet of what is left, for
@@ -63,8 +73,11 @@ impl Shard {
                 self.all_open().into_iter()
             }
         };
-        for (_, id) in left.by_ref().take(AT_ONCE) {
-            self.close(id, now, true);
+        for (_, left) in left.by_ref().take(AT_ONCE) {
+            match left {
+                Left::Connection(id) => self.close(id, now, true),
+                Left::Talk(id) => self.close_talk(id, now, true),
+            }
         }
         let next = left.as_slice().first().map(|(first, _)| *first);
         self.left = Some(left);
@@ -80,12 +93,13 @@ impl Shard {
     pub fn begin_again(&mut self) {
         self.table = Table::new(TABLE_LISTS);
         self.timers = Timers::new(TIMERS);
+        self.talks = <_>::default();
         self.openings_due = Stamp(i64::MAX);
         self.due = Stamp(i64::MIN);
         self.left = None;
     }
 
-    fn all_open(&self) -> Vec<(PacketNo, Id)> {
+    fn all_open(&self) -> Vec<(PacketNo, Left)> {
         let first = |state| match state {
             State::Opening(no) => self.openings.get(no).map(|opening| opening.first),
             State::Open(no) => self.attempts.get(no).map(|open| open.attempt.evidence.first),
@@ -93,8 +107,9 @@ impl Shard {
             State::Dns(no) => self.channels.get(no).map(|channel| channel.first),
             State::Done(_) => None,
         };
-        let open = self.table.iter().filter_map(|(id, state)| Some((first(state)?, id)));
-        let mut open: Vec<_> = open.collect();
+        let open = self.table.iter().filter_map(|(id, state)| Some((first(state)?, Left::Connection(id))));
+        let talks = self.talks.all_open().map(|(first, id)| (first, Left::Talk(id)));
+        let mut open: Vec<_> = open.chain(talks).collect();
         open.sort_unstable();
         open
     }

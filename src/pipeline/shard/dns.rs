@@ -2,7 +2,7 @@
 
 use super::{Out, Place, Shard, State, What};
 use crate::aside::dns::stream::Framer;
-use crate::aside::dns::{self, DnsMessage, hidden};
+use crate::aside::dns::{self, DnsMessage};
 use crate::base::{Direction, Endpoint, PackedKey, PacketNo, Seen, Span, Stamp};
 use crate::decode::{Datagram, IcmpError, Segment};
 use crate::flow::stream::{Piece, Stream};
@@ -36,16 +36,9 @@ impl Channel {
 
 impl Shard {
     /// Reads a datagram that may be for a resolver or from one.
-    pub(super) fn datagram(&mut self, datagram: &Datagram<'_>, place: Place) {
-        let source = Endpoint { addr: datagram.hop.src, port: datagram.src_port };
-        let target = Endpoint { addr: datagram.hop.dst, port: datagram.dst_port };
-        if !dns::may_be(datagram.src_port, datagram.dst_port) {
-            if hidden::opens_quic(datagram.dst_port, datagram.payload) {
-                let what = What::Hidden(source.addr, Seen::new(hidden::Way::Quic, place.no, place.stamp));
-                self.out.push(Out { at: place.now, no: place.no, what });
-            }
-            return;
-        }
+    pub(super) fn of_resolver(&mut self, datagram: &Datagram<'_>, place: Place) {
+        let source = datagram.src();
+        let target = datagram.dst();
         if let Some(message) = dns::parse(datagram.payload) {
             self.say(message, (source, target), datagram.hop.ttl, (place.no, place.stamp), place.now);
         }
@@ -89,7 +82,7 @@ impl Shard {
         }
         let id = known.unwrap_or_else(|| self.entry(key, place.now));
         self.make_way(id, place.now);
-        let client_sends = if segment.dst_port == 53 { sends } else { super::opposite(sends) };
+        let client_sends = if segment.dst_port == 53 { sends } else { sends.opposite() };
         let channel = Channel {
             client_sends,
             to_resolver: <_>::default(),

@@ -48,6 +48,11 @@ impl Shard {
         }
     }
 
+    /// Whether it follows an attempt over datagrams between these ends.
+    pub fn follows_talk(&self, key: &FlowKey) -> bool {
+        self.talks.follows(key)
+    }
+
     /// From now on counts silent attempts on these ports.
     pub fn renew(&mut self, ports: Arc<Ports>) {
         self.ports = ports;
@@ -56,7 +61,8 @@ impl Shard {
     /// What it holds; cheap enough for every batch.
     pub fn census(&self) -> Census {
         let open = self.openings.len() + self.attempts.len() + self.exchanges.len() + self.channels.len();
-        let finished = self.table.len().saturating_sub(open);
+        let finished = self.table.len().saturating_sub(open) + self.talks.finished();
+        let open = open + self.talks.open();
         Census { open: open as u64, finished: finished as u64, bytes_held: self.held as u64 }
     }
 
