@@ -69,7 +69,7 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
         part.to_vec(),
         secret[..24].to_lowercase().into_bytes(),
         secret[..24].to_uppercase().into_bytes(),
-        base64(part)[..16].as_bytes().to_vec(),
+        base64(part).as_bytes()[..16].to_vec(),
         list(", ").into_bytes(),
         list(",").into_bytes(),
     ]

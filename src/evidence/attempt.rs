@@ -1,6 +1,7 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
 mod flights;
+mod lane;
 mod messages;
 mod path;
 mod pauses;
