@@ -16,7 +16,7 @@ DEBIAN = {
     "/usr/lib/nagios/plugins/check_tcp": "monitoring-plugins-basic", "sslscan": "sslscan", "socat": "socat", "ncat": "ncat", "php": "php-cli", "ruby": "ruby",
     "/usr/share/perl5/IO/Socket/SSL.pm": "libio-socket-ssl-perl", "/usr/lib/x86_64-linux-gnu/libcurl-gnutls.so.4": "libcurl3-gnutls",
 }
-SCRIPTS = "certificates matrix mutual keys tlcp negotiation revocation healthy benign unused starttls network odd".split()
+SCRIPTS = "certificates matrix mutual keys tlcp negotiation revocation healthy benign unused starttls quic network odd".split()
 
 
 def install():
@@ -30,7 +30,7 @@ def install():
                 print(f"{package} cannot be had")
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
-                                    ("mitm", "mitmproxy", "mitmproxy")):
+                                    ("mitm", "mitmproxy", "mitmproxy"), ("quic", "aioquic", "aioquic")):
         python = STATE / folder / "bin/python"
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", STATE / folder])

@@ -58,13 +58,14 @@
 
 mod black_hole;
 mod contrast;
+mod datagrams;
 mod intercepted;
 
 use super::culprit::{Culprit, Sign, Weighed};
 use super::{Certainty, Finding, Judgement, Party, Reason, crossing};
 use crate::base::{Cite, Packets, Seen, Side, Span};
 use crate::evidence::tamper::{self, Forged};
-use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage};
+use crate::evidence::{Doubt, Ending, Evidence, Reset, Stage, Transport};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
@@ -106,11 +107,12 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         word: "dropped_after_hello",
-        remedy: "The connection was set up, and the ClientHello never got through. Look for a device that inspects host names, or one that lost the connection's state.",
+        remedy: "The ClientHello never got through. Look for a device that inspects host names, or one that lost the connection's state.",
         steps: &[
             "Capture on the server's side: is the hello there?",
             "Try another host name, and a smaller hello (curl --curves X25519): which one passes?",
             "Allow the host name, or mend the state table or the MTU accordingly.",
+            "Over QUIC or DTLS: let UDP on the server's port pass both ways, or have clients use TCP.",
         ],
     },
     Reason {
@@ -161,6 +163,9 @@ pub use intercepted::hygiene;
 
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
+    if e.transport != Transport::Tcp {
+        return if ended_otherwise(e) { Judgement::Absent } else { datagrams::judge(e) };
+    }
     // What both sides of a gateway show needs no comparison with other attempts.
     let crossed = if ended_otherwise(e) { None } else { crossing::firewall(e).judged() };
     if crossed.is_none()
@@ -338,6 +343,9 @@ fn prohibited(e: &Evidence) -> Option<Finding> {
     let port = matches!((error.v6, error.kind, error.code), (false, 3, 3) | (true, 1, 4));
     Some(if policy.is_some() {
         Finding::new(Certainty::Proven, "icmp_prohibited", Party::Path, &any.at, words)
+    } else if port && error.hop.src == e.server.addr && e.transport != Transport::Tcp {
+        // RFC 1122 section 4.1.3.1: so says a host that has no such port, and REJECT on it.
+        Finding::new(Certainty::Suspected, "port_closed", Party::Server, &any.at, words)
     } else if port && error.hop.src == e.server.addr {
         // A TCP host answers a closed port with a reset; ICMP port unreachable is what REJECT sends.
         Finding::new(Certainty::Inferred, "icmp_prohibited", Party::Server, &any.at, words)

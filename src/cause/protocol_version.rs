@@ -41,7 +41,7 @@ use super::culprit::Weighed;
 use super::{Certainty, Finding, Judgement, Party, Reason, client_certificate};
 use crate::base::{Packets, Seen, Side};
 use crate::evidence::upgrade::{Why, tells_trouble};
-use crate::evidence::{Chain, Ending, Evidence, Reset, Stage};
+use crate::evidence::{Chain, Ending, Evidence, Reset, Stage, Transport};
 use crate::tls::codes::{Version, is_grease};
 use crate::tls::hello::ClientHello;
 
@@ -164,6 +164,9 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Some(finding) = client_certificate::unfit(e) {
         return Judgement::Found(finding);
     }
+    if let Some(finding) = negotiated(e) {
+        return Judgement::Found(finding.and(&hello.at, offer(&hello.value)));
+    }
     let found = match &e.ending.value {
         Ending::Alert { from, alert } => by_alert(e, &hello.value, *from, alert.description.0, &e.ending.at),
         Ending::PlainText { said } if !tells_trouble(said) => Some(Finding::new(
@@ -182,6 +185,18 @@ pub fn judge(e: &Evidence) -> Judgement {
         None if handshake_failure(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
         None => Judgement::Absent,
     }
+}
+
+/// A QUIC server listed its versions, none of which the client went on with (RFC 8999 section 6).
+fn negotiated(e: &Evidence) -> Option<Finding> {
+    let facts = e.quic.as_deref()?;
+    let listed = facts.negotiation.as_ref().filter(|listed| !listed.value.contains(&facts.version))?;
+    if e.server_hello.is_some() || e.fatal_alert().is_some() || facts.version.is_reserved() {
+        return None;
+    }
+    let words: Vec<_> = listed.value.iter().map(ToString::to_string).collect();
+    let says = format!("the client speaks QUIC version {}, the server lists {}", facts.version, words.join(", "));
+    Some(Finding::new(Certainty::Proven, "version", Party::Server, &listed.at, says))
 }
 
 /// The server sent handshake_failure before it chose anything.
@@ -312,7 +327,7 @@ fn closed(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
 /// A hello of more than one segment, at a server that answers others.
 fn intolerant(e: &Evidence) -> Option<Finding> {
     let size = e.tcp.bytes.client;
-    if e.stage > Stage::ClientHello || e.retry.is_some() || size <= SEGMENT || e.prelude.is_some() {
+    if e.transport != Transport::Tcp || e.stage > Stage::ClientHello || e.retry.is_some() || size <= SEGMENT || e.prelude.is_some() {
         return None;
     }
     let small = e.around.smaller_hello.as_ref();

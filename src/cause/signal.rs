@@ -5,7 +5,7 @@ use super::stack::Who;
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span};
 use crate::evidence::clock::Contradiction;
-use crate::evidence::{Chain, Ending, Evidence, rejection};
+use crate::evidence::{Chain, Ending, Evidence, Transport, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::AlertDescription;
@@ -101,6 +101,8 @@ pub fn bad_certificate_behind_tls13(evidence: &Evidence) -> Option<&Packets> {
     match read(evidence) {
         Signal::Alert(42, at)
             if matches!(evidence.chain, Chain::Sealed(_))
+                // Over QUIC every stack closes in packets that everyone can read, until the client's own are sealed.
+                && evidence.transport == Transport::Tcp
                 && evidence.known_chain().is_none()
                 && short_rsa(evidence).is_none() =>
         {

@@ -5,7 +5,7 @@ use super::stack::Who;
 use super::{Cause, Certainty, Finding, Judgement, firewall, revocation};
 use crate::base::{Seen, Side};
 use crate::evidence::clock::Contradiction;
-use crate::evidence::{Chain, Ending, Evidence, Outcome};
+use crate::evidence::{Chain, Ending, Evidence, Outcome, Transport};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use std::cell::LazyCell;
@@ -88,7 +88,8 @@ fn allowed(evidence: &Evidence) -> &'static [Cause] {
     let Ending::Alert { from, alert } = &evidence.ending.value else { return &[] };
     // Of the stacks in use only OpenSSL rejects in clear behind TLS 1.3; it has codes of its own for most defects
     // (ssl_x509err2alert) and says 42 of names, of dates to come and of weak keys.
-    let openssl = matches!(evidence.chain, Chain::Sealed(_)) && *from == Side::Client;
+    let over_tcp = evidence.transport == Transport::Tcp;
+    let openssl = over_tcp && matches!(evidence.chain, Chain::Sealed(_)) && *from == Side::Client;
     match alert.description.0 {
         42 if openssl => &[Cause::NameMismatch, Cause::ValidityMisconfig, Cause::DamagedKey],
         code => backwards(code, *from),

@@ -4,6 +4,7 @@ use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, hex, object, string, unsigned};
 use super::kept::{Choice, Kept};
 use super::network::network;
+use super::quic::quic;
 use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
@@ -57,6 +58,9 @@ pub fn handshake_with(
         });
         ending(evidence, o);
         network(evidence, o);
+        if let Some(facts) = &evidence.quic {
+            o.object("quic", |o| quic(facts, o));
+        }
         alert(evidence, o);
         o.object("tls", |o| tls(evidence, kept, o));
         chain("certificates", &evidence.chain, kept, o);
@@ -219,6 +223,7 @@ fn ending(evidence: &Evidence, o: &mut Object<'_>) {
     let (what, from) = match &evidence.ending.value {
         Ending::Alert { from, .. } => ("alert", Some(*from)),
         Ending::SealedAlert { from, .. } => ("sealed_alert", Some(*from)),
+        Ending::ConnectionClose { from, .. } => ("connection_close", Some(*from)),
         Ending::Reset { from } => ("reset", Some(*from)),
         Ending::Fin { from } => ("fin", Some(*from)),
         Ending::Silence { .. } => ("silence", None),
@@ -287,7 +292,8 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
         hello_retry: retry.is_some(),
     };
     kept.choice(&choice, o);
-    match hello {
+    // Of a hello that the capture cut in QUIC, what is missing would make another fingerprint.
+    match hello.filter(|hello| !(hello.malformed && evidence.quic.is_some())) {
         Some(hello) => kept.hello(&hello.offer, o),
         None => ["ja3", "ja4", "client_stack", "offered"].into_iter().for_each(|name| o.null(name)),
     }

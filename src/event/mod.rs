@@ -12,6 +12,7 @@ mod inventory;
 mod json;
 mod kept;
 mod network;
+mod quic;
 mod revocation;
 mod running;
 mod stats;

@@ -35,9 +35,11 @@ pub struct Around {
     /// Of a ClientHello that takes more than one segment: the size of that of [`Self::sibling`], which completed with the
     /// same server under the same name, where it fits one.
     pub smaller_hello: Option<Seen<u32>>,
-    /// Other handshakes with this server (address and port) that completed, whoever the client and
+    /// Other handshakes with this server (address and port, over TCP or over datagrams as this one) that completed, whoever the client and
     /// whatever the SNI, within the capture so far.
     pub server_completes: Option<Seen<()>>,
+    /// Of an attempt over datagrams: the same client reached the same service over TCP at about the same time.
+    pub over_tcp: Option<Seen<Endpoint>>,
     /// Failures of the same client at the same step with unrelated servers, at most four.
     pub same_failure_elsewhere: Vec<Seen<Endpoint>>,
     /// Failures of the same client with the same server at the same step, with the same offer.
@@ -102,6 +104,7 @@ impl Blank for Around {
         other_name: None,
         smaller_hello: None,
         server_completes: None,
+        over_tcp: None,
         same_failure_elsewhere: Vec::new(),
         repeats: 0,
         probes_versions: false,

@@ -1,8 +1,8 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
-mod flights;
+pub(super) mod flights;
 mod lane;
-mod messages;
+pub(super) mod messages;
 mod path;
 mod pauses;
 mod transcript;
@@ -314,6 +314,11 @@ impl Attempt {
             + inbound(&self.reading.server)
             + self.transcript.held()
             + self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held())
+    }
+
+    /// Nothing will be signed that is kept here.
+    pub(super) fn forget_transcript(&mut self) {
+        self.transcript.end();
     }
 
     /// How long to wait for the next packet before the attempt is taken as it stands.

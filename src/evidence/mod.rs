@@ -39,6 +39,7 @@ pub use around::Around;
 pub use decryption::Decryption;
 pub use pause::{Challenge, Pause};
 pub use sealing::Sealing;
+pub use talk::quic::QuicFacts;
 pub use tcp::{Doubt, Head, Reset, TcpFacts, Trouble};
 pub use upgrade::Upgrade;
 
@@ -178,6 +179,13 @@ pub enum Ending {
         /// Its length in bytes.
         len: u16,
     },
+    /// A CONNECTION_CLOSE of QUIC that stands for no alert.
+    ConnectionClose {
+        /// Who sent it.
+        from: Side,
+        /// Its error code (RFC 9000 section 20).
+        code: u64,
+    },
     /// A RST.
     Reset {
         /// Whose address it bears.
@@ -239,6 +247,8 @@ pub struct Evidence {
     pub ended: Stamp,
     /// What carried it.
     pub transport: Transport,
+    /// What QUIC shows beside TLS; `None` over anything else.
+    pub quic: Option<Box<QuicFacts>>,
     /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
     /// prelude (`http_connect`, `socks`); `None` where TLS came first.
     pub prelude: Option<&'static str>,
@@ -309,6 +319,7 @@ impl Evidence {
             started: now,
             ended: now,
             transport: Transport::Tcp,
+            quic: None,
             prelude: None,
             upgrade: None,
             outcome: Outcome::Incomplete,

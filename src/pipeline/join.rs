@@ -3,10 +3,12 @@
 
 mod around;
 mod beside;
+mod datagrams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::datagrams::Datagrams;
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::contrasts::{Contrasts, Reach};
@@ -24,7 +26,7 @@ use crate::aside::dns::hidden;
 use crate::base::{Addr, Endpoint, Limits, Lost, PacketNo, Seen, Side, Stamp};
 use crate::cause::weigh::{Diagnosis, Hygiene, hygiene, weigh};
 use crate::evidence::around::Path;
-use crate::evidence::{Chain, Evidence, Outcome, Stage, outcome, rejection};
+use crate::evidence::{Chain, Evidence, Outcome, Stage, Transport, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, KeyUse, Pool, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
@@ -81,6 +83,8 @@ pub struct Join<M: Make = AsJudged> {
     reached_addresses: Recent<(Addr, Addr), Reach>,
     /// Successes by server, and whose they were.
     served: Recent<Endpoint, Seen<Addr>>,
+    /// Successes over datagrams.
+    datagrams: Datagrams,
     /// Certificates shown in clear and to whom, by server and SNI.
     shown: Recent<(Addr, Option<Name>), (Addr, Shown)>,
     /// Failures by client.
@@ -135,6 +139,7 @@ impl<M: Make> Join<M> {
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
+            datagrams: Datagrams::new(servers),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
             offers: Offers::new(servers),
@@ -437,6 +442,11 @@ impl<M: Make> Join<M> {
             self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
         match evidence.outcome {
+            Outcome::Completed | Outcome::Resumed
+                if evidence.transport != Transport::Tcp && outcome::carries_data(evidence) =>
+            {
+                self.datagrams.completed(evidence);
+            }
             Outcome::Completed | Outcome::Resumed if outcome::carries_data(evidence) => {
                 let at =
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());

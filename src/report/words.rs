@@ -68,6 +68,9 @@ pub fn ending(evidence: &Evidence) -> String {
         Ending::SealedAlert { from, len } => {
             format!("the {from} sent a sealed alert ({len} bytes, its content is encrypted) {step}")
         }
+        Ending::ConnectionClose { from, code } => {
+            format!("the {from} closed the connection with QUIC's error {code:#x} {step}")
+        }
         Ending::Reset { from } => format!("a reset that bears the {from}'s address ended it {step}"),
         Ending::Fin { from } => format!("the {from} closed without an alert {step}"),
         Ending::Silence { lasted } => format!("nothing came for {lasted} {step}"),

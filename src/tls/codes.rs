@@ -1,5 +1,6 @@
 //! Wire numbers as newtypes: a number nobody has registered is kept and printed as a number.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 mod extension;
@@ -10,9 +11,23 @@ mod suite_names;
 
 pub use suite::{Auth, Bulk, Kx};
 
-/// A protocol version as records and hellos carry it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A protocol version as records and hellos carry it. In order of age: those of DTLS, whose numbers count down, stand
+/// beside the version of TLS that has the same rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version(pub u16);
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.age().cmp(&other.age())
+    }
+}
 
 impl Version {
     /// SSL 2.0.
@@ -30,9 +45,38 @@ impl Version {
     /// TLS 1.3.
     pub const TLS13: Self = Self(0x0304);
 
-    /// TLS 1.3 or one of its drafts (0x7fxx) and Facebook's experiments (0xfb17, 0xfb1a).
+    /// DTLS as Cisco and OpenSSL had it before RFC 4347.
+    pub const DTLS_OLD: Self = Self(0x0100);
+    /// DTLS 1.0 (RFC 4347).
+    pub const DTLS10: Self = Self(0xfeff);
+    /// DTLS 1.2 (RFC 6347).
+    pub const DTLS12: Self = Self(0xfefd);
+    /// DTLS 1.3 (RFC 9147).
+    pub const DTLS13: Self = Self(0xfefc);
+
+    /// A version of DTLS.
+    pub const fn is_dtls(self) -> bool {
+        self.0 >> 8 == 0xfe || self.0 == Self::DTLS_OLD.0
+    }
+
+    /// Number of the version of TLS with the same rules, and behind it the own one.
+    const fn age(self) -> (u16, u16) {
+        let alike = match self {
+            Self::DTLS_OLD | Self::DTLS10 => Self::TLS11,
+            Self::DTLS12 => Self::TLS12,
+            Self::DTLS13 => Self::TLS13,
+            other => other,
+        };
+        (alike.0, self.0)
+    }
+
+    /// TLS 1.3, one of its drafts (0x7fxx), one of Facebook's experiments (0xfb17, 0xfb1a), or DTLS 1.3.
     pub const fn is_tls13(self) -> bool {
-        self.0 == 0x0304 || self.0 >> 8 == 0x7f || self.0 == 0xfb17 || self.0 == 0xfb1a
+        self.0 == 0x0304
+            || self.0 == Self::DTLS13.0
+            || self.0 >> 8 == 0x7f
+            || self.0 == 0xfb17
+            || self.0 == 0xfb1a
     }
 }
 
@@ -46,6 +90,10 @@ impl fmt::Display for Version {
             Self::TLS11 => f.write_str("TLS 1.1"),
             Self::TLS12 => f.write_str("TLS 1.2"),
             Self::TLS13 => f.write_str("TLS 1.3"),
+            Self::DTLS_OLD => f.write_str("DTLS 0.9"),
+            Self::DTLS10 => f.write_str("DTLS 1.0"),
+            Self::DTLS12 => f.write_str("DTLS 1.2"),
+            Self::DTLS13 => f.write_str("DTLS 1.3"),
             Self(n) if n >> 8 == 0x7f => write!(f, "TLS 1.3 draft {}", n & 0xff),
             Self(n) => write!(f, "0x{n:04x}"),
         }

@@ -30,7 +30,7 @@ impl Offer {
         hex(&Md5::digest(self.ja3_string()), 16)
     }
 
-    /// JA4 of a hello over TCP, such as `t13d1516h2_8daaf6152771_e5627efa2ab1`.
+    /// JA4, such as `t13d1516h2_8daaf6152771_e5627efa2ab1` over TCP, `q13…` over QUIC, `dd2…` of DTLS.
     pub fn ja4(&self) -> String {
         let (ciphers, extensions) = self.ja4_lists();
         format!("{}_{}_{}", self.ja4_start(), short_hash(&ciphers), short_hash(&extensions))
@@ -40,6 +40,11 @@ impl Offer {
     pub fn ja4_raw(&self) -> String {
         let (ciphers, extensions) = self.ja4_lists();
         format!("{}_{ciphers}_{extensions}", self.ja4_start())
+    }
+
+    /// It came in QUIC: it has that protocol's parameters, by the number of RFC 9001 or that of the drafts.
+    pub fn is_of_quic(&self) -> bool {
+        self.extensions.iter().any(|kind| matches!(kind.0, 57 | 0xffa5))
     }
 
     /// The readable part: protocol, version, SNI, two counts, ends of the first ALPN protocol.
@@ -52,6 +57,9 @@ impl Offer {
             Version::TLS10 => "10",
             Version::SSL3 => "s3",
             Version::SSL2 => "s2",
+            Version::DTLS10 => "d1",
+            Version::DTLS12 => "d2",
+            Version::DTLS13 => "d3",
             _ => "00",
         };
         let named = if self.extensions.contains(&ExtensionType::SERVER_NAME) { 'd' } else { 'i' };
@@ -64,7 +72,13 @@ impl Offer {
             }
             Some((first, last)) => (hex_digit(first >> 4), hex_digit(last & 15)),
         };
-        format!("t{version}{named}{ciphers:02}{extensions:02}{first}{last}")
+        // The protocol cannot be told otherwise: this extension has no place in a hello over TCP (RFC 9001 section 8.2).
+        let transport = match self.legacy_version.is_dtls() {
+            true => 'd',
+            false if self.is_of_quic() => 'q',
+            false => 't',
+        };
+        format!("{transport}{version}{named}{ciphers:02}{extensions:02}{first}{last}")
     }
 
     /// Sorted suites; sorted extensions without SNI and ALPN, then signature schemes in the order sent.

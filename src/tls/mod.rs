@@ -2,8 +2,9 @@
 //!
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
 //! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
-//! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a
-//! chain of certificates; [`signature`] verifies; [`ocsp`] reads revocation answers; [`keys`] opens sealed records.
+//! [`quic`] takes packets apart and opens those that everyone can open; [`sealed`] says what the sizes of encrypted
+//! records tell; [`chain`] says everything that is wrong with a chain of certificates; [`signature`] verifies; [`ocsp`]
+//! reads revocation answers; [`keys`] opens sealed records.
 
 pub mod cert;
 pub mod chain;
@@ -12,6 +13,7 @@ pub mod constraints;
 pub mod crl;
 mod cursor;
 pub mod der;
+pub mod dtls;
 pub mod fingerprint;
 mod generations;
 pub mod given;
@@ -22,6 +24,7 @@ pub mod message;
 pub mod names;
 pub mod ocsp;
 pub mod parser;
+pub mod quic;
 pub mod record;
 pub mod sealed;
 pub mod signature;

@@ -14,7 +14,7 @@ pub mod table;
 mod tests;
 
 use crate::base::Side;
-use crate::evidence::{Ending, Evidence};
+use crate::evidence::{Ending, Evidence, Transport};
 use crate::tls::chain::Fault;
 use crate::tls::stack::Stack;
 use table::{Form, Order, Verifier};
@@ -33,7 +33,8 @@ impl Who {
     /// hello looks like.
     pub fn is_client_of(evidence: &Evidence) -> Option<Self> {
         let tls13 = evidence.version().is_some_and(|version| version.is_tls13());
-        let in_clear = matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. })
+        let in_clear = evidence.transport == Transport::Tcp
+            && matches!(evidence.ending.value, Ending::Alert { from: Side::Client, .. })
             && !evidence.ended_by_opened_alert();
         let who = evidence.stack().map(|stack| Self { stack, tls13 });
         who.filter(|who| !(tls13 && in_clear) || who.alerts_in_clear())

@@ -26,7 +26,7 @@ impl Flight {
 
 /// All messages of a handshake. The sides are kept apart, since a capture may store an answer before its question.
 #[derive(Debug, Default)]
-pub(super) struct Flights {
+pub(in crate::evidence) struct Flights {
     sides: PerSide<Flight>,
     /// Some message was not taken.
     broken: bool,
@@ -37,7 +37,7 @@ impl Flights {
     const MOST: usize = 256 << 10;
 
     /// Adds a message.
-    pub(super) fn add(&mut self, from: Side, kind: HandshakeType, body: &[u8]) {
+    pub(in crate::evidence) fn add(&mut self, from: Side, kind: HandshakeType, body: &[u8]) {
         if kind == HandshakeType::HELLO_REQUEST {
             return; // RFC 5246 section 7.4.1.1: not in the hashes
         }
@@ -52,13 +52,18 @@ impl Flights {
     }
 
     /// Bytes held.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::evidence) fn held(&self) -> usize {
         self.sides.client.bytes.len() + self.sides.server.bytes.len()
     }
 
     /// Of a TLS 1.3 handshake: the hash of what this side's message of that type covers (RFC 9846 section 4.4.1). `None`:
     /// not all of it is there.
-    pub(super) fn hash_before13(&self, hash: Hash, from: Side, kind: HandshakeType) -> Option<Vec<u8>> {
+    pub(in crate::evidence) fn hash_before13(
+        &self,
+        hash: Hash,
+        from: Side,
+        kind: HandshakeType,
+    ) -> Option<Vec<u8>> {
         let PerSide { client, server } = &self.sides;
         let is = |flight: &Flight, n: usize, kind| flight.ends.get(n).is_some_and(|&(of, _)| of == kind);
         let hello = HandshakeType::CLIENT_HELLO;
@@ -92,7 +97,7 @@ impl Flights {
 
     /// Of a handshake before TLS 1.3: what this side's Finished covers (RFC 5246 section 7.4.9). `None`: not all of it is
     /// there.
-    pub(super) fn before_finished12(&self, from: Side) -> Option<Vec<&[u8]>> {
+    pub(in crate::evidence) fn before_finished12(&self, from: Side) -> Option<Vec<&[u8]>> {
         let PerSide { client, server } = &self.sides;
         if self.broken
             || client.position(HandshakeType::CLIENT_HELLO)? != 0

@@ -2,7 +2,7 @@
 
 use super::{Attempt, Parse, Reading};
 use crate::base::{Packets, Seen, Side, Stamp};
-use crate::evidence::{AlertFrom, Chain, Stage, outcome};
+use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
 use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKeyExchange};
@@ -23,7 +23,8 @@ impl Attempt {
         self.evidence.stage = self.evidence.stage.max(stage);
     }
 
-    pub(super) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
+    /// Takes one thing read from a direction.
+    pub(in crate::evidence) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
         let Read { unit, at, when } = read;
         match unit {
             Unit::Handshake { kind, record_version, body } => {
@@ -135,37 +136,7 @@ impl Attempt {
                     }
                 }
             }
-            (_, HandshakeType::CERTIFICATE) => {
-                let list = if version.is_tls13() {
-                    message::certificates13(body)
-                } else {
-                    message::certificates(body)
-                };
-                let Some(list) = list else {
-                    evidence.lost.malformed_messages += 1;
-                    return;
-                };
-                let mut chain: Vec<_> = list.ders.iter().map(|der| parser.certificate(der)).collect();
-                if list.cut {
-                    if let Some(partial) = list.partial {
-                        chain.push(parser.certificate(partial));
-                    }
-                    evidence.lost.malformed_messages += 1;
-                }
-                if from == Side::Server
-                    && let Some(response) = list.staple.and_then(crate::tls::ocsp::Response::read)
-                {
-                    evidence.staple = Some(Box::new(seen.clone().map(|()| response)));
-                }
-                let chain = Chain::Clear(seen.map(|()| chain));
-                match from {
-                    Side::Server => {
-                        evidence.chain = chain;
-                        self.reach(Stage::Certificate);
-                    }
-                    Side::Client => evidence.client_chain = chain,
-                }
-            }
+            (_, HandshakeType::CERTIFICATE) => certificate(evidence, from, version, body, seen, parser),
             (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {
                 if let Some(exchange) = ServerKeyExchange::parse(body, version, cipher) {
                     evidence.key_exchange = Some(Box::new(seen.map(|()| exchange)));
@@ -285,5 +256,41 @@ impl Attempt {
         if outcome::carries_data(&self.evidence) {
             self.reach(Stage::Application);
         }
+    }
+}
+
+/// A Certificate message, in clear or opened.
+pub(in crate::evidence) fn certificate(
+    evidence: &mut Evidence,
+    from: Side,
+    version: Version,
+    body: &[u8],
+    seen: Seen<()>,
+    parser: &mut impl Parse,
+) {
+    let list = if version.is_tls13() { message::certificates13(body) } else { message::certificates(body) };
+    let Some(list) = list else {
+        evidence.lost.malformed_messages += 1;
+        return;
+    };
+    let mut chain: Vec<_> = list.ders.iter().map(|der| parser.certificate(der)).collect();
+    if list.cut {
+        if let Some(partial) = list.partial {
+            chain.push(parser.certificate(partial));
+        }
+        evidence.lost.malformed_messages += 1;
+    }
+    if from == Side::Server
+        && let Some(response) = list.staple.and_then(crate::tls::ocsp::Response::read)
+    {
+        evidence.staple = Some(Box::new(seen.clone().map(|()| response)));
+    }
+    let chain = Chain::Clear(seen.map(|()| chain));
+    match from {
+        Side::Server => {
+            evidence.chain = chain;
+            evidence.stage = evidence.stage.max(Stage::Certificate);
+        }
+        Side::Client => evidence.client_chain = chain,
     }
 }

@@ -28,6 +28,8 @@ impl Protocol {
             // A handshake record: content type 22, a version that counts down from 0xfeff, epoch 0. Cisco's first DTLS and
             // OpenSSL's bear 0x0100.
             [22, 0xfe, 0xfd..=0xff, 0, 0, ..] | [22, 1, 0, 0, 0, ..] => Some(Self::Dtls),
+            // Between access point and controller (RFC 5415 section 4.2).
+            [1, 0, 0, 0, 22, 0xfe, ..] => Some(Self::Dtls),
             // A long header with the fixed bit (RFC 9000 section 17.2) and a version that is not negotiation's zero.
             [0xc0..=0xff, a, b, c, d, ..] if [*a, *b, *c, *d] != [0; 4] && payload.len() >= quic::LEAST => {
                 Some(Self::Quic)
@@ -63,7 +65,6 @@ pub struct Place {
 
 /// How an attempt's datagrams are read.
 #[derive(Debug)]
-#[expect(dead_code, reason = "no protocol begins an attempt yet")]
 enum Reader {
     Quic(Box<quic::Reader>),
     Dtls(Box<dtls::Reader>),

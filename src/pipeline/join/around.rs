@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Failure, Join, Make, Shown, Success, leaf, name, offer};
 use crate::base::{Endpoint, Seen, Span};
 use crate::evidence::around::ShownBefore;
-use crate::evidence::{Chain, Evidence, rejection};
+use crate::evidence::{Chain, Evidence, Transport, rejection};
 use crate::pipeline::statuses::verifying;
 use crate::tls::cert::Certificate;
 use crate::tls::sealed::{JSSE_PADDING, SealedRecord, certificate_record_len};
@@ -37,15 +37,26 @@ impl<M: Make> Join<M> {
         let ends = (client.addr, server.addr);
         let by_address = || self.reached_addresses.get(&ends).find_map(|reach| near(&reach.seen, reach.leaf));
         let other_name = if host.is_some() && by_host.is_none() { by_address() } else { None };
-        evidence.around.sibling = match host {
-            Some(_) => by_host,
-            None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
-        };
-        if other_name.is_some() || smaller_hello.is_some() {
+        let over_tcp = evidence.transport == Transport::Tcp;
+        if over_tcp {
+            evidence.around.sibling = match host {
+                Some(_) => by_host,
+                None => by_address().or_else(by_name).or_else(|| self.families.reached(evidence)),
+            };
+        } else {
+            let tcp = by_host.or_else(by_address);
+            let sibling = self.datagrams.reached(client.addr, server.addr);
+            evidence.around.sibling = sibling.and_then(|seen| near(seen, None));
+            evidence.around.over_tcp = tcp;
+        }
+        if over_tcp && (other_name.is_some() || smaller_hello.is_some()) {
             (evidence.around.other_name, evidence.around.smaller_hello) = (other_name, smaller_hello);
         }
-        evidence.around.server_completes =
-            self.served.get(&server).next().map(|seen| seen.clone().map(|_| ()));
+        evidence.around.server_completes = if over_tcp {
+            self.served.get(&server).next().map(|seen| seen.clone().map(|_| ()))
+        } else {
+            self.datagrams.served(&server).cloned()
+        };
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
         let mut repeats = 0;

@@ -36,14 +36,16 @@ impl<M: Make> Join<M> {
 
     /// Looks for the failures that this success ended; those that it shows to be none do not count.
     pub(super) fn end_episode(&mut self, evidence: &mut Evidence) {
-        let (parked, offers) = (&self.parked, &self.offers);
+        let (parked, offers, transport) = (&self.parked, &self.offers, evidence.transport);
         let sibling = Seen::new(evidence.server, evidence.last, evidence.ended);
         let failed = |place: &Place| {
             let (_, other) = parked.get(place)?;
             if offers.probed(other) {
                 return None; // a scan
             }
-            benign_beside(other, Some(&sibling)).is_none().then_some(&**other)
+            // Who gets in over TCP where datagrams were not answered fell back.
+            let sibling = (other.transport == transport).then_some(&sibling);
+            benign_beside(other, sibling).is_none().then_some(&**other)
         };
         let episode = self.episodes.ended_by(evidence, failed);
         if episode.is_some() {

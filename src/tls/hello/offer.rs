@@ -108,6 +108,9 @@ impl Offer {
         let session_len = cursor.u8()?;
         let (_, whole) = cursor.at_most(session_len.into());
         whole.then_some(())?;
+        if self.legacy_version.is_dtls() {
+            cursor.vec8()?; // the cookie (RFC 6347 section 4.2.1)
+        }
         let ciphers_len = cursor.u16()?;
         let (ciphers, whole) = cursor.at_most(ciphers_len.into());
         self.ciphers.extend(numbers(ciphers).map(CipherSuite));

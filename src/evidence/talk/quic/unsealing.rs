@@ -1,0 +1,255 @@
+//! Handshake packets for which there may be keys (RFC 9001 section 5.1): kept until the keys are found, then opened.
+//!
+//! What they hold goes the way of clear messages. Packets of 1-RTT are never kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::facts::QuicFacts;
+use crate::base::{Limits, PacketNo, PerSide, Seen, Side, Stamp};
+use crate::evidence::attempt::flights::Flights;
+use crate::evidence::attempt::{Parse, messages};
+use crate::evidence::decryption::{HadKeys, Held};
+use crate::evidence::{Chain, Evidence, Stage};
+use crate::tls::codes::{AlertDescription, HandshakeType};
+use crate::tls::keys::{Keys, Secret, Secrets, tls13};
+use crate::tls::message::{self, CertificateRequest, CertificateVerify};
+use crate::tls::quic::crypto::{Message, Stream};
+use crate::tls::quic::frames::{Close, Frame, frames};
+use crate::tls::quic::header::{Long, Packet, packets};
+use crate::tls::quic::protection::PacketKey;
+
+/// A Handshake packet.
+#[derive(Debug)]
+struct Waiting {
+    from: Side,
+    bytes: Vec<u8>,
+    no: PacketNo,
+    when: Stamp,
+}
+
+/// Handshake packets, and what opens them.
+#[derive(Debug)]
+pub(super) struct Unsealing {
+    keys: Keys,
+    waiting: VecDeque<Waiting>,
+    /// Bytes of what waits.
+    held: usize,
+    secrets: Option<Arc<Secrets>>,
+    openers: PerSide<Option<PacketKey>>,
+    largest: PerSide<Option<u64>>,
+    crypto: PerSide<Stream>,
+    pub flights: Flights,
+    /// What each side's Finished says.
+    finished: PerSide<Option<Seen<Vec<u8>>>>,
+    limit: usize,
+    gave_up: bool,
+}
+
+impl Unsealing {
+    /// Most packets that wait for keys.
+    const MOST: usize = 64;
+
+    pub fn new(keys: Keys, limits: &Limits) -> Self {
+        Self {
+            keys,
+            waiting: VecDeque::new(),
+            held: 0,
+            secrets: None,
+            openers: PerSide::default(),
+            largest: PerSide::default(),
+            crypto: PerSide::default(),
+            flights: Flights::default(),
+            finished: PerSide::default(),
+            limit: limits.bytes_per_side,
+            gave_up: false,
+        }
+    }
+
+    /// Bytes held.
+    pub fn held(&self) -> usize {
+        self.held + self.flights.held() + self.crypto.client.held() + self.crypto.server.held()
+    }
+
+    /// Keeps a packet until there are keys.
+    pub fn keep(&mut self, packet: &Long<'_>, from: Side, no: PacketNo, when: Stamp) {
+        if self.gave_up || !packet.whole {
+            return;
+        }
+        self.held += packet.bytes.len();
+        self.waiting.push_back(Waiting { from, bytes: packet.bytes.to_vec(), no, when });
+        if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
+            self.gave_up = true;
+            self.waiting = VecDeque::new();
+            self.held = 0;
+        }
+    }
+
+    /// Looks for the keys as known before packet `at`; whether there are any. `late`: one side's will do.
+    fn find(&mut self, facts: &QuicFacts, e: &mut Evidence, at: PacketNo, late: bool) -> bool {
+        if self.secrets.is_some() {
+            return true;
+        }
+        let (Some(hello), Some(server)) = (&e.hello, &e.server_hello) else { return false };
+        let Some(secrets) = self.keys.find(&hello.value.random, at) else { return false };
+        let both = secrets.client_handshake.is_some() && secrets.server_handshake.is_some();
+        if !both && !late {
+            return false;
+        }
+        let suite = server.value.cipher;
+        let opener =
+            |secret: &Option<Secret>| PacketKey::new(suite, secret.as_ref()?.expose(), facts.version);
+        self.openers =
+            PerSide { client: opener(&secrets.client_handshake), server: opener(&secrets.server_handshake) };
+        let any = self.openers.client.is_some() || self.openers.server.is_some();
+        if secrets.client_handshake.is_some() || secrets.server_handshake.is_some() {
+            e.decryption.keys = if any { HadKeys::Found } else { HadKeys::Unsupported };
+        }
+        self.secrets = any.then_some(secrets);
+        any
+    }
+
+    /// Opens what waits, if there are keys by now. Whether a side closed. `late`: it ends here.
+    pub fn open(
+        &mut self,
+        facts: &mut QuicFacts,
+        e: &mut Evidence,
+        late: bool,
+        parser: &mut impl Parse,
+    ) -> bool {
+        let Some(last) = self.waiting.back().map(|waiting| waiting.no) else { return false };
+        let at = if late { e.last.max(last) } else { last };
+        if !self.find(facts, e, at, late) {
+            return false;
+        }
+        let mut closes = false;
+        let mut room = Vec::new();
+        self.held = 0;
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Some(Packet::Long(long)) = packets(&waiting.bytes).next() else { continue };
+            let (from, no) = (waiting.from, waiting.no);
+            let largest = self.largest.of_mut(from);
+            let opened = self.openers.of(from).as_ref().map(|key| key.open(&long, *largest, &mut room));
+            match opened {
+                None => {}
+                Some(None) => {
+                    e.decryption.failed += 1;
+                    e.decryption.note(from, no, Held::Damaged);
+                }
+                Some(Some((number, payload))) => {
+                    *largest = (*largest).max(Some(number));
+                    e.decryption.opened += 1;
+                    let payload = room.get(payload).unwrap_or_default();
+                    for frame in frames(payload, long.version) {
+                        match frame {
+                            Frame::Crypto { offset, data } => {
+                                let stream = self.crypto.of_mut(from);
+                                stream.push(offset, data, no, waiting.when, self.limit);
+                            }
+                            Frame::Close(close) => {
+                                closes = true;
+                                if let Some(alert) = Close::alert(close.code) {
+                                    e.decryption.note(from, no, Held::Alert(AlertDescription(alert)));
+                                }
+                                super::closed(facts, e, close, from, (no, waiting.when), true);
+                            }
+                            Frame::Other => {}
+                        }
+                    }
+                }
+            }
+            while let Some(message) = self.crypto.of_mut(from).message() {
+                self.message(e, message, from, parser);
+            }
+        }
+        closes
+    }
+
+    fn message(&mut self, e: &mut Evidence, message: Message, from: Side, parser: &mut impl Parse) {
+        let Some(version) = e.version() else { return };
+        let kind = message.kind;
+        let body = message.body();
+        let seen = Seen { value: (), at: message.at.clone(), when: message.when };
+        e.decryption.note(from, seen.at.last().unwrap_or_default(), Held::Message(kind));
+        self.flights.add(from, kind, body);
+        match kind {
+            HandshakeType::CERTIFICATE => messages::certificate(e, from, version, body, seen, parser),
+            HandshakeType::COMPRESSED_CERTIFICATE => {
+                match message::uncompressed_certificate(body, self.limit) {
+                    Some(body) => messages::certificate(e, from, version, &body, seen, parser),
+                    None => e.lost.malformed_messages += 1,
+                }
+            }
+            HandshakeType::CERTIFICATE_REQUEST if from == Side::Server => {
+                if let Some(request) = CertificateRequest::parse(body, version) {
+                    e.certificate_request = Some(Box::new(seen.map(|()| request)));
+                }
+            }
+            HandshakeType::CERTIFICATE_VERIFY => {
+                if let Some((scheme, signature)) = message::certificate_verify(body, version) {
+                    let verify = CertificateVerify { scheme, signature: signature.to_vec(), signed: None };
+                    let verify = Some(Box::new(seen.map(|()| verify)));
+                    match from {
+                        Side::Server => e.decryption.server_verify = verify,
+                        Side::Client => e.certificate_verify = verify,
+                    }
+                }
+            }
+            HandshakeType::ENCRYPTED_EXTENSIONS if from == Side::Server => {
+                if let Some(extensions) = message::encrypted_extensions(body)
+                    && let Some(hello) = &mut e.server_hello
+                {
+                    hello.value.alpn = extensions.alpn.map(Into::into);
+                }
+            }
+            HandshakeType::FINISHED => {
+                e.sealing.finished.of_mut(from).get_or_insert(seen.clone());
+                self.finished.of_mut(from).get_or_insert(seen.map(|()| body.to_vec()));
+                if from == Side::Client {
+                    e.stage = e.stage.max(Stage::Finished);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the messages of both sides tell once all are there: what was signed, and whether each Finished is right.
+    pub fn conclude(&self, e: &mut Evidence) {
+        if e.decryption.opened == 0 && !self.waiting.is_empty() && e.decryption.keys == HadKeys::Unasked {
+            e.decryption.keys = HadKeys::Absent;
+        }
+        let whole = e.lost.malformed_messages == 0 && e.decryption.failed == 0 && e.decryption.opened > 0;
+        let suite = e.server_hello.as_ref().map(|hello| hello.value.cipher).filter(|_| whole);
+        let Some(hash) = suite.and_then(tls13::Hash::of) else { return };
+        let signed = |side| {
+            let hash = self.flights.hash_before13(hash, side, HandshakeType::CERTIFICATE_VERIFY)?;
+            Some(tls13::signed_content(side == Side::Server, &hash))
+        };
+        if let Some(verify) = &mut e.decryption.server_verify {
+            verify.value.signed = signed(Side::Server);
+        }
+        if let Some(verify) = &mut e.certificate_verify {
+            verify.value.signed = signed(Side::Client);
+        }
+        for side in [Side::Client, Side::Server] {
+            let (Some(finished), Some(secrets)) = (self.finished.of(side), &self.secrets) else { continue };
+            let secret = match side {
+                Side::Client => &secrets.client_handshake,
+                Side::Server => &secrets.server_handshake,
+            };
+            let transcript = self.flights.hash_before13(hash, side, HandshakeType::FINISHED);
+            let expected = secret.as_ref().zip(transcript);
+            let expected =
+                expected.and_then(|(secret, transcript)| tls13::verify_data(hash, secret, &transcript));
+            if let Some(expected) = expected {
+                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|said| said == expected));
+            }
+        }
+        if self.openers.server.is_some()
+            && let Chain::Sealed(at) = &e.chain
+            && self.crypto.server.is_waiting()
+        {
+            e.chain = Chain::Cut(at.clone());
+        }
+    }
+}
