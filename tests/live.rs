@@ -13,13 +13,14 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::keys::parted;
 use support::pcap::Pcap;
 use support::{Scratch, events, lab_roots, root, run, tell};
 
@@ -125,6 +126,29 @@ fn an_interface_that_goes_down_or_away_is_read_again_when_it_is_back() {
         reasons.sort_unstable();
         assert_eq!(reasons, ["missing_intermediate", "revoked", "self_signed"], "{rings} ring(s)");
     }
+}
+
+#[test]
+fn keys_that_are_written_while_it_listens_open_what_was_captured_before() {
+    let Some(cable) = Cable::lay() else { return };
+    let scratch = Scratch::new("live-keys");
+    let name = "captures/expired_cert/keys-expired-nss-s-server-tls13.pcapng";
+    let (plain, log) = parted(Path::new(name));
+    let file = scratch.write("plain.pcapng", &plain);
+    let keys = scratch.write("keys.log", b"");
+    let live = cable.listen_with(1, &["--keylog", keys.to_str().unwrap()]);
+    cable.send(&file);
+    let mut written = std::fs::OpenOptions::new().append(true).open(&keys).unwrap();
+    let (first, rest) = log.split_at(100);
+    written.write_all(first.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    written.write_all(rest.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let events = live.stop();
+    let event = events.iter().find(|event| event["kind"] == "handshake").unwrap();
+    assert_eq!(event["decryption"]["keys"], "found", "{event}");
+    assert_eq!(event["alert"]["code"], 45);
+    assert_eq!((&event["alert"]["sealed"], &event["certainty"]), (&true.into(), &"proven".into()));
 }
 
 /// Fails with what one says and the other does not.
@@ -298,6 +322,10 @@ impl Cable {
     }
 
     fn listen(&self, rings: usize) -> Listening {
+        self.listen_with(rings, &[])
+    }
+
+    fn listen_with(&self, rings: usize, more: &[&str]) -> Listening {
         let mut child = Command::new("ip")
             .args([
                 "netns",
@@ -310,6 +338,7 @@ impl Cable {
                 "--json",
             ])
             .args(["--workers", &rings.to_string()])
+            .args(more)
             .args(lab_roots())
             .current_dir(root())
             .stdout(Stdio::piped())

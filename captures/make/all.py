@@ -19,7 +19,7 @@ DEBIAN = {
     "/usr/lib/news/bin/nnrpd": "inn2", "xrdp": "xrdp", "xfreerdp": "freerdp2-x11", "xvfb-run": "xvfb", "xauth": "xauth", "squid": "squid", "tinyproxy": "tinyproxy-bin",
     "danted": "dante-server", "microsocks": "microsocks",
 }
-SCRIPTS = "certificates matrix mutual tlcp ech post_quantum negotiation revocation healthy benign unused sealed starttls starttls_others starttls_proxies quic dtls network odd".split()
+SCRIPTS = "certificates matrix mutual keys tlcp ech post_quantum negotiation revocation healthy benign unused sealed starttls starttls_others starttls_proxies quic dtls network odd".split()
 
 
 def install():

@@ -308,7 +308,7 @@ CASES = []
 
 
 def case(name, server, client, exit, says, wire, why, reason="", side="server", visible=True, outcome=None, cause=None,
-         trust="lab", helpers=(), capture_at="c", look=None, attempts=None, suffix=".pcap", software="", delay=0.010, lose=0, whole=True, clock=0):
+         trust="lab", helpers=(), capture_at="c", look=None, attempts=None, suffix=".pcap", software="", delay=0.010, lose=0, whole=True, clock=0, keys=None):
     """A row of the tables. `name` is "folder/name"; the folder is the cause unless `cause` says otherwise.
 
     server   a Server, or a list
@@ -323,6 +323,7 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     lose     drop every so many-th frame
     whole    each connection must end within the capture
     clock    seconds by which the capturing host's clock is ahead
+    keys     the file into which the row's programs write their secrets; it goes into the capture (pcapng only)
     """
     folder = name.split("/")[0]
     outcome = outcome or ("completed" if folder == "none" else "failed")
@@ -333,7 +334,7 @@ def case(name, server, client, exit, says, wire, why, reason="", side="server", 
     CASES.append(dict(name=name, servers=many(server), clients=many(client), exit=many(exit), says=many(says), wire=many(wire),
                       why=why, attempts=attempts if callable(attempts) else [{**one, **a} for a in attempts] if attempts else [one] * len(many(wire)), trust=trust,
                       helpers=list(helpers), at=capture_at, look=look, suffix=suffix, script=Path(sys.argv[0]).name, software=software,
-                      delay=delay, lose=lose, whole=whole, clock=clock))
+                      delay=delay, lose=lose, whole=whole, clock=clock, keys=keys))
 
 
 def quote(s):
@@ -344,6 +345,8 @@ def make(c):
     lab = Lab(c["delay"], c["lose"])
     pcap = WORK / "run.pcap"
     pcap.unlink(missing_ok=True)
+    if c["keys"]:
+        Path(c["keys"]).unlink(missing_ok=True)
     ended = []
     try:
         running = [lab.start(s) for s in c["helpers"] if s.cmd]
@@ -379,7 +382,8 @@ def make(c):
     if c["clock"]:
         sh(f"editcap -F pcap -t {c['clock']} {pcap} {pcap}.set; mv {pcap}.set {pcap}")
     if c["suffix"] == ".pcapng":
-        sh(f"editcap -F pcapng {pcap} {target}")
+        secrets = f"--inject-secrets tls,{c['keys']}" if c["keys"] else ""
+        sh(f"editcap -F pcapng {secrets} {pcap} {target}")
     else:
         shutil.copyfile(pcap, target)
     if target.stat().st_size > 50_000:

@@ -11,7 +11,8 @@
 //! signed, or a key of another kind or size did, it is `key_mismatch`. An RSA signature whose padding is whole was made
 //! by that very key, over other contents. Otherwise a certificate's signature does not verify by its issuer's
 //! key and the client sends 51 (decrypt_error), or the key is weak (42). nginx and haproxy load a
-//! damaged private key and sign with it. bad_record_mac (20) is none of this. Behind TLS 1.3 the size of CertificateVerify
+//! damaged private key and sign with it. With keys the same is seen of TLS 1.3, and a Finished that does not fit the messages
+//! before it is `proven` where the other side says decrypt_error (51). bad_record_mac (20) is none of this. Behind TLS 1.3 the size of CertificateVerify
 //! shows an RSA key of 1024 bits or less: `inferred` with OpenSSL's 42 in clear, `suspected` with a sealed alert.
 //!
 //! # Remedy
@@ -25,10 +26,12 @@
 //! 1 (key sizes).
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
-use crate::base::Packets;
-use crate::evidence::Evidence;
+use crate::base::{Packets, Side};
 use crate::evidence::signatures::Maker;
+use crate::evidence::{Ending, Evidence};
 use crate::tls::cert::{Certificate, KeyKind};
+use crate::tls::codes::AlertDescription;
+use crate::tls::signature::Verdict;
 use signal::Signal;
 use std::sync::Arc;
 
@@ -77,6 +80,14 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     {
         return Judgement::Found(finding);
     }
+    if evidence.decryption.server_verify_verdict.is_some_and(|verdict| verdict.fails())
+        && let Some(finding) = bad_server_verify(evidence)
+    {
+        return Judgement::Found(finding);
+    }
+    if let Some(finding) = bad_finished(evidence) {
+        return Judgement::Found(finding);
+    }
     if evidence.certificate_verify_verdict.is_some_and(|verdict| verdict.fails())
         && let Some(finding) = bad_certificate_verify(evidence)
     {
@@ -119,7 +130,39 @@ fn signed_amiss(evidence: &Evidence) -> Option<Finding> {
     Some(finding.and(before.record.at, before.says()).and(at, "the client gives up"))
 }
 
+/// ServerKeyExchange of TLS 1.2 and older.
 fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
+    let place = &evidence.key_exchange.as_ref()?.at;
+    bad_server_signature(evidence, place, SERVERS, &evidence.maker_of_key_exchange())
+}
+
+/// The server's CertificateVerify of TLS 1.3, opened by keys.
+fn bad_server_verify(evidence: &Evidence) -> Option<Finding> {
+    let place = &evidence.decryption.server_verify.as_ref()?.at;
+    bad_server_signature(evidence, place, OPENED, &evidence.maker_of_server_verify())
+}
+
+/// A Finished that keys opened is not the one that belongs to the messages before it, and the other side says so.
+fn bad_finished(evidence: &Evidence) -> Option<Finding> {
+    let Ending::Alert { from, alert } = &evidence.ending.value else { return None };
+    let other = from.other();
+    let finished = evidence.wrong_finished(other)?;
+    if alert.description != AlertDescription::DECRYPT_ERROR {
+        return None;
+    }
+    let party = if other == Side::Client { Party::Client } else { Party::Server };
+    let says = format!("the {}'s Finished does not fit the messages before it", other.word());
+    let said = signal::said(&format!("the {}", from.word()), alert.description.0);
+    let finding = Finding::new(Certainty::Proven, "bad_finished", party, &finished.at, says);
+    Some(finding.and(&evidence.ending.at, said))
+}
+
+fn bad_server_signature(
+    evidence: &Evidence,
+    place: &Packets,
+    words: (&str, &str),
+    maker: &Maker<'_>,
+) -> Option<Finding> {
     let (certainty, at, says) = match signal::read(evidence) {
         // A code of its own for another defect that is there: that one was checked first.
         Signal::Alert(code @ (43..=45 | 48), _) if super::faults::explained(&evidence.defects, code) => {
@@ -135,10 +178,8 @@ fn bad_key_exchange(evidence: &Evidence) -> Option<Finding> {
         }
         _ => return None,
     };
-    let place = &evidence.key_exchange.as_ref()?.at;
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
-    let maker = evidence.maker_of_key_exchange();
-    let finding = bad(certainty, Party::Server, place, SERVERS, leaf, &maker);
+    let finding = bad(certainty, Party::Server, place, words, leaf, maker);
     Some(finding.and(at, says))
 }
 
@@ -167,6 +208,9 @@ fn bad_certificate_verify(evidence: &Evidence) -> Option<Finding> {
 
 /// What the server signs, and by whose key.
 const SERVERS: (&str, &str) = ("the signature over ServerKeyExchange", "the leaf's key");
+/// What the server signs in TLS 1.3, and by whose key.
+const OPENED: (&str, &str) =
+    ("the server's CertificateVerify, over all messages before it,", "the leaf's key");
 /// What the client signs, and by whose key.
 const CLIENTS: (&str, &str) =
     ("the client's CertificateVerify, over all messages before it,", "the key of its certificate");
@@ -231,7 +275,8 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         let reason = if signed { "bad_handshake_signature" } else { "bad_finished" };
         return Some(finding(Certainty::Suspected, reason, Party::Client));
     }
-    let good = evidence.key_exchange_verdict.is_some_and(|verdict| verdict.holds());
+    let verdicts = [evidence.key_exchange_verdict, evidence.decryption.server_verify_verdict];
+    let good = verdicts.into_iter().flatten().any(Verdict::holds);
     let leaf = evidence.chain.clear().and_then(|chain| chain.value.first());
     if good && let Some(KeyKind::Rsa(bits @ ..2048)) = leaf.map(|leaf| &leaf.key.kind) {
         // rustls verifies nothing by so small a key and says it of the signature (`RSA_PKCS1_2048_8192_SHA256` of ring).
@@ -239,7 +284,8 @@ fn alone(evidence: &Evidence, code: u8, at: &Packets) -> Option<Finding> {
         let at = (code, at);
         return Some(signal::from_code(evidence, Certainty::Inferred, "weak_key", Party::Server, at, &meaning));
     }
-    let unsigned = evidence.chain.clear().is_some() && evidence.key_exchange.is_none();
+    let unsigned = evidence.chain.clear().is_some() && evidence.key_exchange.is_none()
+        && evidence.decryption.server_verify.is_none();
     Some(if good || unsigned {
         finding(Certainty::Suspected, "bad_certificate_signature", Party::Server)
     } else {
@@ -308,6 +354,34 @@ mod tests {
         let mut evidence = bad_client().alert(Side::Server, 45);
         evidence.client_defects = attempt().with(&[Fault::LeafExpired]).defects;
         assert_eq!(judge(&evidence), Judgement::Absent);
+    }
+
+    #[test]
+    fn a_servers_bad_certificate_verify_that_keys_opened_is_proof() {
+        let mut evidence = attempt().alert(Side::Client, 51);
+        evidence.decryption.server_verify = Some(seen(crate::tls::message::CertificateVerify::default(), 7).into());
+        evidence.decryption.server_verify_verdict = Some(Verdict::Bad);
+        assert_eq!(found(&evidence), Some(("bad_handshake_signature", Certainty::Proven)));
+        evidence.decryption.server_verify_verdict = Some(Verdict::Good);
+        assert_eq!(found(&evidence), Some(("bad_certificate_signature", Certainty::Suspected)));
+    }
+
+    #[test]
+    fn a_finished_that_does_not_fit_is_proof_where_the_other_side_says_so() {
+        let mut evidence = attempt().alert(Side::Server, 51);
+        assert_ne!(found(&evidence), Some(("bad_finished", Certainty::Proven)));
+        // In TLS 1.3 a hello may be hidden, which the server's Finished tells.
+        evidence.decryption.finished.client = Some(seen(false, 8));
+        let mut hidden = evidence.clone();
+        hidden.server_hello.as_mut().unwrap().value.version = crate::tls::codes::Version::TLS13;
+        assert_ne!(found(&hidden), Some(("bad_finished", Certainty::Proven)));
+        hidden.decryption.finished.server = Some(seen(true, 7));
+        assert_eq!(found(&hidden), Some(("bad_finished", Certainty::Proven)));
+        let Judgement::Found(finding) = judge(&evidence) else { panic!("nothing") };
+        let expected = ("bad_finished", Certainty::Proven, Party::Client);
+        assert_eq!((finding.reason, finding.certainty, finding.party), expected);
+        evidence.decryption.finished.client = Some(seen(true, 8));
+        assert_ne!(found(&evidence), Some(("bad_finished", Certainty::Proven)));
     }
 
     #[test]

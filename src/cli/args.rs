@@ -36,7 +36,7 @@ pub enum Command {
     #[command(
         after_long_help = "Examples:\n  tlswhy read trace.pcap\n  tlswhy read --json /var/captures > events.jsonl\n  \
         zcat old.pcap.gz | tlswhy read -\n  tlswhy read -f 'host 192.0.2.7' --trust corporate-root.pem trace.pcapng\n  \
-        tlswhy read -w failed.pcapng trace.pcapng\n  tlswhy read --inside lan.pcap --outside wan.pcap\n\n\
+        tlswhy read --keylog keys.log trace.pcapng\n  tlswhy read -w failed.pcapng trace.pcapng\n  tlswhy read --inside lan.pcap --outside wan.pcap\n\n\
         With --inside and --outside both sides of a firewall or NAT are read together: which packets passed, which were \
         dropped or made between the two. One thread does that, whatever --workers says; -w is not for them."
     )]
@@ -47,7 +47,7 @@ pub enum Command {
         tlswhy live -i lan0 -i wan0 -o /var/log/tlswhy/events.jsonl -w /var/log/tlswhy/failed.pcapng --metrics 9187\n  \
         tlswhy live --inside lan0 --outside wan0 -o /var/log/tlswhy/events.jsonl\n  \
         tlswhy live --config /etc/tlswhy/tlswhy.toml --check\n\n\
-        SIGHUP reads the configuration and the roots again and reopens the files of -o and -w, for logrotate; SIGTERM and SIGINT finish what is \
+        SIGHUP reads the configuration and the roots again and reopens the files of -o, -w and --keylog, for logrotate; SIGTERM and SIGINT finish what is \
         open, write the totals and end; a second one ends at once.\n\n\
         Needs the capability cap_net_raw (setcap cap_net_raw+ep tlswhy), or root."
     )]
@@ -62,7 +62,8 @@ pub enum Command {
     #[command(
         after_long_help = "Examples:\n  tlswhy certs trace.pcap\n  tlswhy certs --format csv /var/captures > certificates.csv\n  \
         tlswhy certs --format json trace.pcap | jq 'select(.days_left < 30)'\n\nThe soonest to expire come first. Days \
-        are counted from the last packet, not from today. Certificates of TLS 1.3 are sealed and cannot be listed."
+        are counted from the last packet, not from today. Certificates of TLS 1.3 are sealed: \
+        they are listed where --keylog or keys inside of the capture open them."
     )]
     Certs(CertsArgs),
     /// The page of a cause: symptoms, what the wire shows, remedy

@@ -126,7 +126,7 @@ impl Tails {
         });
         let mut tails = Self { all: all.collect::<Result<_, Failure>>()?, keys: keys.clone() };
         if !tails.all.is_empty() {
-            keys.expect();
+            keys.will_come();
         }
         tails.follow();
         Ok(tails)

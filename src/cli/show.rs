@@ -30,6 +30,9 @@ use crate::tls::record::{Inbound, Unit};
 /// Packets of one handshake drawn at most.
 const RUNGS: usize = 400;
 
+/// How what is said of a sealed record begins.
+const SEALED: &str = "sealed";
+
 /// Attempts remembered to name those of one episode.
 const ATTEMPTS: usize = 1 << 17;
 
@@ -111,9 +114,31 @@ fn draw(args: &ShowArgs, judged: &Judged, rungs: &[Rung], episodes: &mut Episode
     let style = output::style(args.shared.color);
     let others = episodes.beside(&judged.evidence);
     let diagnosis = judged.diagnosis.as_ref();
-    let text = ladder::render(&judged.evidence, diagnosis, &judged.hygiene, rungs, &others, style);
+    let mut rungs = rungs.to_vec();
+    say_opened(&mut rungs, &judged.evidence);
+    let text = ladder::render(&judged.evidence, diagnosis, &judged.hygiene, &rungs, &others, style);
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(Done::Well)
+}
+
+/// Says of sealed records what keys opened in them.
+fn say_opened(rungs: &mut [Rung], evidence: &Evidence) {
+    for rung in rungs {
+        let of = |(from, no, _): &&(Side, PacketNo, _)| *from == rung.from && *no == rung.no;
+        let held: Vec<_> =
+            evidence.decryption.held.iter().filter(of).map(|(.., held)| held.to_string()).collect();
+        let sealed: Vec<_> = rung.what.iter_mut().filter(|what| what.starts_with(SEALED)).collect();
+        // Each its own message, or all in one record; else which is in which is not told.
+        if sealed.len() == held.len() {
+            sealed.into_iter().zip(held).for_each(|(what, held)| *what += &format!(": {held}"));
+        } else if let [one] = &mut *sealed.into_iter().collect::<Vec<_>>() {
+            if !held.is_empty() {
+                **one += &format!(": {}", held.join(", "));
+            }
+        } else if !held.is_empty() {
+            rung.what.push(format!("opened: {}", held.join(", ")));
+        }
+    }
 }
 
 /// The one hit, or hits on the same attempt.
@@ -353,9 +378,9 @@ fn named(unit: &Unit) -> Option<String> {
         Unit::Sslv2ClientHello { .. } => "ClientHello in SSL 2.0 framing".into(),
         Unit::Alert(alert) => format!("{} alert {}", alert.level.word(), alert.description),
         Unit::ChangeCipherSpec => "ChangeCipherSpec".into(),
-        Unit::Sealed { content_type: 23, len } => format!("sealed {len} B"),
-        Unit::Sealed { content_type, len } => format!("sealed {len} B (type {content_type})"),
-        Unit::Kept { body, .. } => format!("sealed {} B", body.len()),
+        Unit::Sealed { content_type: 23, len } => format!("{SEALED} {len} B"),
+        Unit::Sealed { content_type, len } => format!("{SEALED} {len} B (type {content_type})"),
+        Unit::Kept { body, .. } => format!("{SEALED} {} B", body.len()),
         Unit::Malformed(why) => format!("malformed: {why}"),
         Unit::NotTls => "not TLS".into(),
         Unit::Gap { bytes } => format!("{bytes} B missing"),

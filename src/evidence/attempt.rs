@@ -1,6 +1,7 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
 pub(super) mod flights;
+mod lane;
 pub(super) mod messages;
 mod path;
 mod pauses;

@@ -8,6 +8,9 @@ use crate::tls::codes::{AlertDescription, HandshakeType, Version};
 use crate::tls::message::CertificateVerify;
 use crate::tls::signature::{Verdict, verify_handshake};
 
+/// Why a signature is not verified.
+pub(super) const NOT_ALL: &str = "not all signed messages were seen";
+
 /// Whether there were keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HadKeys {
@@ -64,6 +67,8 @@ pub struct Decryption {
     pub opened: u32,
     /// Records that did not: damaged on the way, or the keys are of another connection.
     pub failed: u32,
+    /// Records for which the log has no secret, though it has others of the connection.
+    pub passed: u32,
     /// What they held, in order, first 64.
     pub held: Vec<(Side, PacketNo, Held)>,
     /// The server's CertificateVerify (TLS 1.3).
@@ -79,6 +84,7 @@ impl Blank for Decryption {
         keys: HadKeys::Unasked,
         opened: 0,
         failed: 0,
+        passed: 0,
         held: Vec::new(),
         server_verify: None,
         server_verify_verdict: None,
@@ -101,13 +107,40 @@ impl Decryption {
 impl Evidence {
     /// Every sealed record that matters was opened: what sizes tell need not be asked.
     pub fn is_open(&self) -> bool {
-        self.decryption.opened > 0 && self.decryption.failed == 0
+        let Decryption { opened, failed, passed, .. } = *self.decryption;
+        opened > 0 && failed == 0 && passed == 0
     }
 
     /// The alert that ended it was sealed, and keys opened it.
     pub fn ended_by_opened_alert(&self) -> bool {
         matches!(self.ending.value, super::Ending::Alert { .. })
             && self.alerts.iter().any(|alert| alert.value.sealed && alert.at == self.ending.at)
+    }
+
+    /// The server's signature over the handshake was seen, in clear or opened.
+    pub fn is_signed_by_server(&self) -> bool {
+        self.key_exchange.is_some() || self.decryption.server_verify.is_some()
+    }
+
+    /// This side's Finished is the one that belongs to the messages before it, so that none of them is hidden: a hello that
+    /// ECH sealed, or what the capture altered.
+    fn is_right(&self, side: Side) -> bool {
+        self.decryption.finished.of(side).as_ref().is_some_and(|finished| finished.value)
+    }
+
+    /// This side's Finished, where it is wrong although the messages before it are known to be those that it covers.
+    pub fn wrong_finished(&self, side: Side) -> Option<&Seen<bool>> {
+        let sure = match side {
+            _ if !self.version()?.is_tls13() => true,
+            Side::Server => self.decryption.server_verify_verdict.is_some_and(Verdict::holds),
+            Side::Client => self.is_right(Side::Server),
+        };
+        self.decryption.finished.of(side).as_ref().filter(|finished| sure && !finished.value)
+    }
+
+    /// A signature of TLS 1.3 is wrong only where the signer's Finished shows that it covers the messages at hand.
+    pub(super) fn of_opened(&self, side: Side, verdict: Verdict) -> Verdict {
+        if verdict.fails() && !self.is_right(side) { Verdict::Unsupported(NOT_ALL) } else { verdict }
     }
 
     /// Verifies the server's CertificateVerify of TLS 1.3, once.
@@ -122,8 +155,8 @@ impl Evidence {
         let CertificateVerify { scheme, signature, signed } = &verify.value;
         let verdict = match signed {
             Some(signed) => verify_handshake(Version::TLS13, &leaf.key.spki, *scheme, signed, signature),
-            None => Verdict::Unsupported("not all signed messages were seen"),
+            None => Verdict::Unsupported(NOT_ALL),
         };
-        self.decryption.server_verify_verdict = Some(verdict);
+        self.decryption.server_verify_verdict = Some(self.of_opened(Side::Server, verdict));
     }
 }

@@ -279,6 +279,9 @@ pub fn left_at_certificate(e: &Evidence) -> bool {
 
 /// Behind TLS 1.3 the client sent more than Finished, as it does with a Certificate, empty or not.
 pub fn shows_certificate(e: &Evidence) -> bool {
+    if e.is_open() {
+        return e.client_chain != Chain::Unsent;
+    }
     let Some(hello) = e.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13()) else {
         return false;
     };

@@ -1,7 +1,8 @@
 //! What the two sides of a handshake signed: whether it verifies, and by whose key where it does not.
 
 use super::Evidence;
-use crate::base::Packets;
+use super::decryption::NOT_ALL;
+use crate::base::{Packets, Side};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{SignatureScheme, Version};
 use crate::tls::signature::{
@@ -79,10 +80,13 @@ impl Evidence {
                 (self.version(), &self.certificate_verify, self.client_chain.clear())
             && let Some(leaf) = chain.value.first()
         {
-            self.certificate_verify_verdict = Some(match &verify.value.signed {
+            let verdict = match &verify.value.signed {
                 Some(signed) => verify_certificate_verify(version, leaf, &verify.value, signed),
-                None => Verdict::Unsupported("not all signed messages were seen"),
-            });
+                None => Verdict::Unsupported(NOT_ALL),
+            };
+            let sealed = version.is_tls13();
+            self.certificate_verify_verdict =
+                Some(if sealed { self.of_opened(Side::Client, verdict) } else { verdict });
         }
     }
 
@@ -100,6 +104,28 @@ impl Evidence {
             scheme: exchange.scheme,
             signature: &exchange.signature,
             message: signed_by_server(&client.value.random, &server.random, exchange, &chain.value),
+            leaf,
+        };
+        let presented = chain.value.iter().skip(1).map(|cert| (cert, &chain.at));
+        let earlier = self.around.shown_earlier.iter();
+        signed.maker(
+            presented.chain(earlier.flat_map(|shown| shown.value.iter().map(|cert| (cert, &shown.at)))),
+        )
+    }
+
+    /// Who signed the handshake for the server in TLS 1.3, which does not verify by the leaf's key.
+    pub fn maker_of_server_verify(&self) -> Maker<'_> {
+        let (Some(verify), Some(chain)) = (&self.decryption.server_verify, self.chain.clear()) else {
+            return Maker::Unknown;
+        };
+        let (Some(leaf), Some(message)) = (chain.value.first(), &verify.value.signed) else {
+            return Maker::Unknown;
+        };
+        let signed = Signed {
+            version: Version::TLS13,
+            scheme: verify.value.scheme,
+            signature: &verify.value.signature,
+            message: message.clone(),
             leaf,
         };
         let presented = chain.value.iter().skip(1).map(|cert| (cert, &chain.at));

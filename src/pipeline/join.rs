@@ -316,16 +316,17 @@ impl<M: Make> Join<M> {
                 }
             }
             // Some clients say a polite goodbye to a server whose signature does not verify.
-            Outcome::Abandoned if evidence.key_exchange.is_some() => {
+            Outcome::Abandoned if evidence.is_signed_by_server() => {
                 evidence.verify_signatures();
-                if evidence.key_exchange_verdict.is_some_and(|verdict| verdict.fails()) {
+                let verdicts = [evidence.key_exchange_verdict, evidence.decryption.server_verify_verdict];
+                if verdicts.into_iter().flatten().any(|verdict| verdict.fails()) {
                     evidence.outcome = Outcome::Failed;
                 }
             }
             _ => {}
         }
         if evidence.outcome == Outcome::Failed
-            && evidence.key_exchange.is_some()
+            && evidence.is_signed_by_server()
             && let Some(chain) = evidence.chain.clear()
         {
             // Before what it shows now takes their place.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod judged;
+pub mod keys;
 pub mod pcap;
 pub mod service;
 pub mod stacks;

@@ -1,7 +1,7 @@
 """openssl4.py client HOST VERSION CA [word...] | openssl4.py server CHAIN KEY VERSION [word...]: HTTPS with OpenSSL 4 (pyOpenSSL).
 Words: cert=FILE key=FILE (client certificate), need=CA (demand one), alpn=NAME, staple (ask for one), no-verify, time (tell it in the hello's
 random, as stacks did before 2013: SSL_MODE_SEND_CLIENTHELLO_TIME)."""
-import contextlib, socket, sys
+import contextlib, os, socket, sys
 from OpenSSL import SSL
 
 side, first, *rest = sys.argv[1:]
@@ -11,6 +11,9 @@ ctx = SSL.Context(SSL.TLS_CLIENT_METHOD if side == "client" else SSL.TLS_SERVER_
 if version != "-":
     ctx.set_min_proto_version(getattr(SSL, "TLS" + version.replace(".", "_") + "_VERSION"))
     ctx.set_max_proto_version(getattr(SSL, "TLS" + version.replace(".", "_") + "_VERSION"))
+
+if "SSLKEYLOGFILE" in os.environ:
+    ctx.set_keylog_callback(lambda conn, line: open(os.environ["SSLKEYLOGFILE"], "ab").write(line + b"\n"))
 
 if side == "client":
     ctx.load_verify_locations(second)

@@ -9,7 +9,7 @@ use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKey
 use crate::tls::record::{Read, Unit};
 use crate::tls::sealed::{SealedRecord, looks_like_alert};
 
-use super::unsealing::Record;
+use super::lane::Record;
 
 impl Attempt {
     pub(super) fn suite(&self) -> (CipherSuite, Version) {

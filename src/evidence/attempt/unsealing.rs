@@ -7,79 +7,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::flights::Flights;
+use super::lane::{Cipher, Epoch, Lane, Opened, Record};
 use super::{Attempt, Parse};
 use crate::base::{Limits, PacketNo, Packets, PerSide, Seen, Side, Stamp};
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
-use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
+use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType};
 use crate::tls::keys::{Keys, Secret, Secrets, tls12, tls13};
 use crate::tls::message::{self, Alert, CertificateVerify};
-use crate::tls::record::{Joiner, Read, Unit};
-
-/// A sealed record with its bytes.
-#[derive(Debug)]
-pub(super) struct Record {
-    pub from: Side,
-    pub content_type: u8,
-    pub version: Version,
-    pub body: Vec<u8>,
-    pub at: Packets,
-    pub when: Stamp,
-    /// Its receiver had not left yet.
-    pub heard: bool,
-}
-
-impl Record {
-    fn len(&self) -> u16 {
-        u16::try_from(self.body.len()).unwrap_or(u16::MAX)
-    }
-
-    /// Its five bytes of header, which TLS 1.3 authenticates from draft 25 on.
-    fn header(&self, version: Version) -> ([u8; 5], usize) {
-        let ([major, minor], [high, low]) = (self.version.0.to_be_bytes(), self.len().to_be_bytes());
-        let before = version.0 >> 8 == 0x7f && version.0 & 0xff < 25;
-        ([self.content_type, major, minor, high, low], if before { 0 } else { 5 })
-    }
-}
-
-/// Which secret of TLS 1.3 seals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Epoch {
-    Early,
-    Handshake,
-    Application,
-}
-
-/// What opens one direction.
-#[derive(Debug)]
-enum Cipher {
-    Tls13 {
-        epoch: Epoch,
-        opener: Option<tls13::Opener>,
-        early: Option<tls13::Opener>,
-        /// Records of this epoch that went by without a key.
-        passed: u64,
-    },
-    Tls12(tls12::Opener),
-}
-
-/// One direction once there are keys.
-#[derive(Debug)]
-struct Lane {
-    cipher: Cipher,
-    joiner: Joiner,
-    /// Records may have been lost before the next.
-    unsure: bool,
-}
-
-impl Lane {
-    /// Records that a gap may have hidden.
-    const LOST: u64 = 16;
-
-    fn ahead(&self) -> u64 {
-        if self.unsure { Self::LOST } else { 0 }
-    }
-}
+use crate::tls::record::{Read, Unit};
 
 #[derive(Debug)]
 enum State {
@@ -173,7 +109,7 @@ impl Unsealing {
         };
         let Some(secrets) = self.keys.find(&hello.value.random, at) else { return false };
         let (suite, version) = (server.value.cipher, server.value.version);
-        let lane = |cipher| Lane { cipher, joiner: Joiner::new(self.limit), unsure: false };
+        let lane = |cipher| Lane::new(cipher, self.limit);
         let lanes = if version.is_tls13() {
             let ready = match (&secrets.client_handshake, &secrets.server_handshake) {
                 (Some(_), Some(_)) => true,
@@ -183,7 +119,7 @@ impl Unsealing {
             if !ready {
                 return false;
             }
-            let opener = |secret: &Option<Secret>| tls13::Opener::new(suite, secret.as_ref()?);
+            let opener = |secret: &Option<Secret>| tls13::Opener::new(suite, secret.as_ref()?).map(Box::new);
             let early = hello.value.early_data;
             let lanes = PerSide {
                 client: lane(Cipher::Tls13 {
@@ -298,16 +234,6 @@ impl Unsealing {
     }
 }
 
-/// What came of a record.
-enum Opened {
-    Plain(u8, zeroize::Zeroizing<Vec<u8>>),
-    /// Of a kind that is not looked at.
-    Passed,
-    /// Early data without its key, or that the server does not take.
-    Early,
-    Failed,
-}
-
 impl Attempt {
     /// A sealed record, with its bytes since there may be keys.
     pub(super) fn kept(&mut self, record: Record) {
@@ -364,6 +290,10 @@ impl Attempt {
             }
             Opened::Passed => self.count_data(unsealing, record, record.content_type),
             Opened::Early => {}
+            Opened::Keyless => {
+                self.evidence.decryption.passed += 1;
+                self.shape(record, record.len());
+            }
             Opened::Failed => {
                 let decryption = &mut *self.evidence.decryption;
                 decryption.failed += 1;
@@ -377,86 +307,25 @@ impl Attempt {
     }
 
     fn try_open(&mut self, unsealing: &mut Unsealing, record: &Record, no: PacketNo) -> Opened {
-        let version = self.suite().1;
+        let (suite, version) = self.suite();
+        // A server that asked for another hello takes no early data (RFC 9846 section 4.2.10).
+        let before = self.evidence.hello.as_ref().is_some_and(|hello| Some(no) < hello.at.first());
+        if record.from == Side::Client && before {
+            return Opened::Early;
+        }
         // The secret behind Finished is looked for once it is needed.
         let next = match &unsealing.state {
-            State::Open(lanes) => match &lanes.of(record.from).cipher {
-                Cipher::Tls13 { epoch: Epoch::Application, opener: None, .. } => {
-                    unsealing.application_secret(&self.evidence, record.from, no)
-                }
-                _ => None,
-            },
-            _ => return Opened::Failed,
+            State::Open(lanes) if lanes.of(record.from).wants_secret() => {
+                unsealing.application_secret(&self.evidence, record.from, no)
+            }
+            _ => None,
         };
         let State::Open(lanes) = &mut unsealing.state else { return Opened::Failed };
         let lane = lanes.of_mut(record.from);
-        let ahead = lane.ahead();
-        let opened = match &mut lane.cipher {
-            Cipher::Tls12(opener) => match record.content_type {
-                21 | 22 => {
-                    match opener.open_ahead(record.content_type, record.version, &record.body, ahead) {
-                        Some(content) => Opened::Plain(record.content_type, content),
-                        None => {
-                            opener.skip(&record.body);
-                            Opened::Failed
-                        }
-                    }
-                }
-                _ => {
-                    opener.skip(&record.body);
-                    Opened::Passed
-                }
-            },
-            Cipher::Tls13 { epoch, opener, early, passed } => {
-                if let Some(secret) = next {
-                    *opener = tls13::Opener::new(
-                        self.evidence
-                            .server_hello
-                            .as_ref()
-                            .map_or(crate::tls::codes::CipherSuite(0), |hello| hello.value.cipher),
-                        &secret,
-                    );
-                    if let Some(opener) = opener {
-                        (0..*passed).for_each(|_| opener.skip());
-                    }
-                }
-                let (header, len) = record.header(version);
-                let header = header.get(..len).unwrap_or_default();
-                let open = |opener: &mut Option<tls13::Opener>| {
-                    let plain = opener.as_mut()?.open_ahead(header, &record.body, ahead)?;
-                    Some(Opened::Plain(plain.content_type, plain.content))
-                };
-                if *epoch == Epoch::Early {
-                    match open(early) {
-                        Some(opened) => opened,
-                        None => match open(opener) {
-                            Some(opened) => {
-                                *epoch = Epoch::Handshake;
-                                opened
-                            }
-                            None => Opened::Early,
-                        },
-                    }
-                } else {
-                    match (open(opener), &mut *opener) {
-                        (Some(opened), _) => opened,
-                        (None, Some(opener)) => {
-                            opener.skip();
-                            Opened::Failed
-                        }
-                        (None, None) => {
-                            *passed += 1;
-                            self.shape(record, record.len());
-                            return Opened::Early;
-                        }
-                    }
-                }
-            }
-        };
-        if matches!(opened, Opened::Plain(..)) {
-            lane.unsure = false;
+        if let Some(secret) = next {
+            lane.take_secret(suite, &secret);
         }
-        opened
+        lane.open(record, version)
     }
 
     /// Counts what flows behind the handshake, as by sizes, but exactly.
@@ -626,7 +495,9 @@ impl Attempt {
             let cut = lanes.server.joiner.partial();
             let is_chain =
                 |kind| matches!(kind, HandshakeType::CERTIFICATE | HandshakeType::COMPRESSED_CERTIFICATE);
-            let seen = e.decryption.held.iter().any(|(from, ..)| *from == Side::Server);
+            let held = || e.decryption.held.iter().filter(|(from, ..)| *from == Side::Server);
+            let sent = held().any(|(.., held)| matches!(held, Held::Message(kind) if is_chain(*kind)));
+            let seen = held().next().is_some() && !sent;
             if cut.is_some_and(|cut| is_chain(cut.kind)) {
                 e.chain = Chain::Cut(at.clone());
             } else if seen {

@@ -73,7 +73,7 @@ impl Default for Keys {
 
 impl Keys {
     /// Secrets are to be awaited from the first packet on, though none may be known yet: a key log that grows.
-    pub fn expect(&self) {
+    pub fn will_come(&self) {
         self.0.since.store(0, Ordering::Release);
     }
 

@@ -29,7 +29,16 @@ pub struct Session {
 /// How records are protected.
 enum Protection {
     Aead { aead: Aead, explicit: usize, iv: [u8; 12] },
-    Cbc { key: DecryptingKey, mac: hmac::Key, encrypt_then_mac: bool, chained: Option<[u8; 16]> },
+    Cbc(Box<Cbc>),
+}
+
+/// AES in CBC mode with its MAC.
+struct Cbc {
+    key: DecryptingKey,
+    mac: hmac::Key,
+    encrypt_then_mac: bool,
+    /// In TLS 1.0, the last block of the record before.
+    chained: Option<[u8; BLOCK]>,
 }
 
 /// Opens the records of one direction, in order.
@@ -111,12 +120,12 @@ impl Session {
             }
             _ => {
                 let algorithm = if key.len() == 16 { &cipher::AES_128 } else { &cipher::AES_256 };
-                Protection::Cbc {
+                Protection::Cbc(Box::new(Cbc {
                     key: DecryptingKey::cbc(UnboundCipherKey::new(algorithm, key).ok()?).ok()?,
                     mac: hmac::Key::new(cbc(self.suite)?.1, mac),
                     encrypt_then_mac: self.encrypt_then_mac,
                     chained: fixed.try_into().ok(),
-                }
+                }))
             }
         })
     }
@@ -219,11 +228,20 @@ impl Opener {
     /// A record went by that is not to be opened, or does not verify.
     pub fn skip(&mut self, body: &[u8]) {
         self.number = self.number.saturating_add(1);
-        if let Protection::Cbc { chained: Some(chained), encrypt_then_mac: false, .. } = &mut self.protection
-            && let Some(last) = body.last_chunk()
+        if let Protection::Cbc(cbc) = &mut self.protection
+            && let Some(last) = cbc.last_block(body)
+            && let Some(chained) = &mut cbc.chained
         {
-            *chained = *last;
+            *chained = last;
         }
+    }
+}
+
+impl Cbc {
+    /// The last block of a record's ciphertext, behind which an encrypt-then-MAC may stand.
+    fn last_block(&self, body: &[u8]) -> Option<[u8; BLOCK]> {
+        let tag = if self.encrypt_then_mac { self.mac.algorithm().tag_len() } else { 0 };
+        body.get(..body.len().checked_sub(tag)?)?.last_chunk().copied()
     }
 }
 
@@ -248,7 +266,8 @@ impl Protection {
                 let len = sealed.len().checked_sub(aead.tag_len())?;
                 aead.open(nonce, &pseudo_header(number, content_type, version, len)?, sealed)
             }
-            Self::Cbc { key, mac, encrypt_then_mac, chained } => {
+            Self::Cbc(cbc) => {
+                let Cbc { key, mac, encrypt_then_mac, chained } = &**cbc;
                 let mac_len = mac.algorithm().tag_len();
                 let whole = body;
                 let (body, tag) = if *encrypt_then_mac {

@@ -29,6 +29,11 @@ func main() {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	config := &tls.Config{RootCAs: roots, ServerName: host}
+	if log := os.Getenv("SSLKEYLOGFILE"); log != "" {
+		file, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0600)
+		check(err)
+		config.KeyLogWriter = file
+	}
 	if version != "-" {
 		config.MinVersion = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[version]
 		config.MaxVersion = config.MinVersion

@@ -82,6 +82,7 @@ fn client(args: &[String]) -> Result<(), Any> {
         let all = Anything(config.crypto_provider().clone());
         config.dangerous().set_certificate_verifier(Arc::new(all));
     }
+    config.key_log = Arc::new(KeyLogFile::new());
     let config = Arc::new(config);
     for _ in 0..if words.contains_key("twice") { 2 } else { 1 } {
         let mut tls = ClientConnection::new(config.clone(), ServerName::try_from(host.to_owned())?)?;
