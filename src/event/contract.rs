@@ -6,7 +6,9 @@ use crate::cause::Cause;
 use crate::evidence::around::Episode;
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::talk::quic::Closed;
-use crate::evidence::{Doubt, Ending, QuicFacts, Transport, fixture as evidence_fixture};
+use crate::evidence::{
+    Doubt, Ending, Protocol, Proxied, QuicFacts, Transport, fixture as evidence_fixture,
+};
 use crate::tls::codes::{AlertDescription, HandshakeType};
 use crate::tls::quic::QuicVersion;
 use serde_json::{Value, json};
@@ -114,7 +116,9 @@ fn handshakes() -> Vec<Value> {
     let mut client_refused = fixture::expired();
     client_refused.client_chain = client_refused.chain.clone();
     client_refused.lost.gap_bytes = 7;
-    client_refused.prelude = Some("smtp");
+    client_refused.prelude = Some(Protocol::Smtp);
+    let to = Proxied { host: "mail.example.com".into(), port: 25 };
+    client_refused.proxied = Some(evidence_fixture::seen(to, 4, 20).into());
     client_refused.around.episode = Some(Episode { id: 7, attempt: 2, first: client_refused.started });
     let mut opened = fixture::expired();
     opened.decryption.keys = HadKeys::Found;
@@ -144,7 +148,11 @@ fn handshakes() -> Vec<Value> {
         unopened: 1,
         ..QuicFacts::default()
     }));
+    let mut hidden = fixture::completed();
+    let hello = &mut hidden.hello.as_mut().unwrap().value;
+    (hello.ech, hello.ech_key) = (true, Some(7));
     let stories = [
+        (hidden, None),
         (reset, None),
         (over_quic, None),
         (evidence_fixture::syn(3), None),
