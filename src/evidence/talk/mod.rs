@@ -202,7 +202,7 @@ impl Talk {
 #[derive(Debug)]
 pub enum Teller {
     /// Of QUIC.
-    Quic(quic::Teller),
+    Quic(Box<quic::Teller>),
     /// Of DTLS.
     Dtls(dtls::Teller),
 }
