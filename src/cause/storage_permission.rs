@@ -54,6 +54,7 @@ use crate::evidence::{Chain, Ending, Evidence, Protocol, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::Version;
+use crate::tls::hello::ClientHello;
 use crate::tls::sealed::looks_like_alert;
 
 /// The reasons.
@@ -124,6 +125,11 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Chain::Clear(_) = e.chain {
         return snakeoil(e).map_or(Judgement::Absent, Judgement::Found);
     }
+    // A server of TLCP refuses every hello of TLS, whatever it has loaded.
+    let is_tlcp = |hello: &ClientHello| hello.legacy_version == Version::TLCP;
+    if e.server_record == Some(Version::TLCP) && e.hello.as_ref().is_some_and(|hello| !is_tlcp(&hello.value)) {
+        return Judgement::Absent;
+    }
     if let Some(finding) = no_flight(e) {
         return Judgement::Found(finding);
     }
@@ -154,6 +160,9 @@ pub fn judge(e: &Evidence) -> Judgement {
             at,
             "the server denies access before it chose anything, as rustls does without a certificate for the name",
         )),
+        40 if e.server_record == Some(Version::TLCP) && e.around.server_completes.is_none() => {
+            Judgement::Blind("a server of TLCP without its pair of certificates refuses every offer")
+        }
         // A HelloRetryRequest or ServerHello chose suite and group: something else was amiss.
         40 if e.server_hello.is_none() && e.retry.is_none() => refused(e, at),
         // OpenSSL counts TLS 1.3 among its versions only with a certificate (`is_tls13_capable` in
@@ -388,6 +397,15 @@ mod tests {
     fn a_refusal_in_clear_that_tells_of_trouble() {
         assert_eq!(found(&refused(Why::Trouble)), (Certainty::Inferred, "no_certificate_loaded"));
         assert_eq!(found(&refused(Why::Unable)), (Certainty::Suspected, "no_certificate_loaded"));
+    }
+
+    #[test]
+    fn a_server_of_tlcp_refuses_hellos_of_tls_whatever_it_has_loaded() {
+        let mut e = alert(greeted(), Side::Server, 40);
+        e.server_record = Some(Version::TLCP);
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.hello.as_mut().unwrap().value.legacy_version = Version::TLCP;
+        assert!(matches!(judge(&e), Judgement::Blind(_)), "of its own kind, it may lack its certificates");
     }
 
     #[test]

@@ -5,8 +5,10 @@ use crate::base::{PacketNo, Side};
 use crate::cause::Cause;
 use crate::evidence::around::Episode;
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{Doubt, Ending, Protocol, Proxied, fixture as evidence_fixture};
+use crate::evidence::talk::quic::Closed;
+use crate::evidence::{Doubt, Ending, Protocol, Proxied, QuicFacts, Transport, fixture as evidence_fixture};
 use crate::tls::codes::{AlertDescription, HandshakeType};
+use crate::tls::quic::QuicVersion;
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -128,8 +130,29 @@ fn handshakes() -> Vec<Value> {
     reset.tcp.fin.client = Some(evidence_fixture::seen((), 12, 300));
     let doubts = [Doubt::SenderWentOn, Doubt::NewData];
     let reset = evidence_fixture::reset(evidence_fixture::icmp(reset, false, 3, 1), Side::Server, &doubts);
+    let mut over_quic = evidence_fixture::greeted();
+    over_quic.ending.value = Ending::ConnectionClose { from: Side::Server, code: 2 };
+    over_quic.transport = Transport::Quic;
+    let versions = vec![QuicVersion::V1, QuicVersion::V2];
+    over_quic.quic = Some(Box::new(QuicFacts {
+        version: QuicVersion::V2,
+        first_version: Some(QuicVersion(0x1a2a_3a4a)),
+        negotiation: Some(evidence_fixture::seen(versions, 2, 20)),
+        close: Some(evidence_fixture::seen(
+            Closed { from: Side::Server, code: 2, reason: "busy".to_owned() },
+            5,
+            60,
+        )),
+        unopened: 1,
+        ..QuicFacts::default()
+    }));
+    let mut hidden = fixture::completed();
+    let hello = &mut hidden.hello.as_mut().unwrap().value;
+    (hello.ech, hello.ech_key) = (true, Some(7));
     let stories = [
+        (hidden, None),
         (reset, None),
+        (over_quic, None),
         (evidence_fixture::syn(3), None),
         (fixture::crossed(), Some(fixture::crossed_diagnosis())),
         (fixture::completed(), None),
@@ -245,7 +268,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(4);
+    let good = handshakes().remove(5);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

@@ -1,5 +1,6 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
+mod clear;
 pub(super) mod flights;
 pub(super) mod messages;
 mod path;
@@ -286,6 +287,9 @@ impl Attempt {
                 }
             }
         }
+        if let Reading::Tls(inbound) = &self.reading.server {
+            self.evidence.server_record = inbound.record_version();
+        }
         (self.evidence.upgrade, self.evidence.proxied) = self.dialogue.end();
         self.name_prelude();
         let lookout = super::outcome::Lookout {
@@ -468,11 +472,9 @@ impl Attempt {
     }
 
     /// Reads the next bytes in order of one side.
-    fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
-        let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
+    fn read(&mut self, from: Side, mut piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
         match piece {
             Piece::Bytes(bytes, no, now) => {
-                let mut bytes = bytes;
                 if !matches!(self.reading.of(from), Reading::Tls(_))
                     && !self.begin(from, bytes, no, limits, parser)
                 {
@@ -482,25 +484,28 @@ impl Attempt {
                     // TLS may begin behind the last word in clear of one segment.
                     let Some(rest) = self.dialogue.hear(from, bytes, no, now) else { return };
                     self.turn_to_tls(from, no, limits, parser);
-                    bytes = rest;
-                }
-                if let Reading::Tls(inbound) = self.reading.of_mut(from) {
-                    inbound.feed(bytes, no, now, &mut |read| units.push(read));
+                    piece = Piece::Bytes(rest, no, now);
                 }
             }
-            Piece::Gap(bytes, no, now) => {
+            Piece::Gap(bytes, ..) => {
                 self.evidence.lost.gap_bytes += bytes;
                 self.dialogue.gap();
                 *self.evidence.tcp.gap.of_mut(from) += bytes;
-                match self.reading.of_mut(from) {
-                    Reading::Tls(inbound) => inbound.gap(bytes, no, now, &mut |read| units.push(read)),
-                    silent @ Reading::Silent => *silent = Reading::Beheaded,
-                    _ => {}
-                }
             }
         }
-        for read in units {
-            self.unit(from, read, parser);
+        let mut inbound = match (std::mem::take(self.reading.of_mut(from)), piece) {
+            (Reading::Tls(inbound), _) => inbound,
+            (Reading::Silent, Piece::Gap(..)) => return *self.reading.of_mut(from) = Reading::Beheaded,
+            (other, _) => return *self.reading.of_mut(from) = other,
+        };
+        let mut out = |read: Read<'_>| self.unit(from, read, parser);
+        match piece {
+            Piece::Bytes(bytes, no, now) => inbound.feed(bytes, no, now, &mut out),
+            Piece::Gap(bytes, no, now) => inbound.gap(bytes, no, now, &mut out),
+        }
+        // Unless it has shown to be no TLS.
+        if matches!(self.reading.of(from), Reading::Silent) {
+            *self.reading.of_mut(from) = Reading::Tls(inbound);
         }
     }
 
@@ -548,29 +553,6 @@ impl Attempt {
         };
         *self.reading.of_mut(from) = reading;
         false
-    }
-
-    /// What one side sends from here on is TLS.
-    fn turn_to_tls(&mut self, from: Side, no: PacketNo, limits: &Limits, parser: &mut impl Parse) {
-        *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
-        if let Some(keys) = parser.keys().filter(|keys| keys.are_there(no)) {
-            self.unsealing.get_or_insert_with(|| Box::new(Unsealing::new(keys.clone(), limits)));
-            for reading in [&mut self.reading.client, &mut self.reading.server] {
-                if let Reading::Tls(inbound) = reading {
-                    inbound.keep_sealed();
-                }
-            }
-        }
-    }
-
-    fn name_prelude(&mut self) {
-        let clear = !self.first_bytes.client.is_empty() || !self.first_bytes.server.is_empty();
-        if clear && self.evidence.hello.is_some() && matches!(self.reading.client, Reading::Tls(_)) {
-            self.evidence.prelude = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
-        }
-        if let Some(upgrade) = &self.evidence.upgrade {
-            self.evidence.prelude = Some(upgrade.protocol);
-        }
     }
 }
 

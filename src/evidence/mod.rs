@@ -294,6 +294,8 @@ pub struct Evidence {
     pub certificate_verify_verdict: Option<Verdict>,
     /// Alerts in clear, or opened, in order, first eight.
     pub alerts: Vec<Seen<AlertFrom>>,
+    /// The version in the header of the server's last record.
+    pub server_record: Option<Version>,
     /// What the sealed part shows.
     pub sealing: Rare<Sealing>,
     /// What keys opened of it.
@@ -344,6 +346,7 @@ impl Evidence {
             certificate_verify: None,
             certificate_verify_verdict: None,
             alerts: Vec::new(),
+            server_record: None,
             sealing: Rare::default(),
             decryption: Rare::default(),
             unfinished: None,
@@ -380,12 +383,23 @@ impl Evidence {
     /// purpose (section 6.2).
     pub fn may_hide_name(&self) -> bool {
         let offered = self.hello.as_ref().is_some_and(|hello| hello.value.ech);
+        offered && !self.ech_is_refused()
+    }
+
+    /// The server shows that it did not take the encrypted ClientHello, in clear.
+    pub fn ech_is_refused(&self) -> bool {
         let older = self.version().is_some_and(|version| !version.is_tls13());
-        let refused = self
+        let asked_without = self
             .retry
             .as_ref()
             .is_some_and(|retry| !retry.value.extensions.contains(&ExtensionType::ENCRYPTED_CLIENT_HELLO));
-        offered && !older && !refused
+        older || asked_without
+    }
+
+    /// The encrypted ClientHello is no GREASE: the client was told of its key, or its stack brings none without a key (Go).
+    pub fn ech_is_genuine(&self) -> bool {
+        let told = self.around.ech.as_ref().is_some_and(|ech| ech.told.is_some());
+        self.hello.as_ref().is_some_and(|hello| hello.value.ech) && (told || self.stack() == Some(Stack::Go))
     }
 
     /// The reset of the SYN, where other connections show that it came from nearer than the server is: with a TTL that

@@ -6,7 +6,7 @@
 
 use super::outcome::{AT_ONCE, finished, whole};
 use super::{Chain, Ending, Evidence, Outcome};
-use crate::base::{Seen, Side, Stamp};
+use crate::base::{Seen, Side, Span, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::ocsp::Status;
@@ -113,6 +113,23 @@ pub fn late(e: &Evidence) -> bool {
     }
 }
 
+/// The client offered an encrypted hello, finished, sent a sealed alert at once and left without a byte of data, as it must
+/// where the server refused that hello (RFC 9849 section 6.1.6); gives that record. Connections that are not needed look so
+/// too, but are seldom closed at the moment they are ready.
+pub fn stops_as_refused(e: &Evidence) -> Option<&SealedRecord> {
+    /// What it takes to send an alert behind a Finished.
+    const BEHIND: Span = Span::from_millis(50);
+    let offered = e.hello.as_ref().is_some_and(|hello| hello.value.ech);
+    let tls13 = e.version().is_some_and(|version| version.is_tls13());
+    let sealing = &e.sealing;
+    let client = sealing.finished.client.as_ref()?;
+    let unused = sealing.application.client == 0 && whole(e, Side::Client);
+    if !(offered && tls13 && unused && sealing.finished.server.is_some() && closed_by_client(e)) {
+        return None;
+    }
+    goodbye(e, Side::Client).filter(|alert| alert.when - client.when < BEHIND)
+}
+
 /// The client asked for no name, hence for an address, and the leaf in clear does not name it.
 pub fn misses_address(e: &Evidence) -> bool {
     let leaf = e.chain.clear().and_then(|chain| chain.value.first());
@@ -192,6 +209,10 @@ pub fn wanted(e: &Evidence) -> bool {
 pub fn quiet(e: &Evidence) -> Option<&'static str> {
     if e.outcome != Outcome::Failed || e.server_hello.is_none() {
         None
+    } else if completed_before_close(e) && stops_as_refused(e).is_some() && e.around.ech.is_some() {
+        Some(
+            "the client finished the handshake and left at once, as it must when its encrypted hello was refused",
+        )
     } else if completed_before_close(e) {
         Some(
             "the client finished the handshake and left at once without any data, as programs do that verify late",

@@ -22,6 +22,14 @@ pub(super) fn benign_beside(evidence: &Evidence, sibling: Option<&Seen<Endpoint>
     );
     // Who asked for TLS and was told no neither raced nor scanned.
     let tcp_only = evidence.stage == Stage::Tcp && evidence.upgrade.is_none();
+    if rejection::stops_as_refused(evidence).is_some() {
+        if evidence.ech_is_genuine() || around.ech.as_ref().is_some_and(|ech| ech.again.is_some()) {
+            return None; // the second try, which succeeds, is what the first one's refusal led to
+        }
+        if !rejection::late(evidence) {
+            return Some(Outcome::Completed);
+        }
+    }
     if sibling.is_some() && rejection::completed_before_close(evidence) {
         return Some(Outcome::Completed);
     }

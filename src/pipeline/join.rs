@@ -12,6 +12,8 @@ use self::datagrams::Datagrams;
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::contrasts::{Contrasts, Reach};
+use super::dialects::Dialects;
+use super::ech::EchKeys;
 use super::episodes::Episodes;
 use super::families::Families;
 use super::lookups::{Lookups, Said};
@@ -60,6 +62,8 @@ struct Success {
     leaf: Option<[u8; 32]>,
     /// Bytes of the ClientHello.
     hello: u32,
+    /// The key of its encrypted hello.
+    ech_key: Option<u8>,
 }
 
 /// A failure as others are compared with it: server, step, alert and offer.
@@ -83,6 +87,10 @@ pub struct Join<M: Make = AsJudged> {
     reached_addresses: Recent<(Addr, Addr), Reach>,
     /// Successes by server, and whose they were.
     served: Recent<Endpoint, Seen<Addr>>,
+    /// Servers with national protocols.
+    dialects: Dialects,
+    /// Keys for encrypted hellos.
+    ech: EchKeys,
     /// Successes over datagrams.
     datagrams: Datagrams,
     /// Certificates shown in clear and to whom, by server and SNI.
@@ -139,6 +147,8 @@ impl<M: Make> Join<M> {
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
+            dialects: Dialects::new(servers),
+            ech: EchKeys::new(servers),
             datagrams: Datagrams::new(servers),
             shown: Recent::new(servers, 1),
             failures: Recent::new(servers, 8),
@@ -273,6 +283,7 @@ impl<M: Make> Join<M> {
     fn dns(&mut self, said: Said, at: Stamp) {
         let client = said.client.addr;
         if let Some(answer) = self.lookups.take(said, at) {
+            self.ech.answered(client, &answer);
             for address in answer.value.given().take(16) {
                 self.families.told(client, address, Arc::clone(&answer));
             }
@@ -295,7 +306,7 @@ impl<M: Make> Join<M> {
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
-                if rejection::late(&evidence) {
+                if rejection::late(&evidence) || rejection::stops_as_refused(&evidence).is_some() {
                     evidence.outcome = Outcome::Failed;
                 }
             }
@@ -324,6 +335,7 @@ impl<M: Make> Join<M> {
         }
         self.shown_to_other(&mut evidence);
         self.remember(&evidence);
+        self.look_for_key(&mut evidence);
         self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
         if ended && self.moved_on(&mut evidence) {
@@ -440,6 +452,7 @@ impl<M: Make> Join<M> {
         {
             self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
+        self.dialects.learn(evidence, self.served.get(&server).next());
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed
                 if evidence.transport != Transport::Tcp && outcome::carries_data(evidence) =>
@@ -457,7 +470,8 @@ impl<M: Make> Join<M> {
                     self.families.won(evidence, &seen);
                 }
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
-                let success = Success { server: seen, leaf: leaf(evidence), hello };
+                let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
+                let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key };
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }
@@ -498,7 +512,10 @@ impl<M: Make> Join<M> {
     /// Everything that is wrong with the chains, judged at capture time.
     fn assess(&mut self, evidence: &mut Evidence) {
         let uses = match &evidence.server_hello {
-            Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
+            Some(hello) if hello.value.version == Version::TLCP => match hello.value.cipher.kx() {
+                Kx::SmIdentity | Kx::None => KeyUse::Unknown,
+                _ => KeyUse::Pair,
+            },
             Some(hello) => match hello.value.cipher.kx() {
                 Kx::Rsa => KeyUse::Decrypts,
                 Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
@@ -533,7 +550,7 @@ impl<M: Make> Join<M> {
                 host: None,
                 server_ip: None,
                 client: true,
-                uses: KeyUse::Signs,
+                uses: if uses == KeyUse::Pair { uses } else { KeyUse::Signs },
             };
             evidence.client_defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
         }

@@ -154,6 +154,7 @@ pub struct Attempt {
     pub outcome: String,
     pub also_outcome: Vec<String>,
     pub cause: Option<String>,
+    pub reason: Option<String>,
     pub also: Vec<String>,
     pub visible: bool,
     /// Of `together`: between the points of capture (`gateway`) or beyond the outer one (`server_side`).
@@ -203,6 +204,7 @@ fn attempts(label: &toml::Table, key: &str) -> Vec<Attempt> {
             outcome: attempt["outcome"].as_str().expect("a word").to_owned(),
             also_outcome: words(attempt.get("also_outcome")),
             cause: attempt.get("cause").map(|cause| cause.as_str().expect("a word").to_owned()),
+            reason: attempt.get("reason").map(|reason| reason.as_str().expect("a word").to_owned()),
             also: words(attempt.get("also")),
             visible: attempt.get("visible").and_then(toml::Value::as_bool).unwrap_or(false),
             place: attempt.get("where").map(|place| place.as_str().expect("a word").to_owned()),
