@@ -21,8 +21,7 @@
 //!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`
 //!   (`inferred`; `suspected` where the server had listed TLS). So is RDP's SSL_NOT_ALLOWED_BY_SERVER, or its choice of
 //!   RDP's own security. A refusal for the time being is storage_permission.
-//! - RDP's HYBRID_REQUIRED_BY_SERVER: the server wants CredSSP (network level authentication) within TLS, and the client
-//!   offered TLS alone: `credssp_required`.
+//! - RDP's HYBRID_REQUIRED_BY_SERVER: the server wants CredSSP (NLA) within TLS: `credssp_required`.
 //! - A hello larger than one segment is acknowledged whole and meets a close, smaller ones pass: `hello_intolerance`,
 //!   `inferred` where one of them was for the same name by the same client. Filters of names stop it whatever its size;
 //!   where the server acknowledges nothing of it, look at firewall (`mtu_black_hole`).
@@ -42,17 +41,17 @@
 //! - RFC 9846 sections 4.1 and 6.2 (TLS 1.3 and its alerts), RFC 5246 (TLS 1.2), RFC 8996 (TLS 1.0
 //!   and 1.1 are deprecated), RFC 9325 (what to offer).
 //! - RFC 5321 section 4.2.4, RFC 4217 section 4, RFC 9051 section 7.1.3, RFC 4511 section 4.14.2: commands not known.
-//! - \[MS-RDPBCGR\] section 2.2.1.2.2 (RDP's refusals).
-//! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
+//! - \[MS-RDPBCGR\] section 2.2.1.2.2 (RDP). RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
 
 mod ech;
+mod in_clear;
 mod national;
 
 use super::culprit::Weighed;
 use super::{Certainty, Finding, Judgement, Party, Reason, client_certificate};
 use crate::base::{Packets, Seen, Side};
-use crate::evidence::upgrade::{Why, tells_trouble};
+use crate::evidence::upgrade::tells_trouble;
 use crate::evidence::{Chain, Ending, Evidence, Reset, Stage, Transport};
 use crate::tls::codes::{Version, is_grease};
 use crate::tls::hello::ClientHello;
@@ -130,10 +129,7 @@ pub const REASONS: &[Reason] = &[
     Reason {
         word: "credssp_required",
         remedy: "The RDP server takes logins by CredSSP (network level authentication) alone, and the client offered plain TLS. Let the client use NLA.",
-        steps: &[
-            "On the client: xfreerdp /sec:nla, or enablecredsspsupport:i:1 in the .rdp file.",
-            "Or let the server take TLS without NLA (SecurityLayer 2, UserAuthentication 0), which shows it to everybody.",
-        ],
+        steps: &["On the client: xfreerdp /sec:nla, or enablecredsspsupport:i:1 in the .rdp file."],
     },
     Reason {
         word: "hello_intolerance",
@@ -172,7 +168,7 @@ pub fn judge(e: &Evidence) -> Judgement {
         return Judgement::Absent;
     }
     if let Ending::Refused { said } = &e.ending.value {
-        return refused(e, said);
+        return in_clear::refused(e, said);
     }
     let Some(hello) = &e.hello else {
         return match e.fatal_alert() {
@@ -237,30 +233,6 @@ fn negotiated(e: &Evidence) -> Option<Finding> {
 fn handshake_failure(e: &Evidence) -> bool {
     e.server_hello.is_none()
         && matches!(e.fatal_alert(), Some((Side::Server, alert, _)) if alert.description.0 == 40)
-}
-
-/// The client asked for TLS in clear, and the server does not know what that is.
-fn refused(e: &Evidence, said: &str) -> Judgement {
-    let Some(upgrade) = e.upgrade.as_deref() else { return Judgement::Absent };
-    match upgrade.why() {
-        Some(Why::Unsupported) => {}
-        Some(Why::OtherWay) => {
-            let says = format!("the server refuses TLS alone with \"{said}\"");
-            return Judgement::Found(
-                Finding::new(Certainty::Inferred, "credssp_required", Party::Client, &e.ending.at, says)
-                    .and(&upgrade.asked.at, "the client offered TLS without CredSSP"),
-            );
-        }
-        Some(Why::Unclear) => return Judgement::Blind("the server's words do not say why it refuses TLS"),
-        _ => return Judgement::Absent,
-    }
-    // A server that lists TLS and then does not know it contradicts itself, or something between changes its words.
-    let certainty = if upgrade.offered == Some(true) { Certainty::Suspected } else { Certainty::Inferred };
-    let says = format!("the server refuses TLS with \"{said}\"");
-    Judgement::Found(
-        Finding::new(certainty, "plain_text_peer", Party::Server, &e.ending.at, says)
-            .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol.word())),
-    )
 }
 
 /// What an alert tells, by sender and step.
@@ -459,6 +431,7 @@ mod tests {
     use super::*;
     use crate::base::Span;
     use crate::evidence::Doubt;
+    use crate::evidence::upgrade::Why;
     use crate::evidence::fixture::{alert, answered, bare, ends, greeted, refused, reset, seen};
     use crate::tls::codes::CipherSuite;
     use crate::tls::message::ServerKeyExchange;

@@ -1,5 +1,6 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
+mod clear;
 pub(super) mod flights;
 mod lane;
 pub(super) mod messages;
@@ -467,8 +468,7 @@ impl Attempt {
     }
 
     /// Reads the next bytes in order of one side.
-    fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
-        let mut piece = piece;
+    fn read(&mut self, from: Side, mut piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_))
@@ -549,29 +549,6 @@ impl Attempt {
         };
         *self.reading.of_mut(from) = reading;
         false
-    }
-
-    /// What one side sends from here on is TLS.
-    fn turn_to_tls(&mut self, from: Side, no: PacketNo, limits: &Limits, parser: &mut impl Parse) {
-        *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
-        if let Some(keys) = parser.keys().filter(|keys| keys.are_there(no)) {
-            self.unsealing.get_or_insert_with(|| Box::new(Unsealing::new(keys.clone(), limits)));
-            for reading in [&mut self.reading.client, &mut self.reading.server] {
-                if let Reading::Tls(inbound) = reading {
-                    inbound.keep_sealed();
-                }
-            }
-        }
-    }
-
-    fn name_prelude(&mut self) {
-        let clear = !self.first_bytes.client.is_empty() || !self.first_bytes.server.is_empty();
-        if clear && self.evidence.hello.is_some() && matches!(self.reading.client, Reading::Tls(_)) {
-            self.evidence.prelude = super::prelude::name(&self.first_bytes.client, &self.first_bytes.server);
-        }
-        if let Some(upgrade) = &self.evidence.upgrade {
-            self.evidence.prelude = Some(upgrade.protocol);
-        }
     }
 }
 

@@ -190,7 +190,7 @@ impl Talk {
     /// Reads the messages that one side has sent whole; how many bytes are TLS instead.
     fn read(&mut self, from: Side) -> Option<usize> {
         let mut held = std::mem::take(self.held.of_mut(from));
-        let Some((no, now)) = held.last else { return None };
+        let (no, now) = held.last?;
         let (mut at, mut tls) = (0, None);
         while let Some(rest) = held.bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if self.expects_tls && starts_tls(rest, from) == Some(true) {
