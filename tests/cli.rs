@@ -344,3 +344,39 @@ fn written_packets_are_those_of_failed_handshakes() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A client that waits eight seconds for its responder: beyond a bound of a tenth of a second nothing is known of its end.
+const SLOW: &str = "captures/revocation/ocsp-slow-java-tls12.pcap";
+
+#[test]
+fn the_service_s_file_has_the_bounds_of_reading_captures_too() {
+    let scratch = Scratch::new("bounds-of-reading");
+    let text = b"interface = 'eth0'\nfilter = 'udp'\njson = true\n[limits]\nstall = '100 ms'\n";
+    let path = scratch.write("t.toml", text);
+    let config = ["--config", path.to_str().unwrap()];
+    let outcome = |more: &[&str]| {
+        let ran = read(&[&["--json", SLOW], more].concat());
+        ran.handshakes().iter().map(|event| event["outcome"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((outcome(&[]), outcome(&config)), (vec!["\"failed\"".into()], vec!["\"incomplete\"".into()]));
+    let id = read(&["--json", SLOW]).handshakes()[0]["id"].as_str().unwrap().to_owned();
+    let shown = run(&[&["show", &id, SLOW], &config[..]].concat());
+    assert!(shown.stdout.contains("nothing came for 100.0 ms"), "{}", shown.stdout);
+    let served = |more: &[&str]| {
+        let ran = run(&[&["certs", "--format", "json", SLOW], more].concat());
+        let first: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+        first["failed"].to_string()
+    };
+    assert_eq!((served(&[]), served(&config)), ("1".into(), "0".into()));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_stops_the_reading() {
+    let scratch = Scratch::new("unusable");
+    let path = scratch.write("t.toml", b"wokers = 2\n");
+    for config in [path.to_str().unwrap(), "no-such.toml"] {
+        let ran = read(&["--config", config, SLOW]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+        assert!(ran.stderr.contains(config), "{}", ran.stderr);
+    }
+}

@@ -243,3 +243,139 @@ fn keys_that_postfix_and_dovecot_cannot_load() {
         );
     }
 }
+
+/// A MySQL server's greeting; with TLS among its capabilities or without.
+fn mysql(tls: bool) -> Vec<u8> {
+    let mut packet = b"\x4a\0\0\0\x0a8.0.36\0\x01\0\0\0saltsalt\0".to_vec();
+    packet.extend_from_slice(&[0xff, if tls { 0xff } else { 0xf7 }, 8, 2, 0, 0x0f, 0]);
+    packet.resize(78, 0);
+    packet
+}
+
+/// RDP's request for TLS, and an answer to it.
+const RDP_ASK: &[u8] = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x01\0\0\0";
+fn rdp(kind: u8, code: u8) -> [u8; 19] {
+    [3, 0, 0, 19, 14, 0xd0, 0, 0, 0x12, 0x34, 0, kind, 0, 8, 0, code, 0, 0, 0]
+}
+
+const CONNECT: &str = "CONNECT www.test:443 HTTP/1.1\r\nHost: www.test:443\r\n\r\n";
+
+#[test]
+fn refusals_of_databases_desktops_and_proxies() {
+    let ssl_request = [&b"\x20\0\0\x01\x85\xae\x0f\0"[..], &[0; 28]].concat();
+    let error = b"\x17\0\0\x02\xff\x13\x04#08S01Bad handshake";
+    let through = |answer: &str| Talk::to(3128).say(Client, CONNECT).say(Server, answer).close(Client);
+    let socks = |code: u8| {
+        let talk = Talk::to(1080).say(Client, b"\x05\x01\0").say(Server, b"\x05\0");
+        let talk = talk.say(Client, b"\x05\x01\0\x03\x08www.test\x01\xbb");
+        talk.say(Server, [5, code, 0, 1, 0, 0, 0, 0, 0, 0]).close(Server)
+    };
+    let firewall = |name, reason| json!(["failed", name, "firewall", reason, "proven"]);
+    let gone = |name| json!(["failed", name, "storage_permission", "listener_gone", "suspected"]);
+    let nothing = |name| json!(["failed", name, null, null, null]);
+    let cases = [
+        (
+            Talk::to(3306)
+                .say(Server, mysql(true))
+                .say(Client, &ssl_request)
+                .say(Server, error)
+                .close(Server),
+            nothing("mysql"),
+        ),
+        (
+            Talk::to(3389).say(Client, RDP_ASK).say(Server, rdp(3, 3)).close(Client),
+            json!(["failed", "rdp", "storage_permission", "no_certificate_loaded", "inferred"]),
+        ),
+        (
+            Talk::to(3389).say(Client, RDP_ASK).say(Server, rdp(3, 2)).close(Client),
+            json!(["failed", "rdp", "protocol_version", "plain_text_peer", "inferred"]),
+        ),
+        (
+            Talk::to(3389).say(Client, RDP_ASK).say(Server, rdp(3, 5)).close(Client),
+            json!(["failed", "rdp", "protocol_version", "credssp_required", "inferred"]),
+        ),
+        (through("HTTP/1.1 403 Forbidden\r\n\r\nno"), firewall("http_connect", "proxy_refused")),
+        (through("HTTP/1.1 407 Who?\r\n\r\n"), firewall("http_connect", "proxy_authentication")),
+        (
+            through("HTTP/1.1 502 Bad\r\nProxy-Status: x; error=dns_error\r\n\r\n"),
+            json!(["failed", "http_connect", "dns_inconsistency", "proxy_lookup_failed", "inferred"]),
+        ),
+        (through("HTTP/1.1 503 Down\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n\r\n"), gone("http_connect")),
+        (through("HTTP/1.1 504 Late\r\n\r\n"), nothing("http_connect")),
+        (socks(2), firewall("socks", "proxy_refused")),
+        (socks(5), gone("socks")),
+        (socks(4), nothing("socks")),
+    ];
+    for (n, (talk, expected)) in cases.iter().enumerate() {
+        assert_eq!(&talk.told(), expected, "case {n}");
+    }
+}
+
+#[test]
+fn where_a_proxy_was_to_lead_is_told() {
+    let talk = Talk::to(3128).say(Client, CONNECT).say(Server, "HTTP/1.1 403 no\r\n\r\n").close(Client);
+    let event = &talk.events()[0];
+    assert_eq!(event["proxied"], json!({"host": "www.test", "port": 443}));
+    assert_eq!((&event["sni"], &event["server"]["port"]), (&json!("www.test"), &json!(3128)));
+}
+
+#[test]
+fn a_proxy_that_refuses_another_service_is_no_attempt_at_tls() {
+    let ask = "CONNECT www.test:22 HTTP/1.1\r\n\r\n";
+    let ssh = Talk::to(3128).say(Client, ask).say(Server, "HTTP/1.1 403 no\r\n\r\n").close(Client);
+    assert_eq!(ssh.told(), Value::Null);
+    // Nobody knows where it would have led.
+    let login = Talk::to(1080).say(Client, b"\x05\x01\x02").say(Server, b"\x05\x02");
+    let login = login.say(Client, b"\x01\x01b\x01x").say(Server, b"\x01\x01").close(Server);
+    assert_eq!(login.told(), Value::Null);
+}
+
+#[test]
+fn a_server_without_tls_that_nobody_asks_is_no_attempt() {
+    let login = [&b"\x28\0\0\x01\x85\xa6\x0f\0"[..], &[0; 36]].concat();
+    for talk in [
+        Talk::to(3306).say(Server, mysql(false)).close(Client),
+        Talk::to(3306)
+            .say(Server, mysql(false))
+            .say(Client, &login)
+            .say(Server, b"\x07\0\0\x02\0\0\0\x02\0\0\0"),
+        Talk::to(3389)
+            .say(Client, b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\0\0\0\0")
+            .say(Server, rdp(3, 1)),
+    ] {
+        assert_eq!(talk.told(), Value::Null);
+    }
+}
+
+#[test]
+fn what_masks_starttls_is_on_the_path() {
+    let masked = |talk: Talk| talk.say(Server, "250-mail.test\r\n250-XXXXXXXA\r\n250 HELP\r\n");
+    let begun = || masked(Talk::to(25).say(Server, "220 ****\r\n").say(Client, "EHLO me\r\n"));
+    let told = |certainty| json!(["failed", "smtp", "firewall", "starttls_stripped", certainty]);
+    let asks = begun().say(Client, "STARTTLS\r\n").say(Server, "500 what?\r\n").say(Client, "QUIT\r\n");
+    assert_eq!(asks.close(Client).told(), told("inferred"));
+    assert_eq!(begun().say(Client, "QUIT\r\n").close(Client).told(), told("suspected"));
+    let mail = begun().say(Client, "MAIL FROM:<a@b.test>\r\n").say(Server, "250 ok\r\n");
+    assert_eq!(mail.close(Client).told(), Value::Null);
+}
+
+#[test]
+fn commands_that_come_a_byte_at_a_time() {
+    let mut talk = Talk::to(25);
+    let said: [(By, &str); 6] = [
+        (Server, "220-mail.test\r\n220 ESMTP\r\n"),
+        (Client, "EHLO a-host-with-a-long-name.example.test\r\n"),
+        (Server, "250-mail.test\r\n250 STARTTLS\r\n"),
+        (Client, "STARTTLS\r\n"),
+        (Server, "454 4.7.0 TLS not available\r\n"),
+        (Client, "QUIT\r\n"),
+    ];
+    for (by, words) in said {
+        talk = words.as_bytes().chunks(1).fold(talk, |talk, byte| talk.say(by, byte));
+    }
+    let expected = json!(["failed", "smtp", "storage_permission", "no_certificate_loaded", "inferred"]);
+    assert_eq!(talk.close(Client).told(), expected);
+    let connect = CONNECT.as_bytes().chunks(1).fold(Talk::to(3128), |talk, byte| talk.say(Client, byte));
+    let refused = connect.say(Server, "HTTP/1.1 403 no\r\n\r\n").close(Client);
+    assert_eq!(refused.told(), json!(["failed", "http_connect", "firewall", "proxy_refused", "proven"]));
+}

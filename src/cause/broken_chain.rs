@@ -27,6 +27,7 @@
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, client_certificate, signal};
 use crate::base::Packets;
 use crate::evidence::{Chain, Evidence};
+use crate::tls::codes::Kx;
 use crate::tls::sealed::empty_certificate;
 use signal::Signal;
 
@@ -156,8 +157,22 @@ fn outside(evidence: &Evidence) -> Option<Finding> {
     Some(finding.and(&request.at, client_certificate::wanted(&request.value)).and(at, end))
 }
 
+/// ECDHE of TLCP agrees on a key by the certificates of both sides (GB/T 38636 section 6.4.5.8), and the client has none.
+/// Tongsuo's client then gives up with internal_error.
+fn no_half_for_agreement(evidence: &Evidence) -> Option<Finding> {
+    let agrees = evidence.server_hello.as_ref().is_some_and(|hello| hello.value.cipher.kx() == Kx::SmEcdhe);
+    let empty = evidence.client_chain.clear().filter(|chain| agrees && chain.value.is_empty())?;
+    let (from, alert, at) = evidence.fatal_alert()?;
+    let shown = "the client has no certificate, and ECDHE of TLCP needs one of each side";
+    let says = format!("the {} gives up with {}", from.word(), alert.description);
+    Some(Finding::new(Certainty::Inferred, "client_cert_absent", Party::Client, &empty.at, shown).and(at, says))
+}
+
 fn client_absent(evidence: &Evidence) -> Option<Finding> {
     let reason = "client_cert_absent";
+    if let Some(finding) = no_half_for_agreement(evidence) {
+        return Some(finding);
+    }
     match signal::read(evidence) {
         Signal::ServerAlert(code, at) => {
             let empty = evidence.client_chain.clear().filter(|chain| chain.value.is_empty());
@@ -238,6 +253,7 @@ mod tests {
     use crate::base::Side;
     use crate::evidence::Ending;
     use crate::tls::chain::Fault;
+    use crate::tls::codes::CipherSuite;
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty, Party)> {
         match judge(evidence) {
@@ -279,6 +295,14 @@ mod tests {
         assert_eq!(found(&evidence), Some(("client_cert_absent", Certainty::Inferred, Party::Client)));
         let evidence = attempt().client_shows(0, &[]).alert(Side::Server, 116);
         assert_eq!(found(&evidence), Some(("client_cert_absent", Certainty::Proven, Party::Client)));
+    }
+
+    #[test]
+    fn a_client_without_certificates_cannot_agree_on_a_key_in_tlcp() {
+        let mut evidence = attempt().client_shows(0, &[]).alert(Side::Client, 80);
+        assert_eq!(judge(&evidence), Judgement::Absent);
+        evidence.server_hello.as_mut().unwrap().value.cipher = CipherSuite(0xe011);
+        assert_eq!(found(&evidence), Some(("client_cert_absent", Certainty::Inferred, Party::Client)));
     }
 
     #[test]

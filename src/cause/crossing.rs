@@ -2,14 +2,17 @@
 //!
 //! [`firewall`] and [`nat_drop`] ask here first. A packet that went in and never came out, or came out and never went in,
 //! leaves no doubt about the place. Whether policy or a forgotten translation did it is told by what else passed: a
-//! filter chooses by content, a translator that forgot a connection lets nothing of it through, or under another name.
+//! filter chooses by content, a translator that forgot a connection lets nothing of it through, or under another name. That
+//! the gateway was up, and had room, is told by others that crossed between two packets that did not.
 
+mod dropped;
 mod resets;
 
 use super::{Cause, Certainty, Finding, Judgement, Party};
-use crate::base::{Cite, Packets, Side, Span};
-use crate::evidence::crossing::{Crossed, Crossing, Fate, LARGE, Vantage};
-use crate::evidence::{Chain, Evidence};
+use crate::base::{PacketNo, Packets, Side, Span, Stamp};
+use crate::evidence::Evidence;
+use crate::evidence::crossing::trace::Mark;
+use crate::evidence::crossing::{Crossed, Crossing, Fate, Vantage};
 
 /// Somebody who waited so long before the hello gave a translator the time to forget.
 const PAUSE: Span = Span::from_secs(30);
@@ -54,6 +57,26 @@ pub fn nat_drop(evidence: &Evidence) -> Verdict {
 pub fn prove(evidence: &Evidence) -> bool {
     let Some(crossing) = &evidence.around.crossing else { return false };
     Across::of(evidence, crossing).judge().iter().any(|(_, finding)| finding.certainty == Certainty::Proven)
+}
+
+/// Somebody between the two answers in the server's place: nothing of the connection crosses, though it was handed to the
+/// gateway, which makes one of its own to that server meanwhile. Its SYN.
+pub fn spliced(evidence: &Evidence) -> Option<PacketNo> {
+    let crossing = evidence.around.crossing.as_ref()?;
+    let packets = || crossing.packets.iter();
+    let made = packets().any(|one| one.mark().is_syn_ack() && one.fate == Fate::Made);
+    let beside = &crossing.beside;
+    let its = beside.handed == Some(true) && !beside.gateways_own && !beside.lossy;
+    beside.gateway_made.filter(|_| made && its && !packets().any(Crossed::passed))
+}
+
+/// The translator handed a name on to this client that another had a moment before, and the server answers that one, up to
+/// this sequence number: the earlier connection's last packet.
+pub fn handed_on(evidence: &Evidence, acknowledges: u32) -> Option<PacketNo> {
+    let crossing = evidence.around.crossing.as_ref()?;
+    let (last, end) = crossing.beside.handed_on.filter(|_| !crossing.beside.lossy)?;
+    let passed = crossing.packets.iter().any(|one| one.mark().is_syn() && one.passed());
+    (passed && end == acknowledges).then_some(last)
 }
 
 fn of(evidence: &Evidence, cause: Cause) -> Verdict {
@@ -115,7 +138,9 @@ impl<'a> Across<'a> {
             if beside.gateways_own || beside.handed == Some(false) || beside.handed.is_none() && outer {
                 return Vec::new();
             }
-            let mut found = self.prohibited().or_else(|| self.unanswered()).unwrap_or_default();
+            let begun = || self.hello_dropped().filter(|_| self.begun());
+            let mut found =
+                self.prohibited().or_else(|| self.unanswered()).or_else(begun).unwrap_or_default();
             if beside.handed.is_none() {
                 for (_, finding) in &mut found {
                     finding.certainty = finding.certainty.min(Certainty::Inferred);
@@ -137,7 +162,11 @@ impl<'a> Across<'a> {
 
     /// Two witnesses prove; a capture that lost packets is none.
     fn sure(&self, witnesses: usize) -> Certainty {
-        if witnesses >= 2 && !self.crossing.beside.lossy { Certainty::Proven } else { Certainty::Inferred }
+        if witnesses >= 2 && !self.crossing.beside.lossy && !self.crossing.lacks() {
+            Certainty::Proven
+        } else {
+            Certainty::Inferred
+        }
     }
 
     /// The last packet of the client that came out before this one went in.
@@ -149,11 +178,23 @@ impl<'a> Across<'a> {
         self.crossing.packets.iter().rfind(earlier)
     }
 
-    /// How long the connection had been set up when this was said; very long where that is not seen.
+    /// When this was seen, by the inner clock.
+    fn when(&self, mark: &Mark) -> Stamp {
+        mark.when - self.crossing.clock(mark.no)
+    }
+
+    /// How long nothing of the connection had passed when this was said; very long where nothing is seen to have.
     fn pause(&self, said: &Crossed) -> Span {
-        let answered = || self.syn_acks.iter().filter_map(|one| one.near).map(|near| near.mark.when).min();
-        let since = self.evidence.tcp.established.as_ref().map(|seen| seen.when).or_else(answered);
-        said.near.zip(since).map_or(PAUSE, |(near, since)| near.mark.when - since)
+        let when = self.when(said.mark());
+        let known = |one: &&Crossed| matches!(one.fate, Fate::Passed(_) | Fate::Unknown(_));
+        let seen = self.crossing.packets.iter().filter(known).map(|one| self.when(one.mark()));
+        seen.filter(|seen| *seen < when).max().map_or(PAUSE, |last| when - last)
+    }
+
+    /// It was under way on the far side before the near capture began.
+    fn begun(&self) -> bool {
+        let unseen = |one: &&Crossed| one.near.is_none() && matches!(one.fate, Fate::Unknown(_));
+        self.crossing.packets.iter().filter(unseen).any(|one| one.mark().is_syn_ack())
     }
 
     /// Adds that to a finding about this packet.
@@ -162,6 +203,27 @@ impl<'a> Across<'a> {
             Some(before) => finding.and(before.at(), "up to here the client's packets came out"),
             None => finding,
         }
+    }
+
+    /// The client's packets that carry nothing, from its first acknowledgment on.
+    fn bare(&self) -> impl Iterator<Item = &'a Crossed> {
+        self.crossing.packets.iter().filter(|one| {
+            let mark = one.mark();
+            let signs = mark.flags.syn() || mark.flags.rst();
+            one.from == Side::Client && one.near.is_some() && mark.payload == 0 && !signs
+        })
+    }
+
+    /// The client closed behind that moment, its FIN came out under the connection's name, and nothing of it had come out
+    /// before: of what it forgot, no translator makes a FIN the beginning.
+    fn closed_under_its_name(&self, after: Stamp) -> Option<&'a Crossed> {
+        let name = self.syns.iter().find_map(|one| one.far).map(|far| far.client)?;
+        let behind =
+            |one: &&Crossed| one.from == Side::Client && one.far.is_some_and(|far| far.mark.when > after);
+        let made = |one: &&Crossed| one.fate != Fate::Made;
+        let first = self.crossing.packets.iter().filter(behind).find(made)?;
+        let named = first.far.is_some_and(|far| far.client == name);
+        (closes(first) && named).then_some(first)
     }
 
     fn place(&self) -> &'static str {
@@ -181,11 +243,16 @@ impl<'a> Across<'a> {
     /// What the gateway refused, it said itself by ICMP.
     fn prohibited(&self) -> Option<Findings> {
         let (near, far) = &self.crossing.icmp;
+        // Who finds no way to a host finds none to its other ports.
+        let host = match self.crossing.beside.to_host {
+            (Some(before), Some(after)) => Some((before, after)),
+            _ => None,
+        };
         let said = near.iter().find(|seen| {
             let error = &seen.value;
-            match (error.v6, error.kind) {
-                (false, 3) => matches!(error.code, 3 | 9 | 10 | 13),
-                (true, 1) => matches!(error.code, 1 | 4 | 5 | 6),
+            match (error.v6, error.kind, error.code) {
+                (false, 3, 3 | 9 | 10 | 13) | (true, 1, 1 | 4 | 5 | 6) => true,
+                (false, 3, 0 | 1) | (true, 1, 0 | 3) => host.is_some(),
                 _ => false,
             }
         })?;
@@ -204,8 +271,12 @@ impl<'a> Across<'a> {
             error.code,
             self.place()
         );
-        let finding = Finding::new(self.sure(2), "icmp_prohibited", Party::Path, &said.at, says)
+        let mut finding = Finding::new(self.sure(2), "icmp_prohibited", Party::Path, &said.at, says)
             .and(all(&refused), "what it refused went in and did not come out");
+        if let Some((before, after)) = host {
+            let both = [before, after].into_iter().collect::<Packets>();
+            finding = finding.and(both, "before and after, SYNs to another port of that host came out");
+        }
         Some(vec![(Cause::Firewall, finding)])
     }
 
@@ -278,19 +349,38 @@ impl<'a> Across<'a> {
         let pool = beside.translated && beside.renumbered && !beside.to_server;
         if pool && beside.held > 0 {
             let held = format!("{says}, while {} connections to the same server held ports", beside.held);
-            if beside.pool_is_held {
-                let held = format!("{held}: all ports that were seen in use, which it had used again before");
-                return Some(vec![(Cause::NatDrop, finding(Certainty::Inferred, "port_exhausted", &held))]);
+            if !beside.pool_is_held {
+                return Some(vec![
+                    (Cause::NatDrop, finding(Certainty::Suspected, "port_exhausted", &held)),
+                    (Cause::Firewall, finding(Certainty::Suspected, "syn_dropped", &says)),
+                ]);
             }
-            return Some(vec![
-                (Cause::NatDrop, finding(Certainty::Suspected, "port_exhausted", &held)),
-                (Cause::Firewall, finding(Certainty::Suspected, "syn_dropped", &says)),
-            ]);
+            let held = format!("{held}: all ports that were seen in use, which it had used again before");
+            // It refuses neither this client nor this server: one of those ports is all that it waits for.
+            let certainty = match (beside.meanwhile, beside.freed) {
+                (Some(_), Some(_)) if beside.of_client && beside.pool_is_whole => self.sure(2),
+                _ => Certainty::Inferred,
+            };
+            let mut finding = finding(certainty, "port_exhausted", &held);
+            if let Some(other) = beside.meanwhile {
+                finding = finding.and(other, "meanwhile a SYN to another server came out");
+            }
+            if let Some(later) = beside.freed {
+                finding = finding.and(later, "a later SYN to this server came out, from one of these ports");
+            }
+            return Some(vec![(Cause::NatDrop, finding)]);
         }
         // Others came through meanwhile, so there was room, and neither capture was blind.
         let crowded = beside.translated && beside.strangers && !beside.to_server;
-        let certainty = if beside.meanwhile > 0 && !crowded { self.sure(2) } else { Certainty::Inferred };
-        Some(vec![(Cause::Firewall, finding(certainty, "syn_dropped", &says))])
+        // A translator that has ports of its own may have none left for this client.
+        let quota = beside.moves_ports && !beside.of_client;
+        let between = beside.meanwhile.filter(|_| !crowded && !quota && !beside.lost_too);
+        let certainty = if between.is_some() { self.sure(2) } else { Certainty::Inferred };
+        let mut finding = finding(certainty, "syn_dropped", &says);
+        if let Some(other) = between {
+            finding = finding.and(other, "meanwhile another connection's SYN came out");
+        }
+        Some(vec![(Cause::Firewall, finding)])
     }
 
     /// The SYN/ACK was delivered to somebody who had not asked, or came another way than the SYN went.
@@ -311,12 +401,15 @@ impl<'a> Across<'a> {
         // Not seen outside though it was seen inside: it took another way.
         let around = self.syn_acks.iter().copied().find(|one| one.fate == Fate::Made)?;
         let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
-        let left = self.syns.iter().any(|one| one.passed());
-        if !left || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
+        let left: Vec<_> = self.syns.iter().copied().filter(|one| one.passed()).collect();
+        // Had it passed unseen, the acknowledgment would have passed too.
+        let unheard = self.bare().any(dropped) && !self.bare().any(Crossed::passed);
+        if left.is_empty() || !unheard || lost.len() < 2 || self.said.iter().any(|one| one.passed()) {
             return None;
         }
         let says = "the SYN/ACK did not come through the gateway: the server's packets take another way";
         let finding = Finding::new(self.sure(2), "asymmetric", Party::Path, around.at(), says)
+            .and(all(&left), "the SYN that it answers had left through it")
             .and(all(&lost), "what the client sent then went in and did not come out");
         Some(vec![(Cause::NatDrop, finding)])
     }
@@ -346,178 +439,6 @@ impl<'a> Across<'a> {
         }
         Some(vec![(Cause::NatDrop, finding)])
     }
-
-    /// Nothing of what the client said came out, or only its smaller segments.
-    fn hello_dropped(&self) -> Option<Findings> {
-        let lost: Vec<_> = self.said.iter().copied().filter(|one| dropped(one)).collect();
-        let first = lost.first()?;
-        let begin = first.mark().seq;
-        // A segment that came out when sent again was lost by chance; not so where the client had left by then.
-        let again = |one: &&Crossed| one.passed() && one.mark().seq == begin && !one.mark().flags.fin();
-        if self.said.iter().any(again) {
-            return None;
-        }
-        let through: Vec<_> = self.said.iter().copied().filter(|one| one.passed()).collect();
-        let gone = || format!("the client's bytes went in and did not come out, {}", self.place());
-        if let Some(findings) = self.too_large(&lost, &through) {
-            return Some(findings);
-        }
-        // Only what was sent at the beginning: the rest of a long connection is another matter.
-        if self.evidence.tcp.bytes.server > 0 {
-            return None;
-        }
-        let pause = self.pause(first);
-        if let Some(reset) = self.made_near() {
-            return Some(self.rejected(reset, &lost, pause));
-        }
-        if lost.len() < 2 {
-            return None;
-        }
-        let when = first.mark().when;
-        let later = |one: &&Crossed| {
-            one.from == Side::Client
-                && one.near.is_some_and(|near| near.mark.when > when)
-                && one.mark().payload == 0
-        };
-        if let Some(bare) = self.crossing.packets.iter().filter(later).find(|one| one.passed()) {
-            let finding =
-                Finding::new(self.sure(lost.len()), "dropped_after_hello", Party::Path, all(&lost), gone())
-                    .and(
-                        bare.at(),
-                        "a later packet of the client without bytes did: it was chosen by content",
-                    );
-            return Some(vec![(Cause::Firewall, finding)]);
-        }
-        if let Some(reset) = self.made_far().filter(|reset| reset.far.is_some_and(|far| far.mark.when > when))
-        {
-            let finding = Finding::new(self.sure(2), "mapping_lost", Party::Path, reset.at(), FORGOT)
-                .and(all(&lost), gone());
-            return Some(vec![(Cause::NatDrop, finding)]);
-        }
-        // From the SYN/ACK on nothing came out, though the server repeats it.
-        let unheard = self.bare().any(dropped) && !self.bare().any(Crossed::passed);
-        if unheard && self.syn_acks.len() >= 2 {
-            let finding = Finding::new(Certainty::Inferred, "asymmetric", Party::Path, all(&lost), gone())
-                .and(
-                    all(&self.syn_acks),
-                    "nor did the acknowledgment that the server awaits: it repeats its SYN/ACK",
-                );
-            return Some(vec![(Cause::NatDrop, finding)]);
-        }
-        Some(self.filter_or_translator(&lost, pause, &gone()))
-    }
-
-    /// The client's packets that carry nothing, from its first acknowledgment on.
-    fn bare(&self) -> impl Iterator<Item = &'a Crossed> {
-        self.crossing.packets.iter().filter(|one| {
-            let mark = one.mark();
-            let signs = mark.flags.syn() || mark.flags.rst();
-            one.from == Side::Client && one.near.is_some() && mark.payload == 0 && !signs
-        })
-    }
-
-    /// A reset in the server's name answered what did not come out.
-    fn rejected(&self, reset: &Crossed, lost: &[&Crossed], pause: Span) -> Findings {
-        let says = format!("the reset was made {}: it came from no server", self.place());
-        let finding = |certainty, reason| {
-            let finding = Finding::new(certainty, reason, Party::Path, reset.at(), says.clone())
-                .and(all(lost), "what it answers did not come out");
-            lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
-        };
-        // Some translators reset what they no longer know, but not what they came to know just now.
-        if pause <= AT_ONCE {
-            return vec![(Cause::Firewall, finding(self.sure(2), "reset_after_hello"))];
-        }
-        vec![
-            (Cause::NatDrop, finding(Certainty::Suspected, forgotten(pause))),
-            (Cause::Firewall, finding(Certainty::Suspected, "reset_after_hello")),
-        ]
-    }
-
-    /// Nothing of the connection came out any more: a filter of connections and a translator that forgot look alike, but for
-    /// the time that it had to forget.
-    fn filter_or_translator(&self, lost: &[&Crossed], pause: Span, gone: &str) -> Findings {
-        let after = Cite::Packets(all(lost));
-        let finding = |certainty, reason, says: String| {
-            let finding = Finding::new(certainty, reason, Party::Path, after.clone(), says);
-            lost.first().map_or(finding.clone(), |first| self.with_before(finding, first))
-        };
-        let policy =
-            |certainty| (Cause::Firewall, finding(certainty, "dropped_after_hello", gone.to_owned()));
-        let reason = forgotten(pause);
-        let forgot = |certainty| {
-            (
-                Cause::NatDrop,
-                finding(certainty, reason, format!("{gone}; the hello came {pause} after the set-up")),
-            )
-        };
-        // The same name came through on another connection: no filter of names is in the way.
-        let named = self.evidence.sni().is_some() && self.evidence.around.sibling.is_some();
-        let beside = &self.crossing.beside;
-        if pause >= PAUSE || named && pause >= PROMPT {
-            return vec![forgot(Certainty::Inferred)];
-        }
-        if pause >= PROMPT {
-            return vec![forgot(Certainty::Suspected), policy(Certainty::Suspected)];
-        }
-        // The translator knew the connection a moment before, and the gateway went on to let others through.
-        let small = lost.iter().all(|one| one.mark().payload < LARGE);
-        let works = beside.went_on || beside.meanwhile > 0;
-        let known = self.bare().any(Crossed::passed);
-        let prove = works && small && known && lost.len() >= 3 && pause <= AT_ONCE;
-        vec![policy(if prove { self.sure(2) } else { Certainty::Inferred })]
-    }
-
-    /// Only large segments are missing.
-    fn too_large(&self, lost: &[&Crossed], through: &[&Crossed]) -> Option<Findings> {
-        let least = lost.iter().map(|one| one.mark().payload).min()?;
-        let most = through.iter().map(|one| one.mark().payload).max()?;
-        // Those of others crossed: the path takes them.
-        let fit = *self.crossing.beside.large.of(lost.first()?.from);
-        if least < LARGE || most >= least || lost.len() < 3 || fit {
-            return None;
-        }
-        let mut places: Vec<_> = lost.iter().map(|one| one.mark().seq).collect();
-        places.sort_unstable();
-        places.dedup();
-        let from = lost.first()?.from;
-        // Of one segment, its content may have been the reason; nothing in a server's first flight of TLS 1.3 can be.
-        let sealed = from == Side::Server && matches!(self.evidence.chain, Chain::Sealed(_) | Chain::Unsent);
-        let certainty = if places.len() >= 2 || sealed { self.sure(2) } else { Certainty::Inferred };
-        let says = format!(
-            "segments of {least} bytes and more of the {from} went in and did not come out, {}",
-            self.place()
-        );
-        let finding = Finding::new(certainty, "mtu_black_hole", Party::Path, all(lost), says)
-            .and(all(through), format!("smaller ones, of up to {most} bytes, did"));
-        Some(vec![(Cause::Firewall, finding)])
-    }
-
-    /// What the server answered was kept back.
-    fn answer_dropped(&self) -> Option<Findings> {
-        let carrying = |one: &&Crossed| one.mark().payload > 0;
-        let kept: Vec<_> = self.answers.iter().copied().filter(carrying).filter(|one| dropped(one)).collect();
-        let let_in: Vec<_> =
-            self.answers.iter().copied().filter(carrying).filter(|one| one.passed()).collect();
-        let first = kept.first()?.mark().seq;
-        if kept.len() < 3 || let_in.iter().any(|one| one.mark().seq == first) {
-            return None;
-        }
-        if let Some(findings) = self.too_large(&kept, &let_in) {
-            return Some(findings);
-        }
-        let large = kept.iter().all(|one| one.mark().payload >= LARGE) && !self.crossing.beside.large.server;
-        let bare = self.answers.iter().copied().find(|one| one.passed() && one.mark().payload == 0)?;
-        let says = format!("what the server answered went in and did not come out, {}", self.place());
-        let (reason, by) = if large && !matches!(self.evidence.chain, Chain::Clear(_) | Chain::Cut(_)) {
-            ("mtu_black_hole", "its size")
-        } else {
-            ("dropped_after_hello", "its content")
-        };
-        let finding = Finding::new(Certainty::Inferred, reason, Party::Path, all(&kept), says)
-            .and(bare.at(), format!("a packet of the server without bytes did: it was chosen by {by}"));
-        Some(vec![(Cause::Firewall, finding)])
-    }
 }
 
 /// Why nothing is said where both sides were captured and show nothing.
@@ -527,11 +448,6 @@ const PASSED: &str = "the ClientHello had passed";
 /// Why a translator's own reset proves that it forgot.
 const FORGOT: &str =
     "the gateway itself reset the server's packet, as a host does that knows no such connection";
-
-/// Time alone makes a translator forget, or something else did.
-fn forgotten(pause: Span) -> &'static str {
-    if pause >= Span::from_secs(2) { "idle_timeout" } else { "mapping_lost" }
-}
 
 /// The client closed, and its FIN came out.
 fn closes(one: &Crossed) -> bool {

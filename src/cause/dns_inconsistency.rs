@@ -57,12 +57,22 @@ use crate::aside::dns::hidden::Way;
 use crate::aside::dns::{DnsAnswer, ExtendedError, qtype};
 use crate::base::{Addr, Cite, Seen, Side, Span};
 use crate::evidence::around::Rival;
-use crate::evidence::{Chain, Ending, Evidence, Stage};
+use crate::evidence::upgrade::Why;
+use crate::evidence::{Chain, Ending, Evidence, Protocol, Stage};
 use crate::tls::chain::Fault;
 use crate::tls::names::{self, Cover};
 
 /// The reasons.
 pub const REASONS: &[Reason] = &[
+    Reason {
+        word: "proxy_lookup_failed",
+        remedy: "The proxy looked the name up and found no address. Mend the name, or the resolver that the proxy uses.",
+        steps: &[
+            "Look the name up on the proxy itself: dig NAME.",
+            "If it resolves elsewhere, correct the proxy's resolver, or its split view.",
+            "If it does not, correct the name that the client asks for.",
+        ],
+    },
     Reason {
         word: "address_not_in_answer",
         remedy: "The client connected to an address that DNS did not give for the name. Find where it took the address from, and correct that.",
@@ -211,17 +221,31 @@ impl Fit {
     }
 }
 
+/// The proxy says that the name has no address.
+fn behind_proxy(e: &Evidence) -> Option<Finding> {
+    let (Ending::Refused { said }, Some(upgrade)) = (&e.ending.value, &e.upgrade) else { return None };
+    (upgrade.why() == Some(Why::NoName)).then(|| {
+        let name = e.proxied.as_ref().map_or("the name", |to| &*to.value.host);
+        let says = format!("the proxy found no address for {name}: \"{said}\"");
+        Finding::new(Certainty::Inferred, "proxy_lookup_failed", Party::Path, &e.ending.at, says)
+            .and(&upgrade.asked.at, "the client asked the proxy for it")
+    })
+}
+
 /// Judges.
 pub fn judge(e: &Evidence) -> Judgement {
     if e.stage == Stage::Dns {
         return lookup::judge(e);
+    }
+    if let Some(finding) = behind_proxy(e) {
+        return Judgement::Found(finding);
     }
     let misnamed = misnamed(e);
     let named = matches!(e.chain, Chain::Clear(_)) && !misnamed;
     if named || elsewhere_explained(e, misnamed) {
         return Judgement::Absent;
     }
-    if matches!(e.prelude, Some("http_connect" | "socks")) {
+    if e.proxied.is_some() || e.prelude.is_some_and(Protocol::is_proxy) {
         return Judgement::Blind("the client connects through a proxy, which looks the name up");
     }
     // Before a hello, the name under which the client was given the address stands for the one it meant.

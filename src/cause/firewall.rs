@@ -35,6 +35,13 @@
 //! - A certificate for just the host asked for, of an authority that inspecting products have, or of one that nobody trusts
 //!   while another client is shown a trusted one, and that the client rejects: `intercepted`.
 //!
+//! - A proxy that says no in clear, by policy (403 or 451 to CONNECT, Squid's `ERR_ACCESS_DENIED`, SOCKS5 reply 2):
+//!   `proxy_refused`; because of credentials (407, SOCKS4 replies 92 and 93): `proxy_authentication`. A 407 before the
+//!   client showed any is no failure where the next try succeeds. Other codes (500, 502 to 504, SOCKS5 replies 1, 3, 4, 6)
+//!   do not say what keeps the proxy from the server.
+//! - In SMTP something has written over STARTTLS, in the server's list (`250-XXXXXXXA`) or in the client's command, as
+//!   Cisco's inspection of ESMTP does: `starttls_stripped`, `suspected` where the client left without asking.
+//!
 //! Signs are weighed in one table; events tell them, with signatures of tampering, under `network`.
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
 //! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
@@ -53,12 +60,15 @@
 //! - RFC 792, RFC 1812 section 5.2.7.1 and RFC 4443 section 3.1: unreachable, and its codes.
 //! - RFC 9293 section 3.10: resets. RFC 3360: resets by firewalls considered harmful.
 //! - RFC 4821, RFC 8899: path MTU discovery that needs no ICMP. RFC 2923: black holes.
+//! - RFC 9110 sections 9.3.6, 15.5.4 and 15.5.8 (CONNECT, 403, 407), RFC 1928 section 6 (SOCKS5).
+//! - RFC 3207 section 6: removal of STARTTLS on the way.
 //! - Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009.
 //! - Sundara Raman et al.: Global, Passive Detection of Connection Tampering, SIGCOMM 2023.
 
 mod black_hole;
 mod contrast;
 mod datagrams;
+mod in_clear;
 mod intercepted;
 
 use super::culprit::{Culprit, Sign, Weighed};
@@ -144,6 +154,33 @@ pub const REASONS: &[Reason] = &[
         ],
     },
     Reason {
+        word: "proxy_refused",
+        remedy: "The proxy does not lead there, by its own policy. Allow the host and port on the proxy, or have the client go another way.",
+        steps: &[
+            "Read the proxy's answer in the event, and its log of that moment.",
+            "Look for the rule: host and category lists, ports that CONNECT may use (Squid's SSL_ports, tinyproxy's ConnectPort).",
+            "Allow the host and the port, or exempt it from the proxy on the client (no_proxy).",
+        ],
+    },
+    Reason {
+        word: "proxy_authentication",
+        remedy: "The proxy wants credentials that the client has not, or that it does not take. Set the client's user and password for the proxy.",
+        steps: &[
+            "See in the event whether the client showed credentials, and which schemes the proxy asks for.",
+            "Set them on the client (curl --proxy-user, proxy settings of the service), or renew what has expired.",
+            "Exempt programs that cannot authenticate by address or by host.",
+        ],
+    },
+    Reason {
+        word: "starttls_stripped",
+        remedy: "Something between client and server removes STARTTLS, so that mail goes in clear or not at all. Find the device that inspects SMTP and let STARTTLS pass.",
+        steps: &[
+            "On Cisco ASA: policy-map type inspect esmtp, then allow-tls; or no inspect esmtp (PIX: no fixup protocol smtp 25).",
+            "Compare what EHLO lists on the server itself with what the client sees.",
+            "Have senders insist on TLS (MTA-STS, DANE), so that removal cannot pass unseen.",
+        ],
+    },
+    Reason {
         word: "intercepted",
         remedy: "A middlebox answers in the server's place with a certificate of its own. Trust its authority on the client, or exempt the host from inspection.",
         steps: &[
@@ -165,6 +202,9 @@ pub use intercepted::hygiene;
 pub fn judge(e: &Evidence) -> Judgement {
     if e.transport != Transport::Tcp {
         return if ended_otherwise(e) { Judgement::Absent } else { datagrams::judge(e) };
+    }
+    if let Some(judgement) = in_clear::judge(e) {
+        return judgement;
     }
     // What both sides of a gateway show needs no comparison with other attempts.
     let crossed = if ended_otherwise(e) { None } else { crossing::firewall(e).judged() };

@@ -11,6 +11,8 @@
 //! certificates, the Baseline Requirements (`profile_violation`), is rejected by strict verifiers only (Python
 //! since 3.13), with 46. A 46 in clear behind TLS 1.3 comes from OpenSSL, which has codes of its own for most
 //! other faults: `unknown_critical`, `suspected`, though name constraints share it.
+//! TLCP presents two certificates of one holder, the first for signatures (digitalSignature), the second for encipherment
+//! (keyEncipherment, dataEncipherment or keyAgreement): halves in each other's place, or one alone, are `key_usage`.
 //!
 //! # Remedy
 //!
@@ -19,7 +21,7 @@
 //!
 //! # References
 //!
-//! RFC 5280 sections 4.2 and 4.2.1.3 to 4.2.1.12; RFC 5246 section 7.4.2.
+//! RFC 5280 sections 4.2 and 4.2.1.3 to 4.2.1.12; RFC 5246 section 7.4.2; GB/T 38636-2020 section 6.4.5.3 (TLCP).
 
 use super::{Cause, Certainty, Finding, Judgement, Party, Reason, signal};
 use crate::base::Packets;

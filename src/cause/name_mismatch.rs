@@ -175,7 +175,7 @@ fn late_about_address(evidence: &Evidence) -> Option<Finding> {
         return None;
     }
     let leaf = evidence.chain.clear()?.value.first()?;
-    let says = format!("{} does not name the address {}, and the client sent no name", leaf.called(), evidence.server.addr.ip());
+    let says = format!("{} does not name the address {}, and the client sent no name", leaf.called(), evidence.server_address().unwrap_or(evidence.server.addr.ip()));
     let shown = signal::chain_at(evidence);
     let finding = Finding::new(Certainty::Suspected, "ip_not_in_san", Party::Server, shown, says);
     Some(finding.and(at, "the client finishes the handshake and leaves without a request"))

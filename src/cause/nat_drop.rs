@@ -30,8 +30,8 @@
 //! hello: the server knows no such connection. A filter on the server resets alike.
 //! One capture point cannot tell a lost mapping from a firewall's drop. Two can: the connection has
 //! the same ClientHello random and the same client sequence numbers on both sides of the gateway.
-//! Read together (`--inside`, `--outside`), they prove most of these; `port_exhausted` stays `suspected` unless the ports were seen to run
-//! out.
+//! Read together (`--inside`, `--outside`), they prove most of these, where other connections show that the gateway was up and that
+//! nothing refuses the hello; `port_exhausted` where all ports were seen held, and one of them given again later.
 //!
 //! # Remedy
 //!
@@ -319,7 +319,15 @@ fn challenged(e: &Evidence) -> Option<Finding> {
         Some(ahead) if ahead > OLDER => (Certainty::Inferred, "paws_drop", Party::Path),
         _ => (Certainty::Suspected, "port_reuse", Party::Path),
     };
+    let (earlier, certainty) = match crossing::handed_on(e, challenge.value.asks) {
+        Some(earlier) => (Some(earlier), Certainty::Proven),
+        None => (None, certainty),
+    };
     let finding = Finding::new(certainty, reason, party, &challenge.at, says);
+    let finding = match earlier {
+        Some(earlier) => finding.and(earlier, "the gateway had given that connection of another client the same port"),
+        None => finding,
+    };
     let finding = match challenge.value.ahead {
         Some(ahead) if ahead > OLDER => {
             let says = format!("that connection's timestamps are {ahead} ahead of the SYN's: another host's");

@@ -13,14 +13,22 @@
 //! - Server alert 40 or 71 directly after the ClientHello: `cipher_suite`; a server without any
 //!   certificate says 40 as well (see storage_permission). 47 or 40 after a HelloRetryRequest: `group`.
 //! - Alerts with one reading: 120 `alpn`, 86 `fallback_scsv`, 121 `ech_rejected`.
+//!   TLS 1.3 seals 121: the client offers ECH, sends Finished, at once a record of an alert's size, and leaves without data.
+//!   `inferred` where it then gets through with another key and the server had room to send it, where DNS gave it the
+//!   key, or where its stack brings no GREASE; `suspected` where only the second try tells.
 //! - Client alert 40, 47 or 71 after a Diffie-Hellman prime below 1024 bits: `weak_parameters`.
 //! - The answer to the ClientHello is no TLS at all: `plain_text_peer`. So is the answer to STARTTLS and its kin that
 //!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`
-//!   (`inferred`; `suspected` where the server had listed TLS). A refusal for the time being is storage_permission.
+//!   (`inferred`; `suspected` where the server had listed TLS). So is RDP's SSL_NOT_ALLOWED_BY_SERVER, or its choice of
+//!   RDP's own security. A refusal for the time being is storage_permission.
+//! - RDP's HYBRID_REQUIRED_BY_SERVER: the server wants CredSSP (network level authentication) within TLS, and the client
+//!   offered TLS alone: `credssp_required`.
 //! - A hello larger than one segment is acknowledged whole and meets a close, smaller ones pass: `hello_intolerance`,
 //!   `inferred` where one of them was for the same name by the same client. Filters of names stop it whatever its size;
 //!   where the server acknowledges nothing of it, look at firewall (`mtu_black_hole`).
-//! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server closes on: `gm_only`.
+//! - A TLCP hello (version 1.1 as 0x0101, suites 0xE0xx) that a server of TLS closes on or refuses: `gm_only`, the client's.
+//!   A hello of TLS that a server refuses in a record of TLCP, or closes on although it speaks TLCP or SM4 suites with
+//!   others: `gm_only`, the server's.
 //!
 //! A 40 after the client's key exchange or a CertificateRequest is about certificates, not this.
 //!
@@ -34,8 +42,12 @@
 //! - RFC 9846 sections 4.1 and 6.2 (TLS 1.3 and its alerts), RFC 5246 (TLS 1.2), RFC 8996 (TLS 1.0
 //!   and 1.1 are deprecated), RFC 9325 (what to offer).
 //! - RFC 5321 section 4.2.4, RFC 4217 section 4, RFC 9051 section 7.1.3, RFC 4511 section 4.14.2: commands not known.
+//! - \[MS-RDPBCGR\] section 2.2.1.2.2 (RDP's refusals).
 //! - RFC 7301 (ALPN), RFC 7507 (fallback SCSV), RFC 7919 (FFDHE), RFC 9849 (ECH).
 //! - GB/T 38636-2020 (TLCP). RFC 8701 (GREASE, against intolerance).
+
+mod ech;
+mod national;
 
 use super::culprit::Weighed;
 use super::{Certainty, Finding, Judgement, Party, Reason, client_certificate};
@@ -116,6 +128,14 @@ pub const REASONS: &[Reason] = &[
         ],
     },
     Reason {
+        word: "credssp_required",
+        remedy: "The RDP server takes logins by CredSSP (network level authentication) alone, and the client offered plain TLS. Let the client use NLA.",
+        steps: &[
+            "On the client: xfreerdp /sec:nla, or enablecredsspsupport:i:1 in the .rdp file.",
+            "Or let the server take TLS without NLA (SecurityLayer 2, UserAuthentication 0), which shows it to everybody.",
+        ],
+    },
+    Reason {
         word: "hello_intolerance",
         remedy: "The server, or a box before it, does not bear a ClientHello that takes more than one segment. Upgrade it; until then offer less.",
         steps: &[
@@ -134,10 +154,11 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         word: "gm_only",
-        remedy: "The client speaks TLCP with national algorithms alone, and the server does not. Give the server a TLCP stack, or the client TLS suites.",
+        remedy: "One side speaks TLCP or national suites (SM2, SM4) alone, the other does not speak them: the event's side says who is alone. Let that side speak TLS with common suites too, or give the other TLCP.",
         steps: &[
-            "Enable NTLS with SM2 sign and encryption certificates (Tongsuo, GmSSL).",
-            "Or let the client offer TLS 1.2 or 1.3 as well.",
+            "See which side is GM-only: the client's offer, and the version in the server's records.",
+            "On a server, enable both (Tongsuo: enable_ntls beside TLS, an RSA or ECDSA certificate beside the SM2 pair).",
+            "On a client, offer TLS 1.2 or 1.3 as well, or send it to a server with an SM2 pair.",
         ],
     },
 ];
@@ -167,7 +188,8 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Some(finding) = negotiated(e) {
         return Judgement::Found(finding.and(&hello.at, offer(&hello.value)));
     }
-    let found = match &e.ending.value {
+    let own = national::only(e, &hello.value).or_else(|| ech::rejected(e));
+    let found = own.or_else(|| match &e.ending.value {
         Ending::Alert { from, alert } => by_alert(e, &hello.value, *from, alert.description.0, &e.ending.at),
         Ending::PlainText { said } if !tells_trouble(said) => Some(Finding::new(
             Certainty::Proven,
@@ -176,15 +198,27 @@ pub fn judge(e: &Evidence) -> Judgement {
             &e.ending.at,
             format!("the peer answered the ClientHello with \"{said}\", which is no TLS"),
         )),
-        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server } => closed(e, &hello.value),
+        Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server } => closed(e),
         Ending::Silence { .. } => intolerant(e),
         _ => None,
-    };
+    });
     match found {
         Some(finding) => Judgement::Found(finding.and(&hello.at, offer(&hello.value))),
+        None if closed_on_hello(e) => {
+            Judgement::Blind("a server may close on a hello of which it speaks no version or suite, instead of saying so")
+        }
         None if handshake_failure(e) => Judgement::Blind("alert 40 to an ordinary offer does not say what is lacking"),
         None => Judgement::Absent,
     }
+}
+
+/// A server that completes with nobody took the hello and closed without a word.
+fn closed_on_hello(e: &Evidence) -> bool {
+    matches!(e.ending.value, Ending::Fin { from: Side::Server })
+        && e.stage == Stage::ClientHello
+        && (e.retry.is_none() && e.prelude.is_none() && e.upgrade.is_none())
+        && e.tcp.acked.server.is_some_and(|acked| acked >= e.tcp.bytes.client)
+        && e.around.server_completes.is_none()
 }
 
 /// A QUIC server listed its versions, none of which the client went on with (RFC 8999 section 6).
@@ -208,8 +242,15 @@ fn handshake_failure(e: &Evidence) -> bool {
 /// The client asked for TLS in clear, and the server does not know what that is.
 fn refused(e: &Evidence, said: &str) -> Judgement {
     let Some(upgrade) = e.upgrade.as_deref() else { return Judgement::Absent };
-    match upgrade.refused.as_ref().map(|refused| refused.value.why) {
+    match upgrade.why() {
         Some(Why::Unsupported) => {}
+        Some(Why::OtherWay) => {
+            let says = format!("the server refuses TLS alone with \"{said}\"");
+            return Judgement::Found(
+                Finding::new(Certainty::Inferred, "credssp_required", Party::Client, &e.ending.at, says)
+                    .and(&upgrade.asked.at, "the client offered TLS without CredSSP"),
+            );
+        }
         Some(Why::Unclear) => return Judgement::Blind("the server's words do not say why it refuses TLS"),
         _ => return Judgement::Absent,
     }
@@ -218,7 +259,7 @@ fn refused(e: &Evidence, said: &str) -> Judgement {
     let says = format!("the server refuses TLS with \"{said}\"");
     Judgement::Found(
         Finding::new(certainty, "plain_text_peer", Party::Server, &e.ending.at, says)
-            .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol)),
+            .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol.word())),
     )
 }
 
@@ -229,19 +270,19 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
     match (from, code) {
         (Side::Server, 70) if early => {
             // A server without any certificate, or with strict names, says 70 to an offer of TLS 1.3 alone.
-            let explains = highest(hello).is_some_and(|version| version < Version::TLS12);
+            let explains = highest(hello).is_some_and(Version::is_older_tls);
             let certainty = match (explains, only13(hello)) {
                 (true, _) => Certainty::Proven,
                 (_, false) => Certainty::Inferred,
                 (_, true) => Certainty::Suspected,
             };
-            let old = highest(hello).is_some_and(|version| version < Version::TLS12);
+            let old = highest(hello).is_some_and(Version::is_older_tls);
             let party = if old { Party::Client } else { Party::Server };
             make(certainty, "version", party, "the server refuses every version offered")
         }
         (Side::Client, 70) if e.server_hello.is_some() => {
             let chosen = e.version()?;
-            let certainty = if chosen < Version::TLS12 { Certainty::Proven } else { Certainty::Inferred };
+            let certainty = if chosen.is_older_tls() { Certainty::Proven } else { Certainty::Inferred };
             make(
                 certainty,
                 "version",
@@ -282,11 +323,14 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
         ),
         (Side::Server, 40) if early => {
             let says = "the server finds nothing in the offer that it can use";
-            if ordinary(hello) && e.around.server_completes.is_none() {
+            if (ordinary(hello) || national::ordinary(hello)) && e.around.server_completes.is_none() {
                 // A server that could not load its certificate answers an ordinary offer so too.
                 None
             } else {
-                make(Certainty::Inferred, narrowest(hello), Party::Client, says)
+                // Tongsuo says the same where it has no pair of certificates.
+                let tlcp = national::asked(hello) && e.around.server_completes.is_none();
+                let certainty = if tlcp { Certainty::Suspected } else { Certainty::Inferred };
+                make(certainty, narrowest(hello), Party::Client, says)
             }
         }
         (Side::Server, 47 | 109) if early => {
@@ -296,7 +340,7 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
             make(Certainty::Suspected, reason, Party::Server, says)
         }
         // OpenSSL 3 refuses the SHA-1 signatures of TLS 1.0 and 1.1 at its default security level with this code.
-        (Side::Client, 80) if e.version().is_some_and(|version| version < Version::TLS12) => {
+        (Side::Client, 80) if e.version().is_some_and(Version::is_older_tls) => {
             let chosen = e.version()?;
             let says = format!("the client cannot go on with {chosen}, which the server chose");
             make(Certainty::Suspected, "version", Party::Server, &says)
@@ -313,13 +357,9 @@ fn by_alert(e: &Evidence, hello: &ClientHello, from: Side, code: u8, at: &Packet
 }
 
 /// The server closed without a word of TLS.
-fn closed(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
+fn closed(e: &Evidence) -> Option<Finding> {
     if e.server_hello.is_some() || e.retry.is_some() || !matches!(e.chain, Chain::Unsent) {
         return None;
-    }
-    if gm_only(hello) {
-        let says = "the server closed on a TLCP hello without an answer";
-        return Some(Finding::new(Certainty::Inferred, "gm_only", Party::Server, &e.ending.at, says));
     }
     intolerant(e)
 }
@@ -380,18 +420,12 @@ fn only13(hello: &ClientHello) -> bool {
     real.peek().is_some() && real.all(|version| version.is_tls13())
 }
 
-/// TLCP, or nothing but its suites.
-fn gm_only(hello: &ClientHello) -> bool {
-    let mut suites = hello.ciphers.iter().filter(|suite| !suite.is_signal()).peekable();
-    hello.legacy_version == Version::TLCP || (suites.peek().is_some() && suites.all(|suite| suite.is_tlcp()))
-}
-
 /// An offer that any server of today can take: enough strong suites, TLS 1.2 or newer.
 fn ordinary(hello: &ClientHello) -> bool {
     let strong = hello.ciphers.iter().filter(|suite| !suite.is_signal() && !suite.weak()).count();
     strong >= 5
         && narrowest(hello) == "cipher_suite"
-        && !gm_only(hello)
+        && !national::asked(hello)
         && highest(hello).is_some_and(|version| version >= Version::TLS12)
 }
 
@@ -437,6 +471,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quic_server_lists_versions_that_the_client_lacks() {
+        use crate::evidence::QuicFacts;
+        use crate::tls::quic::QuicVersion;
+        let mut e = greeted();
+        let mut facts = QuicFacts { version: QuicVersion::V1, ..QuicFacts::default() };
+        facts.negotiation = Some(seen(vec![QuicVersion::V2], 5, 41));
+        e.quic = Some(Box::new(facts));
+        assert_eq!(found(&e), (Certainty::Proven, "version"));
+        let facts = e.quic.as_mut().unwrap();
+        facts.version = QuicVersion::V2;
+        assert_eq!(judge(&e), Judgement::Absent, "the client went on with one of them");
+    }
+
+    #[test]
     fn openssl_cannot_go_on_with_an_old_version() {
         let e = alert(answered(Version::TLS10), Side::Client, 80);
         assert_eq!(found(&e), (Certainty::Suspected, "version"));
@@ -468,6 +516,16 @@ mod tests {
         assert!(matches!(judge(&e), Judgement::Blind(_)));
         e.hello.as_mut().unwrap().value.ciphers = vec![CipherSuite(5)];
         assert_eq!(found(&e), (Certainty::Inferred, "cipher_suite"));
+    }
+
+    #[test]
+    fn a_close_on_a_hello_leaves_it_open() {
+        let mut e = greeted();
+        e.tcp.acked.server = Some(e.tcp.bytes.client);
+        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
+        assert!(matches!(judge(&e), Judgement::Blind(_)));
+        e.around.server_completes = Some(seen((), 1, 0));
+        assert_eq!(judge(&e), Judgement::Absent, "the server completes with others");
     }
 
     #[test]
@@ -520,15 +578,6 @@ mod tests {
         assert_eq!(found(&e), (Certainty::Suspected, "plain_text_peer"), "it contradicts itself");
         assert_eq!(judge(&refused(Why::Trouble)), Judgement::Absent);
         assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
-    }
-
-    #[test]
-    fn a_close_on_a_tlcp_hello() {
-        let mut e = greeted();
-        ends(&mut e, Ending::Fin { from: Side::Server }, 5, 41);
-        assert_eq!(judge(&e), Judgement::Absent);
-        e.hello.as_mut().unwrap().value.legacy_version = Version::TLCP;
-        assert_eq!(found(&e), (Certainty::Inferred, "gm_only"));
     }
 
     #[test]

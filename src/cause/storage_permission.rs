@@ -16,13 +16,14 @@
 //!   completes with nobody: it may run without a certificate: `no_certificate_loaded`, `suspected`. So does 49 before
 //!   ServerHello, which rustls says. OpenSSL says 70 to a client of TLS 1.3 alone; that reads as a version first.
 //! - After STARTTLS and its kin a no in clear that tells of a trouble of the server's own: SMTP 454, FTP 431,
-//!   `[UNAVAILABLE]`, `[SYS/TEMP]`, "TLS initialization failed", at once or behind an agreement (Dovecot agrees, then
+//!   `[UNAVAILABLE]`, `[SYS/TEMP]`, RDP's SSL_CERT_NOT_ON_SERVER, "TLS initialization failed", at once or behind an agreement (Dovecot agrees, then
 //!   says goodbye): `no_certificate_loaded`, `inferred`. A no without such a word (IMAP `NO`, NNTP 580, LDAP
 //!   unavailable, `-ERR` or `<failure>` of a server that offered TLS) is `suspected`. A command that the server does
 //!   not know is protocol_version. A client that goes on in clear did not insist: the attempt is abandoned, not failed.
 //! - On the ports of IMAP and POP3 over TLS a close without a word on a whole, ordinary hello, by a server that
 //!   completes with nobody: Dovecot without a key, `suspected`. Elsewhere such a close leaves this open.
-//! - A RST to the SYN: the service did not start at all: `listener_gone`. A closed port looks the
+//! - A RST to the SYN, or a proxy's word that its connection was refused (SOCKS5 reply 5, Squid's `ERR_CONNECT_FAIL 111`,
+//!   `connection_refused` in Proxy-Status): the service did not start at all: `listener_gone`. A closed port looks the
 //!   same whatever the reason.
 //! - A self-signed certificate for `localhost` or the machine's own name: the fallback that is used
 //!   when the real one cannot be loaded: `snakeoil_certificate`.
@@ -39,6 +40,7 @@
 //! - RFC 9846 section 6.2: internal_error (80), handshake_failure (40).
 //! - RFC 3207 section 4 (454), RFC 2228 section 5.1 (431), RFC 5530 section 3, RFC 3206 section 4, RFC 9051 section 6.2.1,
 //!   RFC 4642 section 2.2.2, RFC 4511 section 4.14.2, RFC 5804 section 2.2, RFC 6120 section 5.4.2.2: refusals in clear.
+//! - RFC 1928 section 6 (SOCKS5), RFC 9209 (Proxy-Status), \[MS-RDPBCGR\] section 2.2.1.2.2: refusals of proxies and RDP.
 //! - Postfix: smtpd says 454 where its TLS engine did not start. Dovecot: login processes close where it does not.
 //! - nginx: `ssl_certificate` (variables load per handshake, as the worker's user).
 //! - OpenSSL: `SSL_CTX_use_PrivateKey_file`, `SSL_R_NO_SHARED_CIPHER` without a certificate.
@@ -48,10 +50,11 @@ use super::{Certainty, Finding, Judgement, Party, Reason};
 use crate::base::{Side, Span};
 use crate::evidence::upgrade::{Why, tells_trouble};
 use crate::evidence::around::Passed;
-use crate::evidence::{Chain, Ending, Evidence, Stage};
+use crate::evidence::{Chain, Ending, Evidence, Protocol, Stage};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::Version;
+use crate::tls::hello::ClientHello;
 use crate::tls::sealed::looks_like_alert;
 
 /// The reasons.
@@ -122,6 +125,11 @@ pub fn judge(e: &Evidence) -> Judgement {
     if let Chain::Clear(_) = e.chain {
         return snakeoil(e).map_or(Judgement::Absent, Judgement::Found);
     }
+    // A server of TLCP refuses every hello of TLS, whatever it has loaded.
+    let is_tlcp = |hello: &ClientHello| hello.legacy_version == Version::TLCP;
+    if e.server_record == Some(Version::TLCP) && e.hello.as_ref().is_some_and(|hello| !is_tlcp(&hello.value)) {
+        return Judgement::Absent;
+    }
     if let Some(finding) = no_flight(e) {
         return Judgement::Found(finding);
     }
@@ -152,6 +160,9 @@ pub fn judge(e: &Evidence) -> Judgement {
             at,
             "the server denies access before it chose anything, as rustls does without a certificate for the name",
         )),
+        40 if e.server_record == Some(Version::TLCP) && e.around.server_completes.is_none() => {
+            Judgement::Blind("a server of TLCP without its pair of certificates refuses every offer")
+        }
         // A HelloRetryRequest or ServerHello chose suite and group: something else was amiss.
         40 if e.server_hello.is_none() && e.retry.is_none() => refused(e, at),
         // OpenSSL counts TLS 1.3 among its versions only with a certificate (`is_tls13_capable` in
@@ -198,19 +209,30 @@ fn in_clear(e: &Evidence) -> Option<Judgement> {
     }
     let Ending::Refused { said } = &e.ending.value else { return None };
     let upgrade = e.upgrade.as_deref()?;
-    let certainty = match upgrade.refused.as_ref()?.value.why {
+    let certainty = match upgrade.why()? {
         Why::Trouble => Certainty::Inferred,
         Why::Unable => Certainty::Suspected,
-        Why::Unsupported => return Some(Judgement::Absent),
+        Why::Closed => return Some(closed_behind_proxy(e, said)),
         Why::Unclear => return Some(Judgement::Blind("the server's words do not say why it refuses TLS")),
+        Why::Unreached => return Some(Judgement::Blind("the proxy does not say why it did not reach the server")),
+        Why::Unsupported | Why::OtherWay | Why::Stripped | Why::Policy | Why::Credentials | Why::NoName => {
+            return Some(Judgement::Absent);
+        }
     };
     let says = format!("the server refuses TLS with \"{said}\"");
     let finding = Finding::new(certainty, REASON, Party::Server, &e.ending.at, says)
-        .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol));
+        .and(&upgrade.asked.at, format!("the client asked for TLS in {}", upgrade.protocol.word()));
     Some(Judgement::Found(match &upgrade.accepted {
         Some(accepted) => finding.and(&accepted.at, "the server had agreed"),
         None => finding,
     }))
+}
+
+/// The proxy says that the server refused its connection.
+fn closed_behind_proxy(e: &Evidence, said: &str) -> Judgement {
+    let to = e.proxied.as_ref().map_or_else(String::new, |to| format!(" to {}, port {}", to.value.host, to.value.port));
+    let says = format!("the proxy says that its connection{to} was refused: \"{said}\"");
+    Judgement::Found(Finding::new(Certainty::Suspected, "listener_gone", Party::Server, &e.ending.at, says))
 }
 
 /// The server took the whole hello and closed without a word, as Dovecot does whose key cannot be loaded; so does what
@@ -221,7 +243,7 @@ fn wordless(e: &Evidence) -> Option<Judgement> {
         matches!(e.ending.value, Ending::Fin { from: Side::Server } | Ending::Reset { from: Side::Server });
     let taken = e.tcp.acked.server.is_some_and(|acked| acked >= e.tcp.bytes.client);
     let doubted = e.tcp.resets.iter().any(|reset| !reset.value.doubts.is_empty());
-    let proxied = matches!(e.prelude, Some("http_connect" | "socks"));
+    let proxied = e.proxied.is_some() || e.prelude.is_some_and(Protocol::is_proxy);
     if !by_server
         || !taken
         || doubted
@@ -378,6 +400,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_of_tlcp_refuses_hellos_of_tls_whatever_it_has_loaded() {
+        let mut e = alert(greeted(), Side::Server, 40);
+        e.server_record = Some(Version::TLCP);
+        assert_eq!(judge(&e), Judgement::Absent);
+        e.hello.as_mut().unwrap().value.legacy_version = Version::TLCP;
+        assert!(matches!(judge(&e), Judgement::Blind(_)), "of its own kind, it may lack its certificates");
+    }
+
+    #[test]
     fn a_command_that_is_not_known_is_not_this_and_a_general_close_tells_nothing() {
         assert_eq!(judge(&refused(Why::Unsupported)), Judgement::Absent);
         assert!(matches!(judge(&refused(Why::Unclear)), Judgement::Blind(_)));
@@ -399,7 +430,7 @@ mod tests {
         assert!(matches!(judge(&e), Judgement::Blind(_)), "on other ports it is open");
         e.server.port = 993;
         assert_eq!(found(&e), (Certainty::Suspected, "no_certificate_loaded"));
-        e.prelude = Some("http_connect");
+        e.prelude = Some(Protocol::HttpConnect);
         assert_eq!(judge(&e), Judgement::Absent, "the proxy closed");
         e.prelude = None;
         e.around.server_completes = Some(seen((), 1, 0));

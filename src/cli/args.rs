@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::base::Limits;
+
 /// Says from packets alone why a TLS handshake failed.
 #[derive(Debug, Parser)]
 #[command(
@@ -85,6 +87,19 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// What the analyses share; none where packets are not analysed.
+    pub fn shared(&mut self) -> Option<&mut Shared> {
+        match self {
+            Self::Read(args) => Some(&mut args.shared),
+            Self::Live(args) => Some(&mut args.shared),
+            Self::Show(args) => Some(&mut args.shared),
+            Self::Certs(args) => Some(&mut args.shared),
+            Self::Explain(_) | Self::Schema | Self::Completions { .. } | Self::Man { .. } => None,
+        }
+    }
+}
+
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -97,9 +112,18 @@ pub enum When {
     Never,
 }
 
-/// What `read`, `live` and `show` share.
+/// What `read`, `live`, `show` and `certs` share.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Shared {
+    /// Take options and bounds from this file; those given on the command line count more
+    ///
+    /// Its keys are options of `live`, and its table [limits] holds the bounds. `read`, `show` and `certs` take the bounds
+    /// and the options that all four have, but not `filter`: that is which packets the service listens to.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Bounds; from the file only.
+    #[arg(skip)]
+    pub limits: Limits,
     /// Roots to judge chains by: `mozilla`, `system`, a PEM or DER file, or a folder of them; may be repeated
     #[arg(long, value_name = "mozilla|system|FILE|DIR", default_value = "mozilla")]
     pub trust: Vec<String>,

@@ -1,4 +1,4 @@
-//! The configuration file of `tlswhy live`.
+//! The configuration file: that of `tlswhy live`, of which `read`, `show` and `certs` take what concerns them.
 //!
 //! A key is the long name of an option with `_` for `-`, so that `--help` explains both; `--no-promiscuous` is
 //! `promiscuous = false`. The bounds of [`Limits`], which are no options, stand in the table `[limits]`. What the command
@@ -6,10 +6,13 @@
 //!
 //! The file's options that the command line leaves open are put before it, and all are read by the one parser: what one
 //! accepts the other does, with the same words.
+//!
+//! One file serves all commands. Whoever reads it, it is checked whole as `live` would; what is `live`'s alone is then left
+//! to it.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -19,7 +22,7 @@ use clap::{
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::args::{Args, Command, LiveArgs};
+use super::args::{Args, Command, LiveArgs, Shared};
 use super::bounds::BOUNDS;
 use super::{Done, Failure, explain, output};
 use crate::base::Limits;
@@ -42,9 +45,6 @@ pub enum Confine {
 /// What makes a service of `live`.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct ServiceArgs {
-    /// Take options and bounds from this file; those given on the command line count more
-    #[arg(long, value_name = "FILE.toml")]
-    pub config: Option<PathBuf>,
     /// Say whether the configuration can be used and what is in force, and end
     #[arg(long)]
     pub check: bool,
@@ -57,9 +57,6 @@ pub struct ServiceArgs {
     /// Give up CAP_NET_RAW too; an interface that was removed and comes back is then not opened again
     #[arg(long)]
     pub no_reopen: bool,
-    /// Bounds; from the file only.
-    #[arg(skip)]
-    pub limits: Limits,
     /// Every setting, and where it comes from.
     #[arg(skip)]
     pub in_force: Vec<Setting>,
@@ -104,9 +101,22 @@ const AT_ONCE: &[&str] = &["trust", "ports", "filter", "stats_interval", "exit_c
 /// Options that a file cannot hold.
 const ONLY_COMMAND_LINE: [&str; 4] = ["config", "check", "help", "version"];
 
-/// The options of `live` that a file may hold.
-fn options(live: &clap::Command) -> impl Iterator<Item = (&Arg, String)> {
-    live.get_arguments().filter_map(|option| {
+/// An option that all have, but its key says what the service listens to. A capture is read whole: packets left out
+/// because of a file that was named for its roots would be missed by nobody, and verdicts would be poorer.
+const FILTER: &str = "filter";
+
+/// The keys that a command takes from a file.
+fn keys(command: &clap::Command) -> Vec<String> {
+    if command.get_name() == "live" {
+        return options(command).map(|(_, key)| key).collect();
+    }
+    let shared = Shared::augment_args(clap::Command::new("shared"));
+    options(&shared).map(|(_, key)| key).filter(|key| key != FILTER).collect()
+}
+
+/// The options of a command that a file may hold.
+fn options(command: &clap::Command) -> impl Iterator<Item = (&Arg, String)> {
+    command.get_arguments().filter_map(|option| {
         let long = option.get_long().filter(|long| !ONLY_COMMAND_LINE.contains(long))?;
         Some((option, long.strip_prefix("no-").unwrap_or(long).replace('-', "_")))
     })
@@ -134,17 +144,17 @@ fn command() -> clap::Command {
 /// Bad use, or a file that cannot be read or understood.
 pub fn parse(argv: &[OsString]) -> Result<Args, Unusable> {
     let matches = command().try_get_matches_from(argv).map_err(Unusable::Use)?;
-    let args = Args::from_arg_matches(&matches).map_err(Unusable::Use)?;
-    let (Command::Live(live), Some(given)) = (args.command, matches.subcommand_matches("live")) else {
-        return Args::from_arg_matches(&matches).map_err(Unusable::Use);
-    };
-    let live = match live.service.config.clone() {
-        None => LiveArgs { service: in_force(live.service, &File::default(), given, given), ..*live },
-        Some(path) => {
-            File::read(&path).and_then(|file| file.apply(&path, argv, given)).map_err(Unusable::File)?
-        }
-    };
-    Ok(Args { command: Command::Live(Box::new(live)) })
+    let mut args = Args::from_arg_matches(&matches).map_err(Unusable::Use)?;
+    let Some((name, given)) = matches.subcommand() else { return Ok(args) };
+    if let Some(path) = args.command.shared().and_then(|shared| shared.config.clone()) {
+        return File::read(&path)
+            .and_then(|file| file.apply(&path, argv, name, given))
+            .map_err(Unusable::File);
+    }
+    if let Command::Live(live) = &mut args.command {
+        live.service.in_force = in_force(&File::default(), given, given);
+    }
+    Ok(args)
 }
 
 /// What a file says: options as on a command line, each with its key and line, and bounds.
@@ -257,42 +267,47 @@ impl File {
         Ok(())
     }
 
-    /// The arguments of the file and the command line together.
-    fn apply(self, path: &Path, argv: &[OsString], given: &ArgMatches) -> Result<LiveArgs, String> {
+    /// The arguments of the file and the command line together: `given`, those of the command of this name.
+    fn apply(self, path: &Path, argv: &[OsString], name: &str, given: &ArgMatches) -> Result<Args, String> {
         let all = command();
-        let live = all.find_subcommand("live").unwrap_or(&all);
-        let beaten = |key: &str| {
-            options(live).any(|(option, name)| {
-                name == key && given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
-            })
-        };
-        let place = argv.iter().skip(1).position(|word| word == "live").map_or(argv.len(), |place| place + 2);
+        let here = all.find_subcommand(name).unwrap_or(&all);
+        let mut open = keys(here);
+        for (option, key) in options(here) {
+            if given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine) {
+                open.retain(|open| *open != key);
+            }
+        }
+        let place = argv.iter().skip(1).position(|word| word == name).map_or(argv.len(), |place| place + 2);
         let (before, after) = argv.split_at_checked(place).unwrap_or((argv, &[]));
-        let from_file = self.options.iter().filter(|(key, ..)| !beaten(key)).flat_map(|(_, _, words)| words);
+        let from_file =
+            self.options.iter().filter(|(key, ..)| open.contains(key)).flat_map(|(_, _, words)| words);
         let both = before.iter().cloned().chain(from_file.map(OsString::from)).chain(after.iter().cloned());
         let matches = command().try_get_matches_from(both).map_err(|error| {
             format!("{} and the command line together: {}", path.display(), plain(&error))
         })?;
-        let args = Args::from_arg_matches(&matches).map_err(|error| plain(&error))?;
-        let (Command::Live(live), Some(both)) = (args.command, matches.subcommand_matches("live")) else {
-            return Err(format!("{}: not a command line of live", path.display()));
-        };
-        if live.all_interfaces().next().is_none() {
-            return Err(format!(
-                "{} names no interface (interface = [\"eth0\"], or -i eth0)",
-                path.display()
-            ));
+        let mut args = Args::from_arg_matches(&matches).map_err(|error| plain(&error))?;
+        if let (Command::Live(live), Some((_, both))) = (&mut args.command, matches.subcommand()) {
+            if live.all_interfaces().next().is_none() {
+                return Err(format!(
+                    "{} names no interface (interface = [\"eth0\"], or -i eth0)",
+                    path.display()
+                ));
+            }
+            live.service.in_force = in_force(&self, given, both);
         }
-        Ok(LiveArgs { service: in_force(live.service, &self, given, both), ..*live })
+        if let Some(shared) = args.command.shared() {
+            shared.limits = self.limits;
+        }
+        Ok(args)
     }
 }
 
-/// Adds the bounds and the list of what is in force.
-fn in_force(mut service: ServiceArgs, file: &File, given: &ArgMatches, all: &ArgMatches) -> ServiceArgs {
+/// What is in force for `live`: every setting, with its origin.
+fn in_force(file: &File, given: &ArgMatches, all: &ArgMatches) -> Vec<Setting> {
     let root = command();
     let live = root.find_subcommand("live").unwrap_or(&root);
     let in_file = |key: &str| file.options.iter().find(|(name, ..)| name == key).map(|(_, at, _)| *at);
-    service.in_force = options(live)
+    options(live)
         .map(|(option, key)| {
             let id = option.get_id().as_str();
             let values = if takes_value(option) {
@@ -317,9 +332,7 @@ fn in_force(mut service: ServiceArgs, file: &File, given: &ArgMatches, all: &Arg
                 from: line.map_or(From::Default, From::File),
             }
         }))
-        .collect();
-    service.limits = file.limits.clone();
-    service
+        .collect()
 }
 
 fn is_list(option: &Arg) -> bool {
@@ -425,8 +438,7 @@ pub fn usable(args: &LiveArgs) -> Result<Settings, Failure> {
     if let Some(filter) = &args.shared.filter {
         Filter::new(filter).map_err(|error| Failure::Says(error.to_string()))?;
     }
-    let settings = output::settings(&args.shared, false)?;
-    Ok(Settings { limits: args.service.limits.clone().into(), ..settings })
+    output::settings(&args.shared, false)
 }
 
 /// `--check`.

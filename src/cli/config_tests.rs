@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::*;
 
@@ -15,8 +16,20 @@ impl Case {
     }
 
     fn argv(&self, more: &[&str]) -> Vec<OsString> {
+        self.argv_of("live", more)
+    }
+
+    fn argv_of(&self, command: &str, more: &[&str]) -> Vec<OsString> {
         let path = self.path.to_str().unwrap();
-        ["tlswhy", "live", "--config", path].iter().chain(more).map(OsString::from).collect()
+        ["tlswhy", command, "--config", path].iter().chain(more).map(OsString::from).collect()
+    }
+
+    fn shared(&self, command: &str, more: &[&str]) -> Shared {
+        match parse(&self.argv_of(command, more)) {
+            Ok(mut args) => args.command.shared().cloned().unwrap(),
+            Err(Unusable::Use(error)) => panic!("{error}"),
+            Err(Unusable::File(why)) => panic!("{why}"),
+        }
     }
 
     fn live(&self, more: &[&str]) -> LiveArgs {
@@ -54,7 +67,7 @@ fn the_file_says_what_the_command_line_could() {
     assert_eq!(live.shared.filter.as_deref(), Some("tcp"));
     assert!(live.no_promiscuous && live.json && !live.service.no_reopen);
     assert_eq!(live.service.confine, Confine::Require);
-    let limits = &live.service.limits;
+    let limits = &live.shared.limits;
     assert_eq!((limits.flows, limits.stall.0, limits.bytes_per_shard), (10_000, 120_000_000, 32 << 20));
     assert_eq!(limits.idle, Limits::default().idle);
 }
@@ -108,6 +121,56 @@ fn a_file_without_an_interface_needs_one_on_the_command_line() {
     let Err(Unusable::File(said)) = parse(&case.argv(&[])) else { panic!("it was taken") };
     assert!(said.ends_with("names no interface (interface = [\"eth0\"], or -i eth0)"), "{said}");
     assert_eq!(case.live(&["-i", "lo"]).interfaces, ["lo"]);
+}
+
+#[test]
+fn commands_that_read_captures_take_bounds_and_what_all_share() {
+    let case = Case::new(
+        "shared",
+        "interface = 'eth0'\nworkers = 3\ntrust = 'system'\ncerts = 'c.pem'\nports = [443, 8443]\ncolor = 'never'\n\
+         [limits]\nstall = '2 min'\n",
+    );
+    for (command, more) in [("read", &["x.pcap"][..]), ("show", &["1234", "x.pcap"]), ("certs", &["x.pcap"])]
+    {
+        let shared = case.shared(command, more);
+        assert_eq!((shared.workers, shared.ports.as_slice()), (3, &[443, 8443][..]), "{command}");
+        assert_eq!(
+            (shared.trust.as_slice(), shared.certs),
+            (&["system".to_owned()][..], vec!["c.pem".into()])
+        );
+        assert_eq!(shared.limits.stall.0, 120_000_000, "{command}");
+        let more: Vec<_> = more.iter().chain(&["--workers", "2", "--trust=mozilla"]).copied().collect();
+        let shared = case.shared(command, &more);
+        assert_eq!((shared.workers, shared.trust.as_slice()), (2, &["mozilla".to_owned()][..]), "{command}");
+    }
+}
+
+#[test]
+fn what_is_the_service_s_alone_is_left_to_it() {
+    let case = Case::new(
+        "alone",
+        "inside = 'lan0'\noutside = 'wan0'\nfilter = 'udp'\njson = true\nwrite = 'w.pcapng'\nexit_code = true\n",
+    );
+    let Ok(Args { command: Command::Read(read) }) = parse(&case.argv_of("read", &["x.pcap"])) else {
+        panic!("it was not taken")
+    };
+    assert_eq!(read.shared.filter, None);
+    assert!(read.sides.inside.is_empty() && !read.json && read.write.is_none() && !read.exit_code);
+    assert_eq!(case.shared("read", &["x.pcap", "-f", "tcp"]).filter.as_deref(), Some("tcp"));
+}
+
+#[test]
+fn a_bad_file_is_refused_with_the_same_words_by_all() {
+    let case = Case::new("same", "interface = 'eth0'\nrecent = 'lots'\nwokers = 1\n[limits]\nflow = 1\n");
+    let says = |command: &str, more: &[&str]| match parse(&case.argv_of(command, more)) {
+        Err(Unusable::File(why)) => why,
+        _ => panic!("{command} took it"),
+    };
+    let live = says("live", &[]);
+    assert_eq!(live.lines().count(), 3, "{live}");
+    assert_eq!(says("read", &["x.pcap"]), live);
+    assert_eq!(says("show", &["1234", "x.pcap"]), live);
+    assert_eq!(says("certs", &["x.pcap"]), live);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::args::{Shared, When};
-use crate::base::Limits;
 use crate::event::{FileRead, Stats};
 use crate::pipeline::shard::Ports;
 use crate::pipeline::{Settings, Totals};
@@ -40,7 +39,7 @@ pub fn settings(shared: &Shared, in_order: bool) -> Result<Settings, Failure> {
     };
     Ok(Settings {
         workers,
-        limits: Arc::new(Limits::default()),
+        limits: Arc::new(shared.limits.clone()),
         ports: Arc::new(Ports::new(&shared.ports)),
         trust: Arc::new(trust(&shared.trust)?),
         given: Arc::new(given(&shared.certs)?),

@@ -86,7 +86,7 @@ fn inputs(args: &LiveArgs) -> Vec<PathBuf> {
             "system" => Trust::SYSTEM_FILES.iter().map(PathBuf::from).filter(|path| path.exists()).collect(),
             path => vec![PathBuf::from(path)],
         });
-    let named = args.service.config.iter().chain(&args.shared.certs).chain(&args.shared.keylog);
+    let named = args.shared.config.iter().chain(&args.shared.certs).chain(&args.shared.keylog);
     named.cloned().chain(roots).collect()
 }
 

@@ -4,6 +4,8 @@ use super::transport::read_options;
 use super::{Hop, Segment, TcpFlags};
 use crate::base::{Addr, Endpoint};
 
+/// Bytes of an Ethernet header.
+const LINK: usize = 14;
 /// Bytes of an IPv4 header without options.
 const IP: usize = 20;
 /// Bytes of a TCP header without options.
@@ -12,21 +14,23 @@ const TCP: usize = 20;
 /// Reads such a frame in one look; `None` leaves it to the walk through the layers, which gives the same for these.
 #[inline]
 pub(super) fn segment(frame: &[u8]) -> Option<Segment<'_>> {
-    let (&[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, k0, k1], packet) = frame.split_first_chunk()?;
-    let &[version, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, ref addresses @ ..] =
-        packet.first_chunk::<IP>()?;
-    let &[a0, a1, a2, a3, b0, b1, b2, b3] = addresses;
-    // An EtherType; version and length of the header; the bits of "more fragments" and of the fragment's offset.
-    let is_plain = [k0, k1, version, protocol, f0 & 0x3f, f1] == [8, 0, 0x45, 6, 0, 0];
+    let (link, packet) = frame.split_first_chunk::<LINK>()?;
+    let ip = packet.first_chunk::<IP>()?;
+    let &[.., k0, k1] = link;
+    let &[version, _, l0, l1, _, _, f0, f1, _, protocol, ..] = ip;
     let rest = packet.get(IP..usize::from(u16::from_be_bytes([l0, l1])))?;
-    let &[p0, p1, q0, q1, s0, s1, s2, s3, c0, c1, c2, c3, offset, flags, w0, w1] = rest.first_chunk()?;
-    let header = usize::from(offset >> 4) * 4;
+    let tcp = rest.first_chunk::<TCP>()?;
+    let header = usize::from(tcp[12] >> 4) * 4;
     let (head, payload) = rest.split_at_checked(header)?;
-    if !is_plain || header < TCP {
+    if !is_plain([k0, k1], version, protocol, [f0, f1]) {
         return None;
     }
     let mut options = read_options(head.get(TCP..)?);
     options.any = header > TCP;
+    // Taken apart behind the options, so that nothing has to be put aside while they are read.
+    let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, ..] = link;
+    let &[_, _, _, _, i0, i1, f0, _, ttl, _, _, _, a0, a1, a2, a3, b0, b1, b2, b3] = ip;
+    let &[p0, p1, q0, q1, s0, s1, s2, s3, c0, c1, c2, c3, _, flags, w0, w1, ..] = tcp;
     Some(Segment {
         hop: Hop {
             src: Addr::v4([a0, a1, a2, a3]),
@@ -49,6 +53,16 @@ pub(super) fn segment(frame: &[u8]) -> Option<Segment<'_>> {
     })
 }
 
+/// Whether this is TCP in an IPv4 packet without options that is no fragment: an EtherType, version and length of the
+/// header, a protocol, and the bits of "more fragments" and of the fragment's offset.
+#[inline]
+fn is_plain(ether_type: [u8; 2], version: u8, protocol: u8, fragment: [u8; 2]) -> bool {
+    u16::from_be_bytes(ether_type) == 0x0800
+        && version == 0x45
+        && protocol == 6
+        && u16::from_be_bytes(fragment) & 0x3fff == 0
+}
+
 /// The ends of a frame whose headers begin as such a frame's do. Of the rest nothing is checked: it may yet turn out to be
 /// undecodable, but never to have other ends.
 #[inline]
@@ -56,9 +70,9 @@ pub fn ends(frame: &[u8]) -> Option<(Endpoint, Endpoint)> {
     let &[k0, k1, version, _, _, _, _, _, f0, f1, _, protocol, _, _, ref ends @ ..] =
         frame.get(12..)?.first_chunk::<26>()?;
     let &[a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, q0, q1] = ends;
-    let is_plain = [k0, k1, version, protocol, f0 & 0x3f, f1] == [8, 0, 0x45, 6, 0, 0];
     let end = |addr, port| Endpoint { addr: Addr::v4(addr), port: u16::from_be_bytes(port) };
-    is_plain.then(|| (end([a0, a1, a2, a3], [p0, p1]), end([b0, b1, b2, b3], [q0, q1])))
+    is_plain([k0, k1], version, protocol, [f0, f1])
+        .then(|| (end([a0, a1, a2, a3], [p0, p1]), end([b0, b1, b2, b3], [q0, q1])))
 }
 
 #[cfg(test)]

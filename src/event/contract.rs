@@ -5,8 +5,10 @@ use crate::base::{PacketNo, Side};
 use crate::cause::Cause;
 use crate::evidence::around::{Episode, KnownChains};
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{Doubt, Ending, fixture as evidence_fixture};
+use crate::evidence::talk::quic::Closed;
+use crate::evidence::{Doubt, Ending, Protocol, Proxied, QuicFacts, Transport, fixture as evidence_fixture};
 use crate::tls::codes::{AlertDescription, HandshakeType};
+use crate::tls::quic::QuicVersion;
 use serde_json::{Value, json};
 
 /// The keywords that say something about validity here; another one in the schema fails the test.
@@ -112,7 +114,9 @@ fn handshakes() -> Vec<Value> {
     let mut client_refused = fixture::expired();
     client_refused.client_chain = client_refused.chain.clone();
     client_refused.lost.gap_bytes = 7;
-    client_refused.prelude = Some("smtp");
+    client_refused.prelude = Some(Protocol::Smtp);
+    let to = Proxied { host: "mail.example.com".into(), port: 25 };
+    client_refused.proxied = Some(evidence_fixture::seen(to, 4, 20).into());
     client_refused.around.episode = Some(Episode { id: 7, attempt: 2, first: client_refused.started });
     let mut opened = fixture::expired();
     opened.decryption.keys = HadKeys::Found;
@@ -130,10 +134,31 @@ fn handshakes() -> Vec<Value> {
     changed.around.shown_before = None;
     changed.around.known_chains =
         Some(Box::new(KnownChains { changed: Some(PacketNo(3)), ..KnownChains::default() }));
+    let mut over_quic = evidence_fixture::greeted();
+    over_quic.ending.value = Ending::ConnectionClose { from: Side::Server, code: 2 };
+    over_quic.transport = Transport::Quic;
+    let versions = vec![QuicVersion::V1, QuicVersion::V2];
+    over_quic.quic = Some(Box::new(QuicFacts {
+        version: QuicVersion::V2,
+        first_version: Some(QuicVersion(0x1a2a_3a4a)),
+        negotiation: Some(evidence_fixture::seen(versions, 2, 20)),
+        close: Some(evidence_fixture::seen(
+            Closed { from: Side::Server, code: 2, reason: "busy".to_owned() },
+            5,
+            60,
+        )),
+        unopened: 1,
+        ..QuicFacts::default()
+    }));
+    let mut hidden = fixture::completed();
+    let hello = &mut hidden.hello.as_mut().unwrap().value;
+    (hello.ech, hello.ech_key) = (true, Some(7));
     let stories = [
         (fixture::sealed_rejection(), None),
         (changed, None),
+        (hidden, None),
         (reset, None),
+        (over_quic, None),
         (evidence_fixture::syn(3), None),
         (fixture::crossed(), Some(fixture::crossed_diagnosis())),
         (fixture::completed(), None),
@@ -249,7 +274,7 @@ fn every_certificate_of_an_inventory_obeys_the_schema() {
 
 #[test]
 fn a_broken_event_is_refused() {
-    let good = handshakes().remove(6);
+    let good = handshakes().remove(7);
     for (field, bad) in [
         ("cause", json!("bad_luck")),
         ("outcome", json!(null)),

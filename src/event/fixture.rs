@@ -436,6 +436,7 @@ pub(crate) fn crossed() -> Evidence {
             ack: 0,
             payload: 0,
             digest: 0,
+            greets: false,
             mss: None,
         },
         client,

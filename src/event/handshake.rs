@@ -10,7 +10,7 @@ use super::{Hygiene, SCHEMA, vantages};
 use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
-use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Stage, Transport, rejection};
+use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Protocol, Stage, Transport, rejection};
 use crate::tls::codes::Version;
 use crate::tls::message::Alert;
 
@@ -113,7 +113,13 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
         Transport::Dtls => "dtls",
     };
     o.word("transport", transport);
-    o.maybe_word("starttls", evidence.prelude);
+    o.maybe_word("starttls", evidence.prelude.map(Protocol::word));
+    if let Some(to) = &evidence.proxied {
+        o.object("proxied", |o| {
+            o.string("host", &to.value.host);
+            o.unsigned("port", u64::from(to.value.port));
+        });
+    }
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
     endpoint("client", Some(evidence.client), o);
     endpoint("server", server, o);
@@ -299,6 +305,15 @@ fn tls(evidence: &Evidence, kept: &mut Kept, o: &mut Object<'_>) {
         Some(hello) => kept.hello(&hello.offer, o),
         None => ["ja3", "ja4", "client_stack", "offered"].into_iter().for_each(|name| o.null(name)),
     }
+    o.maybe("ech", hello.filter(|hello| hello.ech), |hello, out| {
+        object(out, |o| {
+            o.maybe_integer("config_id", hello.ech_key.map(i64::from));
+            o.boolean("genuine", evidence.ech_is_genuine());
+            let told = evidence.around.ech.as_ref().and_then(|ech| ech.told.as_ref());
+            o.maybe_string("name", told.map(|told| &*told.value));
+            o.boolean("refused", evidence.ech_is_refused());
+        });
+    });
 }
 
 fn chain(name: &str, chain: &Chain, kept: &mut Kept, o: &mut Object<'_>) {
@@ -330,6 +345,7 @@ mod tests {
     use super::*;
     use crate::base::{PacketNo, Seen, Span};
     use crate::event::{certificate_json, fixture};
+    use crate::evidence::around::Ech;
     use serde_json::{Value, json};
 
     fn event(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Value {
@@ -410,6 +426,23 @@ mod tests {
             event["alert"],
             json!({"level": null, "code": null, "name": null, "from": "client", "sealed": true})
         );
+    }
+
+    #[test]
+    fn an_encrypted_hello_shows_its_key_and_whose_it_is() {
+        let mut evidence = fixture::completed();
+        assert_eq!(event(&evidence, None)["tls"]["ech"], Value::Null);
+        let hello = &mut evidence.hello.as_mut().unwrap().value;
+        (hello.ech, hello.ech_key) = (true, Some(7));
+        evidence.server_hello.as_mut().unwrap().value.version = Version::TLS13;
+        let unknown = json!({ "config_id": 7, "genuine": false, "name": null, "refused": false });
+        assert_eq!(event(&evidence, None)["tls"]["ech"], unknown);
+        let told = Seen::new("www.test".into(), PacketNo(2), evidence.started);
+        evidence.around.ech = Some(Ech { told: Some(told), again: None });
+        let genuine = json!({ "config_id": 7, "genuine": true, "name": "www.test", "refused": false });
+        assert_eq!(event(&evidence, None)["tls"]["ech"], genuine);
+        evidence.server_hello.as_mut().unwrap().value.version = Version::TLS12;
+        assert_eq!(event(&evidence, None)["tls"]["ech"]["refused"], true);
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl fmt::Display for Id {
 
 /// The name that the client wanted to reach: the SNI, or for a lookup that failed the name asked.
 pub fn asked_name(evidence: &Evidence) -> Option<&str> {
-    evidence.sni().or_else(|| match evidence.stage {
+    // Before a hello the proxy was told the name.
+    let proxied = || evidence.host().map(|host| &**host).filter(|_| evidence.hello.is_none());
+    evidence.sni().or_else(proxied).or_else(|| match evidence.stage {
         Stage::Dns => {
             let answered = evidence.around.answers.first().map(|answer| answer.value.name.as_str());
             answered.or_else(|| evidence.around.unanswered.as_ref().map(|asked| asked.value.name.as_str()))

@@ -7,6 +7,7 @@ use crate::aside::dns::DnsAnswer;
 use crate::aside::dns::hidden::Way;
 use crate::base::{Addr, Blank, Endpoint, PacketNo, Seen, Span, Stamp};
 use crate::tls::cert::Certificate;
+use crate::tls::codes::{CipherSuite, Version};
 use crate::tls::crl::Crl;
 use crate::tls::ocsp::{CertId, Outcome, Response as OcspResponse};
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub struct Around {
     /// Other handshakes with this server (address and port, over TCP or over datagrams as this one) that completed, whoever the client and
     /// whatever the SNI, within the capture so far.
     pub server_completes: Option<Seen<()>>,
+    /// This server speaks national protocols or suites (TLCP, RFC 8998) in another handshake.
+    pub national: Option<National>,
+    /// What is known of the key of the encrypted ClientHello.
+    pub ech: Option<Ech>,
     /// Of an attempt over datagrams: the same client reached the same service over TCP at about the same time.
     pub over_tcp: Option<Seen<Endpoint>>,
     /// Failures of the same client at the same step with unrelated servers, at most four.
@@ -107,6 +112,8 @@ impl Blank for Around {
         other_name: None,
         smaller_hello: None,
         server_completes: None,
+        national: None,
+        ech: None,
         over_tcp: None,
         same_failure_elsewhere: Vec::new(),
         repeats: 0,
@@ -135,6 +142,24 @@ impl Blank for Around {
         clock_behind: None,
         crossing: None,
     };
+}
+
+/// What other handshakes of a server say of its national cryptography.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct National {
+    /// It chose this version and suite, or answered in TLCP's records; cites that.
+    pub seen: Seen<(Version, Option<CipherSuite>)>,
+    /// It has chosen other suites too.
+    pub also_others: bool,
+}
+
+/// What other traffic says of the key by which a hello was encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ech {
+    /// DNS gave the client this key under this public name, for this name; cites the answer.
+    pub told: Option<Seen<Arc<str>>>,
+    /// The key by which the client got through to the same server under the same name afterwards; cites that ServerHello.
+    pub again: Option<Seen<u8>>,
 }
 
 /// Attempts at one server that ended alike, and one that passed although one thing alone was different.

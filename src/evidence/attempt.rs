@@ -109,6 +109,8 @@ impl Attempt {
     const FIRST: usize = 256;
     /// Client segments in clear after which no upgrade to TLS is awaited.
     const CLEAR_SEGMENTS: u32 = 64;
+    /// Bytes of the client that may come in smaller segments.
+    const CLEAR_BYTES: u64 = 2_048;
 
     /// Begins with the first segment seen. `client` is who sent the SYN or the ClientHello.
     pub fn new(
@@ -284,7 +286,10 @@ impl Attempt {
                 }
             }
         }
-        self.evidence.upgrade = self.dialogue.take();
+        if let Reading::Tls(inbound) = &self.reading.server {
+            self.evidence.server_record = inbound.record_version();
+        }
+        (self.evidence.upgrade, self.evidence.proxied) = self.dialogue.end();
         self.name_prelude();
         let lookout = super::outcome::Lookout {
             now,
@@ -311,6 +316,7 @@ impl Attempt {
             + self.streams.server.held_bytes()
             + inbound(&self.reading.client)
             + inbound(&self.reading.server)
+            + self.dialogue.held()
             + self.transcript.held()
             + self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held())
     }
@@ -357,7 +363,8 @@ impl Attempt {
                 Step::Open
             };
         }
-        if !tls && self.clear_segments > Self::CLEAR_SEGMENTS {
+        let long = evidence.tcp.bytes.client > Self::CLEAR_BYTES || !self.dialogue.follows();
+        if !tls && self.clear_segments > Self::CLEAR_SEGMENTS && long {
             return if self.tls_port { Step::Settled } else { Step::NotOurs };
         }
         Step::Open
@@ -465,39 +472,40 @@ impl Attempt {
 
     /// Reads the next bytes in order of one side.
     fn read(&mut self, from: Side, piece: Piece<'_>, limits: &Limits, parser: &mut impl Parse) {
-        let mut units: smallvec::SmallVec<[Read<'_>; 4]> = smallvec::SmallVec::new();
+        let mut piece = piece;
         match piece {
             Piece::Bytes(bytes, no, now) => {
                 if !matches!(self.reading.of(from), Reading::Tls(_))
                     && !self.begin(from, bytes, no, limits, parser)
                 {
-                    if matches!(self.reading.of(from), Reading::Prelude) {
-                        match from {
-                            Side::Client => {
-                                self.dialogue.client(bytes, &self.first_bytes.server, no, now);
-                            }
-                            Side::Server => self.dialogue.server(bytes, no, now),
-                        }
+                    if !matches!(self.reading.of(from), Reading::Prelude | Reading::Silent) {
+                        return;
                     }
-                    return;
-                }
-                if let Reading::Tls(inbound) = self.reading.of_mut(from) {
-                    inbound.feed(bytes, no, now, &mut |read| units.push(read));
+                    // TLS may begin behind the last word in clear of one segment.
+                    let Some(rest) = self.dialogue.hear(from, bytes, no, now) else { return };
+                    self.turn_to_tls(from, no, limits, parser);
+                    piece = Piece::Bytes(rest, no, now);
                 }
             }
-            Piece::Gap(bytes, no, now) => {
+            Piece::Gap(bytes, ..) => {
                 self.evidence.lost.gap_bytes += bytes;
                 self.dialogue.gap();
                 *self.evidence.tcp.gap.of_mut(from) += bytes;
-                match self.reading.of_mut(from) {
-                    Reading::Tls(inbound) => inbound.gap(bytes, no, now, &mut |read| units.push(read)),
-                    silent @ Reading::Silent => *silent = Reading::Beheaded,
-                    _ => {}
-                }
             }
         }
-        for read in units {
-            self.unit(from, read, parser);
+        let mut inbound = match (std::mem::take(self.reading.of_mut(from)), piece) {
+            (Reading::Tls(inbound), _) => inbound,
+            (Reading::Silent, Piece::Gap(..)) => return *self.reading.of_mut(from) = Reading::Beheaded,
+            (other, _) => return *self.reading.of_mut(from) = other,
+        };
+        let mut out = |read: Read<'_>| self.unit(from, read, parser);
+        match piece {
+            Piece::Bytes(bytes, no, now) => inbound.feed(bytes, no, now, &mut out),
+            Piece::Gap(bytes, no, now) => inbound.gap(bytes, no, now, &mut out),
+        }
+        // Unless it has shown to be no TLS.
+        if matches!(self.reading.of(from), Reading::Silent) {
+            *self.reading.of_mut(from) = Reading::Tls(inbound);
         }
     }
 
@@ -513,15 +521,7 @@ impl Attempt {
         let client_is_tls = matches!(self.reading.client, Reading::Tls(_));
         let is_tls = starts_tls(bytes, from).unwrap_or(bytes.len() < 3 && bytes.first() == Some(&22));
         if is_tls {
-            *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
-            if let Some(keys) = parser.keys().filter(|keys| keys.are_there(no)) {
-                self.unsealing.get_or_insert_with(|| Box::new(Unsealing::new(keys.clone(), limits)));
-                for reading in [&mut self.reading.client, &mut self.reading.server] {
-                    if let Reading::Tls(inbound) = reading {
-                        inbound.keep_sealed();
-                    }
-                }
-            }
+            self.turn_to_tls(from, no, limits, parser);
             return true;
         }
         if matches!(self.reading.of(from), Reading::Beheaded) {
@@ -536,10 +536,10 @@ impl Attempt {
         first.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or(bytes));
         let reading = match from {
             Side::Client if matches!(self.reading.client, Reading::Silent) => {
-                if server_spoke || super::prelude::may_upgrade(&self.first_bytes.client) {
-                    Reading::Prelude
-                } else {
-                    Reading::Other
+                match super::prelude::may_upgrade(&self.first_bytes.client) {
+                    None if !server_spoke => return false,
+                    Some(false) if !server_spoke => Reading::Other,
+                    _ => Reading::Prelude,
                 }
             }
             Side::Server if matches!(self.reading.server, Reading::Silent) => {
@@ -553,6 +553,19 @@ impl Attempt {
         };
         *self.reading.of_mut(from) = reading;
         false
+    }
+
+    /// What one side sends from here on is TLS.
+    fn turn_to_tls(&mut self, from: Side, no: PacketNo, limits: &Limits, parser: &mut impl Parse) {
+        *self.reading.of_mut(from) = Reading::Tls(Box::new(Inbound::new(limits.bytes_per_side)));
+        if let Some(keys) = parser.keys().filter(|keys| keys.are_there(no)) {
+            self.unsealing.get_or_insert_with(|| Box::new(Unsealing::new(keys.clone(), limits)));
+            for reading in [&mut self.reading.client, &mut self.reading.server] {
+                if let Reading::Tls(inbound) = reading {
+                    inbound.keep_sealed();
+                }
+            }
+        }
     }
 
     fn name_prelude(&mut self) {

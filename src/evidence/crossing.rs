@@ -5,6 +5,7 @@
 //! packet without a counterpart was dropped between the two, or made there. It counts as such only while the other
 //! capture ran, and only where nobody acknowledged what it carried.
 
+mod beside;
 #[cfg(test)]
 pub mod fixture;
 mod pair;
@@ -12,9 +13,11 @@ mod pair;
 mod tests;
 pub mod trace;
 
-use crate::base::{Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Endpoint, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
-use trace::{Mark, Trace, TraceNo, Traces};
+use trace::{Mark, TraceNo, Traces};
+
+pub use beside::{Alike, Beside, LARGE};
 
 /// A side of the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +121,7 @@ impl Crossed {
             ack: 0,
             payload: 0,
             digest: 0,
+            greets: false,
             mss: None,
         };
         self.near.as_ref().or(self.far.as_ref()).map_or(NOTHING, |sight| &sight.mark)
@@ -134,39 +138,6 @@ impl Crossed {
     }
 }
 
-/// What else the two captures show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
-    /// Other connections whose SYN crossed within a minute of this attempt.
-    pub crossed: u32,
-    /// Of these, those that began while this attempt was under way, or at most ten seconds behind it.
-    pub meanwhile: u32,
-    /// Some of these were to the same server: it had room for more.
-    pub to_server: bool,
-    /// Other connections to the same server, whenever they began, that were open when the attempt began.
-    pub held: u32,
-    /// Some of them bear another port behind the gateway than before it: it takes ports from a pool of its own.
-    pub renumbered: bool,
-    /// Names (address and port behind the gateway) that connections to the same server bore: one after another did, and
-    /// each name seen was held by an open one when the attempt began.
-    pub pool_is_held: bool,
-    /// Connections with the same server were under way before the captures began.
-    pub strangers: bool,
-    /// They bear other client addresses or ports behind the gateway than before it.
-    pub translated: bool,
-    /// Of these that had begun before, some had packets cross when this one's no longer did.
-    pub went_on: bool,
-    /// Large segments of theirs crossed, by who sent them.
-    pub large: PerSide<bool>,
-    /// Whether its first packet was handed to the station by which other connections enter the gateway; `None` where links
-    /// have no addresses or nothing else crossed.
-    pub handed: Option<bool>,
-    /// Its server is, for all that is seen, the gateway itself.
-    pub gateways_own: bool,
-    /// A capture missed packets, as it counted itself.
-    pub lossy: bool,
-}
-
 /// A connection across the gateway.
 #[derive(Clone, Debug)]
 pub struct Crossing {
@@ -174,7 +145,7 @@ pub struct Crossing {
     pub near: Vantage,
     /// That one sees enough of it to tell of it.
     pub near_tells: bool,
-    /// How far the outer clock is ahead of the inner one.
+    /// How far the outer clock is ahead of the inner one; 0 where nothing relates them.
     pub ahead: Span,
     /// The shortest way through and back; `None` where no packet passed each way.
     pub through: Option<Span>,
@@ -191,6 +162,17 @@ pub struct Crossing {
 }
 
 impl Crossing {
+    /// A capture lacks a packet that its side must have seen.
+    pub fn lacks(&self) -> bool {
+        // Nobody invents what a connection says.
+        let invented = |one: &Crossed| {
+            let mark = one.mark();
+            one.fate == Fate::Made && mark.payload > 0 && !mark.flags.rst()
+        };
+        let missed = |one: &Crossed| one.fate == Fate::Unknown(pair::LACKS) || invented(one);
+        self.packets.iter().any(missed)
+    }
+
     /// How far the clock that stamped this packet is ahead of the inner one.
     pub fn clock(&self, no: PacketNo) -> Span {
         if no.is_outside() { self.ahead } else { Span(0) }
@@ -207,17 +189,6 @@ pub struct Both {
     /// How far the outer clock is ahead, where it is known.
     pub ahead: Option<Span>,
 }
-
-/// Other connections looked at for comparison.
-const BESIDE: usize = 256;
-/// How far from an attempt they may lie.
-const AROUND: Span = Span::from_secs(60);
-/// Who begins so soon behind an attempt finds the gateway as it was.
-const MEANWHILE: Span = Span::from_secs(10);
-/// Addresses that differ in fewer bits are mostly on one link.
-const NEIGHBOURS: u32 = 8;
-/// A segment that may not fit a tunnel's MTU: the least MTU of IPv6 less its headers.
-pub const LARGE: u32 = 1_200;
 
 impl Both {
     /// Nothing seen yet; at most so many connections on each side.
@@ -296,71 +267,5 @@ impl Both {
             ahead: self.ahead,
         };
         Crossing::of(&seen, vantage)
-    }
-
-    /// What other connections tell about this one. Looks at many.
-    pub fn beside(&self, vantage: Vantage, no: TraceNo) -> Beside {
-        let mut beside = Beside { lossy: self.inside.lossy || self.outside.lossy, ..Beside::default() };
-        let (here, there) = (self.of(vantage), self.of(vantage.other()));
-        let Some(of) = here.get(no) else { return beside };
-        let Some((first, last)) = of.marks.first().zip(of.marks.last()) else { return beside };
-        let (begun, ahead) = (first.when, self.ahead_of(vantage));
-        let twin_of = |trace: &Trace| there.like(trace, ahead).first().and_then(|no| there.get(*no));
-        let (mut known, mut same) = (false, false);
-        for trace in here.begun(begun - AROUND, begun + AROUND, BESIDE) {
-            if trace.marks.first().map(|mark| mark.no) == Some(first.no) {
-                continue;
-            }
-            let Some(twin) = twin_of(trace) else { continue };
-            let Some((sent, came)) = trace.marks.first().zip(twin.marks.first()) else { continue };
-            beside.crossed += 1;
-            let meanwhile = sent.when >= begun && sent.when <= last.when + MEANWHILE;
-            beside.meanwhile += u32::from(meanwhile);
-            beside.to_server |= meanwhile && trace.server == of.server;
-            beside.translated |= twin.client != trace.client;
-            beside.gateways_own |=
-                twin.client.addr != trace.client.addr && twin.client.addr == of.server.addr;
-            let crossed = |mark: &Mark| {
-                let same = |other: &Mark| (other.digest, other.payload) == (mark.digest, mark.payload);
-                mark.payload > 0 && twin.marks.iter().any(same)
-            };
-            for mark in trace.marks.iter().filter(|mark| mark.payload >= LARGE) {
-                *beside.large.of_mut(mark.from) |= crossed(mark);
-            }
-            beside.went_on |=
-                sent.when < begun && trace.marks.iter().any(|mark| mark.when > last.when && crossed(mark));
-            // What enters the gateway here: the client's packets where this is its side, else the server's.
-            let enters = match sent.ttl.cmp(&came.ttl) {
-                std::cmp::Ordering::Greater => trace.stations.client,
-                std::cmp::Ordering::Less => trace.stations.server,
-                std::cmp::Ordering::Equal => None,
-            };
-            if let (Some((_, theirs)), Some((_, ours))) = (enters, of.stations.client) {
-                known = true;
-                same |= theirs == ours;
-            }
-        }
-        let mut names: Vec<(Endpoint, bool)> = Vec::new();
-        let mut reused = false;
-        for trace in here.of_server(of.server).take(BESIDE) {
-            let Some(began) = trace.marks.first().filter(|mark| mark.is_syn() && mark.when < begun) else {
-                continue;
-            };
-            let Some(twin) = twin_of(trace).filter(|_| began.no != first.no) else { continue };
-            let held = !trace.is_over(begun) && trace.isn(Side::Server).is_some();
-            beside.held += u32::from(held);
-            beside.renumbered |= twin.client.port != trace.client.port;
-            match names.iter_mut().find(|(name, _)| *name == twin.client) {
-                Some((_, was)) => (reused, *was) = (true, *was || held),
-                None => names.push((twin.client, held)),
-            }
-        }
-        beside.pool_is_held = reused && names.iter().all(|(_, held)| *held);
-        beside.strangers = here.has_strangers(of.server) || there.has_strangers(of.server);
-        beside.handed = known.then_some(same);
-        // A neighbour on the same link that has the gateway's station.
-        beside.gateways_own |=
-            beside.handed == Some(true) && of.client.addr.0 >> NEIGHBOURS == of.server.addr.0 >> NEIGHBOURS;
-        beside
     }
 }

@@ -2,7 +2,7 @@
 //! of 20 ms, cut off wherever a test wants it.
 
 use super::attempt::Parse;
-use super::upgrade::{Refusal, Upgrade, Why};
+use super::upgrade::{Protocol, Refusal, Upgrade, Why};
 use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
@@ -85,12 +85,8 @@ pub fn refused(why: Why) -> Evidence {
     let mut e = connected();
     let said = "454 no TLS".to_owned();
     e.upgrade = Some(Box::new(Upgrade {
-        protocol: "smtp",
-        asked: seen((), 5, 60),
-        offered: None,
-        accepted: None,
         refused: Some(seen(Refusal { why, said: said.clone() }, 6, 80)),
-        went_on: None,
+        ..Upgrade::new(Protocol::Smtp, seen((), 5, 60))
     }));
     ends(&mut e, Ending::Refused { said }, 6, 80);
     e

@@ -42,7 +42,7 @@ pub use pause::{Challenge, Pause};
 pub use sealing::Sealing;
 pub use talk::quic::QuicFacts;
 pub use tcp::{Doubt, Head, Reset, TcpFacts, Trouble};
-pub use upgrade::Upgrade;
+pub use upgrade::{Protocol, Proxied, Upgrade};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,7 +252,9 @@ pub struct Evidence {
     pub quic: Option<Box<QuicFacts>>,
     /// The protocol that was upgraded in clear before TLS (`smtp`, `imap`, …), or the proxy
     /// prelude (`http_connect`, `socks`); `None` where TLS came first.
-    pub prelude: Option<&'static str>,
+    pub prelude: Option<Protocol>,
+    /// Where the client had a proxy lead it.
+    pub proxied: Option<Box<Seen<Proxied>>>,
     /// The client's request for TLS in clear, and the answer.
     pub upgrade: Option<Box<Upgrade>>,
     /// How it ended.
@@ -293,6 +295,8 @@ pub struct Evidence {
     pub certificate_verify_verdict: Option<Verdict>,
     /// Alerts in clear, or opened, in order, first eight.
     pub alerts: Vec<Seen<AlertFrom>>,
+    /// The version in the header of the server's last record.
+    pub server_record: Option<Version>,
     /// What the sealed part shows.
     pub sealing: Rare<Sealing>,
     /// What keys opened of it.
@@ -322,6 +326,7 @@ impl Evidence {
             transport: Transport::Tcp,
             quic: None,
             prelude: None,
+            proxied: None,
             upgrade: None,
             outcome: Outcome::Incomplete,
             stage: Stage::Tcp,
@@ -342,6 +347,7 @@ impl Evidence {
             certificate_verify: None,
             certificate_verify_verdict: None,
             alerts: Vec::new(),
+            server_record: None,
             sealing: Rare::default(),
             decryption: Rare::default(),
             unfinished: None,
@@ -378,12 +384,23 @@ impl Evidence {
     /// purpose (section 6.2).
     pub fn may_hide_name(&self) -> bool {
         let offered = self.hello.as_ref().is_some_and(|hello| hello.value.ech);
+        offered && !self.ech_is_refused()
+    }
+
+    /// The server shows that it did not take the encrypted ClientHello, in clear.
+    pub fn ech_is_refused(&self) -> bool {
         let older = self.version().is_some_and(|version| !version.is_tls13());
-        let refused = self
+        let asked_without = self
             .retry
             .as_ref()
             .is_some_and(|retry| !retry.value.extensions.contains(&ExtensionType::ENCRYPTED_CLIENT_HELLO));
-        offered && !older && !refused
+        older || asked_without
+    }
+
+    /// The encrypted ClientHello is no GREASE: the client was told of its key, or its stack brings none without a key (Go).
+    pub fn ech_is_genuine(&self) -> bool {
+        let told = self.around.ech.as_ref().is_some_and(|ech| ech.told.is_some());
+        self.hello.as_ref().is_some_and(|hello| hello.value.ech) && (told || self.stack() == Some(Stack::Go))
     }
 
     /// The reset of the SYN, where other connections show that it came from nearer than the server is: with a TTL that

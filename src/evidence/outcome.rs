@@ -247,7 +247,7 @@ fn no_hello(e: &Evidence, look: &Lookout<'_>) -> (Outcome, Seen<Ending>) {
     // A server of TLS answers a request in clear with an alert.
     let by_server = |seen: &Seen<super::AlertFrom>| seen.value.from == Side::Server;
     let misplaced = !look.client_said.is_empty()
-        && !super::prelude::may_upgrade(look.client_said)
+        && super::prelude::may_upgrade(look.client_said) == Some(false)
         && e.tcp.hole.client.is_none()
         && e.alerts.iter().all(by_server);
     if look.tls_port && in_clear && (e.alerts.is_empty() || misplaced) {

@@ -6,7 +6,7 @@
 
 use super::outcome::{AT_ONCE, finished, whole};
 use super::{Chain, Ending, Evidence, Outcome};
-use crate::base::{Seen, Side, Stamp};
+use crate::base::{Seen, Side, Span, Stamp};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
 use crate::tls::codes::ExtensionType;
@@ -125,13 +125,30 @@ pub fn upgrades_like_curl(e: &Evidence) -> bool {
     e.upgrade.is_some() && e.stack() == Some(Stack::OpenSsl) && e.hello.as_deref().is_some_and(takes)
 }
 
+/// The client offered an encrypted hello, finished, sent a sealed alert at once and left without a byte of data, as it must
+/// where the server refused that hello (RFC 9849 section 6.1.6); gives that record. Connections that are not needed look so
+/// too, but are seldom closed at the moment they are ready.
+pub fn stops_as_refused(e: &Evidence) -> Option<&SealedRecord> {
+    /// What it takes to send an alert behind a Finished.
+    const BEHIND: Span = Span::from_millis(50);
+    let offered = e.hello.as_ref().is_some_and(|hello| hello.value.ech);
+    let tls13 = e.version().is_some_and(|version| version.is_tls13());
+    let sealing = &e.sealing;
+    let client = sealing.finished.client.as_ref()?;
+    let unused = sealing.application.client == 0 && whole(e, Side::Client);
+    if !(offered && tls13 && unused && sealing.finished.server.is_some() && closed_by_client(e)) {
+        return None;
+    }
+    goodbye(e, Side::Client).filter(|alert| alert.when - client.when < BEHIND)
+}
+
 /// The client asked for no name, hence for an address, and the leaf in clear does not name it.
 pub fn misses_address(e: &Evidence) -> bool {
     let leaf = e.chain.clear().and_then(|chain| chain.value.first());
-    let address = e.server.addr.ip();
+    let Some(address) = e.server_address() else { return false };
     let names_it =
         |leaf: &Certificate| leaf.alt_names.as_ref().is_some_and(|names| names.ips.contains(&address));
-    e.hello.is_some() && e.sni().is_none() && leaf.is_some_and(|leaf| !names_it(leaf))
+    e.hello.is_some() && e.host().is_none() && leaf.is_some_and(|leaf| !names_it(leaf))
 }
 
 /// A defect that hardly any verifier lets pass.
@@ -217,6 +234,10 @@ pub fn is_of_another_program(e: &Evidence, other: &Offer) -> bool {
 pub fn quiet(e: &Evidence) -> Option<&'static str> {
     if e.outcome != Outcome::Failed || e.server_hello.is_none() {
         None
+    } else if completed_before_close(e) && stops_as_refused(e).is_some() && e.around.ech.is_some() {
+        Some(
+            "the client finished the handshake and left at once, as it must when its encrypted hello was refused",
+        )
     } else if completed_before_close(e) {
         Some(
             "the client finished the handshake and left at once without any data, as programs do that verify late",

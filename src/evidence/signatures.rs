@@ -158,6 +158,21 @@ mod tests {
         e
     }
 
+    #[test]
+    fn a_signature_over_an_encryption_certificate_that_was_not_presented_is_left_open() {
+        let (own, other) = (Key::new(), Key::new());
+        let mut e = exchange(&own, &own, &other);
+        e.server_hello.as_mut().unwrap().value.version = Version::TLCP;
+        e.key_exchange.as_mut().unwrap().value.params.clear();
+        if let Chain::Clear(chain) = &mut e.chain {
+            chain.value.truncate(1);
+        }
+        e.key_exchange_verdict = None;
+        e.verify_signatures();
+        let why = "no encryption certificate, which the signature covers";
+        assert_eq!(e.key_exchange_verdict, Some(Verdict::Unsupported(why)));
+    }
+
     fn another(maker: &Maker<'_>) -> Option<String> {
         match maker {
             Maker::Another(cert, _) => Some(cert.called()),

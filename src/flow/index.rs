@@ -21,15 +21,17 @@ impl Line {
     /// The numbers that may have this tag, the first one first: all that have it, and now and then another.
     #[inline]
     fn candidates(&self, tag: u8) -> Candidates<'_> {
-        const ONES: u128 = 0x0101_0101_0101_0101_0101_0101;
-        const HIGHS: u128 = ONES << 7;
-        let mut bytes = [0; 16];
-        for (to, from) in bytes.iter_mut().zip(self.tags) {
-            *to = from;
-        }
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGHS: u64 = ONES << 7;
+        let [a, b, c, d, e, f, g, h, behind @ ..] = self.tags;
+        let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let behind = u64::from(u32::from_le_bytes(behind));
         // Bytes that are equal become zero, whose high bit is then set. A borrow may set it in the one behind as well.
-        let differ = u128::from_le_bytes(bytes) ^ (ONES * u128::from(tag));
-        Candidates { line: self, left: differ.wrapping_sub(ONES) & !differ & HIGHS }
+        let equal = |tags: u64| {
+            let differ = tags ^ (ONES * u64::from(tag));
+            differ.wrapping_sub(ONES) & !differ & HIGHS
+        };
+        Candidates { line: self, left: u128::from(equal(behind)) << 64 | u128::from(equal(first)) }
     }
 
     /// The place of this number with this tag.

@@ -230,6 +230,12 @@ impl Stream {
             self.recent.clear();
         }
         if payload.len() <= Self::RECENT {
+            let len = self.recent.len() + payload.len();
+            if len > self.recent.capacity() {
+                // A hello is followed by less than itself, the first segment of an answer by a few more: with room for
+                // two more of the kind nearly all that a side says in clear is moved never or once.
+                self.recent.reserve_exact((3 * len).min(Self::RECENT) - self.recent.len());
+            }
             self.recent.extend_from_slice(payload);
         }
         self.recent_end = self.next.saturating_add(payload.len() as u64);

@@ -38,9 +38,9 @@ struct Won {
 #[derive(Debug)]
 pub struct Families {
     /// By the client's link address.
-    by_link: Recent<[u8; 6], Won>,
+    by_link: Recent<[u8; 6], Arc<Won>>,
     /// By the name asked for.
-    by_name: Recent<Arc<str>, Won>,
+    by_name: Recent<Arc<str>, Arc<Won>>,
     /// Who was told an address, and under which name.
     told: Recent<Addr, (Addr, Arc<Seen<DnsAnswer>>)>,
 }
@@ -58,17 +58,22 @@ impl Families {
 
     /// A connection carried data.
     pub fn won(&mut self, evidence: &Evidence, seen: &Seen<Endpoint>) {
-        let won = || Won {
+        let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref());
+        let link = own_link(evidence);
+        if sni.is_none() && link.is_none() {
+            return;
+        }
+        let won = Arc::new(Won {
             client: evidence.client.addr,
             server: evidence.server,
             started: evidence.started,
             seen: seen.clone(),
-        };
-        if let Some(link) = own_link(evidence) {
-            self.by_link.put(link, won());
+        });
+        if let Some(link) = link {
+            self.by_link.put(link, Arc::clone(&won));
         }
-        if let Some(sni) = evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref()) {
-            self.by_name.put(Arc::clone(sni), won());
+        if let Some(sni) = sni {
+            self.by_name.put(Arc::clone(sni), won);
         }
     }
 
@@ -79,12 +84,12 @@ impl Families {
             return None;
         }
         let refused = !evidence.tcp.resets.is_empty() || !evidence.tcp.icmp.is_empty();
-        let next = |won: &&Won| {
+        let next = |won: &&Arc<Won>| {
             won.server.port == evidence.server.port
                 && won.server.addr.is_v4() != evidence.server.addr.is_v4()
                 && (0..PATIENT.0).contains(&(won.started - evidence.started).0)
         };
-        let at_once = |won: &&Won| {
+        let at_once = |won: &&Arc<Won>| {
             next(won)
                 && if refused {
                     (0..AT_ONCE.0).contains(&(won.started - evidence.ended).0)

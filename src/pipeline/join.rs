@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::datagrams::Datagrams;
-use self::known::{InClear, ShownInClear};
+use self::known::{InClear, ShownInClear, uses};
 use super::benign::benign;
 use super::clocks::Clocks;
 use super::contrasts::{Contrasts, Reach};
+use super::dialects::Dialects;
+use super::ech::EchKeys;
 use super::episodes::Episodes;
 use super::families::Families;
 use super::lookups::{Lookups, Said};
@@ -31,7 +33,6 @@ use crate::evidence::around::Path;
 use crate::evidence::{Chain, Evidence, Outcome, Stage, Transport, outcome, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{ChainCache, Defect, KeyUse, Pool, Question, assess_cached};
-use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
 use crate::tls::hello::Offer;
 use crate::tls::trust::Trust;
@@ -65,6 +66,8 @@ struct Success {
     hello: u32,
     /// What the client offered.
     offer: Option<Arc<Offer>>,
+    /// The key of its encrypted hello.
+    ech_key: Option<u8>,
 }
 
 /// A failure as others are compared with it: server, step, alert and offer.
@@ -88,6 +91,10 @@ pub struct Join<M: Make = AsJudged> {
     reached_addresses: Recent<(Addr, Addr), Reach>,
     /// Successes by server, and whose they were.
     served: Recent<Endpoint, Seen<Addr>>,
+    /// Servers with national protocols.
+    dialects: Dialects,
+    /// Keys for encrypted hellos.
+    ech: EchKeys,
     /// Successes over datagrams.
     datagrams: Datagrams,
     /// Certificates shown in clear, and to whom.
@@ -144,6 +151,8 @@ impl<M: Make> Join<M> {
             reached_names: Recent::new(servers, 1),
             reached_addresses: Recent::new(servers, 1),
             served: Recent::new(servers, 1),
+            dialects: Dialects::new(servers),
+            ech: EchKeys::new(servers),
             datagrams: Datagrams::new(servers),
             shown: ShownInClear::new(servers),
             failures: Recent::new(servers, 8),
@@ -278,6 +287,7 @@ impl<M: Make> Join<M> {
     fn dns(&mut self, said: Said, at: Stamp) {
         let client = said.client.addr;
         if let Some(answer) = self.lookups.take(said, at) {
+            self.ech.answered(client, &answer);
             for address in answer.value.given().take(16) {
                 self.families.told(client, address, Arc::clone(&answer));
             }
@@ -300,7 +310,7 @@ impl<M: Make> Join<M> {
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
-                if rejection::late(&evidence) {
+                if rejection::late(&evidence) || rejection::stops_as_refused(&evidence).is_some() {
                     evidence.outcome = Outcome::Failed;
                 }
             }
@@ -332,6 +342,7 @@ impl<M: Make> Join<M> {
         }
         self.shown_to_other(&mut evidence);
         self.remember(&evidence);
+        self.look_for_key(&mut evidence);
         self.statuses.ended(&evidence, &self.trust);
         let ended = matches!(evidence.outcome, Outcome::Incomplete | Outcome::Abandoned);
         if ended && self.moved_on(&mut evidence) {
@@ -448,6 +459,7 @@ impl<M: Make> Join<M> {
         {
             self.lookups.told.hides(client.addr, Seen { value: way, at: hello.at.clone(), when: hello.when });
         }
+        self.dialects.learn(evidence, self.served.get(&server).next());
         match evidence.outcome {
             Outcome::Completed | Outcome::Resumed
                 if evidence.transport != Transport::Tcp && outcome::carries_data(evidence) =>
@@ -458,15 +470,20 @@ impl<M: Make> Join<M> {
                 let at =
                     evidence.server_hello.as_ref().map_or_else(|| evidence.last.into(), |s| s.at.clone());
                 let seen = Seen { value: server, at, when: evidence.ended };
-                self.served.put(server, seen.clone().map(|_| client.addr));
-                self.families.won(evidence, &seen);
+                // A proxy leads to many servers: what one of them does says nothing of the others.
+                let proxied = evidence.proxied.is_some();
+                if !proxied {
+                    self.served.put(server, seen.clone().map(|_| client.addr));
+                    self.families.won(evidence, &seen);
+                }
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
                 let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
-                let success = Success { server: seen, leaf: leaf(evidence), hello, offer };
+                let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
+                let success = Success { server: seen, leaf: leaf(evidence), hello, offer, ech_key };
                 if let Some(sni) = name(evidence) {
                     self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
                 }
-                if let Some(hello) = &evidence.hello {
+                if let Some(hello) = evidence.hello.as_ref().filter(|_| !proxied) {
                     let reach = Reach {
                         seen: success.server,
                         leaf: success.leaf,
@@ -487,7 +504,9 @@ impl<M: Make> Join<M> {
         }
         self.contrasts.remember(evidence);
         self.offers.remember(evidence);
-        self.clocks.learn(evidence, &self.trust);
+        if evidence.proxied.is_none() {
+            self.clocks.learn(evidence, &self.trust);
+        }
         if evidence.stage == Stage::Tcp && evidence.tcp.bytes.client == 0 {
             self.touched.put(client.addr, (evidence.started, server));
         }
@@ -508,7 +527,7 @@ impl<M: Make> Join<M> {
                 host: None,
                 server_ip: None,
                 client: true,
-                uses: KeyUse::Signs,
+                uses: if uses(evidence) == KeyUse::Pair { KeyUse::Pair } else { KeyUse::Signs },
             };
             evidence.client_defects = assess_cached(&question, &self.trust, &mut self.pool, &mut self.chains);
         }
@@ -516,20 +535,12 @@ impl<M: Make> Join<M> {
 
     /// What is wrong with a chain that this server shows, or may have shown.
     fn defects_of(&mut self, evidence: &Evidence, chain: &[Arc<Certificate>]) -> Arc<[Defect]> {
-        let uses = match &evidence.server_hello {
-            Some(hello) if hello.value.version == Version::TLCP => KeyUse::Unknown,
-            Some(hello) => match hello.value.cipher.kx() {
-                Kx::Rsa => KeyUse::Decrypts,
-                Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
-                _ => KeyUse::Unknown,
-            },
-            None => KeyUse::Unknown,
-        };
+        let uses = uses(evidence);
         let question = Question {
             presented: chain,
             at: evidence.started,
-            host: evidence.sni(),
-            server_ip: Some(evidence.server.addr.ip()),
+            host: evidence.host().map(|host| &**host),
+            server_ip: evidence.server_address(),
             client: false,
             uses,
         };
@@ -574,7 +585,7 @@ impl<M: Make> Join<M> {
 
 /// The host name asked for.
 fn name(evidence: &Evidence) -> Option<&Name> {
-    evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref())
+    evidence.host()
 }
 
 /// The leaf shown in clear.

@@ -14,6 +14,8 @@ mod benign;
 mod clock;
 mod clocks;
 mod contrasts;
+mod dialects;
+mod ech;
 mod episodes;
 mod families;
 mod follow;

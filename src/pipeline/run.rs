@@ -159,7 +159,8 @@ impl Merge {
     const MOST: usize = 1 << 15;
 
     pub(super) fn extend(&mut self, outs: impl IntoIterator<Item = Out>) {
-        self.heap.extend(outs.into_iter().map(|out| Reverse(Ordered(out))));
+        // One by one: nearly always it is one, and the heap is short.
+        outs.into_iter().for_each(|out| self.heap.push(Reverse(Ordered(out))));
     }
 
     /// Hands on what was decided before `watermark`.
@@ -209,6 +210,19 @@ impl Totals {
         sum
     }
 
+    /// Several frames at once.
+    fn count_all(&mut self, frames: &[Frame<'_>]) {
+        let Some(Frame { stamp, .. }) = frames.first() else { return };
+        let (mut first, mut last) = (*stamp, *stamp);
+        for frame in frames {
+            self.bytes += frame.data.len() as u64;
+            (first, last) = (first.min(frame.stamp), last.max(frame.stamp));
+        }
+        self.packets += frames.len() as u64;
+        self.first = [self.first, Some(first)].into_iter().flatten().min();
+        self.last = self.last.max(Some(last));
+    }
+
     pub(super) fn count(&mut self, frame: &Frame<'_>) {
         self.packets += 1;
         self.bytes += frame.data.len() as u64;
@@ -240,8 +254,8 @@ pub fn analyse_here<M: Make>(
         match arrival {
             Arrival::Frames(frames) => {
                 ahead::look(&shard, &frames);
+                totals.count_all(&frames);
                 for frame in &frames {
-                    totals.count(frame);
                     let before = now;
                     now = before.max(frame.stamp);
                     if now - before > STEP && before > Stamp(i64::MIN) {

@@ -70,7 +70,7 @@ impl<M: Make> Make for Side<M> {
         let Some(no) = both.of(self.vantage).of_attempt(evidence) else { return };
         let Some(mut crossing) = both.crossing(self.vantage, no) else { return };
         if !matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
-            crossing.beside = both.beside(self.vantage, no);
+            crossing.beside = both.beside(self.vantage, no, &crossing);
         }
         drop(both);
         evidence.around.crossing = Some(Box::new(crossing));

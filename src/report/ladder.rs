@@ -127,7 +127,8 @@ impl Page<'_> {
                 .map_or_else(|| String::from("none asked for"), |name| clean(&idn::for_people(name))),
         );
         if let Some(prelude) = e.prelude {
-            self.hanging("  within  ", prelude);
+            let to = e.proxied.as_ref().map(|to| format!(" to {}, port {}", to.value.host, to.value.port));
+            self.hanging("  within  ", &clean(&format!("{}{}", prelude.word(), to.unwrap_or_default())));
         }
         if let Some(answer) = &e.server_hello {
             let answer = &answer.value;

@@ -5,7 +5,7 @@ use super::style::{Ink, Style, clean, cut, pad, plural, thousands, width, wrap};
 use super::words;
 use crate::base::Stamp;
 use crate::cause::{Certainty, Diagnosis};
-use crate::event::Stats;
+use crate::event::{Stats, asked_name};
 use crate::evidence::{Evidence, Outcome};
 use crate::tls::idn;
 
@@ -16,7 +16,8 @@ pub fn line(evidence: &Evidence, diagnosis: Option<&Diagnosis>, style: Style) ->
         Some(proof) => proof.says.clone(),
         None => words::ending(evidence),
     };
-    let name = evidence.sni().map(|sni| format!(" ({})", clean(&idn::for_people(sni)))).unwrap_or_default();
+    let name =
+        asked_name(evidence).map(|sni| format!(" ({})", clean(&idn::for_people(sni)))).unwrap_or_default();
     format!(
         "{} {} → {}{name} {}: {}\n",
         evidence.ended,

@@ -5,6 +5,7 @@
 //! here.
 
 mod cache;
+mod pair;
 mod path;
 mod pool;
 mod rules;
@@ -13,6 +14,7 @@ mod rules;
 mod tests;
 
 pub use cache::ChainCache;
+pub use pair::encryption_certificate;
 pub use pool::Pool;
 
 use super::cert::Certificate;
@@ -103,11 +105,31 @@ pub enum KeyUse {
     Signs,
     /// It decrypts: RSA key transport.
     Decrypts,
+    /// TLCP: the first certificate's key signs, the second's enciphers.
+    Pair,
+    /// The first of a pair.
+    PairSigns,
+    /// The second of a pair.
+    PairEnciphers,
+}
+
+impl KeyUse {
+    /// What an end-entity certificate is called.
+    const fn role(self) -> &'static str {
+        match self {
+            Self::PairSigns => "signing certificate",
+            Self::PairEnciphers => "encryption certificate",
+            _ => "leaf",
+        }
+    }
 }
 
 /// Every defect of the presented chain, those of the leaf first. Empty: none was found. Tries at
 /// most `path::Budget` signature checks, each 30 to 300 µs.
 pub fn assess(question: &Question<'_>, trust: &Trust, pool: &mut Pool) -> Vec<Defect> {
+    if question.uses == KeyUse::Pair {
+        return pair::assess(question, &mut |half| assess(half, trust, pool).into()).to_vec();
+    }
     let known = pool.above(question.presented);
     let paths = path::find(question.presented, &known, trust, &mut path::Budget::default());
     judge(question, &paths)
@@ -121,6 +143,9 @@ pub fn assess_cached(
     pool: &mut Pool,
     cache: &mut ChainCache,
 ) -> Arc<[Defect]> {
+    if question.uses == KeyUse::Pair {
+        return pair::assess(question, &mut |half| assess_cached(half, trust, pool, cache));
+    }
     let paths = cache.paths(question.presented, trust, pool);
     cache.verdict(question, &paths)
 }

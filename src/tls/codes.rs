@@ -70,13 +70,25 @@ impl Version {
         (alike.0, self.0)
     }
 
-    /// TLS 1.3, one of its drafts (0x7fxx), one of Facebook's experiments (0xfb17, 0xfb1a), or DTLS 1.3.
+    /// TLS 1.3 or one of its drafts (0x7fxx), as Facebook (0xfbxx, of the draft with that number) and Google (0x7e01 to
+    /// 0x7e04, 0x7a12) tried it out before it was an RFC; or DTLS 1.3.
     pub const fn is_tls13(self) -> bool {
-        self.0 == 0x0304
-            || self.0 == Self::DTLS13.0
-            || self.0 >> 8 == 0x7f
-            || self.0 == 0xfb17
-            || self.0 == 0xfb1a
+        matches!(self.0, 0x0304 | 0xfefc | 0x7f00..=0x7fff | 0xfb0e..=0xfb1c | 0x7e01..=0x7e04 | 0x7a12)
+    }
+
+    /// A draft of TLS 1.3 whose ServerHello has neither session id nor compression: up to 21.
+    pub const fn is_early_draft(self) -> bool {
+        matches!(self.0, 0x7f00..=0x7f15)
+    }
+
+    /// TLS or SSL before 1.2; TLCP is another family.
+    pub fn is_older_tls(self) -> bool {
+        self < Self::TLS12 && self != Self::TLCP
+    }
+
+    /// TLS's own, against TLCP's.
+    pub const fn is_tls(self) -> bool {
+        self.0 >> 8 == 3
     }
 }
 
@@ -95,6 +107,10 @@ impl fmt::Display for Version {
             Self::DTLS12 => f.write_str("DTLS 1.2"),
             Self::DTLS13 => f.write_str("DTLS 1.3"),
             Self(n) if n >> 8 == 0x7f => write!(f, "TLS 1.3 draft {}", n & 0xff),
+            Self(n) if self.is_tls13() && n >> 8 == 0xfb => {
+                write!(f, "TLS 1.3 draft {} (0x{n:04x})", n & 0xff)
+            }
+            Self(n) if self.is_tls13() => write!(f, "TLS 1.3 experiment (0x{n:04x})"),
             Self(n) => write!(f, "0x{n:04x}"),
         }
     }
@@ -156,6 +172,13 @@ alerts! {
     GENERAL_ERROR = 117 "general_error",
     NO_APPLICATION_PROTOCOL = 120 "no_application_protocol",
     ECH_REQUIRED = 121 "ech_required",
+    // Of TLCP (GB/T 38636-2020 section 6.4.4.3).
+    UNSUPPORTED_SITE2SITE = 200 "unsupported_site2site",
+    NO_AREA = 201 "no_area",
+    UNSUPPORTED_AREATYPE = 202 "unsupported_areatype",
+    BAD_IBCPARAM = 203 "bad_ibcparam",
+    UNSUPPORTED_IBCPARAM = 204 "unsupported_ibcparam",
+    IDENTITY_NEED = 205 "identity_need",
 }
 
 impl fmt::Display for AlertDescription {

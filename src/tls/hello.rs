@@ -33,6 +33,8 @@ pub struct ClientHello {
     pub sni: Option<Arc<str>>,
     /// Length of the session ticket offered (RFC 5077); `Some(0)` asks for one.
     pub ticket_len: Option<usize>,
+    /// `config_id` of its encrypted ClientHello (RFC 9849 section 5): the number of the key used, or what GREASE made up.
+    pub ech_key: Option<u8>,
     /// It came in SSL 2.0 framing (RFC 5246 appendix E.2).
     pub sslv2_framed: bool,
     /// Bytes of the message with its header, as far as they were read.
@@ -132,6 +134,7 @@ impl ClientHello {
             random: own.random,
             sni,
             ticket_len: own.ticket_len,
+            ech_key: own.ech_key,
             sslv2_framed: false,
             len: own.len,
             malformed: own.malformed,
@@ -183,7 +186,7 @@ impl ServerHello {
         hello.retry = random == RETRY_RANDOM;
         hello.downgrade_sentinel = matches!(random.last_chunk(), Some(b"DOWNGRD\x01" | b"DOWNGRD\x00"));
         // Drafts of TLS 1.3 up to 21 had neither session id nor compression here.
-        let early_draft = version.0 >> 8 == 0x7f;
+        let early_draft = version.is_early_draft();
         if !early_draft {
             cursor.vec8()?; // session id
         }

@@ -128,6 +128,11 @@ impl Fixed {
 }
 
 impl Inbound {
+    /// The version in the last record's header.
+    pub fn record_version(&self) -> Option<Version> {
+        self.version
+    }
+
     /// Reads from the start of a stream. `limit`: bytes kept while a handshake message is incomplete; a longer
     /// message is reported as malformed and passed over.
     pub fn new(limit: usize) -> Self {

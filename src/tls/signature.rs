@@ -15,6 +15,7 @@ mod weierstrass;
 use self::hash::Hash;
 use self::rsa::{Padding, Pss};
 use super::cert::{Certificate, Material, curve, key_oid, material};
+use super::chain::encryption_certificate;
 use super::codes::{SignatureScheme, Version};
 use super::der::{Der, magnitude, tag};
 use super::message::{CertificateVerify, ServerKeyExchange};
@@ -110,7 +111,7 @@ pub fn signed_by_server(
 ) -> Vec<u8> {
     let mut message = [client_random, server_random, exchange.params.as_slice()].concat();
     if exchange.params.is_empty()
-        && let Some(encipherment) = chain.get(1)
+        && let Some(encipherment) = encryption_certificate(chain)
     {
         let der = &encipherment.der;
         let len = u32::try_from(der.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -132,6 +133,9 @@ pub fn verify_server_key_exchange(
     let Some(leaf) = chain.first() else { return Verdict::Unsupported("no certificate") };
     if exchange.signature.is_empty() {
         return Verdict::Unsupported("an anonymous exchange is not signed");
+    }
+    if version == Version::TLCP && exchange.params.is_empty() && encryption_certificate(chain).is_none() {
+        return Verdict::Unsupported("no encryption certificate, which the signature covers");
     }
     let message = signed_by_server(client_random, server_random, exchange, chain);
     verify_handshake(version, &leaf.key.spki, exchange.scheme, &message, &exchange.signature)

@@ -43,6 +43,10 @@ const NSS_ORDER: [u16; 19] = [0, 23, 0xff01, 10, 11, 35, 16, 14, 5, 34, 18, 51, 
 /// always sends.
 const GO_ORDER: [u16; 15] = [0, 5, 10, 11, 35, 13, 50, 0xff01, 23, 16, 18, 43, 44, 51, 45];
 const GO_ALWAYS: [u16; 6] = [5, 10, 11, 13, 0xff01, 18];
+/// The same from 1.24 on, which sorts what an inner hello may leave out behind the rest; some go where TLS 1.3 alone is offered.
+const GO_ORDER_NOW: [u16; 19] =
+    [0, 11, 35, 0xff01, 23, 18, 42, 57, 0xfe0d, 5, 10, 13, 50, 16, 43, 44, 51, 45, 41];
+const GO_ALWAYS_NOW: [u16; 6] = [18, 5, 10, 13, 43, 51];
 
 /// All suites of rustls in its order (`DEFAULT_CIPHER_SUITES` of its providers), those before TLS 1.3 from the fourth on.
 const RUSTLS_SUITES: [u16; 9] = [0x1302, 0x1301, 0x1303, 0xc02c, 0xc02b, 0xcca9, 0xc030, 0xc02f, 0xcca8];
@@ -245,9 +249,12 @@ fn is_nss(hello: &Offer) -> bool {
 /// A stapled answer, signed timestamps and renegotiation_info asked for in Go's order, and no encrypt-then-MAC.
 fn is_go(hello: &Offer) -> bool {
     let has = |code: &u16| hello.extensions.iter().any(|kind| kind.0 == *code);
-    GO_ALWAYS.iter().all(has)
-        && hello.extensions.iter().all(|kind| GO_ORDER.contains(&kind.0) || kind.0 == 41)
-        && in_order(hello, &GO_ORDER)
+    let made_by = |order: &[u16], always: &[u16]| {
+        always.iter().all(has)
+            && hello.extensions.iter().all(|kind| order.contains(&kind.0) || kind.0 == 41)
+            && in_order(hello, order)
+    };
+    made_by(&GO_ORDER, &GO_ALWAYS) || made_by(&GO_ORDER_NOW, &GO_ALWAYS_NOW)
 }
 
 /// Suites of rustls alone, in its order, with the signal for renegotiation at their end, and a stapled answer asked for.
@@ -363,6 +370,16 @@ mod tests {
             ("NSS", hello(&nss, &[0, 23, 0xff01, 10, 11, 51, 43, 13, 45, 28, 21], &[]), Some(Stack::Nss)),
             ("Java", hello(&java, &[0, 5, 10, 11, 17, 23, 35, 13, 43, 45, 50, 51], &[]), Some(Stack::Jsse)),
             ("Go", hello(&go, &[0, 5, 10, 11, 13, 0xff01, 18, 43, 51], &[]), Some(Stack::Go)),
+            (
+                "Go 1.27",
+                hello(&go, &[0, 11, 35, 0xff01, 23, 18, 5, 10, 13, 50, 43, 51, 45], &[]),
+                Some(Stack::Go),
+            ),
+            (
+                "Go 1.27 with ECH",
+                hello(&go, &[0, 18, 0xfe0d, 5, 10, 13, 50, 43, 51, 45], &[]),
+                Some(Stack::Go),
+            ),
             ("rustls", hello(&rustls, &[35, 0, 45, 23, 11, 5, 43, 10, 13, 51], &[]), Some(Stack::Rustls)),
             (
                 "Safari",

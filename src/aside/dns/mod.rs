@@ -4,6 +4,7 @@
 //! are left out. What can be read before a broken or missing record stands: [`DnsMessage::complete`] says
 //! whether that was all.
 
+mod ech;
 pub mod hidden;
 mod records;
 pub mod stream;
@@ -14,6 +15,7 @@ pub mod testing;
 mod tests;
 
 use crate::base::Addr;
+pub use ech::EchKey;
 use records::{Reader, flatten};
 
 /// Records read of one message at most. A UDP answer rarely has more than twenty.
@@ -181,6 +183,8 @@ pub struct DnsAnswer {
     pub service: bool,
     /// That record carries a key for Encrypted ClientHello (RFC 9849).
     pub ech: bool,
+    /// Which keys.
+    pub ech_keys: Vec<EchKey>,
     /// The protocols that it offers, printable.
     pub alpn: Vec<String>,
     /// Of a negative answer, the zone that says so and for how many seconds it holds (RFC 2308 section 5).

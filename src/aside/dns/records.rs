@@ -130,7 +130,10 @@ fn service(data: &[u8], answer: &mut DnsAnswer) -> Option<()> {
                 let (six, _) = value.as_chunks::<16>();
                 six.iter().for_each(|bytes| keep(&mut answer.hints, Addr::v6(*bytes), ADDRESSES));
             }
-            key::ECH => answer.ech = true,
+            key::ECH => {
+                answer.ech = true;
+                answer.ech_keys.extend(super::ech::keys(value));
+            }
             _ => {}
         }
     }
@@ -171,7 +174,7 @@ impl<'a> Reader<'a> {
         Self { message, at }
     }
 
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let end = self.at.checked_add(len)?;
         let bytes = self.message.get(self.at..end)?;
         self.at = end;

@@ -1,9 +1,14 @@
 //! Resets made between the two vantage points behind a hello that had passed.
 
+use super::dropped::with;
 use super::{AT_ONCE, Across, FORGOT, Findings, PASSED, all, dropped};
+use crate::base::{Side, Span};
 use crate::cause::{Cause, Certainty, Finding, Party};
 use crate::evidence::Chain;
 use crate::evidence::crossing::Crossed;
+
+/// A server that is nearer answers so soon that nobody can be told from it by time.
+const FAR: Span = Span::from_millis(4);
 
 impl<'a> Across<'a> {
     /// The hello came out; somebody between the two reset one side or both.
@@ -11,7 +16,7 @@ impl<'a> Across<'a> {
         let hello = self.said.iter().copied().find(|one| one.passed())?;
         let (near, far) = (self.made_near(), self.made_far());
         if near.is_none() && far.is_none() {
-            return None;
+            return self.made_beyond(hello);
         }
         let behind = |one: &&&Crossed| {
             one.far.is_some_and(|far| hello.far.is_some_and(|h| far.mark.when >= h.mark.when))
@@ -26,7 +31,9 @@ impl<'a> Across<'a> {
                         > reset.mark.when - self.crossing.clock(reset.mark.no)
                 })
             });
-            let witnesses = 1 + usize::from(went_on.is_some()) + usize::from(far.is_some());
+            // One that answers what the server sent in vain is no companion of this one.
+            let beside = far.is_some() && !answers.iter().any(|one| dropped(one));
+            let witnesses = 1 + usize::from(went_on.is_some()) + usize::from(beside);
             let mut finding =
                 Finding::new(self.sure(witnesses), "injected_reset", Party::Path, reset.at(), says)
                     .and(hello.at(), PASSED);
@@ -40,6 +47,31 @@ impl<'a> Across<'a> {
             return Some(vec![(Cause::Firewall, finding)]);
         }
         Some(self.reset_for_the_server(far?, hello, &answers))
+    }
+
+    /// The reset came in from beyond, sooner than the server can answer: somebody on the way made it, and the server went on.
+    fn made_beyond(&self, hello: &Crossed) -> Option<Findings> {
+        let at = |one: &Crossed| one.far.map(|far| far.mark.when);
+        let reset = self.resets.iter().copied().find(|one| one.from == Side::Server && one.passed())?;
+        let took = at(reset)? - at(hello)?;
+        let trip = at(self.syn_acks.first()?)? - at(self.syns.first()?)?;
+        if took < Span(0) || took.0.saturating_mul(4) > trip.0 || trip < FAR {
+            return None;
+        }
+        // The server has the hello, and answers when it can.
+        let heard = |one: &&Crossed| {
+            let mark = one.mark();
+            let acked = mark.flags.ack() && mark.ack.wrapping_sub(hello.mark().seq).cast_signed() > 0;
+            at(one).is_some_and(|when| Some(when) > at(reset)) && one.passed() && acked
+        };
+        let went_on = self.answers.iter().copied().find(heard)?;
+        let says = format!(
+            "a reset in the server's name came in {took} after the ClientHello had left: from there the server answers in {trip}"
+        );
+        let finding = Finding::new(self.sure(2), "injected_reset", Party::Path, reset.at(), says)
+            .and(hello.at(), PASSED)
+            .and(went_on.at(), "the server answered it all the same");
+        Some(vec![(Cause::Firewall, finding)])
     }
 
     /// Only the server was reset, in the client's name: by a translator that forgot, or by a filter that read its answer.
@@ -65,9 +97,20 @@ impl<'a> Across<'a> {
                 .and(hello.at(), PASSED);
             (Cause::NatDrop, finding)
         };
-        let Some(first) = kept.first() else { return vec![filtered(self.sure(1), "injected_reset")] };
+        // The one that it answers; what went missing long before says nothing of it.
+        let just = |one: &&&Crossed| {
+            let apart = when(reset).zip(when(one)).map(|(reset, one)| reset - one);
+            apart.is_some_and(|apart| apart >= Span(0) && apart <= AT_ONCE)
+        };
+        let Some(first) = kept.iter().rfind(just) else {
+            return vec![filtered(self.sure(1), "injected_reset")];
+        };
         if let_in.iter().any(|one| when(one) > when(first)) {
             return vec![filtered(self.sure(2), "reset_after_hello")]; // the connection was known all the time
+        }
+        let reset_at = reset.far.map(|far| far.mark.when);
+        if reset_at.is_some_and(|when| self.closed_under_its_name(when).is_some()) {
+            return vec![filtered(self.sure(2), "reset_after_hello")];
         }
         // A filter finds nothing to refuse in a bare acknowledgment, nor behind the certificate.
         if first.mark().payload == 0 {
@@ -76,11 +119,21 @@ impl<'a> Across<'a> {
         if let_in.iter().any(|one| one.mark().payload > 0)
             && !matches!(self.evidence.chain, Chain::Unsent | Chain::Cut(_))
         {
-            return vec![forgot(Certainty::Inferred)];
+            // Nothing refuses this server's handshakes, and of this one nothing passes either way any more.
+            let ended = reset.far.map(|far| self.when(&far.mark));
+            let later = |one: &&Crossed| one.near.is_some_and(|near| Some(self.when(&near.mark)) > ended);
+            let own = || self.crossing.packets.iter().filter(|one| one.from == Side::Client);
+            let gone = own().any(dropped) && !own().filter(later).any(Crossed::passed);
+            let spared = self.spared();
+            let certainty = if gone && spared.is_some() { self.sure(2) } else { Certainty::Inferred };
+            let (cause, finding) = forgot(certainty);
+            return vec![(cause, with(finding, spared))];
         }
         // A moment before, it was known.
-        let before = let_in.last().and_then(|one| when(one)).zip(when(first));
-        if before.is_some_and(|(before, first)| first - before <= AT_ONCE) {
+        let began = first.far.map(|far| far.mark.when);
+        let earlier = self.crossing.packets.iter().filter(|one| one.passed()).filter_map(when);
+        let before = earlier.filter(|passed| Some(*passed) < began).max();
+        if before.zip(began).is_some_and(|(before, began)| began - before <= AT_ONCE) {
             return vec![filtered(self.sure(2), "reset_after_hello")];
         }
         vec![filtered(Certainty::Inferred, "reset_after_hello"), forgot(Certainty::Suspected)]

@@ -263,7 +263,7 @@ fn a_name_that_hides_another_is_never_asked_for() {
 fn blind_behind_a_proxy_that_looks_names_up() {
     let mut e = alert(misnamed(), Side::Client, 42);
     e.around.answers.push(answer(&[OTHER], 300, 1));
-    e.prelude = Some("http_connect");
+    e.prelude = Some(Protocol::HttpConnect);
     assert!(matches!(judge(&e), Judgement::Blind(_)));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cause::signal::{self, Signal};
 use crate::cause::weigh::Hygiene;
-use crate::cause::{Cause, Certainty, Finding, Party};
+use crate::cause::{Cause, Certainty, Finding, Party, crossing};
 use crate::evidence::{Evidence, Outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Fault;
@@ -104,7 +104,12 @@ pub(super) fn find(e: &Evidence) -> Option<Finding> {
         }
         None => finding,
     };
-    Some(finding.and(rejected, says))
+    let mut finding = finding.and(rejected, says);
+    if let Some(own) = crossing::spliced(e).filter(|_| finding.certainty == Certainty::Inferred) {
+        finding.certainty = Certainty::Proven;
+        finding = finding.and(own, "nothing of this connection crossed: the gateway made one of its own to that server");
+    }
+    Some(finding)
 }
 
 /// Certificates that an authority issues for trying out, with an untrusted root, are a server's own mistake.

@@ -3,7 +3,7 @@
 use super::{Attempt, Parse, Reading};
 use crate::base::{Packets, Seen, Side, Stamp};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
+use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Kx, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::record::{Read, Unit};
@@ -135,6 +135,10 @@ impl Attempt {
                         self.reach(Stage::ServerHello);
                     }
                 }
+            }
+            // SM9 has identities and parameters instead (GB/T 38636 section 6.4.5.3).
+            (Side::Server, HandshakeType::CERTIFICATE) if cipher.kx() == Kx::SmIdentity => {
+                self.reach(Stage::Certificate);
             }
             (_, HandshakeType::CERTIFICATE) => certificate(evidence, from, version, body, seen, parser),
             (Side::Server, HandshakeType::SERVER_KEY_EXCHANGE) => {

@@ -73,6 +73,7 @@ impl Transcript {
 /// Appends a message with its header.
 pub(super) fn push(list: &mut Vec<u8>, kind: HandshakeType, body: &[u8]) {
     let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+    list.reserve(4 + body.len());
     list.push(kind.0);
     list.extend_from_slice(len.get(1..).unwrap_or_default());
     list.extend_from_slice(body);

@@ -108,7 +108,7 @@ impl Gateway {
         evidence.tcp.syn = Some(crate::base::Seen::new(ISN.0, PacketNo(1), START));
         let no = self.both.inside.of_attempt(&evidence)?;
         let mut crossing = self.both.crossing(Vantage::Inside, no)?;
-        crossing.beside = self.both.beside(Vantage::Inside, no);
+        crossing.beside = self.both.beside(Vantage::Inside, no, &crossing);
         Some(crossing)
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Views<'a> {
     pub ahead: Option<Span>,
 }
 
+/// Why the fate of a packet is unknown that must have passed.
+pub(super) const LACKS: &str = "the other side acknowledged it: the capture there lacks it";
 /// Copies of one packet are no farther apart: gateways hold nothing for longer.
 const HELD: Span = Span::from_millis(500);
 /// Clocks are not read at the very moment.
@@ -219,6 +221,18 @@ fn near_of(inside: &[Candidate<'_>], outside: &[Candidate<'_>]) -> Option<Vantag
     })
 }
 
+/// The same, where no packet has a copy: by the client's packets that have come least far.
+fn nearer_of(inside: &[Candidate<'_>], outside: &[Candidate<'_>]) -> Option<Vantage> {
+    let ttl = |side: &[Candidate<'_>]| {
+        side.iter().filter(|one| one.mark.from == Side::Client).map(|one| one.mark.ttl).max()
+    };
+    match ttl(inside)?.cmp(&ttl(outside)?) {
+        std::cmp::Ordering::Greater => Some(Vantage::Inside),
+        std::cmp::Ordering::Less => Some(Vantage::Outside),
+        std::cmp::Ordering::Equal => None,
+    }
+}
+
 /// `a` lies at or behind `b`, as sequence numbers go round.
 fn reached(a: u32, b: u32) -> bool {
     a.wrapping_sub(b).cast_signed() >= 0
@@ -315,29 +329,31 @@ impl Crossing {
         // Resets last: anybody can make one that looks like another.
         let first = Reach { ahead: views.ahead, near: None };
         pair(&mut inside, &mut outside, first, false, |one| (!one.mark.flags.rst()).then(|| one.likeness()));
-        let near = near_of(&inside, &outside).unwrap_or(match (inside.is_empty(), outside.is_empty()) {
-            (false, false) => Vantage::Inside,
-            _ => seen,
-        });
+        let near = near_of(&inside, &outside).or_else(|| nearer_of(&inside, &outside)).unwrap_or(
+            match (inside.is_empty(), outside.is_empty()) {
+                (false, false) => Vantage::Inside,
+                _ => seen,
+            },
+        );
         let clocks = Clocks::of(&inside, &outside, near);
         let ahead = clocks.ahead(views.ahead);
         let reach = Reach { ahead, near: Some(near) };
         pair(&mut inside, &mut outside, reach, false, |one| Some(one.likeness()));
         pair(&mut inside, &mut outside, reach, true, |one| (one.mark.payload > 0).then(|| one.place()));
-        let ahead = ahead?;
+        // Numbers alone may say that it is one connection: then it is told once, and no packet's fate is known.
+        if ahead.is_none() && (inside.is_empty() || outside.is_empty()) {
+            return None;
+        }
         let cut = |traces: &[&Trace]| traces.iter().filter_map(|trace| trace.cut).min();
         let at_inside = Other {
             candidates: &inside,
             covers: views.covers.0,
-            ahead: Some(Span(-ahead.0)),
+            ahead: ahead.map(|ahead| Span(-ahead.0)),
             cut: cut(views.inside),
         };
-        let at_outside = Other {
-            candidates: &outside,
-            covers: views.covers.1,
-            ahead: Some(ahead),
-            cut: cut(views.outside),
-        };
+        let at_outside =
+            Other { candidates: &outside, covers: views.covers.1, ahead, cut: cut(views.outside) };
+        let ahead = ahead.unwrap_or(Span(0));
         let mut packets = Vec::new();
         for (here, own, other) in
             [(Vantage::Inside, &inside, &at_outside), (Vantage::Outside, &outside, &at_inside)]
@@ -404,9 +420,7 @@ fn crossed(
         None => match other.excuse(candidate) {
             Some(why) => Fate::Unknown(why),
             None if !goes => Fate::Made,
-            None if acknowledged(candidate, own, other.candidates) => {
-                Fate::Unknown("the other side acknowledged it: the capture there lacks it")
-            }
+            None if acknowledged(candidate, own, other.candidates) => Fate::Unknown(LACKS),
             None => Fate::Dropped,
         },
     };

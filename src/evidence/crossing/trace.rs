@@ -9,6 +9,8 @@ use super::Vantage;
 use crate::base::{Endpoint, FlowKey, PacketNo, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{Frame, IcmpError, LinkType, Packet, Segment, TcpFlags};
 use crate::evidence::Evidence;
+use crate::tls::codes::Version;
+use crate::tls::hello::ClientHello;
 
 /// A segment in brief.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Mark {
     pub payload: u32,
     /// Of the first payload bytes.
     pub digest: u64,
+    /// Its payload begins as a record of a TLS handshake does.
+    pub greets: bool,
     /// The segment size that a SYN names.
     pub mss: Option<u16>,
 }
@@ -59,6 +63,7 @@ impl Mark {
             ack: if segment.flags.ack() { segment.ack } else { 0 },
             payload: segment.payload_wire_len,
             digest: digest(payload),
+            greets: matches!(payload, [22, 3, ..]),
             mss: segment.options.mss,
         }
     }
@@ -88,6 +93,13 @@ fn digest(bytes: &[u8]) -> u64 {
     rest.iter().fold(hash, |hash, &byte| add(hash, u64::from(byte)))
 }
 
+/// Of the host that a hello names, where it stands in this segment.
+fn named(payload: &[u8]) -> Option<u64> {
+    let &[22, 3, minor, _, _, 1, _, _, _, ref body @ ..] = payload else { return None };
+    let hello = ClientHello::parse(Version(0x0300 | u16::from(minor)), body)?;
+    hello.sni.map(|host| digest(host.as_bytes()))
+}
+
 /// A station's address on the link.
 pub type Station = [u8; 6];
 
@@ -104,6 +116,8 @@ pub struct Trace {
     pub icmp: Vec<Seen<IcmpError>>,
     /// The stations that each side's first packet came from and was handed to.
     pub stations: PerSide<Option<(Station, Station)>>,
+    /// A digest of the host that its hello names.
+    pub host: Option<u64>,
     /// From here on its segments were not kept.
     pub cut: Option<Stamp>,
 }
@@ -117,7 +131,15 @@ impl Trace {
             Side::Client => (segment.src(), segment.dst()),
             Side::Server => (segment.dst(), segment.src()),
         };
-        Self { client, server, marks: Vec::new(), icmp: Vec::new(), stations: PerSide::default(), cut: None }
+        Self {
+            client,
+            server,
+            marks: Vec::new(),
+            icmp: Vec::new(),
+            stations: PerSide::default(),
+            host: None,
+            cut: None,
+        }
     }
 
     /// The first sequence number that each side's SYN bears.
@@ -268,6 +290,9 @@ impl Traces {
         }
         let first_word = mark.payload > 0 && trace.first_word(from).is_none();
         trace.marks.push(mark);
+        if first_word && from == Side::Client {
+            trace.host = named(segment.payload);
+        }
         // Of a capture that began too late, the hello stands for the SYN before it.
         let without = first_word && from == Side::Client && trace.isn(Side::Client).is_none();
         let before = without.then(|| Trait::Syn(mark.seq.wrapping_sub(1)));

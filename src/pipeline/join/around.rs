@@ -1,8 +1,10 @@
 //! What other traffic tells of a failed attempt.
 
+use std::sync::Arc;
+
 use super::{Failure, Join, Make, Reach, Success, leaf, name, offer};
 use crate::base::{Endpoint, Seen, Span};
-use crate::evidence::around::{KnownFrom, ShownBefore};
+use crate::evidence::around::{Ech, KnownFrom, ShownBefore};
 use crate::evidence::{Chain, Evidence, Transport, rejection};
 use crate::pipeline::statuses::verifying;
 use crate::tls::hello::Offer;
@@ -62,6 +64,10 @@ impl<M: Make> Join<M> {
         } else {
             self.datagrams.served(&server).cloned()
         };
+        self.look_for_key(evidence);
+        if let Some(national) = self.dialects.of(&server) {
+            evidence.around.national = Some(national.clone());
+        }
         let code = evidence.fatal_alert().map(|(_, alert, _)| alert.description.0);
         let mine: Failure = (server, evidence.stage, code, offer(evidence));
         let mut repeats = 0;
@@ -79,7 +85,8 @@ impl<M: Make> Join<M> {
                 evidence.around.same_failure_elsewhere.push(seen.clone().map(|_| other));
             }
         }
-        // This failure is remembered too.
+        // This failure is remembered too. Behind a proxy the others may be of other servers.
+        let repeats = if evidence.proxied.is_some() { 0 } else { repeats };
         evidence.around.repeats = u32::saturating_sub(repeats, 1);
         // The exchange began while the handshake was under way.
         let (started, ended) = (evidence.started, evidence.ended);
@@ -124,6 +131,31 @@ impl<M: Make> Join<M> {
         self.look_for_revoked(evidence);
         self.clocks.answered(evidence, &self.trust);
         evidence.around.clocks = self.clocks.around(evidence);
+    }
+
+    /// Whether DNS gave the client the key of its encrypted hello, and whether the client got through with another.
+    pub(super) fn look_for_key(&self, evidence: &mut Evidence) {
+        let Some(hello) = &evidence.hello else { return };
+        let Some(key) = hello.value.ech_key else { return };
+        let client = evidence.client.addr;
+        let told = self.ech.name(client, &hello.value);
+        let by_other_key = |success: &&Success| {
+            success.ech_key.is_some_and(|other| other != key)
+                && success.server.value == evidence.server
+                && success.server.when >= evidence.started
+        };
+        let again = if rejection::stops_as_refused(evidence).is_some()
+            && let Some(sni) = &hello.value.sni
+        {
+            let success = self.reached_names.get(&(client, Arc::clone(sni))).find(by_other_key);
+            success.and_then(|success| Some(success.server.clone().map(|_| ())).zip(success.ech_key))
+        } else {
+            None
+        };
+        if told.is_some() || again.is_some() {
+            let again = again.map(|(seen, key)| seen.map(|()| key));
+            evidence.around.ech = Some(Ech { told, again });
+        }
     }
 
     /// The certificates of which a sealed record has just the size: what the server showed for this name not long before, or

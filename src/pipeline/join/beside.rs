@@ -110,7 +110,7 @@ impl<M: Make> Join<M> {
         let question = Question {
             presented: &other.chain.value,
             at: evidence.started,
-            host: evidence.sni(),
+            host: evidence.host().map(|host| &**host),
             server_ip: None,
             client: false,
             uses: KeyUse::Unknown,

@@ -11,7 +11,8 @@ use crate::evidence::Evidence;
 use crate::evidence::around::{KnownChains, KnownFrom, ShownBefore};
 use crate::pipeline::memory::Recent;
 use crate::tls::cert::Certificate;
-use crate::tls::chain::{Defect, Fault};
+use crate::tls::chain::{Defect, Fault, KeyUse};
+use crate::tls::codes::{Kx, Version};
 use crate::tls::given::Given;
 use crate::tls::ocsp::{Response as OcspResponse, Status};
 use crate::tls::sealed::{self, Fit, Offered, Reading};
@@ -310,4 +311,20 @@ fn given_chain(evidence: &Evidence, chain: Vec<Arc<Certificate>>, from: KnownFro
 fn others_given(given: &Given, evidence: &Evidence) -> Vec<Candidate> {
     let host = evidence.sni();
     given.of_others(host).map(|chain| given_chain(evidence, chain, KnownFrom::GivenForOthers)).collect()
+}
+
+/// What the handshake asks of a leaf's key.
+pub(super) fn uses(evidence: &Evidence) -> KeyUse {
+    match &evidence.server_hello {
+        Some(hello) if hello.value.version == Version::TLCP => match hello.value.cipher.kx() {
+            Kx::SmIdentity | Kx::None => KeyUse::Unknown,
+            _ => KeyUse::Pair,
+        },
+        Some(hello) => match hello.value.cipher.kx() {
+            Kx::Rsa => KeyUse::Decrypts,
+            Kx::Dhe | Kx::Ecdhe | Kx::Tls13 => KeyUse::Signs,
+            _ => KeyUse::Unknown,
+        },
+        None => KeyUse::Unknown,
+    }
 }

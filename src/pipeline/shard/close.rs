@@ -219,7 +219,8 @@ impl Shard {
     /// Hands on what a connection's end tells; whether as an attempt.
     fn tell(&mut self, evidence: Box<Evidence>, at: Stamp) -> bool {
         let tls_port = self.ports.contains(evidence.server.port);
-        let tried = outcome::speaks_tls(&evidence) || upgrade::counts(&evidence);
+        let tried =
+            outcome::speaks_tls(&evidence) || upgrade::counts(&evidence, |port| self.ports.contains(port));
         if !tls_port && !tried {
             // Responders and lists of revocation are asked over HTTP.
             let silent = evidence.tcp.syn_ack.is_none();

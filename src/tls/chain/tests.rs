@@ -1,5 +1,7 @@
 //! One fault at a time, and the near miss beside it.
 
+mod pair;
+
 use super::*;
 use crate::base::Span;
 use crate::tls::cert::forge::{Forge, Key, der, name, seq, year};

@@ -70,6 +70,30 @@ schemes! {
     MLDSA44 = 0x0904 "mldsa44",
     MLDSA65 = 0x0905 "mldsa65",
     MLDSA87 = 0x0906 "mldsa87",
+    // Composites of draft-reddy-tls-composite-mldsa; the last two of that draft have numbers that SLH-DSA took.
+    MLDSA44_ECDSA_SECP256R1_SHA256 = 0x0907 "mldsa44_ecdsa_secp256r1_sha256",
+    MLDSA65_ECDSA_SECP384R1_SHA384 = 0x0908 "mldsa65_ecdsa_secp384r1_sha384",
+    MLDSA87_ECDSA_SECP384R1_SHA384 = 0x0909 "mldsa87_ecdsa_secp384r1_sha384",
+    MLDSA44_ED25519 = 0x090a "mldsa44_ed25519",
+    MLDSA65_ED25519 = 0x090b "mldsa65_ed25519",
+    MLDSA44_RSA2048_PKCS1_SHA256 = 0x090c "mldsa44_rsa2048_pkcs1_sha256",
+    MLDSA65_RSA3072_PKCS1_SHA256 = 0x090d "mldsa65_rsa3072_pkcs1_sha256",
+    MLDSA65_RSA4096_PKCS1_SHA384 = 0x090e "mldsa65_rsa4096_pkcs1_sha384",
+    MLDSA44_RSA2048_PSS_PSS_SHA256 = 0x090f "mldsa44_rsa2048_pss_pss_sha256",
+    MLDSA65_RSA3072_PSS_PSS_SHA256 = 0x0910 "mldsa65_rsa3072_pss_pss_sha256",
+    // draft-reddy-tls-slhdsa.
+    SLHDSA_SHA2_128S = 0x0911 "slhdsa_sha2_128s",
+    SLHDSA_SHA2_128F = 0x0912 "slhdsa_sha2_128f",
+    SLHDSA_SHA2_192S = 0x0913 "slhdsa_sha2_192s",
+    SLHDSA_SHA2_192F = 0x0914 "slhdsa_sha2_192f",
+    SLHDSA_SHA2_256S = 0x0915 "slhdsa_sha2_256s",
+    SLHDSA_SHA2_256F = 0x0916 "slhdsa_sha2_256f",
+    SLHDSA_SHAKE_128S = 0x0917 "slhdsa_shake_128s",
+    SLHDSA_SHAKE_128F = 0x0918 "slhdsa_shake_128f",
+    SLHDSA_SHAKE_192S = 0x0919 "slhdsa_shake_192s",
+    SLHDSA_SHAKE_192F = 0x091a "slhdsa_shake_192f",
+    SLHDSA_SHAKE_256S = 0x091b "slhdsa_shake_256s",
+    SLHDSA_SHAKE_256F = 0x091c "slhdsa_shake_256f",
     GOSTR3410_GOSTR3411 = 0xeded "gostr3410_gostr3411",
     GOSTR34102012_256_GOSTR34112012_256 = 0xeeee "gostr34102012_256_gostr34112012_256",
     GOSTR34102012_512_GOSTR34112012_512 = 0xefef "gostr34102012_512_gostr34112012_512",
@@ -105,6 +129,7 @@ mod tests {
         assert_eq!(SignatureScheme(0x0401).to_string(), "rsa_pkcs1_sha256");
         assert_eq!(SignatureScheme(0x0708).to_string(), "sm2sig_sm3");
         assert_eq!(SignatureScheme(0x0905).to_string(), "mldsa65");
+        assert_eq!(SignatureScheme(0x091c).to_string(), "slhdsa_shake_256f");
         assert_eq!(SignatureScheme(0x0e0e).to_string(), "0x0e0e");
     }
 

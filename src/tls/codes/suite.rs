@@ -212,6 +212,11 @@ impl CipherSuite {
         matches!(self.0, 0xe001..=0xe05a)
     }
 
+    /// Of SM4: TLCP's, and those of RFC 8998 in TLS 1.3.
+    pub const fn is_national(self) -> bool {
+        self.is_tlcp() || matches!(self.0, 0x00c6 | 0x00c7)
+    }
+
     /// A TLS 1.3 suite (RFC 9846 appendix B.4, RFC 8998, RFC 9150, RFC 9367).
     pub const fn is_tls13(self) -> bool {
         matches!(self.0, 0x1301..=0x1307 | 0x00c6 | 0x00c7 | 0xc0b4 | 0xc0b5 | 0xc103..=0xc106)

@@ -1,6 +1,7 @@
 //! What a ClientHello offers: the part that a program says again and again.
 
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 
 use super::Met;
 use crate::tls::codes::{CipherSuite, ExtensionType, Group, SignatureScheme, Version, is_grease};
@@ -8,7 +9,7 @@ use crate::tls::cursor::{Cursor, numbers};
 
 /// What a client offered, without what differs from hello to hello. Most programs offer the same each time; browsers vary
 /// GREASE and the order of extensions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// `legacy_version`.
     pub legacy_version: Version,
@@ -46,6 +47,34 @@ pub struct Offer {
     pub encrypt_then_mac: bool,
 }
 
+/// As derived, but four numbers at a time: hashing them one by one would take as long as reading them.
+impl Hash for Offer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { ciphers, extensions, supported_versions, groups, key_shares, signature_schemes, .. } =
+            self;
+        hash_numbers(ciphers, |suite| suite.0, state);
+        hash_numbers(extensions, |extension| extension.0, state);
+        hash_numbers(supported_versions, |version| version.0, state);
+        hash_numbers(groups, |group| group.0, state);
+        hash_numbers(key_shares, |group| group.0, state);
+        hash_numbers(signature_schemes, |scheme| scheme.0, state);
+        let Self { legacy_version, alpn, alpn_ends, point_formats, .. } = self;
+        (legacy_version, alpn, alpn_ends, point_formats).hash(state);
+        let Self { status_request, psk, early_data, ech, fallback_scsv, .. } = *self;
+        let Self { extended_master_secret, encrypt_then_mac, .. } = *self;
+        let marks = [status_request, psk, early_data, ech, fallback_scsv, extended_master_secret];
+        (marks, encrypt_then_mac).hash(state);
+    }
+}
+
+fn hash_numbers<T, H: Hasher>(list: &[T], number: impl Fn(&T) -> u16, state: &mut H) {
+    let together = |numbers: &[T]| numbers.iter().fold(0_u64, |all, one| all << 16 | u64::from(number(one)));
+    let (fours, rest) = list.as_chunks::<4>();
+    list.len().hash(state);
+    fours.iter().for_each(|four| together(four).hash(state));
+    together(rest).hash(state);
+}
+
 /// What is a hello's own.
 #[derive(Debug)]
 pub(super) struct Own<'a> {
@@ -53,6 +82,7 @@ pub(super) struct Own<'a> {
     /// The host name as sent, within [`MOST_NAME`].
     pub sni: Option<&'a [u8]>,
     pub ticket_len: Option<usize>,
+    pub ech_key: Option<u8>,
     /// Of the message with its header.
     pub len: u32,
     pub malformed: bool,
@@ -71,7 +101,14 @@ impl Offer {
         let mut cursor = Cursor(body);
         self.legacy_version = Version(cursor.u16()?);
         let len = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
-        let mut own = Own { random: cursor.array()?, sni: None, ticket_len: None, len, malformed: false };
+        let mut own = Own {
+            random: cursor.array()?,
+            sni: None,
+            ticket_len: None,
+            ech_key: None,
+            len,
+            malformed: false,
+        };
         let well = self.fill(&mut cursor, &mut own).is_some();
         own.malformed = !well;
         Some(own)
@@ -214,7 +251,10 @@ impl Offer {
                     ExtensionType::PRE_SHARED_KEY => self.psk = true,
                     ExtensionType::EARLY_DATA => self.early_data = true,
                     ExtensionType::SESSION_TICKET => own.ticket_len = Some(body.len()),
-                    ExtensionType::ENCRYPTED_CLIENT_HELLO => self.ech = true,
+                    ExtensionType::ENCRYPTED_CLIENT_HELLO => {
+                        self.ech = true;
+                        own.ech_key = outer_key(body);
+                    }
                     ExtensionType::ENCRYPT_THEN_MAC => self.encrypt_then_mac = true,
                     ExtensionType::EXTENDED_MASTER_SECRET => self.extended_master_secret = true,
                     _ => {}
@@ -229,6 +269,14 @@ impl Offer {
         let listed = self.supported_versions.iter().copied().filter(|version| !is_grease(version.0));
         // A draft's number is over TLS 1.3's, and stands for it.
         listed.max_by_key(|version| (version.is_tls13(), *version)).unwrap_or(self.legacy_version)
+    }
+}
+
+/// `config_id` of an outer encrypted ClientHello (RFC 9849 section 5): behind its type and the numbers of KDF and AEAD.
+fn outer_key(body: &[u8]) -> Option<u8> {
+    match body {
+        [0, _, _, _, _, key, ..] => Some(*key),
+        _ => None,
     }
 }
 

@@ -135,6 +135,29 @@ impl PacketKey {
     }
 }
 
+#[cfg(test)]
+impl PacketKey {
+    /// The packet that opens to this payload: `header` without the packet number, which takes one byte; its length field,
+    /// two bytes, is written here.
+    pub(crate) fn seal(&self, header: &[u8], number: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = header.to_vec();
+        let len = 1 + payload.len() + 16;
+        bytes.extend([0x40 | (len >> 8) as u8, len as u8]);
+        let number_at = bytes.len();
+        bytes.push(number);
+        let mut nonce = self.iv;
+        nonce[11] ^= number;
+        let mut sealed = payload.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.payload.seal_in_place_append_tag(nonce, Aad::from(&bytes[..]), &mut sealed).unwrap();
+        bytes.extend(sealed);
+        let [first, mask @ ..] = self.header.new_mask(&bytes[number_at + 4..number_at + 20]).unwrap();
+        bytes[0] ^= first & 0x0f;
+        bytes[number_at] ^= mask[0];
+        bytes
+    }
+}
+
 /// The packet number of which `truncated` are the last `len` bytes (RFC 9000 appendix A.3).
 fn full_number(truncated: u64, len: usize, largest: Option<u64>) -> u64 {
     let window = 1_u64 << (8 * len);

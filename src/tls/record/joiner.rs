@@ -81,6 +81,9 @@ impl Joiner {
     /// Ends the message under way, keeping what was read of it; gives its packets. `None`: there was none, or it
     /// was lost already.
     pub fn cut(&mut self) -> Option<Packets> {
+        if !self.is_inside() {
+            return None;
+        }
         match std::mem::replace(&mut self.place, Place::start()) {
             Place::Head { have: 0, .. } | Place::Lost(_) => None,
             Place::Head { at, .. } => Some(at),

@@ -287,7 +287,9 @@ impl Reader {
             self.one_rtt(facts, evidence, datagram.payload_wire_len, from, place);
         }
         *facts.latest.of_mut(from) = Some(latest);
-        if facts.confirmed == Confirmed::WentOn { Step::Settled } else { Step::Open }
+        // A client that closes without ever having been answered has given up: what it tries next comes behind it.
+        let gave_up = self.closed && from == Side::Client && evidence.tcp.packets.server == 0;
+        if gave_up || facts.confirmed == Confirmed::WentOn { Step::Settled } else { Step::Open }
     }
 
     /// A datagram with a 1-RTT packet.

@@ -72,13 +72,13 @@ impl Teller {
             return "Initial".to_owned();
         };
         let mut words: Vec<String> = Vec::new();
-        let mut crypto = false;
+        let (mut crypto, mut fresh) = (false, false);
         for frame in frames(payload, packet.version) {
             match frame {
                 Frame::Crypto { offset, data } => {
                     crypto = true;
                     let stream = self.crypto.of_mut(from);
-                    stream.push(offset, data, PacketNo::default(), Stamp(0), Self::MOST);
+                    fresh |= stream.push(offset, data, PacketNo::default(), Stamp(0), Self::MOST);
                 }
                 Frame::Close(close) => words.push(match Close::alert(close.code) {
                     Some(alert) => format!("CONNECTION_CLOSE: alert {alert}"),
@@ -91,7 +91,12 @@ impl Teller {
             words.insert(0, message.kind.to_string());
         }
         if words.is_empty() {
-            words.push(if crypto { "part of a message".to_owned() } else { "ACK".to_owned() });
+            let word = match (crypto, fresh) {
+                (true, true) => "part of a message",
+                (true, false) => "the same again",
+                (false, _) => "ACK",
+            };
+            words.push(word.to_owned());
         }
         format!("Initial[{}]", words.join(", "))
     }

@@ -11,12 +11,14 @@ use crate::tls::cert::{Certificate, KeyKind};
 use crate::tls::idn;
 use crate::tls::names::{self, Cover};
 
+const CONTENT_COMMITMENT: u8 = 1;
+const DATA_ENCIPHERMENT: u8 = 3;
 const KEY_AGREEMENT: u8 = 4;
 
 /// Defects of the leaf itself, whatever its path.
 pub(in crate::tls::chain) fn of_leaf(leaf: &Certificate, question: &Question<'_>) -> Vec<Defect> {
     let mut found = Found { list: Vec::new(), question };
-    let title = title(leaf, "leaf");
+    let title = title(leaf, question.uses.role());
     if let Some(damage) = &leaf.damage {
         found.add(Fault::DecodeError, Some(0), format!("{title} is damaged: {damage}"));
     }
@@ -111,7 +113,13 @@ fn key_usage(leaf: &Certificate, title: &Title<'_>, found: &mut Found<'_>) {
     let has = |bit: u8| usage >> bit & 1 == 1;
     let signs = has(DIGITAL_SIGNATURE);
     let rsa = matches!(leaf.key.kind, KeyKind::Rsa(_));
+    let enciphers = has(KEY_ENCIPHERMENT) || has(DATA_ENCIPHERMENT) || has(KEY_AGREEMENT);
     let lack = match found.question.uses {
+        KeyUse::PairSigns if !signs && !has(CONTENT_COMMITMENT) => {
+            "digitalSignature, which TLCP's first certificate is for"
+        }
+        KeyUse::PairEnciphers if !enciphers => "keyEncipherment, which TLCP's second certificate is for",
+        KeyUse::PairSigns | KeyUse::PairEnciphers => return,
         _ if found.question.client && !signs => "digitalSignature, which a client's CertificateVerify needs",
         KeyUse::Signs if !signs => "digitalSignature, which this key exchange needs",
         KeyUse::Decrypts if rsa && !has(KEY_ENCIPHERMENT) => "keyEncipherment, which RSA key transport needs",
@@ -137,7 +145,7 @@ pub(in crate::tls::chain) fn of_public_leaf(
     if question.client || path.steps.len() < 2 || leaf.not_after < leaf.not_before {
         return;
     }
-    let title = title(leaf, "leaf");
+    let title = title(leaf, question.uses.role());
     let issued = leaf.scts.1.unwrap_or(leaf.not_before);
     let days = lifetime_days(leaf);
     let dates = || format!("{days} days ({} to {})", leaf.not_before.date(), leaf.not_after.date());

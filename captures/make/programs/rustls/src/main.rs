@@ -1,7 +1,7 @@
 //! lab-rustls client HOST VERSION CA [word...]: one HTTPS request, trusting CA. HOST may be HOST:PORT.
 //! lab-rustls server PORT CHAIN KEY VERSION [word...]: a small HTTPS server. CHAIN and KEY need not fit each other.
 //! Words: cert=FILE key=FILE (client certificate), need=CA (demand one), alpn=NAME, staple=FILE, groups=p384, twice (resume),
-//! no-verify, silent (no request).
+//! grease (an encrypted hello that is none), no-verify, silent (no request).
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{aws_lc_rs, CryptoProvider};
+use rustls::crypto::{aws_lc_rs, hpke::Hpke, CryptoProvider};
 use rustls::pki_types::{pem::PemObject, CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -61,8 +61,15 @@ fn roots(file: &str) -> Result<Arc<RootCertStore>, Any> {
 fn client(args: &[String]) -> Result<(), Any> {
     let words = words(&args[3..]);
     let (host, port) = args[0].split_once(':').unwrap_or((&args[0], "443"));
-    let config = ClientConfig::builder_with_provider(provider(&words))
-        .with_protocol_versions(&versions(&args[1]))?
+    let config = ClientConfig::builder_with_provider(provider(&words));
+    let config = if words.contains_key("grease") {
+        let suite = aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_128;
+        let (key, _) = suite.generate_key_pair()?;
+        config.with_ech(client::EchMode::Grease(client::EchGreaseConfig::new(suite, key)))?
+    } else {
+        config.with_protocol_versions(&versions(&args[1]))?
+    };
+    let config = config
         .with_root_certificates(roots(&args[2])?);
     let mut config = match words.get("cert") {
         Some(file) => config.with_client_auth_cert(chain(file)?, PrivateKeyDer::from_pem_file(words["key"])?)?,
