@@ -391,6 +391,11 @@ fn client_sealed_alert(e: &Evidence) -> Option<Seen<Ending>> {
             && record.when >= hello.when
             && looks_like_alert(record.len, cipher, version)
     })?;
+    // Who has finished has taken what the server sent, though the capture may lack its end: a goodbye.
+    let accepted = e.sealing.finished.client.as_ref().filter(|_| version.is_tls13());
+    if accepted.is_some_and(|finished| finished.at.last() <= Some(record.at)) {
+        return None;
+    }
     let ending = Ending::SealedAlert { from: Side::Client, len: record.len };
     Some(Seen::new(ending, record.at, record.when))
 }

@@ -105,6 +105,11 @@ impl Dialogue {
         let mut at = 0;
         for chunk in bytes.chunks(CHUNK) {
             if matches!(talk.speech, Speech::Other) {
+                // The server's answer to what the client says on may be captured before it.
+                let refused = talk.upgrade.as_ref().is_some_and(|upgrade| upgrade.refused.is_some());
+                if from == Side::Client && refused {
+                    talk.speaks_on(no, now);
+                }
                 return None;
             }
             at += chunk.len();

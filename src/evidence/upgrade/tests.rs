@@ -99,6 +99,9 @@ fn a_goodbye_is_no_going_on() {
     assert_eq!(talk(&refused).unwrap().went_on, None);
     let opportunistic = [&b"220 mail\r\n"[..], ASK, b"454 no\r\n", b"MAIL FROM:<a@b.test>\r\n"];
     assert!(talk(&opportunistic).unwrap().went_on.is_some());
+    // The server's answer to the next words is captured before them.
+    let out_of_order = [&b""[..], &SSL_REQUEST, b"NR\0\0\0\x08\0\0\0\0", b"\0\0\0\x09\0\x03\0\0\0"];
+    assert!(talk(&out_of_order).unwrap().went_on.is_some());
     let again = [&b"220 ftp\r\n"[..], b"AUTH TLS\r\n", b"504 no\r\n", b"AUTH SSL\r\n", b"234 go\r\n"];
     let again = talk(&again).unwrap();
     assert!(again.accepted.is_some() && again.refused.is_none(), "the last request counts");
