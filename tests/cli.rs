@@ -340,7 +340,8 @@ fn written_packets_are_those_of_failed_handshakes() {
             .handshakes()
             .iter()
             .filter(|event| {
-                let may_be = silent > 0 && (event["outcome"] == "incomplete" || event["outcome"] == "abandoned");
+                let may_be =
+                    silent > 0 && (event["outcome"] == "incomplete" || event["outcome"] == "abandoned");
                 event["outcome"] != "failed" && !may_be
             })
             .map(|event| event["outcome"].to_string())

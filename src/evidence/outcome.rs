@@ -344,8 +344,18 @@ fn after_finished(e: &Evidence, close: Option<Seen<Ending>>, look: &Lookout<'_>)
         });
         // Who has sent tickets or data has taken the client's certificate: what follows is a goodbye.
         let behind = |record: &&SealedRecord| record.at > client.at.last().unwrap_or_default();
+        // Nor is anything left to reject in a Finished alone: who is asked for a certificate sends one, be it empty
+        // (RFC 9846 section 4.4.2).
+        let asked = !e
+            .sealing
+            .records
+            .client
+            .iter()
+            .find(|record| record.when >= hello.when)
+            .is_some_and(|first| looks_like_finished(first.len, hello.value.cipher, version));
         let rejected = e.sealing.records.server.iter().find(behind).filter(|record| {
-            !e.is_open()
+            asked
+                && !e.is_open()
                 && record.when - client.when < AT_ONCE
                 && looks_like_alert(record.len, hello.value.cipher, version)
                 && behind_flight(e, &record.at.into()) == 0
