@@ -9,8 +9,9 @@
 //!
 //! * [`decode`] finds the innermost TCP segment, UDP datagram or ICMP error of a frame, through link layers, tunnels
 //!   and fragments.
-//! * A [`pipeline::shard`] follows connections: [`flow`] puts their bytes in order, [`tls`] reads messages from them,
-//!   [`evidence`] keeps every fact with the packets it was read from. Shards share nothing.
+//! * A [`pipeline::shard`] follows connections: [`flow`] puts their bytes in order, [`tls`] reads messages from them (and from
+//!   datagrams of QUIC and DTLS, and opens what is sealed where there are keys), [`evidence`] keeps every fact with the
+//!   packets it was read from. Shards share nothing but the keys.
 //! * [`pipeline::join`] is one thread. It remembers what belongs to no one connection (DNS answers, OCSP and CRL
 //!   exchanges, authorities and what a server showed before), waits for siblings, has [`cause`] judge what failed, and
 //!   puts events in order.
