@@ -1,4 +1,5 @@
-//! Records of TLS 1.0 to 1.2 (RFC 5246 section 6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905).
+//! Records of TLS 1.0 to 1.2 (RFC 5246 section 6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905), and of DTLS 1.0 and 1.2
+//! (RFC 6347 section 4.1.2).
 
 use aws_lc_rs::cipher::{self, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
@@ -18,7 +19,7 @@ pub struct Session {
     pub master: Secret,
     /// The suite.
     pub suite: CipherSuite,
-    /// TLS 1.0 to 1.2.
+    /// TLS 1.0 to 1.2; of DTLS the version of TLS with the same rules.
     pub version: Version,
     /// The hellos' randoms.
     pub randoms: PerSide<[u8; 32]>,
@@ -208,6 +209,17 @@ impl Opener {
     /// Opens the next record. `None`: it does not verify; its number is not used up.
     pub fn open(&mut self, content_type: u8, version: Version, body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         self.open_ahead(content_type, version, body, 0)
+    }
+
+    /// Opens the record of this number: of DTLS epoch and sequence number of its header in one (RFC 6347 section 4.1.2.1).
+    pub fn open_at(
+        &self,
+        number: u64,
+        content_type: u8,
+        version: Version,
+        body: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.protection.open(number, content_type, version, body)
     }
 
     /// As [`Self::open`], where up to `most` records may have been lost before it.
