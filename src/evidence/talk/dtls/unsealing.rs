@@ -94,15 +94,23 @@ impl Unsealing {
         }
         let whole = record.body.len() == usize::from(record.len);
         // The next epochs are sealed by the keys of another handshake.
-        let Some(sequence) = record.sequence.filter(|_| {
-            record.form == Form::Plain && record.epoch == 1 && whole && !self.gave_up
-        }) else {
+        let Some(sequence) = record
+            .sequence
+            .filter(|_| record.form == Form::Plain && record.epoch == 1 && whole && !self.gave_up)
+        else {
             self.passed = self.passed.saturating_add(1);
             return;
         };
         let number = u64::from(record.epoch) << 48 | sequence;
         self.held += record.body.len();
-        self.waiting.push_back(Waiting { from, content_type, version, number, body: record.body.to_vec(), place });
+        self.waiting.push_back(Waiting {
+            from,
+            content_type,
+            version,
+            number,
+            body: record.body.to_vec(),
+            place,
+        });
         if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
             self.passed = self.passed.saturating_add(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
             self.give_up();
@@ -203,7 +211,8 @@ impl Unsealing {
         }
         for fragment in fragments(&content) {
             let messages = self.messages.of_mut(from);
-            let Took::Whole(message) = messages.take(&fragment, false, place.no, place.stamp, self.limit) else {
+            let Took::Whole(message) = messages.take(&fragment, false, place.no, place.stamp, self.limit)
+            else {
                 continue;
             };
             e.decryption.note(from, place.no, Held::Message(message.kind));
