@@ -164,6 +164,7 @@ stray = authority("stray", "Unrelated CA", None)
 stranger = leaf("stranger", stray)
 misnamed = leaf("other", subject="intranet.example.test", names=("intranet.example.test",))
 alice = leaf("alice", subject="alice", names=(), use=("client",))
+dave = leaf("dave", subject="dave", names=(), use=("client",), days=(-100, -10))
 mallory = leaf("mallory", stray, subject="mallory", names=(), use=("client",))
 MUST = ("-Verify", "2", "-verify_return_error", "-CAfile", TRUST)
 mine = lambda cert: ("-cert", cert.crt, "-key", cert.key, *(("-cert_chain", cert.above) if cert.up else ()))
@@ -218,6 +219,8 @@ row("none/keys-dtls12-chacha20-lossy-openssl", server(rsa, "-mtu", "500", "-ciph
 row("none/keys-dtls12-cbc-openssl", server(rsa, "-cipher", "AES128-SHA"), client("-cipher", "AES128-SHA", *logs), 0, "", [done], "RSA key transport and CBC, with the key log", FINE, keys=True)
 row("none/keys-dtls12-cbc-mac-first-openssl", server(rsa, "-cipher", "AES256-SHA256", "-no_etm"), client("-cipher", "AES256-SHA256", "-no_etm", *logs), 0, "", [done],
     "CBC which a MAC precedes (no encrypt-then-MAC), with the key log", FINE, keys=True)
+row("expired_cert/keys-dtls12-client-cert-expired-openssl", server(good, *MUST), client(*mine(dave), *logs), (0, 1), "", failed("expired_cert", "client_cert_expired", "client"),
+    "the client's certificate had ended ten days before the run and the server demands one; with the key log", "S:al45", keys=True)
 row("none/keys-dtls12-gnutls", gnutls_server(good), keyed(gnutls_client()), 0, "Handshake was completed", [done], "DTLS 1.2 by GnuTLS with its key log", ASKS + ".*" + FINE, keys=True)
 if AIORTC:
     peer = lambda *words: Server(rtc("answer", *words), AIORTC)
