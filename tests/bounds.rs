@@ -26,6 +26,10 @@ use tlswhy::tls::trust::Trust;
 const FLOOD: u32 = 1_000;
 /// Connections that a shard may know: those of the flood behind five packets.
 const FLOWS: usize = 5_500;
+/// First datagrams of QUIC behind each packet of a capture, and attempts over datagrams that a shard may follow: those of the
+/// flood behind five packets.
+const INITIALS: u32 = 100;
+const TALKS: usize = 512;
 /// Names that are remembered: those of the flood behind ten packets.
 const NAMES: usize = 4_096;
 
@@ -36,6 +40,8 @@ enum Flood {
     Syns,
     /// Questions for names that nobody asked for before, and answers to them.
     Names,
+    /// First datagrams of QUIC by hosts that are not there.
+    Initials,
 }
 
 /// A capture amid packets of a flood, as many behind each of its own.
@@ -49,13 +55,22 @@ struct Flooded {
     stamp: Stamp,
     syn: Vec<u8>,
     dns: Vec<u8>,
+    initial: Vec<u8>,
 }
 
 impl Flooded {
     fn new(path: &Path, behind_each: u32, kind: Flood) -> Self {
         let real = FileReader::open(path).unwrap();
         let syn = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], &[0; 40]].concat();
-        Self { kind, real, behind_each, left: 0, sent: 0, no: 0, stamp: Stamp(0), syn, dns: Vec::new() }
+        let (dns, initial) = (Vec::new(), first_datagram());
+        Self { kind, real, behind_each, left: 0, sent: 0, no: 0, stamp: Stamp(0), syn, dns, initial }
+    }
+
+    /// The next first datagram, of a source that comes once.
+    fn write_initial(&mut self) {
+        self.sent += 1;
+        let [_, b, c, d] = self.sent.to_be_bytes();
+        self.initial[26..30].copy_from_slice(&[45, b, c, d]);
     }
 
     /// The next SYN, to port 443 or 80, of a source that comes once.
@@ -116,6 +131,10 @@ impl Source for Flooded {
                     self.write_dns();
                     &self.dns
                 }
+                Flood::Initials => {
+                    self.write_initial();
+                    &self.initial
+                }
             };
             let wire_len = u32::try_from(data.len()).unwrap();
             return Some(Arrival::one(Frame {
@@ -133,10 +152,19 @@ impl Source for Flooded {
     }
 }
 
+/// The frame with which a client of QUIC begins: Ethernet and IPv4 without options.
+fn first_datagram() -> Vec<u8> {
+    let mut real = FileReader::open(&root().join("captures/none/quic-v1-aioquic.pcap")).unwrap();
+    let frame = real.next().unwrap();
+    assert!(frame.data.len() >= 1_200 && frame.data[14] == 0x45);
+    frame.data.to_vec()
+}
+
 /// Client, server, outcome and verdict of every attempt that is not the flood's.
 fn verdicts(path: &Path, kind: Flood, flood: u32, workers: usize) -> (Vec<String>, Totals) {
     let limits = match kind {
         Flood::Syns => Limits { flows: FLOWS, under_way: 256, ..Limits::default() },
+        Flood::Initials => Limits { under_way: 4 * TALKS, ..Limits::default() },
         Flood::Names => Limits { asides: NAMES, servers: NAMES, ..Limits::default() },
     };
     let settings = Settings {
@@ -199,6 +227,27 @@ fn a_flood_of_half_open_connections_changes_no_verdict() {
         }
     }
     assert!(packets > 300_000 && evicted > packets / 3, "{evicted} evicted of {packets}");
+}
+
+#[test]
+fn a_flood_of_first_datagrams_changes_no_verdict_of_who_is_answered() {
+    let over_udp = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        path.extension().is_some_and(|e| e == "pcap") && (name.contains("quic") || name.contains("dtls"))
+    };
+    // What is left unanswered looks as the flood does.
+    let folders =
+        ["none", "expired_cert", "broken_chain", "name_mismatch"].map(|of| format!("captures/{of}"));
+    let captures: Vec<_> = folders.into_iter().flat_map(files).filter(over_udp).collect();
+    assert!(captures.len() >= 20, "{captures:?}");
+    let mut evicted = 0;
+    for path in captures.into_iter().map(|path| root().join(path)) {
+        let (quiet, _) = verdicts(&path, Flood::Initials, 0, 1);
+        let (flooded, totals) = verdicts(&path, Flood::Initials, INITIALS, 1);
+        assert_eq!(flooded, quiet, "{}", path.display());
+        evicted += totals.lost.flows_evicted;
+    }
+    assert!(evicted > 10_000, "{evicted} evicted");
 }
 
 /// The captures in which what DNS said to a handshake's own client is the cause: what others were told before a flood may be

@@ -179,14 +179,14 @@ impl Shard {
                 let held = open.talk.held();
                 self.held = self.held.saturating_sub(open.held).saturating_add(held);
                 open.held = held;
-                if self.held > self.limits.bytes_per_shard {
-                    open.talk.evidence.lost.bytes_dropped += held as u64;
-                    return self.close_talk(id, place.now, true);
-                }
                 let deadline = open.talk.deadline;
                 if deadline < open.armed {
                     open.armed = deadline;
                     self.arm_talk(id, deadline);
+                }
+                // One in the middle of its handshake is worth more than one of a flood that has waited longer.
+                if self.held > self.limits.bytes_per_shard {
+                    self.evict_talk(place.now);
                 }
             }
             Step::Settled => self.close_talk(id, place.now, false),
@@ -219,14 +219,21 @@ impl Shard {
         }
     }
 
-    /// Gives up an attempt that would have been given up before nearly all others.
+    /// Gives up the attempt that would have been given up next.
     fn evict_talk(&mut self, now: Stamp) {
-        while let Some(id) = self.talks.timers.soonest(&mut self.talks.table) {
+        // Who is not due has gone on since it was armed.
+        const LOOKS: usize = 64;
+        for look in 1.. {
+            let Some(id) = self.talks.timers.soonest(&mut self.talks.table) else { return };
             let State::Open(no) = self.talks.table.get(id) else { continue };
-            self.lost.flows_evicted += 1;
-            if let Some(open) = self.talks.open.get_mut(no) {
-                open.talk.evidence.lost.flows_evicted += 1;
+            let Some(open) = self.talks.open.get_mut(no) else { continue };
+            let deadline = open.talk.deadline;
+            if deadline > std::mem::replace(&mut open.armed, deadline) && look < LOOKS {
+                self.talks.timers.arm(&mut self.talks.table, id, deadline);
+                continue;
             }
+            open.talk.evidence.lost.flows_evicted += 1;
+            self.lost.flows_evicted += 1;
             return self.close_talk(id, now, true);
         }
     }
