@@ -94,6 +94,7 @@ fn assert_silent(output: &[u8], secrets: &[String], what: &str) {
 fn subjects() -> Vec<(PathBuf, Option<PathBuf>)> {
     // One in four: they are alike.
     let mut all: Vec<_> = with_keys().into_iter().step_by(4).map(|path| (path, None)).collect();
+    all.push((PathBuf::from("captures/none/keys-dtls12-mutual-openssl.pcapng"), None));
     let corpora =
         std::env::var_os("TLSWHY_CORPORA").map_or_else(|| root().join("../shared/corpora"), PathBuf::from);
     if corpora.join("keys").is_dir() {
@@ -105,6 +106,8 @@ fn subjects() -> Vec<(PathBuf, Option<PathBuf>)> {
         }
         all.push((corpora.join("pcap/apt_wireshark-4.4.18__http2-brotli.pcapng"), None));
         all.push((corpora.join("pcap/apt_wireshark-4.4.18__http2_follow_multistream.pcapng"), None));
+        all.push((corpora.join("pcap/apt_wireshark-4.4.18__dtls12-aes128ccm8-dsb.pcapng"), None));
+        all.push((corpora.join("pcap/apt_wireshark-4.4.18__quic-with-secrets.pcapng"), None));
     } else {
         tell("third-party keys are not there: own captures alone are looked at");
     }

@@ -11,6 +11,7 @@ AIORTC = "aiortc " + version(f"{PY} -c 'import aiortc; print(aiortc.__version__)
 FIELDS = ("frame.number udp.srcport dtls.record.content_type dtls.record.epoch dtls.handshake.type dtls.handshake.fragment_offset "
           "dtls.alert_message.desc icmp.type stun.type ip.frag_offset").split()
 ROWS = []
+LOG = WORK / "dtls-keys.log"
 
 
 def server(cert, *words, dtls="-dtls1_2"):
@@ -33,15 +34,22 @@ def gnutls_client(*words, host=HOST, priority="NORMAL", hold=0.8, kill=0):
                   hold=0 if kill else hold, kill=kill, signal=signal.SIGTERM)
 
 
+def keyed(client):
+    """The same, which writes its secrets."""
+    client.env = {**client.env, "SSLKEYLOGFILE": str(LOG)}
+    return client
+
+
 def rtc(side, *words):
     """One end of a WebRTC connection. The two tell each other what they have by files, as by a signalling server."""
     return [PY, PROGRAMS / "webrtc.py", side, WORK / "rtc", *words]
 
 
-def row(name, server, client, exit, says, attempts, why, wire="", rules=(), lose=0, goes_on=None):
+def row(name, server, client, exit, says, attempts, why, wire="", rules=(), lose=0, goes_on=None, keys=False):
     """One capture. `wire`: a pattern of the packets' words that the run must match. `rules`: commands run in the server's namespace before. `lose`: of
-    all frames every so many-th is dropped. `goes_on`: another packet, seconds later, shows that the capture did not end with the attempt."""
-    ROWS.append(dict(name=name, server=server, client=client, exit=exit, says=says, attempts=attempts, why=why, wire=wire, rules=rules, lose=lose,
+    all frames every so many-th is dropped. `goes_on`: another packet, seconds later, shows that the capture did not end with the attempt. `keys`: the
+    secrets that the client writes go into the capture."""
+    ROWS.append(dict(name=name, server=server, client=client, exit=exit, says=says, attempts=attempts, why=why, wire=wire, rules=rules, lose=lose, keys=keys,
                      goes_on=any(a["outcome"] == "failed" for a in attempts) if goes_on is None else goes_on))
 
 
@@ -69,7 +77,7 @@ def packets(path):
 
 
 def target_of(r):
-    return OUT / (r["name"] + ".pcap")
+    return OUT / (r["name"] + (".pcapng" if r["keys"] else ".pcap"))
 
 
 def listens(lab, p, port=443):
@@ -92,7 +100,7 @@ def say(server):
 def make(r):
     lab = Lab(lose=r["lose"])
     pcap = WORK / "run.pcap"
-    for old in (pcap, WORK / "rtc.offer", WORK / "rtc.answer"):
+    for old in (pcap, WORK / "rtc.offer", WORK / "rtc.answer", LOG):
         old.unlink(missing_ok=True)
     clients = r["client"] if isinstance(r["client"], list) else [r["client"]]
     said, running = [], []
@@ -127,7 +135,10 @@ def make(r):
         raise AssertionError(f"wanted {r['wire']!r} on the wire, got {' '.join(words)}\n" + "\n".join(lab.said(p)[-800:] for p in running))
     target = target_of(r)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(pcap, target)
+    if r["keys"]:
+        sh(f"editcap --inject-secrets tls,{LOG} {pcap} {target}")
+    else:
+        shutil.copyfile(pcap, target)
     if target.stat().st_size > 50_000:
         raise AssertionError(f"{target.stat().st_size} bytes")
     look = [n + 1 for n, w in enumerate(words) if re.search(r"hs(1|2|3|11)\b|al\d|icmp", w)]
@@ -153,6 +164,7 @@ stray = authority("stray", "Unrelated CA", None)
 stranger = leaf("stranger", stray)
 misnamed = leaf("other", subject="intranet.example.test", names=("intranet.example.test",))
 alice = leaf("alice", subject="alice", names=(), use=("client",))
+dave = leaf("dave", subject="dave", names=(), use=("client",), days=(-100, -10))
 mallory = leaf("mallory", stray, subject="mallory", names=(), use=("client",))
 MUST = ("-Verify", "2", "-verify_return_error", "-CAfile", TRUST)
 mine = lambda cert: ("-cert", cert.crt, "-key", cert.key, *(("-cert_chain", cert.above) if cert.up else ()))
@@ -196,6 +208,20 @@ row("firewall/dtls12-dropped-openssl", server(good), client(kill=9), (0, 1, -15)
     rules=["iptables -I INPUT -p udp --dport 443 -j DROP"])
 row("firewall/dtls12-dropped-gnutls", gnutls_server(good), gnutls_client(kill=9), (0, 1, -15), "", failed("firewall", "dropped_after_hello", "path", False), "the server's host drops UDP 443; the client sends its hello again and again", r"C:hs1 C:hs1 C:hs1",
     rules=["iptables -I INPUT -p udp --dport 443 -j DROP"])
+logs = ("-keylogfile", str(LOG))
+row("none/keys-dtls12-openssl", server(good), client(*logs), 0, "", [done], "DTLS 1.2 with its key log", ASKS + ".*" + FINE, keys=True)
+row("none/keys-dtls10-openssl", server(good, "-cipher", WEAK, dtls="-dtls1"), client("-cipher", WEAK, *logs, dtls="-dtls1"), 0, "", [done], "DTLS 1.0 with its key log", ASKS + ".*" + FINE, keys=True)
+row("none/keys-dtls12-mutual-openssl", server(good, *MUST), client(*mine(alice), *logs), 0, "", [done], "both sides show good certificates, with the key log", "hs13.*hs15.*" + FINE, keys=True)
+row("none/keys-dtls12-resumed-openssl", server(good), [client("-sess_out", str(session), *logs), client("-sess_in", str(session), *logs)], 0, "", [done, again],
+    "the second handshake resumes the session of the first, with the key log", keys=True)
+row("none/keys-dtls12-chacha20-lossy-openssl", server(rsa, "-mtu", "500", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"), client(*logs), 0, "", [done],
+    "every fifth frame is lost on the way, and the handshake completes all the same; with the key log", FINE, lose=5, keys=True)
+row("none/keys-dtls12-cbc-openssl", server(rsa, "-cipher", "AES128-SHA"), client("-cipher", "AES128-SHA", *logs), 0, "", [done], "RSA key transport and CBC, with the key log", FINE, keys=True)
+row("none/keys-dtls12-cbc-mac-first-openssl", server(rsa, "-cipher", "AES256-SHA256", "-no_etm"), client("-cipher", "AES256-SHA256", "-no_etm", *logs), 0, "", [done],
+    "CBC which a MAC precedes (no encrypt-then-MAC), with the key log", FINE, keys=True)
+row("expired_cert/keys-dtls12-client-cert-expired-openssl", server(good, *MUST), client(*mine(dave), *logs), (0, 1), "", failed("expired_cert", "client_cert_expired", "client"),
+    "the client's certificate had ended ten days before the run and the server demands one; with the key log", "S:al45", keys=True)
+row("none/keys-dtls12-gnutls", gnutls_server(good), keyed(gnutls_client()), 0, "Handshake was completed", [done], "DTLS 1.2 by GnuTLS with its key log", ASKS + ".*" + FINE, keys=True)
 if AIORTC:
     peer = lambda *words: Server(rtc("answer", *words), AIORTC)
     page = lambda *words: Client(rtc("offer", *words), AIORTC)

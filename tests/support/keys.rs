@@ -1,5 +1,6 @@
 //! Captures with their keys: Decryption Secrets Blocks taken out, looked into and put back.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{captures, root};
@@ -37,9 +38,14 @@ pub fn holds_secrets(bytes: &[u8]) -> bool {
     blocks(bytes).iter().any(is_secrets)
 }
 
-/// A pcapng file without its key logs, and those.
+/// A pcapng file, packed by gzip or not, without its key logs, and those.
 pub fn parted(path: &Path) -> (Vec<u8>, String) {
-    let bytes = std::fs::read(root().join(path)).expect("the capture is read");
+    let mut bytes = std::fs::read(root().join(path)).expect("the capture is read");
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut plain = Vec::new();
+        flate2::bufread::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).expect("it is unpacked");
+        bytes = plain;
+    }
     let all = blocks(&bytes);
     let plain = all.iter().filter(|block| !is_secrets(block)).copied().collect::<Vec<_>>().concat();
     let logs = all.iter().filter(|block| is_secrets(block)).map(|block| {

@@ -51,6 +51,13 @@ impl Flights {
         }
     }
 
+    /// Adds a message with its header: of DTLS, whose own is covered (RFC 6347 section 4.2.6).
+    pub(in crate::evidence) fn add_framed(&mut self, from: Side, kind: HandshakeType, message: &[u8]) {
+        let flight = self.sides.of_mut(from);
+        flight.bytes.extend_from_slice(message);
+        flight.ends.push((kind, flight.bytes.len()));
+    }
+
     /// Bytes held.
     pub(in crate::evidence) fn held(&self) -> usize {
         self.sides.client.bytes.len() + self.sides.server.bytes.len()

@@ -1,4 +1,5 @@
-//! Records of TLS 1.0 to 1.2 (RFC 5246 section 6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905).
+//! Records of TLS 1.0 to 1.2 (RFC 5246 section 6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905), and of DTLS 1.0 and 1.2
+//! (RFC 6347 section 4.1.2).
 
 use aws_lc_rs::cipher::{self, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
@@ -18,7 +19,7 @@ pub struct Session {
     pub master: Secret,
     /// The suite.
     pub suite: CipherSuite,
-    /// TLS 1.0 to 1.2.
+    /// TLS 1.0 to 1.2; of DTLS the version of TLS with the same rules.
     pub version: Version,
     /// The hellos' randoms.
     pub randoms: PerSide<[u8; 32]>,
@@ -210,6 +211,17 @@ impl Opener {
         self.open_ahead(content_type, version, body, 0)
     }
 
+    /// Opens the record of this number: of DTLS epoch and sequence number of its header in one (RFC 6347 section 4.1.2.1).
+    pub fn open_at(
+        &self,
+        number: u64,
+        content_type: u8,
+        version: Version,
+        body: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.protection.open(number, content_type, version, body)
+    }
+
     /// As [`Self::open`], where up to `most` records may have been lost before it.
     pub fn open_ahead(
         &mut self,
@@ -326,8 +338,50 @@ fn pseudo_header(number: u64, content_type: u8, version: Version, len: usize) ->
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use aws_lc_rs::aead;
+
     use super::*;
+
+    /// Seals content by ChaCha20-Poly1305, as this side does.
+    pub(crate) fn seal(
+        session: &Session,
+        side: Side,
+        number: u64,
+        content_type: u8,
+        version: Version,
+        content: &[u8],
+    ) -> Vec<u8> {
+        let mut block = [0; 2 * (32 + 12)];
+        let PerSide { client, server } = &session.randoms;
+        session.prf(b"key expansion", &[server.as_slice(), client].concat(), &mut block).unwrap();
+        let (keys, ivs) = block.split_at(2 * 32);
+        let at = usize::from(side == Side::Server);
+        let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &keys[at * 32..][..32]).unwrap();
+        let iv = ivs[at * 12..][..12].try_into().unwrap();
+        let header = pseudo_header(number, content_type, version, content.len()).unwrap();
+        let (nonce, mut sealed) = (nonce(iv, number), content.to_vec());
+        aead::LessSafeKey::new(key)
+            .seal_in_place_append_tag(
+                aead::Nonce::assume_unique_for_key(nonce),
+                aead::Aad::from(header),
+                &mut sealed,
+            )
+            .unwrap();
+        sealed
+    }
+
+    #[test]
+    fn a_record_of_dtls_opens_by_the_number_that_it_bears_and_in_any_order() {
+        let session = session(0xcca9, Version::TLS12, false);
+        let openers = session.openers().unwrap();
+        for number in [1 << 48 | 7, 1 << 48, 1 << 48 | 3] {
+            let sealed = seal(&session, Side::Server, number, 22, Version::DTLS12, b"Finished");
+            let open = |number, version| openers.server.open_at(number, 22, version, &sealed);
+            assert_eq!(open(number, Version::DTLS12).unwrap().as_slice(), b"Finished");
+            assert!(open(number + 1, Version::DTLS12).is_none() && open(number, Version::TLS12).is_none());
+        }
+    }
 
     #[test]
     fn hmac_md5_is_that_of_rfc_2202() {

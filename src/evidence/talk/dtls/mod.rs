@@ -6,10 +6,12 @@
 mod facts;
 mod outcome;
 mod teller;
+mod unsealing;
 
 pub use facts::DtlsFacts;
 pub use teller::Teller;
 
+use self::unsealing::Unsealing;
 use super::{Beginning, Place, Step};
 use crate::base::{Limits, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::Datagram;
@@ -45,6 +47,8 @@ pub struct Reader {
     /// Records in clear of each side, so that copies are told.
     seen: PerSide<Window>,
     facts: DtlsFacts,
+    /// Where there may be keys.
+    unsealing: Option<Box<Unsealing>>,
     /// Somebody ended it.
     over: bool,
 }
@@ -93,14 +97,7 @@ impl Transcript {
             self.messages.clear();
             self.held = 0;
         }
-        let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let [_, len @ ..] = len;
-        let mut message = vec![kind.0];
-        message.extend(len);
-        message.extend(sequence.to_be_bytes());
-        message.extend([0; 3]);
-        message.extend(len);
-        message.extend(body);
+        let message = as_hashed(kind, sequence, body);
         self.held += message.len();
         self.messages.push((from, sequence, message));
     }
@@ -129,6 +126,19 @@ impl Transcript {
             && last.1 + 1 == sequence;
         whole.then(|| messages.into_iter().flat_map(|(.., message)| message).collect())
     }
+}
+
+/// A message as hashes cover it: with DTLS's own header, as if it had come in one piece (RFC 6347 section 4.2.6).
+fn as_hashed(kind: HandshakeType, sequence: u16, body: &[u8]) -> Vec<u8> {
+    let [_, len @ ..] = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut message = Vec::with_capacity(12 + body.len());
+    message.push(kind.0);
+    message.extend(len);
+    message.extend(sequence.to_be_bytes());
+    message.extend([0; 3]);
+    message.extend(len);
+    message.extend(body);
+    message
 }
 
 /// The hello that a datagram begins with: who sends such, its random.
@@ -188,6 +198,11 @@ impl Reader {
         {
             return Step::Another;
         }
+        if self.unsealing.is_none()
+            && let Some(keys) = parser.keys().filter(|keys| keys.are_there(place.no))
+        {
+            self.unsealing = Some(Box::new(Unsealing::new(keys.clone(), limits)));
+        }
         let mut ours = false;
         for record in records(payload, *self.ids.of(from.other())) {
             ours |= record.form == Form::Unified || begins_record(payload);
@@ -195,6 +210,9 @@ impl Reader {
         }
         if !ours {
             return Step::NotOurs;
+        }
+        if let Some(unsealing) = &mut self.unsealing {
+            self.over |= unsealing.open(e, false);
         }
         let again = self.messages.of(from).again();
         if e.tcp.repeats.of(from).as_ref().map_or(0, |repeats| repeats.value) < again {
@@ -221,6 +239,9 @@ impl Reader {
         parser: &mut impl Parse,
     ) {
         if record.epoch > 0 || record.form != Form::Plain {
+            if let Some(unsealing) = &mut self.unsealing {
+                unsealing.keep(record, from, place);
+            }
             return self.sealed(e, record, from, place);
         }
         let at = Packets::one(place.no);
@@ -262,6 +283,11 @@ impl Reader {
     ) {
         let Message { kind, sequence, body, at, when } = message;
         let seen = Seen { value: (), at, when };
+        if let Some(unsealing) = &mut self.unsealing
+            && kind != HandshakeType::HELLO_VERIFY_REQUEST
+        {
+            unsealing.say(from, sequence, kind, &body);
+        }
         match (from, kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
                 // One with a cookie takes the place of the one without; behind the server's hello it asks for nothing new.
@@ -409,6 +435,10 @@ impl Reader {
                 e.chain = Chain::Cut(at.clone());
             }
         }
+        if let Some(mut unsealing) = self.unsealing.take() {
+            unsealing.open(e, true);
+            unsealing.conclude(e);
+        }
         outcome::settle(e, &self.facts, now, capture_ended);
         e.dtls = Some(Box::new(self.facts));
         true
@@ -417,7 +447,8 @@ impl Reader {
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
         let early: usize = self.early.iter().map(|message| message.body.len()).sum();
-        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held
+        let unsealing = self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held());
+        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held + unsealing
     }
 }
 

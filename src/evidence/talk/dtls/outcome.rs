@@ -40,11 +40,12 @@ fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Ou
     if carries_data(e) || facts.media && set_up(e) {
         return (success(e), over(Ending::WentOn));
     }
-    // Anyone may send an alert in clear; behind both Finished nobody heeds one.
+    // Anyone may send an alert in clear; behind both Finished nobody heeds one. What keys open is its sender's own.
     if finished(e) {
-        return (success(e), stopped());
+        let opened = alert(e, true).filter(|(outcome, _)| *outcome == Outcome::Failed);
+        return opened.unwrap_or_else(|| (success(e), stopped()));
     }
-    if let Some(ending) = alert(e) {
+    if let Some(ending) = alert(e, false) {
         return ending;
     }
     // Begun in the middle: what came before may explain everything.
@@ -88,8 +89,8 @@ fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Ou
     (if capture_ended { Outcome::Incomplete } else { Outcome::Abandoned }, stopped())
 }
 
-/// An alert in clear that ended it.
-fn alert(e: &Evidence) -> Option<(Outcome, Seen<Ending>)> {
+/// An alert that ended it; `sealed`: of those alone that keys opened.
+fn alert(e: &Evidence, sealed: bool) -> Option<(Outcome, Seen<Ending>)> {
     let farewell = |said: &AlertFrom| {
         [AlertDescription::CLOSE_NOTIFY, AlertDescription::USER_CANCELED].contains(&said.alert.description)
     };
@@ -98,10 +99,11 @@ fn alert(e: &Evidence) -> Option<(Outcome, Seen<Ending>)> {
     let ending = |seen: &Seen<AlertFrom>| {
         seen.clone().map(|said| Ending::Alert { from: said.from, alert: said.alert })
     };
-    if let Some(seen) = e.alerts.iter().find(fatal) {
+    let alerts = || e.alerts.iter().filter(|seen| seen.value.sealed || !sealed);
+    if let Some(seen) = alerts().find(fatal) {
         return Some((Outcome::Failed, ending(seen)));
     }
-    let goodbye = e.alerts.iter().find(|seen| farewell(&seen.value))?;
+    let goodbye = alerts().find(|seen| farewell(&seen.value))?;
     Some((Outcome::Abandoned, ending(goodbye)))
 }
 

@@ -1,11 +1,18 @@
 //! Attempts over DTLS, from datagrams made here.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::base::{FlowKey, PacketNo};
 use crate::decode::{Hop, IcmpError};
+use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::fixture::{CLIENT, Parses, SERVER, START};
 use crate::evidence::talk::{Protocol, Talk};
 use crate::evidence::{Ending, Outcome};
+use crate::tls::cert::Certificate;
+use crate::tls::codes::AlertDescription;
+use crate::tls::hello::ClientHello;
+use crate::tls::keys::{Keys, Secret, tls12};
 
 /// A record; its number is made from how many were sent.
 fn record(kind: u8, epoch: u8, number: u8, body: &[u8]) -> Vec<u8> {
@@ -34,10 +41,31 @@ fn hello(random: u8, cookie: &[u8]) -> Vec<u8> {
 }
 
 fn server_hello() -> Vec<u8> {
+    server_hello_of([0xc0, 0x2b])
+}
+
+fn server_hello_of([high, low]: [u8; 2]) -> Vec<u8> {
     let mut body = vec![0xfe, 0xfd];
     body.extend([9; 32]);
-    body.extend([0, 0xc0, 0x2b, 0]);
+    body.extend([0, high, low, 0]);
     body
+}
+
+/// Reads each message anew, with a key log or without.
+struct Knows(Option<Keys>);
+
+impl Parse for Knows {
+    fn certificate(&mut self, der: &[u8]) -> Arc<Certificate> {
+        Parses.certificate(der)
+    }
+
+    fn client_hello(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+        Parses.client_hello(record_version, body)
+    }
+
+    fn keys(&self) -> Option<&Keys> {
+        self.0.as_ref()
+    }
 }
 
 struct Story {
@@ -47,11 +75,12 @@ struct Story {
     at: i64,
     numbers: PerSide<u8>,
     last: Step,
+    parser: Knows,
 }
 
 impl Story {
     fn new() -> Self {
-        Self { talk: None, no: 0, at: 0, numbers: PerSide::default(), last: Step::Open }
+        Self { talk: None, no: 0, at: 0, numbers: PerSide::default(), last: Step::Open, parser: Knows(None) }
     }
 
     /// A datagram, so many milliseconds after the one before.
@@ -74,7 +103,7 @@ impl Story {
             self.talk = begun.and_then(|protocol| Talk::begin(protocol, &datagram, sends, place));
         }
         if let Some(talk) = &mut self.talk {
-            self.last = talk.datagram(&datagram, sends, place, &Limits::default(), &mut Parses);
+            self.last = talk.datagram(&datagram, sends, place, &Limits::default(), &mut self.parser);
         }
         self
     }
@@ -98,7 +127,7 @@ impl Story {
 
     fn ends(&mut self, secs: i64, capture_ended: bool) -> Box<Evidence> {
         let now = START + Span::from_millis(self.at) + Span::from_secs(secs);
-        self.talk.take().unwrap().close(now, capture_ended, &Limits::default(), &mut Parses).unwrap()
+        self.talk.take().unwrap().close(now, capture_ended, &Limits::default(), &mut self.parser).unwrap()
     }
 }
 
@@ -224,4 +253,113 @@ fn a_closed_port_says_so() {
 fn icmp() -> IcmpError {
     let e = crate::evidence::fixture::icmp(crate::evidence::fixture::greeted(), false, 3, 3);
     e.tcp.icmp[0].value
+}
+
+/// What the client and the server of `Story::keyed` seal with.
+fn session() -> tls12::Session {
+    tls12::Session {
+        master: Secret::new(&[5; 48]).unwrap(),
+        suite: CipherSuite(0xcca9),
+        version: Version::TLS12,
+        randoms: PerSide { client: [1; 32], server: [9; 32] },
+        encrypt_then_mac: false,
+    }
+}
+
+/// The line of a key log by which it opens, or does not.
+fn line(secret: u8) -> String {
+    format!("CLIENT_RANDOM {} {}\n", "01".repeat(32), format!("{secret:02x}").repeat(48))
+}
+
+impl Story {
+    /// Both hellos and an empty flight, for which there may be keys.
+    fn keyed(log: &str) -> (Self, Keys) {
+        let keys = Keys::default();
+        keys.will_come();
+        keys.add(log.as_bytes());
+        let mut story = Self::new();
+        story.parser = Knows(Some(keys.clone()));
+        story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+        story.says(Side::Server, 22, 0, &whole(2, 0, &server_hello_of([0xcc, 0xa9])));
+        story.says(Side::Server, 22, 0, &whole(14, 1, &[]));
+        (story, keys)
+    }
+
+    /// A record sealed by the session's keys.
+    fn seals(&mut self, from: Side, kind: u8, number: u8, content: &[u8]) -> &mut Self {
+        let version = Version::DTLS12;
+        let sealed =
+            tls12::tests::seal(&session(), from, 1 << 48 | u64::from(number), kind, version, content);
+        self.send(from, &record(kind, 1, number, &sealed), 20)
+    }
+
+    /// Both Finished.
+    fn finishes(&mut self) -> &mut Self {
+        self.seals(Side::Client, 22, 0, &whole(20, 1, &[7; 12]));
+        self.seals(Side::Server, 22, 0, &whole(20, 2, &[7; 12]))
+    }
+}
+
+#[test]
+fn an_alert_that_keys_open_is_a_rejection_behind_both_finished_too() {
+    let (mut story, _) = Story::keyed(&line(5));
+    story.finishes().seals(Side::Client, 21, 1, &[2, 45]);
+    let e = story.ends(70, false);
+    assert_eq!(e.outcome, Outcome::Failed);
+    assert!(
+        matches!(e.ending.value, Ending::Alert { from: Side::Client, alert } if alert.description.0 == 45)
+    );
+    assert!(e.ended_by_opened_alert() && e.is_open());
+    let finished = Held::Message(HandshakeType::FINISHED);
+    let rejects = Held::Alert(AlertDescription::CERTIFICATE_EXPIRED);
+    let held = [(Side::Client, 4, finished), (Side::Server, 5, finished), (Side::Client, 6, rejects)];
+    assert_eq!(e.decryption.held, held.map(|(from, no, held)| (from, PacketNo(no), held)));
+    // Nobody computed these.
+    assert_eq!(e.decryption.finished.client.as_ref().map(|seen| seen.value), Some(false));
+}
+
+#[test]
+fn without_keys_or_with_wrong_ones_sizes_alone_are_judged() {
+    for (log, keys) in [(String::new(), HadKeys::Absent), (line(6), HadKeys::Found)] {
+        let (mut story, _) = Story::keyed(&log);
+        story.finishes().seals(Side::Client, 21, 1, &[2, 45]);
+        let e = story.ends(70, false);
+        assert_eq!((e.outcome, e.decryption.keys, e.decryption.opened), (Outcome::Completed, keys, 0));
+        assert!(e.alerts.is_empty() && !e.is_open());
+    }
+}
+
+#[test]
+fn keys_that_come_last_open_what_was_kept_and_copies_count_once() {
+    let (mut story, keys) = Story::keyed("");
+    story.seals(Side::Client, 21, 3, &[2, 48]).seals(Side::Client, 21, 3, &[2, 48]);
+    // A forged one, as anybody can send it.
+    story.send(Side::Client, &record(21, 1, 3, &[0; 18]), 5);
+    keys.add(line(5).as_bytes());
+    let e = story.ends(70, false);
+    assert_eq!((e.decryption.opened, e.decryption.failed, e.alerts.len()), (1, 1, 1));
+    assert_eq!(e.outcome, Outcome::Failed);
+}
+
+#[test]
+fn a_goodbye_ends_no_handshake_and_data_is_neither_kept_nor_opened() {
+    let (mut story, _) = Story::keyed(&line(5));
+    story.finishes().seals(Side::Server, 21, 1, &[1, 0]);
+    let held = story.talk.as_ref().unwrap().held();
+    story.seals(Side::Client, 23, 1, b"a secret");
+    assert_eq!((story.last, story.talk.as_ref().unwrap().held()), (Step::Settled, held));
+    let e = story.ends(1, false);
+    assert_eq!((e.outcome, e.decryption.opened, e.alerts.len()), (Outcome::Completed, 3, 0));
+}
+
+#[test]
+fn what_waits_for_keys_is_bounded() {
+    let (mut story, keys) = Story::keyed("");
+    for number in 0..200 {
+        story.seals(Side::Client, 21, number, &[2, 48]);
+    }
+    assert!(story.talk.as_ref().unwrap().held() < 2_000);
+    keys.add(line(5).as_bytes());
+    let e = story.ends(70, false);
+    assert_eq!((e.decryption.opened, e.decryption.failed), (0, 0));
 }

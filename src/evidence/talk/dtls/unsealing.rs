@@ -1,0 +1,273 @@
+//! Sealed records of DTLS 1.0 and 1.2 for which there may be keys (RFC 6347 section 4.1): kept until the keys are found, then
+//! opened.
+//!
+//! A record says which number it has, so that each opens by itself, whatever is lost. Handshake messages and alerts of the first
+//! keys are kept; application data never is, nor what a connection ID hides the type of.
+
+use std::collections::VecDeque;
+
+use super::{Place, Window, kind};
+use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
+use crate::evidence::attempt::flights::Flights;
+use crate::evidence::decryption::{HadKeys, Held};
+use crate::evidence::{AlertFrom, Evidence};
+use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
+use crate::tls::dtls::messages::{Messages, Took, fragments};
+use crate::tls::dtls::{self, Form, Record};
+use crate::tls::keys::{Keys, tls12};
+
+/// A record that waits for keys.
+#[derive(Debug)]
+struct Waiting {
+    from: Side,
+    content_type: u8,
+    version: Version,
+    number: u64,
+    body: Vec<u8>,
+    place: Place,
+}
+
+/// A handshake message: who said it, which one of the sender's it is, its type, itself with DTLS's header (RFC 6347 section 4.2.6).
+type Said = (Side, u16, HandshakeType, Vec<u8>);
+
+/// Sealed records, and what opens them.
+#[derive(Debug)]
+pub(super) struct Unsealing {
+    keys: Keys,
+    waiting: VecDeque<Waiting>,
+    /// Bytes of what waits.
+    held: usize,
+    session: Option<tls12::Session>,
+    openers: Option<PerSide<tls12::Opener>>,
+    messages: PerSide<Messages>,
+    /// Numbers of what opened, so that copies are told.
+    opened: PerSide<Window>,
+    /// Something sealed was seen.
+    any: bool,
+    /// Sealed records that are not to be opened although they may hold a message.
+    passed: u32,
+    said: Vec<Said>,
+    /// Bytes of what was said.
+    said_len: usize,
+    /// What each side's Finished says.
+    finished: PerSide<Option<Seen<Vec<u8>>>>,
+    limit: usize,
+    gave_up: bool,
+}
+
+impl Unsealing {
+    /// Most records that wait for keys.
+    const MOST: usize = 64;
+    /// Bytes kept of one handshake's messages.
+    const MOST_SAID: usize = 64 << 10;
+
+    pub fn new(keys: Keys, limits: &Limits) -> Self {
+        Self {
+            keys,
+            waiting: VecDeque::new(),
+            held: 0,
+            session: None,
+            openers: None,
+            messages: PerSide::default(),
+            opened: PerSide::default(),
+            any: false,
+            passed: 0,
+            said: Vec::new(),
+            said_len: 0,
+            finished: PerSide::default(),
+            limit: limits.bytes_per_side,
+            gave_up: false,
+        }
+    }
+
+    /// Bytes held.
+    pub fn held(&self) -> usize {
+        self.held + self.said_len + self.messages.client.held() + self.messages.server.held()
+    }
+
+    /// Keeps a sealed record until there are keys.
+    pub fn keep(&mut self, record: &Record<'_>, from: Side, place: Place) {
+        self.any = true;
+        let (content_type, version) = (record.content_type, record.version);
+        if record.form == Form::Plain && !matches!(content_type, kind::ALERT | kind::HANDSHAKE) {
+            return;
+        }
+        let whole = record.body.len() == usize::from(record.len);
+        // The next epochs are sealed by the keys of another handshake.
+        let Some(sequence) = record
+            .sequence
+            .filter(|_| record.form == Form::Plain && record.epoch == 1 && whole && !self.gave_up)
+        else {
+            self.passed = self.passed.saturating_add(1);
+            return;
+        };
+        let number = u64::from(record.epoch) << 48 | sequence;
+        self.held += record.body.len();
+        self.waiting.push_back(Waiting {
+            from,
+            content_type,
+            version,
+            number,
+            body: record.body.to_vec(),
+            place,
+        });
+        if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
+            self.passed = self.passed.saturating_add(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.gave_up = true;
+        self.waiting = VecDeque::new();
+        self.held = 0;
+    }
+
+    /// Takes a whole message, in clear or opened, for what Finished covers.
+    pub fn say(&mut self, from: Side, sequence: u16, kind: HandshakeType, body: &[u8]) {
+        // What was answered by a HelloVerifyRequest is not in the hashes, nor is that.
+        if kind == HandshakeType::CLIENT_HELLO {
+            self.said.clear();
+            self.said_len = 0;
+        }
+        if self.said_len + body.len() <= Self::MOST_SAID {
+            let message = super::as_hashed(kind, sequence, body);
+            self.said_len += message.len();
+            self.said.push((from, sequence, kind, message));
+        }
+    }
+
+    /// Looks for the keys as known before packet `at`; whether there are any that open.
+    fn find(&mut self, e: &mut Evidence, at: PacketNo) -> bool {
+        if self.openers.is_some() || self.gave_up {
+            return self.openers.is_some();
+        }
+        let (Some(hello), Some(server)) = (&e.hello, &e.server_hello) else { return false };
+        let Some(secrets) = self.keys.find(&hello.value.random, at) else { return false };
+        let version = server.value.version;
+        let ours = [Version::DTLS10, Version::DTLS12].contains(&version);
+        let master = match &secrets.master {
+            Some(master) if ours => master.clone(),
+            None if ours => return false,
+            _ => {
+                e.decryption.keys = HadKeys::Unsupported;
+                self.give_up();
+                return false;
+            }
+        };
+        let session = tls12::Session {
+            master,
+            suite: server.value.cipher,
+            version: version.of_tls(),
+            randoms: PerSide { client: hello.value.random, server: server.value.random },
+            encrypt_then_mac: server.value.encrypt_then_mac,
+        };
+        self.openers = session.openers();
+        e.decryption.keys = if self.openers.is_some() { HadKeys::Found } else { HadKeys::Unsupported };
+        if self.openers.is_none() {
+            self.give_up();
+        }
+        self.session = Some(session);
+        self.openers.is_some()
+    }
+
+    /// Opens what waits, if there are keys by now. Whether somebody ended it. `late`: it ends here.
+    pub fn open(&mut self, e: &mut Evidence, late: bool) -> bool {
+        let last = match self.waiting.back() {
+            Some(waiting) => waiting.place.no,
+            None if late && self.any => e.last,
+            None => return false,
+        };
+        if !self.find(e, if late { e.last.max(last) } else { last }) {
+            return false;
+        }
+        let mut over = false;
+        for waiting in std::mem::take(&mut self.waiting) {
+            over |= self.open_one(e, &waiting);
+        }
+        self.held = 0;
+        if e.decryption.opened == 0 && e.decryption.failed >= 4 {
+            self.openers = None;
+            self.give_up();
+        }
+        over
+    }
+
+    /// Opens one record and takes what it holds. Whether it ends the handshake.
+    fn open_one(&mut self, e: &mut Evidence, waiting: &Waiting) -> bool {
+        let &Waiting { from, content_type, version, number, ref body, place } = waiting;
+        let Some(openers) = &self.openers else { return false };
+        let Some(content) = openers.of(from).open_at(number, content_type, version, body) else {
+            e.decryption.failed += 1;
+            e.decryption.note(from, place.no, Held::Damaged);
+            return false;
+        };
+        if self.opened.of_mut(from).again(number) {
+            return false;
+        }
+        e.decryption.opened += 1;
+        if content_type == kind::ALERT {
+            return opened_alert(e, from, &content, place);
+        }
+        for fragment in fragments(&content) {
+            let messages = self.messages.of_mut(from);
+            let Took::Whole(message) = messages.take(&fragment, false, place.no, place.stamp, self.limit)
+            else {
+                continue;
+            };
+            e.decryption.note(from, place.no, Held::Message(message.kind));
+            if message.kind == HandshakeType::FINISHED && self.finished.of(from).is_none() {
+                let seen = Seen { value: message.body.to_vec(), at: message.at.clone(), when: message.when };
+                *self.finished.of_mut(from) = Some(seen);
+                self.say(from, message.sequence, message.kind, &message.body);
+            }
+        }
+        false
+    }
+
+    /// What the messages of both sides tell once all are there: whether each Finished is right.
+    pub fn conclude(&mut self, e: &mut Evidence) {
+        match e.decryption.keys {
+            HadKeys::Unasked if self.any => e.decryption.keys = HadKeys::Absent,
+            HadKeys::Found => e.decryption.passed += self.passed,
+            _ => {}
+        }
+        let whole = e.lost.malformed_messages == 0 && e.decryption.failed == 0;
+        let Some(session) = self.session.as_ref().filter(|_| whole) else { return };
+        self.said.sort_by_key(|&(from, sequence, ..)| (from == Side::Server, sequence));
+        // Another number than the next one: something is missing.
+        let unbroken = self.said.windows(2).all(|pair| match pair {
+            [(a, first, ..), (b, second, ..)] => a != b || first.checked_add(1) == Some(*second),
+            _ => false,
+        });
+        if !unbroken {
+            return;
+        }
+        let mut flights = Flights::default();
+        for (from, _, kind, message) in &self.said {
+            flights.add_framed(*from, *kind, message);
+        }
+        for side in [Side::Client, Side::Server] {
+            let Some(finished) = self.finished.of(side) else { continue };
+            let messages = flights.before_finished12(side);
+            if let Some(expected) = messages.and_then(|messages| session.verify_data(side, &messages)) {
+                let right = finished.value == expected;
+                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|_| right));
+            }
+        }
+    }
+}
+
+/// Takes an alert that was sealed. Whether it ends the handshake.
+fn opened_alert(e: &mut Evidence, from: Side, content: &[u8], place: Place) -> bool {
+    let Some(alert) = dtls::alert(content) else { return false };
+    e.decryption.note(from, place.no, Held::Alert(alert.description));
+    // A goodbye is none that ends a handshake.
+    if alert.description == AlertDescription::CLOSE_NOTIFY && e.sealing.finished.of(from).is_some() {
+        return false;
+    }
+    if e.alerts.len() < 8 {
+        e.alerts.push(Seen::new(AlertFrom { from, alert, sealed: true }, place.no, place.stamp));
+    }
+    alert.level == AlertLevel::FATAL
+}
