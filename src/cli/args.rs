@@ -118,7 +118,7 @@ pub enum When {
 pub struct Shared {
     /// Take options and bounds from this file; those given on the command line count more
     ///
-    /// Its keys are options of `live`, and its table [limits] holds the bounds. `read`, `show` and `certs` take the bounds
+    /// Its keys are options of `live`, and its table `limits` holds the bounds. `read`, `show` and `certs` take the bounds
     /// and the options that all four have, but not `filter`: that is which packets the service listens to.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
