@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """DTLS: handshakes that succeed, lose packets, are rejected, refused or never answered, by OpenSSL and GnuTLS; WebRTC's by aiortc (PyPI, in the
 state folder; without it those are left out)."""
-import re, shutil, signal, subprocess, sys, threading, time
-from lab import Client, Lab, OUT, PROGRAMS, WORK, Server, quote, sh
+import re, signal, subprocess, threading
+from lab import Client, Lab, PROGRAMS, WORK, Server, keep, label, main, sh, target_of, told
 from pki import STATE, TRUST, authority, leaf
 from stacks import GNUTLS, HOST, OPENSSL, version
 
@@ -16,7 +16,7 @@ LOG = WORK / "dtls-keys.log"
 
 def server(cert, *words, dtls="-dtls1_2"):
     cmd = ["openssl", "s_server", "-accept", "443", dtls, "-cert", cert.crt, "-key", cert.key] + (["-cert_chain", cert.above] if cert.up else [])
-    return Server(cmd + list(words), OPENSSL + " s_server")
+    return Server(cmd + list(words), OPENSSL + " s_server", udp=True)
 
 
 def client(*words, host=HOST, dtls="-dtls1_2", verify=True, hold=0.8, kill=0):
@@ -26,7 +26,7 @@ def client(*words, host=HOST, dtls="-dtls1_2", verify=True, hold=0.8, kill=0):
 
 
 def gnutls_server(cert, *words, priority="NORMAL"):
-    return Server(["gnutls-serv", "--udp", "--echo", "-p", "443", "--x509certfile", cert.chain, "--x509keyfile", cert.key, "--priority", priority, *words], GNUTLS + " gnutls-serv")
+    return Server(["gnutls-serv", "--udp", "--echo", "-p", "443", "--x509certfile", cert.chain, "--x509keyfile", cert.key, "--priority", priority, *words], GNUTLS + " gnutls-serv", udp=True)
 
 
 def gnutls_client(*words, host=HOST, priority="NORMAL", hold=0.8, kill=0):
@@ -49,7 +49,8 @@ def row(name, server, client, exit, says, attempts, why, wire="", rules=(), lose
     """One capture. `wire`: a pattern of the packets' words that the run must match. `rules`: commands run in the server's namespace before. `lose`: of
     all frames every so many-th is dropped. `goes_on`: another packet, seconds later, shows that the capture did not end with the attempt. `keys`: the
     secrets that the client writes go into the capture."""
-    ROWS.append(dict(name=name, server=server, client=client, exit=exit, says=says, attempts=attempts, why=why, wire=wire, rules=rules, lose=lose, keys=keys,
+    ROWS.append(dict(name=name, server=server, client=client, exit=exit, says=says, attempts=attempts, why=why, wire=wire, rules=rules, lose=lose,
+                     keys=LOG if keys else None, suffix=".pcapng" if keys else ".pcap", software="",
                      goes_on=any(a["outcome"] == "failed" for a in attempts) if goes_on is None else goes_on))
 
 
@@ -76,19 +77,6 @@ def packets(path):
     return words
 
 
-def target_of(r):
-    return OUT / (r["name"] + (".pcapng" if r["keys"] else ".pcap"))
-
-
-def listens(lab, p, port=443):
-    for _ in range(200):
-        if subprocess.run(lab.argv("s", ["ss", "-Hlun", f"sport = :{port}"]), capture_output=True).stdout:
-            return
-        time.sleep(0.05)
-        if p.poll() is not None:
-            raise RuntimeError(lab.said(p))
-
-
 def say(server):
     try:
         server.stdin.write(b"welcome\n")
@@ -103,28 +91,21 @@ def make(r):
     for old in (pcap, WORK / "rtc.offer", WORK / "rtc.answer", LOG):
         old.unlink(missing_ok=True)
     clients = r["client"] if isinstance(r["client"], list) else [r["client"]]
-    said, running = [], []
+    ended, running = [], []
     try:
         for rule in r["rules"]:
             sh(f"ip netns exec {lab.name}s {rule}")
         lab.capture(pcap, "c")
         if r["server"]:
-            p = lab.spawn("s", r["server"].cmd, r["server"].env)
+            p = lab.start(r["server"]) if r["server"].udp else lab.spawn("s", r["server"].cmd, r["server"].env)     # WebRTC's waits for an offer
             running.append(p)
-            if "webrtc" not in str(r["server"].cmd):
-                listens(lab, p)
         for one in clients:
             if r["server"] and "s_server" in r["server"].cmd:      # it sends what it reads
                 threading.Timer(0.4, say, [p]).start()
-            got, out = lab.run("c", one)
-            said.append(f"{one.version} exits {got}" + (f" with '{r['says']}'" if r["says"] else ""))
-            if got not in (r["exit"] if isinstance(r["exit"], tuple) else (r["exit"],)) or r["says"] not in out:
-                raise AssertionError(f"exit {got}, wanted {r['exit']} and {r['says']!r}; printed:\n{out[-1500:]}\n" + "\n".join(lab.said(p)[-1500:] for p in running))
+            ended.append(lab.run_to(one, r["exit"], r["says"], running))
             lab.quiet(0.3)
-        if r["goes_on"]:                                  # so that silence shows: the capture goes on behind it
-            time.sleep(5)
-            sh(f"ip netns exec {lab.name}c bash -c 'echo > /dev/udp/198.51.100.30/9'")
-            lab.quiet(0.5)
+        if r["goes_on"]:
+            lab.go_on()
         for p in running:
             lab.stop(p)
         lab.end_capture()
@@ -133,23 +114,12 @@ def make(r):
     words = packets(pcap)
     if r["wire"] and not re.search(r["wire"], " ".join(words)):
         raise AssertionError(f"wanted {r['wire']!r} on the wire, got {' '.join(words)}\n" + "\n".join(lab.said(p)[-800:] for p in running))
-    target = target_of(r)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if r["keys"]:
-        sh(f"editcap --inject-secrets tls,{LOG} {pcap} {target}")
-    else:
-        shutil.copyfile(pcap, target)
-    if target.stat().st_size > 50_000:
-        raise AssertionError(f"{target.stat().st_size} bytes")
+    keep(pcap, target_of(r), r["keys"])
     look = [n + 1 for n, w in enumerate(words) if re.search(r"hs(1|2|3|11)\b|al\d|icmp", w)]
     look = sorted(set(look[:6] + [n + 1 for n, w in enumerate(words) if re.search(r"al\d|icmp", w)][:2])) or [1]
-    software = list(dict.fromkeys(s for s in [r["server"].version if r["server"] else "", *(c.version for c in clients)] if s))
-    text = [f"made_by = {quote('make/dtls.py; ' + ', '.join(software))}", f"why = {quote(r['why'] + '; ' + '; '.join(dict.fromkeys(said)))}", f"look_at = {look}", 'trust = "lab"']
-    for a in r["attempts"]:
-        text += ["", "[[attempt]]"]
-        text += [f"{k} = {str(v).lower() if isinstance(v, bool) else v if isinstance(v, list) else quote(v)}" for k, v in a.items()]
-    target.with_suffix(".toml").write_text("\n".join(text) + "\n")
-    print(f"{r['name']}  {target.stat().st_size} B  {' '.join(words)[:400]}", flush=True)
+    programs = [one for one in (r["server"], *clients) if one]
+    label(r, "dtls.py", programs, told(clients, ended, [r["says"]] * len(clients)), look, r["attempts"])
+    print(f"{r['name']}  {target_of(r).stat().st_size} B  {' '.join(words)[:400]}", flush=True)
 
 
 def failed(cause, reason, side="server", visible=True, **more):
@@ -229,25 +199,7 @@ if AIORTC:
     row("none/webrtc-data-aiortc", peer("data"), page("data"), 0, "connected", [done], "WebRTC's data channel: STUN, then DTLS, then SCTP in it", r"stun.*hs1.*23@1")
 
 
-def main():
-    words = [w for w in sys.argv[1:] if not w.startswith("--")]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bad = 0
+if __name__ == "__main__":
     if not AIORTC:
         print("no aiortc: WebRTC is left out")
-    for r in ROWS:
-        if words and not any(w in r["name"] for w in words) or target_of(r).exists() and "--again" not in sys.argv:
-            continue
-        for last in (False, True):
-            try:
-                make(r)
-                break
-            except Exception as e:
-                if last:
-                    bad += 1
-                    print(f"NOT MADE {r['name']}: {str(e)[:1500]}", flush=True)
-    sys.exit(bool(bad))
-
-
-if __name__ == "__main__":
-    main()
+    main(ROWS, make)

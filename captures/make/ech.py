@@ -38,7 +38,7 @@ if SOFTWARE:
     case("none/ech-grease-chromium-go", server(both, f"keys={new}"), chromium(), 0, "hello", ["", ""], "the client's encrypted hello is GREASE, which the server cannot decrypt; the client goes on")
     case("none/ech-grease-rustls-go", server(both, f"keys={new}"), rustls(extra=["grease"]), 0, "200 OK", "", "the client's encrypted hello is GREASE, which the server cannot decrypt; the client goes on")
     R = dict(reason="ech_rejected")
-    case("protocol_version/ech-old-key-go", server(both, f"keys={new}"), client(old), 1, "rejected ECH", "", "the client has a key that the server no longer has; it does not try again", **R)
+    case("protocol_version/ech-old-key-go", server(both, f"keys={new}"), client(old), 1, "rejected ECH", "", "the client has a key that the server no longer has; it does not try again", visible=False, **R)
     case("protocol_version/ech-old-key-retried-go", server(both, f"keys={new}"), client(old, "retry"), 0, "accepted: true", ["", ""],
          "the client has a key that the server no longer has, and tries again with the one that the server sends it",
          attempts=[{}, dict(outcome="completed", cause=None, reason=None, side=None, visible=None)], **R)
@@ -51,7 +51,7 @@ if SOFTWARE:
     case("none/ech-taken-told-go", server(both, f"keys={old}"), [ask, client(old)], [0, 0], ["", "accepted: true"], "", "DNS gives the client a key for the name, by which the server decrypts",
          helpers=[told])
     case("protocol_version/ech-told-old-key-go", server(both, f"keys={new}"), [ask, client(old)], [0, 1], ["", "rejected ECH"], "", "DNS gives the client a key for the name that the server no longer has",
-         helpers=[told], **R)
+         helpers=[told], visible=False, **R)
     case("protocol_version/ech-tls12-server-go", server(both, "older"), client(old), 1, "protocol version", "S:al70", "the client offers TLS 1.3 alone because of its encrypted hello, the server speaks TLS 1.2",
          reason="version", side="server", visible=False)
     case("name_mismatch/ech-old-key-front-missing-go", server(leaf("good"), f"keys={new}"), client(old, "retry"), 1, "certificate", "",

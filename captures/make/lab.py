@@ -39,6 +39,7 @@ class Server:
     port: int = 443
     env: dict = field(default_factory=dict)
     dies: str = ""                 # the server is expected not to start, and to say this
+    udp: bool = False              # where it listens
 
 
 @dataclass
@@ -138,13 +139,21 @@ class Lab:
             p.wait()
         return p.returncode, out.decode("utf-8", "replace")
 
+    def run_to(self, client, exit, says, running):
+        """Run a client that must end with one of these exit codes and print this. Its exit code."""
+        got, out = self.run("c", client)
+        if got not in (exit if isinstance(exit, tuple) else (exit,)) or says not in out:
+            raise AssertionError(f"exit {got}, wanted {exit}; wanted {says!r}; printed:\n{out[-1500:]}\nserver said:\n"
+                                 + "\n".join(self.said(p)[-1500:] for p in running))
+        return got
+
     def start(self, server):
         p = self.spawn("s", server.cmd, server.env)
         for _ in range(200):
             if server.dies and p.poll() is not None:
                 assert server.dies in self.said(p), self.said(p)
                 return p
-            got = subprocess.run(self.argv("s", ["ss", "-Hltn", f"sport = :{server.port}"]), capture_output=True).stdout
+            got = subprocess.run(self.argv("s", ["ss", "-Hlun" if server.udp else "-Hltn", f"sport = :{server.port}"]), capture_output=True).stdout
             if got and not server.dies:
                 return p
             if p.poll() is not None and not server.dies:
@@ -165,6 +174,12 @@ class Lab:
             now = os.path.getsize(self.path)
             if now != size:
                 size, since = now, time.time()
+
+    def go_on(self):
+        """One more packet, seconds later: it shows that the capture did not end with the attempt, and so that nobody answered."""
+        time.sleep(5)
+        sh(f"ip netns exec {self.name}c bash -c 'echo > /dev/udp/198.51.100.30/9'")
+        self.quiet(0.5)
 
     def stop(self, p):
         if p.poll() is None:
@@ -341,6 +356,35 @@ def quote(s):
     return '"' + s.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
 
 
+def keep(pcap, target, keys=None):
+    """The capture in its place; as pcapng with the secrets of a file where the target is one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix == ".pcapng":
+        sh(f"editcap -F pcapng {f'--inject-secrets tls,{keys}' if keys else ''} {pcap} {target}")
+    else:
+        shutil.copyfile(pcap, target)
+    if target.stat().st_size > 50_000:
+        raise AssertionError(f"{target.stat().st_size} bytes")
+
+
+def told(clients, ended, says):
+    """How each client ended, in words."""
+    return [f"{one.version} exits {code}" + (f" with '{words}'" if words else "") for one, code, words in zip(clients, ended, says)]
+
+
+def label(row, script, programs, ends, look, attempts):
+    """The label beside a row's capture."""
+    uniq = lambda xs: list(dict.fromkeys(x for x in xs if x))
+    software = uniq([one.version for one in programs] + [row["software"]])
+    text = [f"made_by = {quote('make/' + script + '; ' + ', '.join(software))}",
+            f"why = {quote(row['why'] + '; ' + '; '.join(uniq(ends)))}",
+            f"look_at = {look}", f"trust = {quote(row.get('trust', 'lab'))}"]
+    for a in attempts:
+        text += ["", "[[attempt]]"]
+        text += [f"{k} = {str(v).lower() if isinstance(v, bool) else list(map(str, v)) if isinstance(v, list) else quote(v)}" for k, v in a.items() if v is not None]
+    target_of(row).with_suffix(".toml").write_text("\n".join(text) + "\n")
+
+
 def make(c):
     lab = Lab(c["delay"], c["lose"])
     pcap = WORK / "run.pcap"
@@ -353,11 +397,7 @@ def make(c):
         running += [lab.start(s) for s in c["servers"] if s.cmd]
         lab.capture(pcap, c["at"])
         for cl, code, says in zip(c["clients"], c["exit"], c["says"]):
-            got, out = lab.run("c", cl)
-            ended.append(got)
-            if got not in (code if isinstance(code, tuple) else (code,)) or says not in out:
-                raise AssertionError(f"exit {got}, wanted {code}; wanted {says!r}; printed:\n{out[-1500:]}\nserver said:\n"
-                                     + "\n".join(lab.said(p)[-1500:] for p in running))
+            ended.append(lab.run_to(cl, code, says, running))
             lab.quiet(max(0.12, 3 * c["delay"]))
         lab.quiet()
         for p in running:
@@ -377,47 +417,28 @@ def make(c):
     for s, sh_ in zip(found, shapes):
         if c["whole"] and not (s[0]["syn"] and (sh_.count("FIN") >= 2 or "RST" in sh_)):
             raise AssertionError(f"connection not whole: {sh_}")
-    target = target_of(c)
-    target.parent.mkdir(parents=True, exist_ok=True)
     if c["clock"]:
         sh(f"editcap -F pcap -t {c['clock']} {pcap} {pcap}.set; mv {pcap}.set {pcap}")
-    if c["suffix"] == ".pcapng":
-        secrets = f"--inject-secrets tls,{c['keys']}" if c["keys"] else ""
-        sh(f"editcap -F pcapng {secrets} {pcap} {target}")
-    else:
-        shutil.copyfile(pcap, target)
-    if target.stat().st_size > 50_000:
-        raise AssertionError(f"{target.stat().st_size} bytes")
+    keep(pcap, target_of(c), c["keys"])
     look = c["look"](found) if c["look"] else sum((telling(s, port) for s in found), [])
     if not c["look"]:
         look = sorted(look + [r["frame.number"] for r in packets(pcap, port) if 80 in (r["tcp.srcport"], r["tcp.dstport"])
                               and (r["http.request.method"] or r["http.response.code"] or r["reset"])])
-    ends = []
-    for cl, code, says in zip(c["clients"], ended, c["says"]):
-        ends.append(f"{cl.version} exits {code}" + (f" with '{says}'" if says else ""))
-    uniq = lambda xs: list(dict.fromkeys(x for x in xs if x))
-    software = uniq([s.version for s in c["helpers"] + c["servers"]] + [cl.version for cl in c["clients"]] + [c["software"]])
-    text = [f"made_by = {quote('make/' + c['script'] + '; ' + ', '.join(software))}",
-            f"why = {quote(c['why'] + '; ' + '; '.join(uniq(ends)))}",
-            f"look_at = {look}", f"trust = {quote(c['trust'])}"]
-    for a in attempts:
-        text += ["", "[[attempt]]"]
-        text += [f"{k} = {str(v).lower() if isinstance(v, bool) else list(map(str, v)) if isinstance(v, list) else quote(v)}" for k, v in a.items() if v is not None]
-    target.with_suffix(".toml").write_text("\n".join(text) + "\n")
-    print(f"{c['name']}  {target.stat().st_size} B  {' | '.join(shapes)}", flush=True)
+    label(c, c["script"], c["helpers"] + c["servers"] + c["clients"], told(c["clients"], ended, c["says"]), look, attempts)
+    print(f"{c['name']}  {target_of(c).stat().st_size} B  {' | '.join(shapes)}", flush=True)
 
 
 def target_of(c):
     return OUT / (c["name"] + c["suffix"])
 
 
-def main():
-    """Make the cases whose name contains any argument, or all of them. What is there already stays, unless --again is given."""
+def main(rows=CASES, make=make):
+    """Make the rows whose name contains any argument, or all of them. What is there already stays, unless --again is given."""
     words = [w for w in sys.argv[1:] if not w.startswith("--")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))      # so that the namespaces go when a run is stopped
     signal.signal(signal.SIGINT, signal.default_int_handler)     # so that no client ignores it in a run behind a shell
     bad = 0
-    for c in CASES:
+    for c in rows:
         if words and not any(w in c["name"] for w in words) or target_of(c).exists() and "--again" not in sys.argv:
             continue
         for last in (False, True):

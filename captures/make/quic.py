@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """QUIC: handshakes that succeed, are rejected, refused or never answered, by aioquic and Chromium. Needs aioquic (PyPI) in the state folder."""
-import json, os, re, shutil, signal, subprocess, sys, time
-from pathlib import Path
-from lab import Client, Lab, OUT, PROGRAMS, WORK, Server, quote, sh
+import re, subprocess, time
+from lab import Client, Lab, PROGRAMS, WORK, Server, keep, label, main, sh, target_of, told
 from pki import STATE, TRUST, authority, leaf
 from stacks import CHROMIUM, HOST, chromium, nginx_cert, version
 
@@ -10,11 +9,12 @@ PY = STATE / "quic/bin/python"
 AIOQUIC = "aioquic " + version(f"{PY} -c 'import aioquic; print(aioquic.__version__)' 2>/dev/null") if PY.exists() else ""
 FIELDS = "frame.number udp.srcport udp.dstport tcp.srcport tcp.flags.syn quic.long.packet_type quic.header_form quic.version tls.handshake.type quic.cc.error_code quic.supported_version icmp.type".split()
 ROWS = []
+KEYS = WORK / "secrets.log"
 done, P = dict(outcome="completed"), "path"
 
 
 def server(cert, *words):
-    return Server([PY, PROGRAMS / "quic.py", "server", cert.chain, cert.key, *words], AIOQUIC)
+    return Server([PY, PROGRAMS / "quic.py", "server", cert.chain, cert.key, *words], AIOQUIC, udp=True)
 
 
 def client(*words, host=HOST, ca=TRUST):
@@ -31,7 +31,7 @@ def row(name, server, client, exit, says, attempts, why, wire="", rules=(), at="
     `beside`: further servers, of TCP. `late`: the capture begins so many seconds after the client.
     `goes_on`: another packet, seconds later, shows that the capture did not end with the attempt. `keys`: both sides' secrets go into the file."""
     ROWS.append(dict(name=name, server=server, client=client, exit=exit, says=says, attempts=attempts, why=why, wire=wire, rules=rules, at=at,
-                     keys=keys, beside=beside, late=late, software=software,
+                     keys=KEYS if keys else None, suffix=".pcapng" if keys else ".pcap", beside=beside, late=late, software=software,
                      goes_on=any(a["outcome"] == "failed" for a in attempts) if goes_on is None else goes_on))
 
 
@@ -60,35 +60,17 @@ def packets(path):
     return words
 
 
-def target_of(r):
-    return OUT / (r["name"] + (".pcapng" if r["keys"] else ".pcap"))
-
-
 def make(r):
     lab = Lab()
-    pcap, secrets = WORK / "run.pcap", WORK / "secrets.log"
-    pcap.unlink(missing_ok=True)
-    secrets.unlink(missing_ok=True)
+    pcap = WORK / "run.pcap"
+    for old in (pcap, KEYS):
+        old.unlink(missing_ok=True)
     clients = r["client"] if isinstance(r["client"], list) else [r["client"]]
-    said = []
+    ended = []
     try:
         for rule in r["rules"]:
             sh(f"ip netns exec {lab.name}s {rule}")
-        running = []
-        for one in [*r["beside"], r["server"]]:
-            if one is None:
-                continue
-            if "quic.py" in str(one.cmd):
-                p = lab.spawn("s", one.cmd, one.env)
-                for _ in range(200):
-                    if subprocess.run(lab.argv("s", ["ss", "-Hlun", "sport = :443"]), capture_output=True).stdout:
-                        break
-                    time.sleep(0.05)
-                    if p.poll() is not None:
-                        raise RuntimeError(lab.said(p))
-            else:
-                p = lab.start(one)
-            running.append(p)
+        running = [lab.start(one) for one in (*r["beside"], r["server"]) if one]
         late = None
         if r["late"]:
             late = subprocess.Popen(lab.argv("c", clients[0].cmd), cwd=WORK, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -98,16 +80,11 @@ def make(r):
             if late and n == 0:
                 late.wait(30)
                 continue
-            got, out = lab.run("c", one)
-            said.append(f"{one.version} exits {got}" + (f" with '{r['says']}'" if r["says"] else ""))
-            if got not in (r["exit"] if isinstance(r["exit"], tuple) else (r["exit"],)) or r["says"] not in out:
-                raise AssertionError(f"exit {got}, wanted {r['exit']} and {r['says']!r}; printed:\n{out[-1500:]}\n" + "\n".join(lab.said(p)[-1500:] for p in running))
+            ended.append(lab.run_to(one, r["exit"], r["says"], running))
             lab.quiet(0.3)
         lab.quiet(1.0)
-        if r["goes_on"]:                                  # so that silence shows: the capture goes on behind it
-            time.sleep(5)
-            sh(f"ip netns exec {lab.name}c bash -c 'echo > /dev/udp/198.51.100.30/9'")
-            lab.quiet(0.5)
+        if r["goes_on"]:
+            lab.go_on()
         for p in running:
             lab.stop(p)
         lab.end_capture()
@@ -116,32 +93,23 @@ def make(r):
     words = packets(pcap)
     if r["wire"] and not re.search(r["wire"], " ".join(words)):
         raise AssertionError(f"wanted {r['wire']!r} on the wire, got {' '.join(words)}")
-    target = target_of(r)
-    target.parent.mkdir(parents=True, exist_ok=True)
     if r["keys"]:
-        lines = [line for line in secrets.read_text().splitlines() if "HANDSHAKE_TRAFFIC" in line]   # never those of data
-        secrets.write_text("\n".join(dict.fromkeys(lines)) + "\n")
-        sh(f"editcap -F pcapng --inject-secrets tls,{secrets} {pcap} {target}")
-    else:
-        shutil.copyfile(pcap, target)
-    if target.stat().st_size > 50_000:
-        raise AssertionError(f"{target.stat().st_size} bytes")
+        lines = [line for line in KEYS.read_text().splitlines() if "HANDSHAKE_TRAFFIC" in line]      # never those of data
+        KEYS.write_text("\n".join(dict.fromkeys(lines)) + "\n")
+    keep(pcap, target_of(r), r["keys"])
     first = [n + 1 for n, w in enumerate(words) if re.search("/(ch|sh)|cc|:R|VN|icmp", w)]
     look = sorted(set(first[:6] + [n + 1 for n, w in enumerate(words) if re.search("cc|icmp", w)][:2])) or [1, 2]
-    software = list(dict.fromkeys(s for s in [r["server"].version if r["server"] else "", *(b.version for b in r["beside"]), *(c.version for c in clients), r["software"]] if s))
-    text = [f"made_by = {quote('make/quic.py; ' + ', '.join(software))}", f"why = {quote(r['why'] + '; ' + '; '.join(dict.fromkeys(said)))}", f"look_at = {look}", 'trust = "lab"']
-    for a in r["attempts"]:
-        text += ["", "[[attempt]]"]
-        text += [f"{k} = {str(v).lower() if isinstance(v, bool) else v if isinstance(v, list) else quote(v)}" for k, v in a.items()]
-    target.with_suffix(".toml").write_text("\n".join(text) + "\n")
-    print(f"{r['name']}  {target.stat().st_size} B  {' '.join(words)[:300]}", flush=True)
+    programs = [one for one in (r["server"], *r["beside"], *clients) if one]
+    followed = clients[bool(late):]
+    label(r, "quic.py", programs, told(followed, ended, [r["says"]] * len(followed)), look, r["attempts"])
+    print(f"{r['name']}  {target_of(r).stat().st_size} B  {' '.join(words)[:300]}", flush=True)
 
 
 def failed(cause, reason, side, visible, **more):
     return dict(outcome="failed", cause=cause, reason=reason, side=side, visible=visible, **more)
 
 
-good, SECRETS = leaf("good"), f"secrets={WORK}/secrets.log"
+good, SECRETS = leaf("good"), f"secrets={KEYS}"
 expired = leaf("expired", days=(-100, -10))
 itself = leaf("self-signed", None)
 stranger = leaf("stranger", authority("stray", "Unrelated CA", None))
@@ -188,25 +156,7 @@ if AIOQUIC and CHROMIUM:
         row(f"{folder}/quic-{name}-chromium", server(cert), browser(), 0, "", [failed(folder, reason, "server", False)], f"Chromium over QUIC meets a certificate at fault: {error}")
 
 
-def main():
-    words = [w for w in sys.argv[1:] if not w.startswith("--")]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bad = 0
+if __name__ == "__main__":
     if not AIOQUIC:
         print("no aioquic: QUIC is left out")
-    for r in ROWS:
-        if words and not any(w in r["name"] for w in words) or target_of(r).exists() and "--again" not in sys.argv:
-            continue
-        for last in (False, True):
-            try:
-                make(r)
-                break
-            except Exception as e:
-                if last:
-                    bad += 1
-                    print(f"NOT MADE {r['name']}: {str(e)[:1500]}", flush=True)
-    sys.exit(bool(bad))
-
-
-if __name__ == "__main__":
-    main()
+    main(ROWS, make)
