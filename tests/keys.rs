@@ -11,23 +11,17 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::path::Path;
 
 use serde_json::Value;
+use support::attempts::attempts;
 use support::keys::{parted, with_keys};
-use support::{Ran, Scratch, lab_roots, root, run, tell};
-use tlswhy::base::{Limits, Side};
-use tlswhy::capture::file::FileReader;
+use support::{Ran, Scratch, corpora, lab_roots, root, run, tell, tshark};
+use tlswhy::base::Side;
+use tlswhy::evidence::Outcome;
 use tlswhy::evidence::decryption::HadKeys;
-use tlswhy::evidence::{Evidence, Outcome};
-use tlswhy::pipeline::shard::Ports;
-use tlswhy::pipeline::{Arrival, AsJudged, Judged, Settings, Source, analyse};
 use tlswhy::tls::codes::HandshakeType;
-use tlswhy::tls::keys::Keys;
 use tlswhy::tls::signature::Verdict;
-use tlswhy::tls::trust::Trust;
 
 /// Key logs of third-party captures, and the captures.
 const LOGS: [(&str, &str); 9] = [
@@ -42,24 +36,6 @@ const LOGS: [(&str, &str); 9] = [
     ("", "quiclog-pcap2qlog__examples__draft-02__ngtcp2-29-dsb.pcapng"),
 ];
 
-fn corpora() -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("TLSWHY_CORPORA").map_or_else(|| root().join("../shared/corpora"), PathBuf::from);
-    let there = folder.join("keys").is_dir();
-    if !there {
-        tell(&format!("skipped: there are no third-party keys at {}", folder.display()));
-    }
-    there.then_some(folder)
-}
-
-fn has_tshark() -> bool {
-    let there = Command::new("tshark").arg("-v").output().is_ok();
-    if !there {
-        tell("skipped: there is no tshark");
-    }
-    there
-}
-
 fn read(extra: &[&str]) -> Ran {
     let mut args = vec!["read".to_owned(), "--json".to_owned()];
     args.extend(lab_roots());
@@ -73,43 +49,33 @@ fn read(extra: &[&str]) -> Ran {
 type Said = BTreeMap<(bool, u64, u64), (Vec<u8>, Vec<String>)>;
 
 /// As tshark reads it: whether over UDP, by source and destination port.
-fn tshark(capture: &Path, log: Option<&Path>) -> Said {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture);
-    command.args(["-Y", "(tls.handshake.type || dtls.handshake.type) && (tcp || udp)", "-T", "fields"]);
-    // Otherwise it opens what the capture's own keys open, too.
-    let log = log.map_or_else(String::new, |log| log.display().to_string());
-    command.args(["-o", &format!("tls.keylog_file:{log}")]);
-    let fields = ["tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport"];
-    let of_tls = ["tls.handshake.type", "tls.handshake.certificate"];
-    let of_dtls = ["dtls.handshake.type", "dtls.handshake.certificate"];
-    for field in fields.into_iter().chain(of_tls).chain(of_dtls) {
-        command.args(["-e", field]);
-    }
-    let output = command.output().unwrap();
+fn said(capture: &Path, log: Option<&Path>) -> Said {
+    const FIELDS: [&str; 8] = [
+        "tcp.srcport",
+        "tcp.dstport",
+        "udp.srcport",
+        "udp.dstport",
+        "tls.handshake.type",
+        "dtls.handshake.type",
+        "tls.handshake.certificate",
+        "dtls.handshake.certificate",
+    ];
+    let log = log.map(|log| format!("tls.keylog_file:{}", log.display()));
+    let options: Vec<_> = log.iter().flat_map(|log| ["-o", log]).collect();
+    let filter = "(tls.handshake.type || dtls.handshake.type) && (tcp || udp)";
     let mut said = Said::new();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let fields: Vec<_> = line.split('\t').collect();
-        let port = |n: usize| fields[n].split(',').next()?.parse::<u64>().ok();
-        let udp = port(0).is_none();
-        let n = if udp { 2 } else { 0 };
-        let entry = said.entry((udp, port(n).unwrap(), port(n + 1).unwrap())).or_default();
-        let all = |n: usize| {
-            let values = fields.get(n).copied().unwrap_or_default().split(',');
-            values.filter(|value| !value.is_empty())
-        };
-        entry.0.extend(all(4).chain(all(6)).map(|kind| kind.parse::<u8>().unwrap()));
-        entry.1.extend(all(5).chain(all(7)).map(fingerprint));
+    for row in tshark::rows(capture, &options, filter, &FIELDS) {
+        let port = |field: &str| row[field].split(',').next()?.parse::<u64>().ok();
+        let (protocol, udp) = if port("tcp.srcport").is_some() { ("tcp", false) } else { ("udp", true) };
+        let ports = ["src", "dst"].map(|end| port(&format!("{protocol}.{end}port")).unwrap());
+        let entry = said.entry((udp, ports[0], ports[1])).or_default();
+        let all = |field: &str| row[field].split(',').filter(|value| !value.is_empty());
+        let types = all("tls.handshake.type").chain(all("dtls.handshake.type"));
+        entry.0.extend(types.map(|kind| kind.parse::<u8>().unwrap()));
+        let certificates = all("tls.handshake.certificate").chain(all("dtls.handshake.certificate"));
+        entry.1.extend(certificates.map(|der| tshark::sha256(&tshark::bytes(der))));
     }
     said
-}
-
-/// SHA-256 of bytes in hexadecimal digits.
-fn fingerprint(der: &str) -> String {
-    let der: Vec<u8> =
-        (0..der.len() / 2).map(|n| u8::from_str_radix(&der[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn names(list: &Value) -> Vec<String> {
@@ -123,7 +89,7 @@ fn compare(capture: &Path, plain: &Path, log: Option<&Path>) -> usize {
         Some(log) => read(&["--keylog", log.to_str().unwrap(), path]),
         None => read(&[path]),
     };
-    let (clear, all) = (tshark(plain, None), tshark(capture, log));
+    let (clear, all) = (said(plain, None), said(capture, log));
     let mut compared = 0;
     for event in ran.handshakes() {
         let Some(opened) = event.get("decryption").filter(|opened| opened["keys"] == "found") else {
@@ -135,7 +101,8 @@ fn compare(capture: &Path, plain: &Path, log: Option<&Path>) -> usize {
         let udp = event["transport"] != "tcp";
         for (side, ports) in [("client", (udp, client, server)), ("server", (udp, server, client))] {
             let mut before = clear.get(&ports).map_or_else(Vec::new, |said| said.0.clone());
-            let Some((types, certificates)) = all.get(&ports) else { continue };
+            let nothing = (Vec::new(), Vec::new());
+            let (types, certificates) = all.get(&ports).unwrap_or(&nothing);
             // What stood in clear comes before what was sealed, but where datagrams are lost.
             let sealed = types.iter().filter(|kind| match before.iter().position(|known| known == *kind) {
                 Some(place) => {
@@ -166,7 +133,7 @@ fn compare(capture: &Path, plain: &Path, log: Option<&Path>) -> usize {
 
 #[test]
 fn third_party_captures_open_as_in_tshark() {
-    let Some(folder) = corpora().filter(|_| has_tshark()) else { return };
+    let Some(folder) = corpora().filter(|_| tshark::is_there()) else { return };
     for (log, capture) in LOGS {
         let log = folder.join("keys").join(log);
         let capture = folder.join("pcap").join(capture);
@@ -191,10 +158,11 @@ fn third_party_captures_open_as_in_tshark() {
 
 #[test]
 fn own_captures_open_as_in_tshark() {
-    if !has_tshark() {
+    if !tshark::is_there() {
         return;
     }
     let scratch = Scratch::new("keys-tshark");
+    let mut messages = 0;
     // Each takes tshark half a second. Where datagrams are lost it does not open what comes again.
     let (dtls, others): (Vec<_>, Vec<_>) =
         with_keys().into_iter().partition(|path| path.to_string_lossy().contains("keys-dtls"));
@@ -204,7 +172,10 @@ fn own_captures_open_as_in_tshark() {
         let plain = scratch.write("plain.pcapng", &parted(path).0);
         let compared = compare(path, &plain, None);
         assert!(compared > 0, "{}", path.display());
+        messages += compared;
     }
+    tell(&format!("{messages} messages as tshark has them"));
+    assert!(messages >= 150, "{messages}");
 }
 
 /// Everything of an event but where it lies.
@@ -288,36 +259,6 @@ fn a_log_that_is_missing_ends_the_work_and_odd_lines_are_told_once() {
     assert_eq!((ran.code, ran.stderr.matches("2 lines that are no lines").count()), (0, 1), "{}", ran.stderr);
 }
 
-struct File(FileReader);
-
-impl Source for File {
-    fn next(&mut self) -> Option<Arrival<'_>> {
-        self.0.next().map(Arrival::one)
-    }
-}
-
-/// The attempts of a capture, by its own keys.
-fn attempts(path: &Path) -> Vec<Evidence> {
-    let keys = Keys::default();
-    let settings = Settings {
-        workers: 1,
-        limits: Arc::new(Limits::default()),
-        ports: Arc::new(Ports::new(&Ports::DEFAULT)),
-        trust: Arc::new(Trust::empty("none")),
-        given: Arc::default(),
-        keys: keys.clone(),
-        in_order: true,
-    };
-    let mut all = Vec::new();
-    let mut source = File(FileReader::open(&root().join(path)).unwrap().with_keys(&keys));
-    analyse(&mut source, &settings, &mut AsJudged, &mut |judged: Judged| {
-        let mut evidence = *judged.evidence;
-        evidence.verify_signatures();
-        all.push(evidence);
-    });
-    all
-}
-
 #[test]
 fn every_signature_and_finished_that_keys_open_is_right_but_those_of_damaged_keys() {
     let (mut servers, mut clients, mut finished) = (0, 0, 0);
@@ -347,7 +288,8 @@ fn every_signature_and_finished_that_keys_open_is_right_but_those_of_damaged_key
             }
         }
     }
-    assert!(servers >= 100 && clients >= 20 && finished >= 150, "{servers} {clients} {finished}");
+    tell(&format!("{servers} servers, {clients} clients, {finished} Finished"));
+    assert!(servers >= 235 && clients >= 45 && finished >= 380, "{servers} {clients} {finished}");
 }
 
 /// Fault, client and version of a name like `keys-expired-curl-nginx-tls13`.
@@ -373,41 +315,44 @@ fn without_server(words: &str) -> &str {
     known.iter().find_map(|server| words.strip_suffix(server)?.strip_suffix('-')).unwrap_or(words)
 }
 
+/// Outcome, cause and reason of each attempt of a capture, in order.
+type Verdicts = Vec<[Value; 3]>;
+
+/// Of the name alone a twin: a key usage of another key, with which the server shows nothing (see its label).
+const NO_TWIN: &str = "captures/missing_extension/key-usage-curl-tls12.pcap";
+
 #[test]
-fn with_keys_tls_13_reaches_the_verdict_of_its_twin_on_tls_12() {
-    let mut twins: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let events = |folder: &str| read(&[folder]).handshakes();
-    let all = events("captures");
-    let name = |event: &Value| {
-        let path = PathBuf::from(event["capture"].as_str().unwrap());
-        path.file_name().unwrap().to_string_lossy().into_owned()
-    };
-    let key = |event: &Value| ["outcome", "cause", "reason"].map(|field| event[field].clone());
-    for event in &all {
-        let name = name(event);
-        if let Some((words, version)) = parts(&name)
-            && version == "12"
-            && !name.starts_with("keys-")
-        {
-            twins.entry(without_server(&words).to_owned()).or_default().push(event.clone());
+fn with_keys_tls_13_reaches_the_verdict_of_its_twins_on_tls_12() {
+    let mut by_capture: BTreeMap<String, Verdicts> = BTreeMap::new();
+    for event in read(&["captures"]).handshakes() {
+        let verdict = ["outcome", "cause", "reason"].map(|field| event[field].clone());
+        by_capture.entry(event["capture"].as_str().unwrap().to_owned()).or_default().push(verdict);
+    }
+    // Sealed and in clear: the same fault met by the same client, whatever the server.
+    let (mut sealed, mut twins) = (Vec::new(), BTreeMap::<String, Vec<&String>>::new());
+    for capture in by_capture.keys() {
+        let name = Path::new(capture).file_name().unwrap().to_string_lossy();
+        let Some((words, version)) = parts(&name) else { continue };
+        let words = without_server(&words).to_owned();
+        match (name.starts_with("keys-"), version.as_str()) {
+            (true, "13") => sealed.push((capture, words)),
+            (false, "12") if capture != NO_TWIN => twins.entry(words).or_default().push(capture),
+            _ => {}
         }
     }
-    let (mut with_twin, mut same, mut differ) = (0, 0, Vec::new());
-    for event in &all {
-        let name = name(event);
-        let Some((words, version)) = parts(&name).filter(|_| name.starts_with("keys-")) else { continue };
-        let Some(of) = twins.get(without_server(&words)).filter(|_| version == "13") else { continue };
-        with_twin += 1;
-        if of.iter().any(|twin| key(twin) == key(event)) {
-            same += 1;
-        } else {
-            differ.push(format!(
-                "{name}: {:?}, in clear {:?}",
-                key(event),
-                of.iter().map(key).collect::<Vec<_>>()
-            ));
+    let (mut captures, mut pairs, mut differ) = (0, 0, Vec::new());
+    for (capture, words) in sealed {
+        let of = twins.get(&words).map_or(&[][..], Vec::as_slice);
+        captures += u32::from(!of.is_empty());
+        for &twin in of {
+            pairs += 1;
+            let (with_keys, in_clear) = (&by_capture[capture], &by_capture[twin]);
+            if with_keys != in_clear {
+                differ.push(format!("{capture}: {with_keys:?}; {twin}: {in_clear:?}"));
+            }
         }
     }
-    tell(&format!("{same} of {with_twin} reach the verdict of their twins in clear"));
-    assert!(with_twin >= 80 && differ.is_empty(), "{same} of {with_twin}; {}", differ.join("\n"));
+    tell(&format!("{captures} captures with keys, {pairs} twins in clear, {} verdicts differ", differ.len()));
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+    assert!(captures >= 170 && pairs >= 180, "{captures} {pairs}");
 }

@@ -22,7 +22,7 @@ use serde_json::Value;
 use support::judged::{Judged, Pair, failed, judged_in, said, word};
 use support::pcap::Pcap;
 use support::tally::{Figure, percent};
-use support::{Attempt, Scratch, lab_roots, root, run, tell};
+use support::{Attempt, Scratch, base64, lab_roots, root, run, tell};
 
 /// Every capture as it is judged alone, once for all tests.
 fn everything() -> &'static [Judged] {
@@ -170,19 +170,13 @@ fn chain_in_clear(pcap: &Pcap) -> Option<String> {
 }
 
 fn pem_of(der: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::from("-----BEGIN CERTIFICATE-----");
-    for (n, group) in der.chunks(3).enumerate() {
-        if n % 16 == 0 {
-            text.push('\n');
-        }
-        let bits = (0..3).fold(0, |bits, n| bits << 8 | usize::from(group.get(n).copied().unwrap_or(0)));
-        for n in 0..4 {
-            let digit = char::from(DIGITS[bits >> (18 - 6 * n) & 63]);
-            text.push(if n > group.len() { '=' } else { digit });
-        }
-    }
-    text + "\n-----END CERTIFICATE-----\n"
+    let digits = base64(der);
+    let lines: String = digits
+        .as_bytes()
+        .chunks(64)
+        .map(|line| format!("{}\n", std::str::from_utf8(line).unwrap()))
+        .collect();
+    format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
 }
 
 /// Both as one capture: what was in clear comes three seconds before.

@@ -1,12 +1,14 @@
 //! What the tests of the built program share: the captures, their labels, and a way to run it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod attempts;
 pub mod judged;
 pub mod keys;
 pub mod pcap;
 pub mod service;
 pub mod stacks;
 pub mod tally;
+pub mod tshark;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -24,6 +26,29 @@ pub fn root() -> &'static Path {
 #[allow(clippy::explicit_write, reason = "what eprintln! writes is held back too")]
 pub fn tell(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+}
+
+/// Where third-party captures are: `../shared/corpora` beside the checkout, or `TLSWHY_CORPORA`. A test that goes
+/// without them says so.
+pub fn corpora() -> Option<PathBuf> {
+    let beside = || root().join("../shared/corpora");
+    let folder = std::env::var_os("TLSWHY_CORPORA").map_or_else(beside, PathBuf::from);
+    let there = folder.join("manifest.tsv").is_file();
+    if !there {
+        tell(&format!("skipped in part: there are no third-party captures at {}", folder.display()));
+    }
+    there.then_some(folder)
+}
+
+/// The captures whose names fit: the package's, and those of others where they are at hand.
+pub fn captures_and_corpora(own: impl Fn(&str) -> bool, others: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    fn fits(path: &Path, fit: impl Fn(&str) -> bool) -> bool {
+        path.file_name().and_then(std::ffi::OsStr::to_str).is_some_and(fit)
+    }
+    let mut all: Vec<_> = captures().into_iter().filter(|path| fits(path, &own)).collect();
+    let corpora = corpora().map(|folder| files(folder.join("pcap")));
+    all.extend(corpora.into_iter().flatten().filter(|path| fits(path, &others)));
+    all.into_iter().map(|path| root().join(path)).collect()
 }
 
 /// What the program said and how it ended.
@@ -246,6 +271,20 @@ pub fn label(capture: &Path) -> Label {
         attempts: attempts(&read, "attempt"),
         together: attempts(&read, "together"),
     }
+}
+
+/// Bytes in Base64 (RFC 4648 section 4).
+pub fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, n| bits << 8 | usize::from(group.get(n).copied().unwrap_or(0)));
+        for n in 0..4 {
+            let digit = char::from(DIGITS[bits >> (18 - 6 * n) & 63]);
+            text.push(if n > group.len() { '=' } else { digit });
+        }
+    }
+    text
 }
 
 /// A folder for one test, removed with it.
