@@ -5,8 +5,8 @@ use super::attempt::Parse;
 use super::upgrade::{Protocol, Refusal, Upgrade, Why};
 use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::aside::dns::DnsAnswer;
-use crate::base::{Addr, Endpoint, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
-use crate::decode::{Hop, IcmpError};
+use crate::base::{Addr, Direction, Endpoint, FlowKey, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::decode::{Datagram, Hop, IcmpError};
 use crate::tls::cert::{AltNames, Certificate, PublicKey};
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::{AlertDescription, AlertLevel, CipherSuite, Group, Version};
@@ -171,29 +171,44 @@ pub fn reset(mut e: Evidence, from: Side, doubts: &[Doubt]) -> Evidence {
     e
 }
 
-/// An ICMP error from a router that quotes the SYN or what followed, in packet 8.
-pub fn icmp(mut e: Evidence, v6: bool, kind: u8, code: u8) -> Evidence {
-    let hop = Hop {
-        src: Addr::v4([10, 0, 0, 1]),
-        dst: CLIENT.addr,
-        ttl: 64,
-        ip_id: None,
-        dont_fragment: false,
-        link_src: None,
-    };
-    let error = IcmpError {
-        hop,
+/// A router on the way.
+pub const ROUTER: Addr = Addr::v4([10, 0, 0, 1]);
+
+fn hop(src: Addr, dst: Addr) -> Hop {
+    Hop { src, dst, ttl: 64, ip_id: None, dont_fragment: false, link_src: None }
+}
+
+/// An ICMP error from this host, that quotes a packet of the client of this IP protocol.
+pub fn icmp_error(from: Addr, v6: bool, kind: u8, code: u8, quoted_protocol: u8) -> IcmpError {
+    IcmpError {
+        hop: hop(from, CLIENT.addr),
         v6,
         kind,
         code,
         mtu: None,
         quoted_src: CLIENT,
         quoted_dst: SERVER,
-        quoted_protocol: 6,
+        quoted_protocol,
         quoted_seq: None,
-    };
-    e.tcp.icmp.push(seen(error, 8, 30));
+    }
+}
+
+/// An ICMP error from a router that quotes the SYN or what followed, in packet 8.
+pub fn icmp(mut e: Evidence, v6: bool, kind: u8, code: u8) -> Evidence {
+    e.tcp.icmp.push(seen(icmp_error(ROUTER, v6, kind, code, 6), 8, 30));
     e
+}
+
+/// A datagram between client and server, and which way it goes.
+pub fn datagram(from: Side, payload: &[u8]) -> (Datagram<'_>, Direction) {
+    let (source, target) = match from {
+        Side::Client => (CLIENT, SERVER),
+        Side::Server => (SERVER, CLIENT),
+    };
+    let (hop, payload_wire_len) = (hop(source.addr, target.addr), payload.len() as u32);
+    let (src_port, dst_port) = (source.port, target.port);
+    let (_, sends) = FlowKey::of(source, target);
+    (Datagram { hop, src_port, dst_port, payload, payload_wire_len }, sends)
 }
 
 /// Bytes of the client sent again `times` times, in packets from 10.

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{FlowKey, PacketNo};
-use crate::decode::{Hop, IcmpError};
+use crate::base::PacketNo;
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::fixture::{CLIENT, Parses, SERVER, START};
+use crate::evidence::fixture::{Parses, SERVER, START, datagram, icmp_error};
 use crate::evidence::talk::{Protocol, Talk};
 use crate::evidence::{Ending, Outcome};
 use crate::tls::cert::Certificate;
@@ -87,17 +86,9 @@ impl Story {
     fn send(&mut self, from: Side, payload: &[u8], after: i64) -> &mut Self {
         self.at += after;
         self.no += 1;
-        let (source, target) = match from {
-            Side::Client => (CLIENT, SERVER),
-            Side::Server => (SERVER, CLIENT),
-        };
-        let (src, dst) = (source.addr, target.addr);
-        let hop = Hop { src, dst, ttl: 64, ip_id: None, dont_fragment: true, link_src: None };
-        let (src_port, dst_port, payload_wire_len) = (source.port, target.port, payload.len() as u32);
-        let datagram = Datagram { hop, src_port, dst_port, payload, payload_wire_len };
+        let (datagram, sends) = datagram(from, payload);
         let stamp = START + Span::from_millis(self.at);
         let place = Place { no: PacketNo(self.no), stamp, clock: stamp };
-        let (_, sends) = FlowKey::of(source, target);
         if self.talk.is_none() {
             let begun = Protocol::begun_by(payload);
             self.talk = begun.and_then(|protocol| Talk::begin(protocol, &datagram, sends, place));
@@ -237,22 +228,9 @@ fn another_random_is_another_attempt() {
 fn a_closed_port_says_so() {
     let mut story = Story::new();
     story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
-    let hop = Hop {
-        src: SERVER.addr,
-        dst: CLIENT.addr,
-        ttl: 64,
-        ip_id: None,
-        dont_fragment: false,
-        link_src: None,
-    };
-    let error = IcmpError { hop, v6: false, kind: 3, code: 3, ..icmp() };
+    let error = icmp_error(SERVER.addr, false, 3, 3, 17);
     story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START);
     assert_eq!(story.ends(5, false).outcome, Outcome::Failed);
-}
-
-fn icmp() -> IcmpError {
-    let e = crate::evidence::fixture::icmp(crate::evidence::fixture::greeted(), false, 3, 3);
-    e.tcp.icmp[0].value
 }
 
 /// What the client and the server of `Story::keyed` seal with.

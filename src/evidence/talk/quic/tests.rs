@@ -1,9 +1,9 @@
 //! Attempts over QUIC, from datagrams made here.
 
 use super::*;
-use crate::base::{Addr, Endpoint, FlowKey};
-use crate::decode::{Hop, IcmpError};
-use crate::evidence::fixture::{CLIENT, Parses, SERVER, START};
+use crate::base::Endpoint;
+use crate::decode::Hop;
+use crate::evidence::fixture::{CLIENT, Parses, ROUTER, START, datagram, icmp_error};
 use crate::evidence::talk::{Protocol, Talk};
 use crate::evidence::{Ending, Outcome};
 
@@ -120,28 +120,9 @@ impl Story {
     fn send(&mut self, from: Side, payload: &[u8], after: i64) -> &mut Self {
         self.at += after;
         self.no += 1;
-        let (source, target) = match from {
-            Side::Client => (CLIENT, SERVER),
-            Side::Server => (SERVER, CLIENT),
-        };
-        let hop = Hop {
-            src: source.addr,
-            dst: target.addr,
-            ttl: 64,
-            ip_id: None,
-            dont_fragment: true,
-            link_src: None,
-        };
-        let datagram = Datagram {
-            hop,
-            src_port: source.port,
-            dst_port: target.port,
-            payload,
-            payload_wire_len: payload.len() as u32,
-        };
+        let (datagram, sends) = datagram(from, payload);
         let stamp = START + Span::from_millis(self.at);
         let place = Place { no: PacketNo(self.no), stamp, clock: stamp };
-        let (_, sends) = FlowKey::of(source, target);
         if self.talk.is_none() {
             self.talk = Protocol::begun_by(payload)
                 .and_then(|protocol| Talk::begin(protocol, &datagram, sends, place));
@@ -317,25 +298,7 @@ fn a_client_that_closes_unanswered_waited_in_vain() {
 fn icmp_ends_it_too() {
     let mut story = Story::new();
     story.client(&crypto(0, &hello(1)), 0);
-    let hop = Hop {
-        src: Addr::v4([10, 0, 0, 1]),
-        dst: CLIENT.addr,
-        ttl: 64,
-        ip_id: None,
-        dont_fragment: false,
-        link_src: None,
-    };
-    let error = IcmpError {
-        hop,
-        v6: false,
-        kind: 3,
-        code: 13,
-        mtu: None,
-        quoted_src: CLIENT,
-        quoted_dst: SERVER,
-        quoted_protocol: 17,
-        quoted_seq: None,
-    };
+    let error = icmp_error(ROUTER, false, 3, 13, 17);
     story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START + Span::from_millis(9));
     assert_eq!(story.ends(30, false).outcome, Outcome::Failed);
 }
