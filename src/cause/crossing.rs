@@ -10,16 +10,16 @@ mod resets;
 
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span, Stamp};
-use crate::evidence::Evidence;
 use crate::evidence::crossing::trace::Mark;
 use crate::evidence::crossing::{Crossed, Crossing, Fate, Vantage};
+use crate::evidence::{Evidence, Pause};
 
 /// Somebody who waited so long before the hello gave a translator the time to forget.
 const PAUSE: Span = Span::from_secs(30);
 /// A client that has connected says hello sooner.
 const PROMPT: Span = Span::from_millis(300);
 /// No translator forgets a connection by chance in between.
-const AT_ONCE: Span = Span::from_millis(100);
+const AT_ONCE: Span = Pause::AT_ONCE;
 
 /// What the two say about a cause of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
