@@ -113,7 +113,8 @@ pub fn fit(
         {
             Fit::Stapled
         }
-        // DER and its names compress by a tenth to a half.
+        // DER and its names compress by a tenth to a half, and by more where the certificates repeat each other's names;
+        // keys and signatures, most of the rest, do not: what takes less than three tenths is another chain.
         None if asks(ExtensionType::COMPRESS_CERTIFICATE) && shown * 10 >= len * 3 => Fit::Compressed,
         _ => return None,
     };
