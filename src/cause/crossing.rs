@@ -10,16 +10,19 @@ mod resets;
 
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span, Stamp};
-use crate::evidence::Evidence;
 use crate::evidence::crossing::trace::Mark;
 use crate::evidence::crossing::{Crossed, Crossing, Fate, Vantage};
+use crate::evidence::{Evidence, Pause};
 
 /// Somebody who waited so long before the hello gave a translator the time to forget.
 const PAUSE: Span = Span::from_secs(30);
 /// A client that has connected says hello sooner.
 const PROMPT: Span = Span::from_millis(300);
 /// No translator forgets a connection by chance in between.
-const AT_ONCE: Span = Span::from_millis(100);
+const AT_ONCE: Span = Pause::AT_ONCE;
+
+/// Where it was that what one of them alone shows was lost or made.
+const PLACE: &str = "between the two capture points";
 
 /// What the two say about a cause of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,10 +229,6 @@ impl<'a> Across<'a> {
         (closes(first) && named).then_some(first)
     }
 
-    fn place(&self) -> &'static str {
-        "between the two capture points"
-    }
-
     /// Made between the two, on the client's side.
     fn made_near(&self) -> Option<&'a Crossed> {
         self.resets.iter().copied().find(|one| one.from == Side::Server && one.fate == Fate::Made)
@@ -269,7 +268,7 @@ impl<'a> Across<'a> {
             if error.v6 { "v6" } else { "" },
             error.kind,
             error.code,
-            self.place()
+            PLACE
         );
         let mut finding = Finding::new(self.sure(2), "icmp_prohibited", Party::Path, &said.at, says)
             .and(all(&refused), "what it refused went in and did not come out");
@@ -317,8 +316,7 @@ impl<'a> Across<'a> {
         if kept.is_empty() {
             return None;
         }
-        let says =
-            format!("{} SYN/ACKs of the server went in and did not come out, {}", kept.len(), self.place());
+        let says = format!("{} SYN/ACKs of the server went in and did not come out, {}", kept.len(), PLACE);
         if let Some(reset) = self.made_far() {
             let finding = Finding::new(self.sure(2), "mapping_lost", Party::Path, reset.at(), FORGOT)
                 .and(all(&kept), says);
@@ -330,7 +328,7 @@ impl<'a> Across<'a> {
     }
 
     fn syn_reset(&self, reset: &Crossed) -> Finding {
-        let says = format!("the reset that answered the SYN was made {}", self.place());
+        let says = format!("the reset that answered the SYN was made {}", PLACE);
         Finding::new(self.sure(2), "syn_reset", Party::Path, reset.at(), says)
             .and(all(&self.syns), "no SYN came out on the other side")
     }
@@ -342,7 +340,7 @@ impl<'a> Across<'a> {
         if self.syns.len() < 2 || !self.crossing.icmp.0.is_empty() {
             return None;
         }
-        let says = format!("{} SYNs went in and none came out, {}", self.syns.len(), self.place());
+        let says = format!("{} SYNs went in and none came out, {}", self.syns.len(), PLACE);
         let finding = |certainty, reason, says: &str| {
             Finding::new(certainty, reason, Party::Path, all(&self.syns), says)
         };

@@ -229,8 +229,10 @@ impl Weighed {
             (Sign::TwoSpeak, in_clients_name && !asked && (own_answer || went_on) && (ttl || link)),
             (Sign::OthersComplete, e.around.server_completes.is_some()),
         ];
-        // A translator on the way to the client, which this capture cannot see behind, speaks in its name.
-        let most = if in_clients_name { Certainty::Inferred } else { Certainty::Proven };
+        // A translator on the way to the client, which this capture cannot see behind, speaks in its name; and one that forgot
+        // the connection in a pause may refuse the client's next bytes, from as near and as soon as a filter.
+        let translators = in_clients_name || reset.may_be_forgetful();
+        let most = if translators { Certainty::Inferred } else { Certainty::Proven };
         Self::of(&shown, most)
     }
 

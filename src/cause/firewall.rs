@@ -44,6 +44,9 @@
 //!
 //! Signs are weighed in one table; events tell them, with signatures of tampering, under `network`.
 //! IP-ID 0, window 0 and a missing timestamp prove nothing: every closed Linux socket resets so.
+//! Where the client had paused before the bytes that a reset answers, a gateway that lost the connection's state and refuses
+//! what it does not know looks like a filter of names: such a reset is `inferred` at most, unless the server shows behind it
+//! that it was reached.
 //! A TTL alone proves little: a balancer may answer the SYN and another machine the rest.
 //! From one capture point a drop by a firewall looks like loss and like a forgotten translation, and a reset by a
 //! filter on the server itself like the server's own. A capture on both sides of a router shows packets with two TTLs and
@@ -512,7 +515,14 @@ fn doubted_reset(e: &Evidence) -> Option<Finding> {
     let reason = if forged { "injected_reset" } else { "reset_after_hello" };
     let says = format!("the connection was reset in the name of the {}", reset.value.from);
     let finding = Finding::new(certainty, reason, Party::Path, &reset.at, says);
-    Some(contradictions(e, &reset.value, finding))
+    let finding = contradictions(e, &reset.value, finding);
+    Some(if reset.value.may_be_forgetful() {
+        let paused = reset.value.paused;
+        let says = format!("it ends a silence of {paused}, in which a gateway may have forgotten the connection");
+        finding.and(&reset.at, says)
+    } else {
+        finding
+    })
 }
 
 /// Adds what contradicts that the alleged sender sent the reset.

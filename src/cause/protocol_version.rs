@@ -14,8 +14,8 @@
 //!   certificate says 40 as well (see storage_permission). 47 or 40 after a HelloRetryRequest: `group`.
 //! - Alerts with one reading: 120 `alpn`, 86 `fallback_scsv`, 121 `ech_rejected`.
 //!   TLS 1.3 seals 121: the client offers ECH, sends Finished, at once a record of an alert's size, and leaves without data.
-//!   `inferred` where it then gets through with another key and the server had room to send it, where DNS gave it the
-//!   key, or where its stack brings no GREASE; `suspected` where only the second try tells.
+//!   `inferred` where DNS gave it the key or its stack offers ECH with a key alone (Go), and where it then gets through with
+//!   another key, the server had sent some, and its stack brings no GREASE unasked; `suspected` where only the second try tells.
 //! - Client alert 40, 47 or 71 after a Diffie-Hellman prime below 1024 bits: `weak_parameters`.
 //! - The answer to the ClientHello is no TLS at all: `plain_text_peer`. So is the answer to STARTTLS and its kin that
 //!   the command is not known or TLS not set up: 500, 502, 504, 534, IMAP `BAD`, LDAP protocolError, PostgreSQL `N`

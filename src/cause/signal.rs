@@ -10,7 +10,7 @@ use crate::evidence::{Chain, Ending, Evidence, Transport, rejection};
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::AlertDescription;
-use crate::tls::sealed::certificate_verify_signature;
+use crate::tls::sealed::Part;
 use crate::tls::stack::Stack;
 use std::sync::Arc;
 
@@ -118,10 +118,10 @@ const SHORT_RSA: [usize; 2] = [96, 128];
 
 /// The record of a CertificateVerify that only an RSA key of 1024 bits or less can have made, and the key's bits.
 pub fn short_rsa(evidence: &Evidence) -> Option<(PacketNo, usize)> {
-    let hello = evidence.server_hello.as_ref().filter(|hello| hello.value.version.is_tls13())?;
-    let records = &evidence.sealing.records.server;
-    let (len, record) = certificate_verify_signature(records, hello.value.cipher, hello.value.version)?;
-    SHORT_RSA.contains(&len).then_some((record.at, 8 * len))
+    let reading = evidence.sealed_reading()?;
+    let len = reading.signature.filter(|len| SHORT_RSA.contains(len))?;
+    let verify = reading.parts.server.iter().find(|item| item.part == Part::CertificateVerify)?;
+    Some((verify.at, 8 * len))
 }
 
 /// Codes by which a client rejects a certificate: 42 to 46, 48, 51, 113, and rarely 40, 47, 50, 80.

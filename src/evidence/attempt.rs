@@ -102,6 +102,8 @@ pub struct Attempt {
     clock: PerSide<Option<u32>>,
     /// The latest segment that is no reset: who sent it, the byte it asks for, and its payload.
     latest: Option<(Side, u32, u32)>,
+    /// The longest silence that bytes of the client ended since the server last spoke.
+    paused: Span,
     /// The greatest offset at which each side's segments without payload stand.
     stands_at: PerSide<u64>,
 }
@@ -140,6 +142,7 @@ impl Attempt {
             ip_id: PerSide::default(),
             clock: PerSide::default(),
             latest: None,
+            paused: Span(0),
             stands_at: PerSide::default(),
         }
     }

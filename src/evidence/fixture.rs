@@ -162,6 +162,7 @@ pub fn reset(mut e: Evidence, from: Side, doubts: &[Doubt]) -> Evidence {
         ahead: Some(0),
         sent: e.tcp.bytes,
         after: Some(Span::from_millis(41)),
+        paused: Span(0),
         later: 0,
         answers: None,
         doubts,

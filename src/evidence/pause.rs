@@ -23,4 +23,7 @@ pub struct Pause {
 impl Pause {
     /// Shorter ones no device forgets a connection for: they are not noted.
     pub const SHORTEST: Span = Span::from_secs(5);
+    /// Behind longer ones a translator may have been restarted, or its table flushed, without anything of the connection
+    /// to show it. Clients that wait for nothing say hello sooner.
+    pub const AT_ONCE: Span = Span::from_millis(100);
 }

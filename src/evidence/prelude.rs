@@ -1,19 +1,13 @@
 //! What may come in clear before TLS: proxies' requests and upgrades (STARTTLS and its kin).
 
-use super::upgrade::Protocol;
+use super::upgrade::{GSS_REQUEST, Protocol, SSL_REQUEST, begins_header};
 
 /// Whether a client that begins with these bytes may still turn to TLS on the same connection; `None` where more of them
 /// must tell.
 pub fn may_upgrade(client: &[u8]) -> Option<bool> {
     // HTTP CONNECT; SOCKS 4 and 5; PostgreSQL's SSLRequest, or the GSSENCRequest before it; RDP; XMPP; LDAP; upgrades of
     // mail and FTP begin with the server's greeting.
-    const WORDS: [&[u8]; 5] = [
-        b"CONNECT ",
-        b"PROXY ",
-        b"\r\n\r\n\0",
-        &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f],
-        &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x30],
-    ];
+    const WORDS: [&[u8]; 5] = [b"CONNECT ", b"PROXY ", b"\r\n\r\n\0", &SSL_REQUEST, &GSS_REQUEST];
     let sure =
         matches!(client, [4 | 5, _, ..] | [3, 0, _, _, _, 0xe0, ..] | [b'<', b'?' | b's', ..] | [0x30, ..])
             || WORDS.iter().any(|word| client.starts_with(word))
@@ -48,7 +42,7 @@ pub fn name(client: &[u8], server: &[u8]) -> Option<Protocol> {
     Some(match (client, server) {
         (c, _) if c.starts_with(b"CONNECT ") => Protocol::HttpConnect,
         ([4 | 5, ..], _) => Protocol::Socks,
-        ([0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f, ..], _) => Protocol::PostgreSql,
+        (c, _) if c.starts_with(&SSL_REQUEST) => Protocol::PostgreSql,
         ([3, 0, _, _, _, 0xe0, ..], _) => Protocol::Rdp,
         (c, _) if has(c, b"<stream:stream") || has(c, b"jabber") => Protocol::Xmpp,
         (c, _) if has(c, b"1.3.6.1.4.1.1466.20037") => Protocol::Ldap,
@@ -59,7 +53,7 @@ pub fn name(client: &[u8], server: &[u8]) -> Option<Protocol> {
             Protocol::Smtp
         }
         (_, s) if s.get(3..5) == Some(&[0, 10]) => Protocol::MySql,
-        (c, _) if c.starts_with(b"PROXY ") || c.starts_with(b"\r\n\r\n\0") => Protocol::ProxyProtocol,
+        (c, _) if begins_header(c) => Protocol::ProxyProtocol,
         _ => return None,
     })
 }

@@ -171,6 +171,8 @@ pub struct Reset {
     pub sent: PerSide<u64>,
     /// How long after the peer's latest packet it came.
     pub after: Option<Span>,
+    /// The longest silence of the connection that bytes of the client ended since the server last spoke.
+    pub paused: Span,
     /// Segments behind it that bear the same address and are no resets.
     pub later: u32,
     /// Payload of the peer's segment that it answers as a host does that has no such connection: nothing of this side
@@ -182,6 +184,13 @@ pub struct Reset {
 }
 
 impl Reset {
+    /// A gateway may have forgotten the connection before what this answers, and refuse what it takes for no connection's.
+    /// Not where the side that it speaks for still hears the other, or says new things.
+    pub fn may_be_forgetful(&self) -> bool {
+        let reached = |doubt: &Seen<Doubt>| matches!(doubt.value, Doubt::NewAck | Doubt::NewData);
+        self.from == Side::Server && self.paused > Pause::AT_ONCE && !self.doubts.iter().any(reached)
+    }
+
     /// It crossed fewer routers than packets with these TTLs, if each began with one that hosts begin with.
     pub fn nearer_than(&self, (least, most): (u8, u8)) -> bool {
         let hops = |ttl: u8| match ttl {

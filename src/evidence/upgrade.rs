@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 pub use self::dialogue::Dialogue;
 use self::dialogue::{Cut, Word};
+pub(super) use self::proxy::begins_header;
+pub(super) use self::sql::{GSS_REQUEST, SSL_REQUEST};
 use super::outcome::{Lookout, first_close, whole};
 use super::{Ending, Evidence, Outcome};
 use crate::base::{Seen, Side, Span};

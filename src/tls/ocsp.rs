@@ -126,6 +126,15 @@ pub struct Response {
     signature: Vec<u8>,
 }
 
+impl Response {
+    /// It does not say good of all that it is about, or no longer does so at this time.
+    pub fn is_bad_at(&self, now: Stamp) -> bool {
+        let past = |answer: &Answer| answer.next_update.is_some_and(|next| next < now);
+        self.outcome != Outcome::Successful
+            || self.answers.iter().any(|answer| answer.status != Status::Good || past(answer))
+    }
+}
+
 impl CertId {
     fn read(id: &Tlv<'_>) -> Option<Self> {
         let mut fields = id.inside();

@@ -66,14 +66,6 @@ pub fn looks_like_finished(len: u16, suite: CipherSuite, version: Version) -> bo
     sealed_lens(4 + verify_data, suite, version).contains(&Some(len.into()))
 }
 
-/// Body length of a TLS 1.3 record that holds exactly one Certificate message with these DER certificates, no
-/// extensions and no padding, sealed with a 16-byte tag (RFC 9846 section 4.4.2). Exact for OpenSSL, GnuTLS and JSSE
-/// (less its padding); a staple or SCTs add their size, compression hides it.
-pub fn certificate_record_len(der_lens: &[usize]) -> usize {
-    // Per certificate 3 bytes of length and 2 of extensions; header 4, context 1, list 3; inner type 1, tag 16.
-    der_lens.iter().map(|len| len.saturating_add(5)).fold(8 + 17, usize::saturating_add)
-}
-
 /// What else is in a TLS 1.3 record that has the size of an empty Certificate (RFC 9846 section 4.4.2: 8 bytes): nothing,
 /// bare (25 bytes) or as JSSE pads it, or the Finished, as rustls sends both together. `None`: it has another size.
 pub fn empty_certificate(len: u16, suite: CipherSuite) -> Option<&'static str> {
@@ -86,28 +78,6 @@ pub fn empty_certificate(len: u16, suite: CipherSuite) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Body length of a TLS 1.3 record that holds exactly one CertificateVerify with a signature of this length.
-pub const fn certificate_verify_record_len(signature_len: usize) -> usize {
-    signature_len.saturating_add(4 + 2 + 2 + 17)
-}
-
-/// The length of the signature in a server's CertificateVerify, and its record, where each message of the flight has
-/// a record of its own (OpenSSL, GnuTLS, JSSE): the record before the first that has the size of a Finished.
-pub fn certificate_verify_signature(
-    records: &[SealedRecord],
-    suite: CipherSuite,
-    version: Version,
-) -> Option<(usize, &SealedRecord)> {
-    // EncryptedExtensions and Certificate come before.
-    let finished =
-        records.iter().skip(3).position(|record| looks_like_finished(record.len, suite, version))?;
-    let (verify, finished) = (records.get(finished + 2)?, records.get(finished + 3)?);
-    let bare = 4 + suite.hash_len() + 1 + suite.tag_len();
-    let padding = usize::from(finished.len).checked_sub(bare)?;
-    let signature = usize::from(verify.len).checked_sub(certificate_verify_record_len(0) + padding)?;
-    Some((signature, verify))
 }
 
 #[cfg(test)]
@@ -166,35 +136,5 @@ mod tests {
         assert!(!looks_like_alert(20, CipherSuite(0x1301), V13));
         assert!(!looks_like_finished(54, CipherSuite(0x1301), V13));
         assert!(!looks_like_alert(0, CipherSuite(0x7777), V12));
-    }
-
-    #[test]
-    fn the_signature_stands_before_finished() {
-        let flight = |lens: &[u16]| -> Vec<_> {
-            let record =
-                |&len| SealedRecord { content_type: 23, len, at: PacketNo(6), when: Stamp::from_secs(1) };
-            lens.iter().map(record).collect()
-        };
-        // suite, records of EncryptedExtensions, Certificate, CertificateVerify and Finished, signature
-        let cases: [(u16, &[u16], Option<usize>); 5] = [
-            (0x1302, &[23, 897, 153, 69], Some(128)),
-            (0x1301, &[23, 897, 281, 53], Some(256)),
-            (0x1302, &[65, 944, 169, 85], Some(128)),   // JSSE
-            (0x1302, &[29, 66, 900, 95, 69], Some(70)), // with a CertificateRequest
-            (0x1302, &[1200], None),
-        ];
-        for (suite, lens, signature) in cases {
-            let records = flight(lens);
-            let found = certificate_verify_signature(&records, CipherSuite(suite), V13).map(|(len, _)| len);
-            assert_eq!(found, signature, "{lens:?}");
-        }
-    }
-
-    #[test]
-    fn a_certificate_record_adds_up() {
-        assert_eq!(certificate_record_len(&[]), 25); // an empty client Certificate
-        assert_eq!(certificate_record_len(&[1000, 860]), 1895);
-        assert_eq!(certificate_verify_record_len(256), 281);
-        assert_eq!(certificate_verify_record_len(3309), 3334);
     }
 }

@@ -1,6 +1,6 @@
 //! What went in behind the handshake of TCP and did not come out.
 
-use super::{AT_ONCE, Across, FORGOT, Findings, PAUSE, PROMPT, all, dropped};
+use super::{AT_ONCE, Across, FORGOT, Findings, PAUSE, PLACE, PROMPT, all, dropped};
 use crate::base::{Cite, PacketNo, Side, Span};
 use crate::cause::{Cause, Certainty, Finding, Party};
 use crate::evidence::Chain;
@@ -26,7 +26,7 @@ impl<'a> Across<'a> {
             return None;
         }
         let through: Vec<_> = self.said.iter().copied().filter(|one| one.passed()).collect();
-        let gone = || format!("the client's bytes went in and did not come out, {}", self.place());
+        let gone = || format!("the client's bytes went in and did not come out, {}", PLACE);
         if let Some(findings) = self.too_large(&lost, &through) {
             return Some(findings);
         }
@@ -123,7 +123,7 @@ impl<'a> Across<'a> {
 
     /// A reset in the server's name answered what did not come out.
     fn rejected(&self, reset: &Crossed, lost: &[&Crossed], pause: Span) -> Findings {
-        let says = format!("the reset was made {}: it came from no server", self.place());
+        let says = format!("the reset was made {}: it came from no server", PLACE);
         let finding = |certainty, reason| {
             let finding = Finding::new(certainty, reason, Party::Path, reset.at(), says.clone())
                 .and(all(lost), "what it answers did not come out");
@@ -208,7 +208,7 @@ impl<'a> Across<'a> {
         let certainty = if size { self.sure(2) } else { Certainty::Inferred };
         let says = format!(
             "segments of {least} bytes and more of the {from} went in and did not come out, {}",
-            self.place()
+            PLACE
         );
         let mut finding = Finding::new(certainty, "mtu_black_hole", Party::Path, all(lost), says)
             .and(all(through), format!("smaller ones, of up to {most} bytes, did"));
@@ -240,7 +240,7 @@ impl<'a> Across<'a> {
         let behind = self.answers.iter().copied().filter(bare).find(|one| later(one));
         let known = behind.or_else(|| self.closed_under_its_name(begun));
         let bare = known.or_else(|| self.answers.iter().copied().find(bare))?;
-        let says = format!("what the server answered went in and did not come out, {}", self.place());
+        let says = format!("what the server answered went in and did not come out, {}", PLACE);
         let (reason, by) = if large && !matches!(self.evidence.chain, Chain::Clear(_) | Chain::Cut(_)) {
             ("mtu_black_hole", "its size")
         } else {

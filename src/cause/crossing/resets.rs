@@ -1,7 +1,7 @@
 //! Resets made between the two vantage points behind a hello that had passed.
 
 use super::dropped::with;
-use super::{AT_ONCE, Across, FORGOT, Findings, PASSED, all, dropped};
+use super::{AT_ONCE, Across, FORGOT, Findings, PASSED, PLACE, all, dropped};
 use crate::base::{Side, Span};
 use crate::cause::{Cause, Certainty, Finding, Party};
 use crate::evidence::Chain;
@@ -23,7 +23,7 @@ impl<'a> Across<'a> {
         };
         let answers: Vec<_> = self.answers.iter().filter(behind).copied().collect();
         if let Some(reset) = near {
-            let says = format!("a reset in the server's name was made {}", self.place());
+            let says = format!("a reset in the server's name was made {}", PLACE);
             // The server did not end it: it answered all the same.
             let went_on = answers.iter().find(|one| {
                 one.far.zip(reset.near).is_some_and(|(far, reset)| {
@@ -79,7 +79,7 @@ impl<'a> Across<'a> {
         let kept: Vec<_> = answers.iter().copied().filter(|one| dropped(one)).collect();
         let let_in: Vec<_> = answers.iter().copied().filter(|one| one.passed()).collect();
         let when = |one: &Crossed| one.far.map(|far| far.mark.when);
-        let says = format!("a reset in the client's name was made {}", self.place());
+        let says = format!("a reset in the client's name was made {}", PLACE);
         let filtered = |certainty, reason| {
             let mut finding = Finding::new(certainty, reason, Party::Path, reset.at(), says.clone());
             if !kept.is_empty() {

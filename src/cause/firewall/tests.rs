@@ -53,6 +53,34 @@ fn two_independent_doubts_prove_an_injection() {
     assert_eq!(found(&e), (Certainty::Proven, "reset_after_hello"));
 }
 
+/// A reset from nearer and sooner than the server, behind so much silence.
+fn behind_silence(millis: i64) -> Evidence {
+    let soon = Doubt::TooSoon(Span(71), Span::from_millis(20));
+    let mut e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), soon]);
+    e.tcp.resets[0].value.paused = Span::from_millis(millis);
+    e
+}
+
+#[test]
+fn a_gateway_that_forgot_the_connection_in_a_pause_refuses_the_hello_as_a_filter_does() {
+    assert_eq!(found(&behind_silence(100)), (Certainty::Proven, "reset_after_hello"));
+    assert_eq!(found(&behind_silence(500)), (Certainty::Inferred, "reset_after_hello"));
+}
+
+#[test]
+fn nothing_was_forgotten_where_the_server_says_new_things_behind_the_reset() {
+    let mut e = behind_silence(500);
+    e.tcp.resets[0].value.doubts.push(seen(Doubt::NewAck, 10, 63));
+    assert_eq!(found(&e), (Certainty::Proven, "injected_reset"));
+}
+
+#[test]
+fn what_nothing_contradicts_stays_unsaid_behind_a_pause_too() {
+    let mut e = behind_silence(500);
+    e.tcp.resets[0].value.doubts.clear();
+    assert!(matches!(judge(&e), Judgement::Blind(_)));
+}
+
 #[test]
 fn ttl_and_link_address_are_one_witness() {
     let e = reset(greeted(), Side::Server, &[Doubt::Ttl(64, 55), Doubt::LinkAddress]);

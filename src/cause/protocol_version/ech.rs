@@ -8,11 +8,13 @@
 use super::super::{Certainty, Finding, Party};
 use crate::base::Seen;
 use crate::evidence::{Evidence, rejection};
+use crate::tls::sealed::Part;
 use crate::tls::stack::Stack;
 
-/// EncryptedExtensions that hold more than this are longer than names of protocols and acknowledgments make them; the
-/// shortest key takes 52 bytes beside its public name.
-const ROOM_FOR_KEYS: u16 = 23 + 52;
+/// A sealed record of EncryptedExtensions with new keys is longer than this: the message without any extension takes 6 bytes,
+/// the seal 17, and the shortest key 52 beside its public name (RFC 9849 section 4). What else stands there, a protocol's name
+/// and acknowledgments, is shorter than a key.
+const ROOM_FOR_KEYS: u16 = 6 + 17 + 52;
 
 /// The client leaves as one whose key was refused, and what shows that it had one.
 pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
@@ -20,13 +22,17 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
     let key = e.hello.as_ref()?.value.ech_key;
     let ech = e.around.ech.as_ref();
     let again = ech.and_then(|ech| ech.again.as_ref());
-    let extensions = e.sealing.records.server.first();
-    let keys_sent = extensions.filter(|record| record.len > ROOM_FOR_KEYS && record.len < 2_000);
-    // A client that brings GREASE, and left for another reason, has another number too when it comes again.
-    let brings_grease = matches!(e.stack(), Some(Stack::Chromium | Stack::Nss | Stack::Apple | Stack::Rustls));
+    // Where messages share a record, what its size says is of all of them.
+    let extensions = e.sealed_reading().and_then(|reading| reading.parts.server.first().copied());
+    let keys_sent =
+        extensions.filter(|it| it.part == Part::EncryptedExtensions && it.len > ROOM_FOR_KEYS);
+    // A client that brings GREASE, and left for another reason, has another number too when it comes again; and the server
+    // sends its keys to that one as well (section 7.1).
+    let grease = [Stack::Chromium, Stack::Nss, Stack::Apple, Stack::Rustls];
+    let brings_none = e.stack().is_some_and(|stack| !grease.contains(&stack));
     let certainty = match again {
         _ if e.ech_is_genuine() => Certainty::Inferred,
-        Some(_) if keys_sent.is_some() && !brings_grease => Certainty::Inferred,
+        Some(_) if keys_sent.is_some() && brings_none => Certainty::Inferred,
         Some(_) => Certainty::Suspected,
         None => return None,
     };
@@ -55,7 +61,7 @@ mod tests {
     use crate::evidence::around::Ech;
     use crate::evidence::fixture::{answered, ends, seen};
     use crate::evidence::{Ending, Outcome, Stage};
-    use crate::tls::codes::{CipherSuite, Version};
+    use crate::tls::codes::{CipherSuite, ExtensionType, Version};
     use crate::tls::sealed::SealedRecord;
 
     fn record(len: u16, at: u64, ms: i64) -> SealedRecord {
@@ -68,6 +74,8 @@ mod tests {
         e.server_hello.as_mut().unwrap().value.cipher = CipherSuite(0x1301);
         let hello = &mut e.hello.as_mut().unwrap().value;
         (hello.ech, hello.ech_key) = (true, Some(7));
+        // As OpenSSL writes it, which brings no GREASE unless it is told to.
+        hello.extensions = [0xff01, 0, 11, 10, 35, 22, 23, 13, 43, 45, 51, 0xfe0d].map(ExtensionType).to_vec();
         e.sealing.finished.server = Some(seen((), 6, 40));
         e.sealing.finished.client = Some(seen((), 8, 60));
         e.sealing.records.server = [101, 900, 97, 53].map(|len| record(len, 6, 40)).into();
@@ -99,6 +107,21 @@ mod tests {
     fn a_second_try_is_less_sure_where_the_server_sent_no_keys() {
         let mut e = again(left(1));
         e.sealing.records.server[0].len = 27;
+        assert_eq!(found(&e), Some((Certainty::Suspected, "ech_rejected")));
+    }
+
+    #[test]
+    fn a_second_try_is_less_sure_of_a_client_that_may_bring_grease_anew_each_time() {
+        let mut e = again(left(1));
+        e.hello.as_mut().unwrap().value.extensions.clear();
+        assert_eq!(e.stack(), None);
+        assert_eq!(found(&e), Some((Certainty::Suspected, "ech_rejected")));
+    }
+
+    #[test]
+    fn a_flight_in_one_record_does_not_show_that_keys_were_sent() {
+        let mut e = again(left(1));
+        e.sealing.records.server = vec![record(1_153, 6, 40)];
         assert_eq!(found(&e), Some((Certainty::Suspected, "ech_rejected")));
     }
 

@@ -68,11 +68,17 @@ fn by_server(e: &Evidence, hello: &ClientHello) -> Option<Finding> {
         Some(Finding::new(certainty, "gm_only", Party::Server, &e.ending.at, says))
     };
     if let Some(chosen) = &e.server_hello {
-        if chosen.value.version != Version::TLCP || !matches!(e.ending.value, Ending::Alert { from: Side::Client, .. }) {
-            return None;
-        }
+        let Ending::Alert { from: Side::Client, alert } = &e.ending.value else { return None };
+        // A client that takes both may object to what comes behind, as the certificates.
+        let certainty = match alert.description.0 {
+            _ if chosen.value.version != Version::TLCP => return None,
+            70 => Certainty::Proven,
+            10 | 40 | 47 | 50 => Certainty::Inferred,
+            _ => return None,
+        };
         let says = "the client refuses TLCP, which the server chose for a hello of TLS";
-        return Some(Finding::new(Certainty::Proven, "gm_only", Party::Server, &chosen.at, says).and(&e.ending.at, "the client's alert"));
+        let said = format!("the client says {}", alert.description);
+        return Some(Finding::new(certainty, "gm_only", Party::Server, &chosen.at, says).and(&e.ending.at, said));
     }
     if !unanswered(e) {
         return None;
@@ -219,6 +225,10 @@ mod tests {
     fn a_tls_client_that_is_answered_with_tlcp() {
         let e = alert(answered(Version::TLCP), Side::Client, 70);
         assert_eq!(found(&e), Some((Certainty::Proven, "gm_only", SERVER)));
+        let e = alert(answered(Version::TLCP), Side::Client, 47);
+        assert_eq!(found(&e), Some((Certainty::Inferred, "gm_only", SERVER)));
+        let e = alert(answered(Version::TLCP), Side::Client, 45);
+        assert_eq!(found(&e), None, "it went on to the certificates");
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl Attempt {
             ahead: next.map(|offset| offset - beyond),
             sent: tcp.bytes,
             after: peer_spoke.map(|spoke| now - spoke),
+            paused: self.paused,
             later: 0,
             answers,
             doubts,

@@ -9,6 +9,7 @@ impl Attempt {
     /// The client sent new bytes: notes how long the connection had been silent.
     pub(super) fn note_pause(&mut self, no: PacketNo, now: Stamp) {
         let Some(last) = self.last_of.client.max(self.last_of.server) else { return };
+        self.paused = self.paused.max(now - last);
         if now - last >= Pause::SHORTEST {
             let pause = Pause { lasted: now - last, answered: false };
             self.evidence.tcp.pause = Some(Seen::new(pause, no, now));
@@ -17,6 +18,7 @@ impl Attempt {
 
     /// Notes what a segment of the server, which is no reset, says of the client's last.
     pub(super) fn note_answer(&mut self, segment: &Segment<'_>, no: PacketNo, now: Stamp) {
+        self.paused = Span(0);
         let tcp = &mut self.evidence.tcp;
         if tcp.pause.as_ref().is_some_and(|pause| !pause.value.answered)
             && let Some(pause) = &mut tcp.pause
@@ -131,6 +133,20 @@ mod tests {
         packets.push((30_020, Side::Client, ACK, 101, 501, None, HELLO));
         packets.push((30_040, Side::Server, TcpFlags::RST, 501, 0, None, b""));
         assert_eq!(pause(&packets), Some((Span::from_secs(30), false)));
+    }
+
+    #[test]
+    fn a_reset_knows_the_silence_that_what_it_answers_ended() {
+        let paused = |packets: &[Came<'_>]| attempt(packets).evidence.tcp.resets[0].value.paused;
+        let refused = |at| (at, Side::Server, TcpFlags::RST, 501, 0, None, &b""[..]);
+        let (first, rest) = HELLO.split_at(5);
+        let mut packets = set_up();
+        packets.push((520, Side::Client, ACK, 101, 501, None, first));
+        packets.push((521, Side::Client, ACK, 106, 501, None, rest));
+        packets.push(refused(522));
+        assert_eq!(paused(&packets), Span::from_millis(500), "the rest came at once behind the first");
+        packets.insert(5, (522, Side::Server, ACK, 501, 112, None, b""));
+        assert_eq!(paused(&packets), Span(0), "the server was reached behind the silence");
     }
 
     #[test]

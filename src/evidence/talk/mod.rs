@@ -107,11 +107,9 @@ impl Talk {
             Protocol::Quic => quic::begin(datagram)?,
             Protocol::Dtls => dtls::begin(datagram)?,
         };
-        let source = datagram.src();
-        let target = datagram.dst();
         let (client, server, client_sends) = match from {
-            Side::Client => (source, target, sends),
-            Side::Server => (target, source, sends.opposite()),
+            Side::Client => (datagram.src(), datagram.dst(), sends),
+            Side::Server => (datagram.dst(), datagram.src(), sends.opposite()),
         };
         let mut evidence = Box::new(Evidence::new(client, server, place.no, place.stamp));
         evidence.transport = match protocol {

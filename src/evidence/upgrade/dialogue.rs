@@ -203,22 +203,10 @@ impl Talk {
                 break;
             }
             if matches!(self.speech, Speech::Unknown) {
-                match begin(from, rest) {
-                    Some(Speech::Unknown) => {
-                        // A balancer's word comes before the conversation.
-                        let Some(header) = proxy::header(rest) else {
-                            if rest.len() >= LONGEST {
-                                self.speech = Speech::Other;
-                            }
-                            break;
-                        };
-                        self.expects_tls = true;
-                        at += header;
-                        continue;
-                    }
-                    Some(speech) => self.speech = speech,
-                    None if rest.len() < LONGEST => break,
-                    None => self.speech = Speech::Other,
+                let Some(header) = self.recognize(from, rest) else { break };
+                if header > 0 {
+                    at += header;
+                    continue;
                 }
             }
             let cut = match self.speech.cut(from, rest) {
@@ -252,6 +240,25 @@ impl Talk {
         }
         *self.held.of_mut(from) = held;
         tls
+    }
+
+    /// Tells by its first bytes what is spoken, and how many of them a balancer said before; `None` where more must tell.
+    fn recognize(&mut self, from: Side, rest: &[u8]) -> Option<usize> {
+        let long = rest.len() >= LONGEST;
+        match begin(from, rest) {
+            Some(Speech::Unknown) => {
+                let header = proxy::header(rest);
+                self.expects_tls |= header.is_some();
+                if header.is_none() && long {
+                    self.speech = Speech::Other;
+                }
+                return header;
+            }
+            Some(speech) => self.speech = speech,
+            None if long => self.speech = Speech::Other,
+            None => return None,
+        }
+        Some(0)
     }
 
     /// One message of the client.

@@ -243,7 +243,7 @@ fn ask(host: &[u8], high: u8, low: u8) -> Word {
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Whether a balancer's header begins so.
-pub(super) fn begins_header(bytes: &[u8]) -> bool {
+pub fn begins_header(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PROXY ") || bytes.starts_with(SIGNATURE)
 }
 

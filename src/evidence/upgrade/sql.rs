@@ -4,9 +4,9 @@ use super::{Cut, Protocol, Refusal, Why, Word, by_words, no, printable};
 use crate::base::Side;
 
 /// PostgreSQL's SSLRequest.
-pub(super) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f];
+pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f];
 /// Its GSSENCRequest, which may come before.
-const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x30];
+pub const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x30];
 
 /// A conversation with PostgreSQL.
 #[derive(Debug, Default)]

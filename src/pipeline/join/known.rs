@@ -13,7 +13,7 @@ use crate::pipeline::memory::Recent;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::given::Given;
-use crate::tls::ocsp::{Response as OcspResponse, Status};
+use crate::tls::ocsp::Response as OcspResponse;
 use crate::tls::sealed::{self, Fit, Offered, Reading};
 
 /// Certificates are renewed, mostly in the same size: what was shown longer ago than this may be another.
@@ -35,13 +35,7 @@ pub(super) struct InClear {
 impl InClear {
     fn of(evidence: &Evidence, chain: &Shown) -> Self {
         let staple = evidence.staple.as_deref();
-        let bad = |staple: &&Seen<OcspResponse>| {
-            let answers = &staple.value.answers;
-            answers.iter().any(|answer| {
-                answer.status != Status::Good
-                    || answer.next_update.is_some_and(|next| next < evidence.started)
-            })
-        };
+        let bad = |staple: &&Seen<OcspResponse>| staple.value.is_bad_at(evidence.started);
         Self {
             client: evidence.client.addr,
             chain: chain.clone(),

@@ -83,6 +83,9 @@ impl Talks {
 
     /// Whether an attempt between these ends is under way.
     pub fn follows(&self, key: &FlowKey) -> bool {
+        if self.open.is_empty() {
+            return false;
+        }
         let known = self.table.find(&(*key).into()).map(|id| self.table.get(id));
         matches!(known, Some(State::Open(_)))
     }
@@ -112,9 +115,7 @@ impl Shard {
     }
 
     fn of_talk(&mut self, datagram: &Datagram<'_>, begins: Option<Protocol>, place: Place) {
-        let source = datagram.src();
-        let target = datagram.dst();
-        let (key, sends) = FlowKey::of(source, target);
+        let (key, sends) = FlowKey::of(datagram.src(), datagram.dst());
         let key = PackedKey::from(key);
         let known = self.talks.table.find(&key);
         match known.map(|id| (id, self.talks.table.get(id))) {

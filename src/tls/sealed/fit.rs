@@ -43,6 +43,12 @@ pub struct Offered<'a> {
     pub name: bool,
 }
 
+impl Offered<'_> {
+    fn asks(&self, kind: ExtensionType) -> bool {
+        self.offer.extensions.contains(&kind)
+    }
+}
+
 /// Header of the message, its context, and the length of its list (RFC 9846 section 4.4.2).
 const CERTIFICATE: usize = 4 + 1 + 3;
 /// Of each certificate: its length, and that of its extensions.
@@ -102,19 +108,20 @@ pub fn fit(
     if signed.is_some_and(|((least, most), signature)| !(least..=most).contains(&signature)) {
         return None;
     }
-    let asks = |kind: ExtensionType| offered.offer.extensions.contains(&kind);
     let extra = shown.checked_sub(len);
     let fit = match extra {
         Some(0) => Fit::Exact,
         Some(extra) if staple.is_some_and(|staple| staple + STAPLE == extra) => Fit::Exact,
         Some(extra)
             if STAPLES.contains(&extra)
-                && (offered.offer.status_request || asks(ExtensionType::SIGNED_CERTIFICATE_TIMESTAMP)) =>
+                && (offered.offer.status_request
+                    || offered.asks(ExtensionType::SIGNED_CERTIFICATE_TIMESTAMP)) =>
         {
             Fit::Stapled
         }
-        // DER and its names compress by a tenth to a half.
-        None if asks(ExtensionType::COMPRESS_CERTIFICATE) && shown * 10 >= len * 3 => Fit::Compressed,
+        // DER and its names compress by a tenth to a half, and by more where the certificates repeat each other's names;
+        // keys and signatures, most of the rest, do not: what takes less than three tenths is another chain.
+        None if offered.asks(ExtensionType::COMPRESS_CERTIFICATE) && shown * 10 >= len * 3 => Fit::Compressed,
         _ => return None,
     };
     Some((fit, record))
@@ -128,11 +135,11 @@ fn several_fits(
     staple: Option<usize>,
     offered: Offered<'_>,
 ) -> bool {
-    let asks = |kind: ExtensionType| offered.offer.extensions.contains(&kind);
     let protocol = offered.offer.alpn.iter().map(|protocol| protocol.len() + 7).max().unwrap_or(0);
     // An answer to the name is empty (RFC 6066 section 3), a limit has two bytes (RFC 8449).
-    let answers =
-        4 * usize::from(offered.name) + protocol + 6 * usize::from(asks(ExtensionType::RECORD_SIZE_LIMIT));
+    let answers = 4 * usize::from(offered.name)
+        + protocol
+        + 6 * usize::from(offered.asks(ExtensionType::RECORD_SIZE_LIMIT));
     let extensions = if several.from_extensions { (6, 6 + answers) } else { (0, 0) };
     let request = if several.requested { (*REQUEST.start(), *REQUEST.end()) } else { (0, 0) };
     let fixed = certificate + VERIFY + several.finished;
