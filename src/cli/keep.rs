@@ -115,11 +115,16 @@ impl Wanted {
         }
         let mut reader = FileReader::open(path).map_err(|error| Failure::Says(error.to_string()))?;
         let mut decoder = Decoder::new(limits);
+        let mut last = None;
         while let Some(frame) = reader.next() {
+            last = last.max(Some(frame.stamp));
             let packet = decoder.decode(&frame);
             if self.wants(&packet, frame.no) {
                 writer.write(&frame, None).map_err(|error| Failure::Says(error.to_string()))?;
             }
+        }
+        if let Some(until) = last.max(reader.ran_until()) {
+            writer.ran_until(until);
         }
         Ok(())
     }
