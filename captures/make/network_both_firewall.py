@@ -277,9 +277,9 @@ def retry_rows():
                     [cut()] * 10, [cut(visible=False, also=["nat_drop"])] * 10, [cut("gateway")] * 10, where=GATE,
                     rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", soft=soft, look=((HELLO, RST), (SYNACK,)))
     gone = lambda at="": failed("firewall", "dropped_after_hello", visible=bool(at), also=() if at else ("nat_drop",), where=at)
-    yield scene("sni-dropped-ten-tries", tries(10, client("curl", seconds=2)), "(exit 28 ){9}", "the gateway drops each ClientHello that names the "
+    yield scene("sni-dropped-ten-tries", tries(10, client("curl", "1.2", seconds=2)), "(exit 28 ){9}", "the gateway drops each ClientHello that names the "
                 "host; ten tries of two seconds", [gone()] * 10, [gone()] * 10, [gone("gateway")] * 10, where=GATE, rule=f"{BY_NAME} -j DROP",
-                look=((HELLO,), (SYNACK,)), neighbours={"every": 0.9})
+                look=((HELLO,), (SYNACK,)), neighbours={"every": 1.3})
     shut = lambda at="": failed("firewall", "syn_reset", visible=bool(at), also=["storage_permission"], where=at)
     yield scene("syn-reset-ten-tries", between(client("curl", seconds=40, more="--retry 9 --retry-all-errors --retry-delay 1")), AMID,
                 "the gateway answers the SYN with RST/ACK; ten tries, a sound connection to another address before and after",

@@ -106,7 +106,7 @@ def flush_rows():
 
 
 def reply_rows():
-    answer = f"ip.src == {WEB} && tcp.len > 0"
+    answer = f"ip.src == {WEB} && tcp.srcport == 443 && tcp.len > 0"
     for name, soft, kind, tls, passing in (("curl", "curl", "nginx", None, False), ("go-tls12", "go", "haproxy", "1.2", False),
                                            ("gnutls-passing", "gnutls", "apache", None, True), ("openssl4", "openssl4", "nginx", "1.3", False)):
         yield both(f"nat_drop/flushed-under-reply-{name}", forgets_under_reply(client(soft, tls, seconds=8), 0.02), "^exit (?!0)",
@@ -227,7 +227,7 @@ def idle_rows():
                    ("drops what it does not know" if silent else "leaks it untranslated" if leaking else "resets what it does not know") +
                    f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s; two more, opened later, said it at once", [mark(late, True) for late in bad], outside,
                    [mark(late, True, "gateway") for late in bad], look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, f"{ESTABLISHED}{limit}", *ways],
-                   server=server(kind), net={"delay_ms": rtt / 2}, neighbours={"every": limit / 12}, tools=f"iptables, {named(kind)}, Python")
+                   server=server(kind), net={"delay_ms": rtt / 2}, neighbours={"every": 11, "after": 11}, tools=f"iptables, {named(kind)}, Python")
 
 
 def port_handed_on(line):

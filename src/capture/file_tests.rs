@@ -225,18 +225,22 @@ fn a_capture_says_until_when_it_ran() {
         statistics(Little, index, &[(3, &ticks(Little, until)), (4, &Little.u64(count))])
     };
     let other = |seconds| [interface(Little, 1, 0, &[(9, &[0])]), until(1, seconds, 0)].concat();
-    assert_eq!(ran_until(Little, 6, &[until(0, 9_000_000, 2), other(8)]), Some(8_000_000), "the earliest counts");
+    assert_eq!(
+        ran_until(Little, 6, &[until(0, 9_000_000, 2), other(8)]),
+        Some(8_000_000),
+        "the earliest counts"
+    );
     // tlswhy goes on with a file by a section of its own.
-    let next = [section(Little), interface(Little, 1, 0, &[]), enhanced(Little, 0, 9, &data(3)), until(0, 99, 1)];
+    let next =
+        [section(Little), interface(Little, 1, 0, &[]), enhanced(Little, 0, 9, &data(3)), until(0, 99, 1)];
     assert_eq!(ran_until(Little, 6, &[until(0, 7, 2), next.concat()]), Some(99));
 }
 
 #[test]
 fn nobody_is_believed_who_says_that_it_ended_elsewhere_or_holds_less_than_was_captured() {
     const DAY: u64 = 86_400_000_000;
-    let says = |until, count: u64| {
-        statistics(Little, 0, &[(3, &ticks(Little, until)), (4, &Little.u64(count))])
-    };
+    let says =
+        |until, count: u64| statistics(Little, 0, &[(3, &ticks(Little, until)), (4, &Little.u64(count))]);
     let ran = |said: Vec<u8>| ran_until(Little, 1_000, &[said]);
     assert_eq!(ran(says(1_000 + DAY, 2)), Some(1_000 + DAY.cast_signed()));
     for (said, why) in [

@@ -383,7 +383,9 @@ impl Pcapng {
     /// filter counted them or else the capture itself (`isb_filteraccept`, `isb_ifrecv`).
     fn statistics(&mut self, body: &[u8]) {
         let Some(index) = self.order.at(body, 0) else { return };
-        let Some(clock) = self.interfaces.get(index as usize).map(|interface| interface.clock) else { return };
+        let Some(clock) = self.interfaces.get(index as usize).map(|interface| interface.clock) else {
+            return;
+        };
         let (mut until, mut accepted, mut received) = (None, None, None);
         self.options(body.get(12..).unwrap_or_default(), |code, value| match (code, value.first_chunk()) {
             (3, Some(&[a, b, c, d, e, f, g, h])) => {

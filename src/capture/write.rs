@@ -118,7 +118,8 @@ impl PcapngWriter {
         rename: Option<(PathBuf, PathBuf)>,
     ) -> Result<Self, WriteError> {
         let out = BufWriter::with_capacity(256 << 10, writer);
-        let mut new = Self { out, name, rename, links: Vec::new(), packets: 0, until: None, block: Vec::new() };
+        let mut new =
+            Self { out, name, rename, links: Vec::new(), packets: 0, until: None, block: Vec::new() };
         new.begin(0x0a0d_0d0a);
         new.u32(0x1a2b_3c4d);
         new.u32(1); // version 1.0

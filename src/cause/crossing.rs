@@ -7,6 +7,7 @@
 
 mod dropped;
 mod resets;
+mod untaken;
 
 use super::{Cause, Certainty, Finding, Judgement, Party};
 use crate::base::{PacketNo, Packets, Side, Span, Stamp};
@@ -151,14 +152,17 @@ impl<'a> Across<'a> {
             }
             return found;
         }
-        let rules: [fn(&Self) -> Option<Findings>; 7] = [
+        let rules: [fn(&Self) -> Option<Findings>; 10] = [
             Self::prohibited,
             Self::unanswered,
+            Self::syn_ack_untaken,
             Self::astray,
             Self::renamed,
             Self::hello_dropped,
             Self::reset_made,
             Self::answer_dropped,
+            Self::answer_untaken,
+            Self::large_untaken,
         ];
         rules.iter().find_map(|rule| rule(self)).unwrap_or_default()
     }

@@ -50,14 +50,11 @@ impl<'a> Across<'a> {
         if let Some(bare) = self.crossing.packets.iter().filter(later).find(|one| one.passed()) {
             // It may be too large for the path where nothing as large is seen to pass.
             let fits = lost.iter().any(|one| self.fits(one));
-            let (certainty, by) = if fits {
-                (self.sure(lost.len()), "content")
-            } else {
-                (Certainty::Inferred, "content, or by its size")
-            };
+            let by = if fits { "content" } else { "content, or by its size" };
             let says = format!("a later packet of the client without bytes did: it was chosen by {by}");
-            let finding = Finding::new(certainty, "dropped_after_hello", Party::Path, all(&lost), gone())
-                .and(bare.at(), says);
+            let finding =
+                Finding::new(self.sure(lost.len()), "dropped_after_hello", Party::Path, all(&lost), gone())
+                    .and(bare.at(), says);
             return Some(vec![(Cause::Firewall, finding)]);
         }
         let later = |reset: &&Crossed| reset.far.is_some_and(|far| far.mark.when > when);
@@ -88,7 +85,7 @@ impl<'a> Across<'a> {
     }
 
     /// It is so small that every path takes it, or others as large crossed.
-    fn fits(&self, one: &Crossed) -> bool {
+    pub(super) fn fits(&self, one: &Crossed) -> bool {
         let size = one.mark().payload;
         size < LARGE || *self.crossing.beside.largest.of(one.from) >= size
     }
@@ -205,13 +202,20 @@ impl<'a> Across<'a> {
         let sealed = from == Side::Server && matches!(self.evidence.chain, Chain::Sealed(_) | Chain::Unsent);
         let others = *self.crossing.beside.swallowed.of(from);
         let size = places.len() >= 2 || sealed || others.is_some();
-        let certainty = if size { self.sure(2) } else { Certainty::Inferred };
+        // A smaller one crossed between two copies: the gateway was up and knew the connection, and whatever made it choose
+        // is policy.
+        let when = |one: &Crossed| self.when(one.mark());
+        let (first, last) =
+            (lost.iter().map(|one| when(one)).min()?, lost.iter().map(|one| when(one)).max()?);
+        let chosen = through.iter().any(|one| when(one) >= first && when(one) < last);
+        let certainty = if size || chosen { self.sure(2) } else { Certainty::Inferred };
         let says = format!(
             "segments of {least} bytes and more of the {from} went in and did not come out, {}",
             PLACE
         );
+        let by = if size { "" } else { ": it was chosen by its size, or by its content" };
         let mut finding = Finding::new(certainty, "mtu_black_hole", Party::Path, all(lost), says)
-            .and(all(through), format!("smaller ones, of up to {most} bytes, did"));
+            .and(all(through), format!("smaller ones, of up to {most} bytes, did{by}"));
         if let Some((size, last)) = others {
             finding = finding
                 .and(last, format!("nor did one of {size} bytes of another connection, with other content"));
@@ -242,11 +246,13 @@ impl<'a> Across<'a> {
         let bare = known.or_else(|| self.answers.iter().copied().find(bare))?;
         let says = format!("what the server answered went in and did not come out, {}", PLACE);
         let (reason, by) = if large && !matches!(self.evidence.chain, Chain::Clear(_) | Chain::Cut(_)) {
-            ("mtu_black_hole", "its size")
+            ("mtu_black_hole", "its size, or by its content")
+        } else if large {
+            ("dropped_after_hello", "its content, or by its size")
         } else {
             ("dropped_after_hello", "its content")
         };
-        let certainty = if known.is_some() && !large { self.sure(2) } else { Certainty::Inferred };
+        let certainty = if known.is_some() { self.sure(2) } else { Certainty::Inferred };
         let says_bare = format!("a packet without bytes did: it was chosen by {by}");
         let finding =
             Finding::new(certainty, reason, Party::Path, all(&kept), says).and(bare.at(), says_bare);

@@ -15,8 +15,11 @@ impl<'a> Across<'a> {
     pub(super) fn reset_made(&self) -> Option<Findings> {
         let hello = self.said.iter().copied().find(|one| one.passed())?;
         let (near, far) = (self.made_near(), self.made_far());
-        if near.is_none() && far.is_none() {
-            return self.made_beyond(hello);
+        if near.is_none() {
+            let beyond = self.made_beyond(hello);
+            if far.is_none() || beyond.is_some() {
+                return beyond;
+            }
         }
         let behind = |one: &&&Crossed| {
             one.far.is_some_and(|far| hello.far.is_some_and(|h| far.mark.when >= h.mark.when))

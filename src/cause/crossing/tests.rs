@@ -7,6 +7,8 @@ use crate::evidence::crossing::Beside;
 use crate::evidence::crossing::fixture::{Gateway, NAT, Way, hello, sent};
 use crate::evidence::fixture::{CLIENT, greeted, icmp, seen, syn};
 
+mod untaken;
+
 const ACK: u8 = TcpFlags::ACK;
 const RST: u8 = TcpFlags::RST;
 
@@ -381,15 +383,29 @@ fn large_segments_alone_vanish() {
     assert_eq!(found(&hole(1_448)), None, "one of full size came through");
 }
 
-#[test]
-fn one_large_segment_may_have_been_chosen_by_content_unless_others_vanish_too() {
-    let mut evidence = through(|gateway| {
-        gateway.send(sent(25, Side::Client, ACK, 1, 1, 1_448), Way::Dropped);
-        gateway.send(sent(26, Side::Client, ACK, 1_449, 1, 107), Way::Passes);
-        for at in [300, 900, 2_000] {
+/// Of a hello in two segments the first vanishes each time; the other passed then.
+fn headless(tail_at: i64) -> Evidence {
+    through(|gateway| {
+        gateway.send(sent(tail_at, Side::Client, ACK, 1_449, 1, 107), Way::Passes);
+        for at in [25, 300, 900, 2_000] {
             gateway.send(sent(at, Side::Client, ACK, 1, 1, 1_448), Way::Dropped);
         }
-    });
+    })
+}
+
+#[test]
+fn one_large_segment_among_smaller_ones_was_chosen_by_size_or_by_content() {
+    assert_eq!(found(&headless(26)), Some(("mtu_black_hole", Certainty::Proven)));
+    assert_eq!(
+        found(&headless(24)),
+        Some(("mtu_black_hole", Certainty::Inferred)),
+        "nothing passed from then on: the connection may have been forgotten"
+    );
+}
+
+#[test]
+fn one_large_segment_may_have_been_chosen_by_content_unless_others_vanish_too() {
+    let mut evidence = headless(24);
     assert_eq!(found(&evidence), Some(("mtu_black_hole", Certainty::Inferred)));
     let beside = &mut evidence.around.crossing.as_mut().unwrap().beside;
     beside.swallowed.client = Some((1_400, PacketNo(50)));
@@ -415,8 +431,8 @@ fn an_answer_that_is_kept_back_while_bare_packets_of_the_server_come_in() {
         Some(("dropped_after_hello", Certainty::Inferred)),
         "it may have been forgotten since"
     );
-    let large = found(&kept(1_448, 400)).unwrap();
-    assert_eq!(large.1, Certainty::Inferred, "{large:?}: it may be too large");
+    assert_eq!(found(&kept(1_448, 400)).unwrap().1, Certainty::Proven, "too large, or refused: policy both");
+    assert_eq!(found(&kept(1_448, 46)).unwrap().1, Certainty::Inferred);
 }
 
 #[test]
@@ -447,6 +463,13 @@ fn a_reset_that_comes_in_sooner_than_the_server_answers_was_forged_on_the_way() 
     assert_eq!(found(&forged(27, true)), Some(("injected_reset", Certainty::Proven)));
     assert_eq!(found(&forged(27, false)), None, "the server may be nearer than it was");
     assert_eq!(found(&forged(44, true)), None, "the server has had the time");
+    let both = through(|gateway| {
+        gateway.send(hello(25), Way::Passes);
+        gateway.send(sent(27, Side::Server, RST | ACK, 1, 518, 0), Way::Passes);
+        gateway.send(sent(46, Side::Server, ACK, 1, 518, 900), Way::Passes);
+        gateway.send(sent(47, Side::Client, RST | ACK, 518, 901, 0), Way::Made);
+    });
+    assert_eq!(found(&both), Some(("injected_reset", Certainty::Proven)), "whatever else was made");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What other connections tell about one that failed.
 
+use std::collections::BTreeMap;
+
 use super::trace::{Mark, Trace, TraceNo, Traces};
 use super::{Both, Crossing, Fate, Vantage};
 use crate::base::{Endpoint, PacketNo, PerSide, Side, Span, Stamp};
@@ -13,6 +15,9 @@ pub struct Beside {
     pub meanwhile: Option<PacketNo>,
     /// Some of these were of the same client.
     pub of_client: bool,
+    /// Another connection of the same client that began between two copies of a packet of this one that crossed in vain, and
+    /// whose SYN/ACK the client took: its acknowledgment.
+    pub taken: Option<PacketNo>,
     /// Some of these were to the same server: it had room for more.
     pub to_server: bool,
     /// SYNs to another server did not cross either, at about the same time, and nobody answered them: it may be that there is
@@ -97,17 +102,52 @@ const IN_VAIN: usize = 3;
 impl Crossing {
     /// From the first packet that did not get through to the last, by the clock of this vantage point.
     fn in_vain(&self, vantage: Vantage) -> Option<(Stamp, Stamp)> {
-        let own = if vantage == Vantage::Outside { self.ahead } else { Span(0) };
+        let own = self.own_clock(vantage);
         let lost = || self.packets.iter().filter(|one| one.fate == Fate::Dropped);
         let from = lost().next()?.from;
-        let when = lost()
-            .filter(|one| one.from == from)
-            .map(|one| one.mark().when - self.clock(one.mark().no) + own);
-        when.fold(None, |all, when| {
-            let (first, last) = all.unwrap_or((when, when));
-            Some((when.min(first), when.max(last)))
-        })
+        span(
+            lost()
+                .filter(|one| one.from == from)
+                .map(|one| one.mark().when - self.clock(one.mark().no) + own),
+        )
     }
+
+    /// From the first to the last copy of a packet that crossed again and again, by the clock of this vantage point.
+    fn repeated(&self, vantage: Vantage) -> Option<(Stamp, Stamp)> {
+        let own = self.own_clock(vantage);
+        let mut copies: BTreeMap<_, Vec<Stamp>> = BTreeMap::new();
+        for one in self.packets.iter().filter(|one| one.passed()) {
+            let mark = one.mark();
+            if (mark.payload > 0 || mark.flags.syn()) && !mark.flags.rst() {
+                let when = mark.when - self.clock(mark.no) + own;
+                copies.entry((one.from, mark.seq, mark.payload)).or_default().push(when);
+            }
+        }
+        let often = copies.into_values().filter(|all| all.len() >= IN_VAIN);
+        often.filter_map(|all| span(all.into_iter())).max_by_key(|(first, last)| *last - *first)
+    }
+
+    /// How far the clock of this vantage point is ahead of the inner one.
+    fn own_clock(&self, vantage: Vantage) -> Span {
+        if vantage == Vantage::Outside { self.ahead } else { Span(0) }
+    }
+}
+
+/// The first and the last moment.
+fn span(of: impl Iterator<Item = Stamp>) -> Option<(Stamp, Stamp)> {
+    of.fold(None, |all, when| {
+        let (first, last) = all.unwrap_or((when, when));
+        Some((when.min(first), when.max(last)))
+    })
+}
+
+/// The client's first acknowledgment of a SYN/ACK.
+fn took(trace: &Trace) -> Option<PacketNo> {
+    let answer = trace.isn(Side::Server)?.wrapping_add(1);
+    let own = trace.marks.iter().filter(|mark| mark.from == Side::Client && mark.flags.ack());
+    own.filter(|mark| !mark.flags.rst())
+        .find(|mark| mark.ack.wrapping_sub(answer) < WINDOW)
+        .map(|mark| mark.no)
 }
 
 /// The connection asked about, and where.
@@ -118,6 +158,8 @@ struct Asked<'a> {
     ahead: Option<Span>,
     /// Between the packets that did not get through.
     in_vain: Option<(Stamp, Stamp)>,
+    /// Between the copies of one that did.
+    repeated: Option<(Stamp, Stamp)>,
 }
 
 impl Asked<'_> {
@@ -204,8 +246,8 @@ impl Both {
         let (here, there) = (self.of(vantage), self.of(vantage.other()));
         let Some(of) = here.get(no) else { return beside };
         let Some(first) = of.marks.first() else { return beside };
-        let in_vain = crossing.in_vain(vantage);
-        let asked = Asked { of, here, there, ahead: self.ahead_of(vantage), in_vain };
+        let (in_vain, repeated) = (crossing.in_vain(vantage), crossing.repeated(vantage));
+        let asked = Asked { of, here, there, ahead: self.ahead_of(vantage), in_vain, repeated };
         let (mut known, mut same) = (false, false);
         let (mut unseen, mut reached) = (Vec::new(), Vec::new());
         for trace in here.begun(first.when - AROUND, first.when + AROUND, MOST) {
@@ -271,6 +313,10 @@ impl Beside {
             self.meanwhile = Some(syn.no);
             self.of_client |= trace.client.addr == asked.of.client.addr;
             self.to_server |= trace.server == asked.of.server;
+        }
+        let meanwhile = asked.repeated.is_some_and(|(first, last)| syn.when > first && syn.when < last);
+        if meanwhile && trace.client.addr == asked.of.client.addr {
+            self.taken = self.taken.or_else(|| took(trace));
         }
         if trace.server.addr == asked.of.server.addr && trace.server.port != asked.of.server.port {
             let place = if syn.when < first.when { &mut self.to_host.0 } else { &mut self.to_host.1 };

@@ -92,6 +92,7 @@ impl Gateway {
         self.isn = (self.isn.0.wrapping_add(at.unsigned_abs() as u32 + 77), 9);
         self.send(sent(at, Side::Client, TcpFlags::SYN, 0, 0, 0), Way::Passes);
         self.send(sent(at + 20, Side::Server, TcpFlags::SYN | TcpFlags::ACK, 0, 1, 0), Way::Passes);
+        self.send(sent(at + 21, Side::Client, TcpFlags::ACK, 1, 1, 0), Way::Passes);
         (self.names, self.isn) = own;
     }
 
