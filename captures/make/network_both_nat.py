@@ -227,7 +227,7 @@ def idle_rows():
                    ("drops what it does not know" if silent else "leaks it untranslated" if leaking else "resets what it does not know") +
                    f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s; two more, opened later, said it at once", [mark(late, True) for late in bad], outside,
                    [mark(late, True, "gateway") for late in bad], look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, f"{ESTABLISHED}{limit}", *ways],
-                   server=server(kind), net={"delay_ms": rtt / 2}, neighbours={"every": 11, "after": 11}, tools=f"iptables, {named(kind)}, Python")
+                   server=server(kind), net={"delay_ms": rtt / 2}, neighbours={"every": 18, "after": 8}, tools=f"iptables, {named(kind)}, Python")
 
 
 def port_handed_on(line):
