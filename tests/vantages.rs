@@ -17,6 +17,9 @@ use serde_json::Value;
 use support::judged::{failed, said, word};
 use support::pcap::Pcap;
 use support::{Scratch, captures, lab_roots, label, root, run, tell};
+use tlswhy::base::{Span, Stamp};
+use tlswhy::capture::file::FileReader;
+use tlswhy::capture::write::PcapngWriter;
 
 /// Seconds and the rest, as a record has them.
 fn stamp(packet: &[u8]) -> (u32, u32) {
@@ -146,6 +149,55 @@ fn a_hello_whose_head_stays_away_has_failed_once_the_capture_went_on() {
     );
 }
 
+/// Its frames as pcapng, of a capture that is said to have run until then.
+fn until(scratch: &Scratch, path: &Path, until: Stamp) -> PathBuf {
+    let as_pcapng = scratch.path(path.with_extension("pcapng").file_name().unwrap().to_str().unwrap());
+    let mut writer = PcapngWriter::create(&as_pcapng).unwrap();
+    let mut reader = FileReader::open(&root().join(path)).unwrap();
+    while let Some(frame) = reader.next() {
+        writer.write(&frame, None).unwrap();
+    }
+    writer.ran_until(until);
+    writer.finish().unwrap();
+    as_pcapng
+}
+
+/// The last stamp of captures.
+fn last(of: &[&Path]) -> Stamp {
+    let stamps = of.iter().flat_map(|path| read(path).packets).map(|packet| stamp(&packet));
+    let (seconds, micros) = stamps.max().unwrap();
+    Stamp(i64::from(seconds) * 1_000_000 + i64::from(micros))
+}
+
+#[test]
+fn a_hello_whose_head_stays_away_has_failed_where_the_file_says_that_the_capture_went_on() {
+    let scratch = Scratch::new("ran-on");
+    let path = Path::new("captures/firewall/mtu-black-hole-up-outside.pcap");
+    for (seconds, outcome) in [(0, "incomplete"), (100, "failed")] {
+        let file = until(&scratch, path, last(&[path]) + Span::from_secs(seconds));
+        for workers in ["1", "2"] {
+            let args = ["read", "--json", "--no-progress", "--workers", workers, file.to_str().unwrap()];
+            let events = run(&args).handshakes();
+            assert_eq!(word(&events[0], "outcome"), Some(outcome), "{seconds} s, {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn what_stays_away_until_the_end_that_a_file_names_was_dropped() {
+    let scratch = Scratch::new("ends-named");
+    for (name, cause, reason, certainty) in PAIRS {
+        let paths = ["inside", "outside"].map(|side| PathBuf::from(format!("captures/{name}-{side}.pcap")));
+        let end = last(&[&paths[0], &paths[1]]) + Span::from_secs(2);
+        let [inside, outside] = paths.map(|path| until(&scratch, &path, end).display().to_string());
+        let ran = run(&["read", "--json", "--no-progress", "--inside", &inside, "--outside", &outside]);
+        let events = ran.handshakes();
+        let [event] = told(&events)[..] else { panic!("{name}: {events:?}") };
+        let words = ["cause", "reason", "certainty"].map(|field| word(event, field).unwrap_or("-"));
+        assert_eq!(words, [cause, reason, certainty], "{name}");
+    }
+}
+
 /// A pair of the lab, and what both together say: cause, reason, certainty.
 ///
 /// A hello that nothing of the connection followed is a filter's or a forgetful translator's, or the gateway was down: it is
@@ -162,7 +214,7 @@ const PAIRS: [(&str, &str, &str, &str); 20] = [
     ("nat_drop/busy-ports-exhausted-two-curl", "nat_drop", "port_exhausted", "proven"),
     ("firewall/injected-reset-both", "firewall", "injected_reset", "proven"),
     ("firewall/mtu-black-hole-down", "firewall", "mtu_black_hole", "proven"),
-    ("firewall/mtu-black-hole-up", "firewall", "mtu_black_hole", "inferred"),
+    ("firewall/mtu-black-hole-up", "firewall", "mtu_black_hole", "proven"),
     ("firewall/sni-dropped", "firewall", "dropped_after_hello", "inferred"),
     ("firewall/sni-reset", "firewall", "reset_after_hello", "proven"),
     ("firewall/syn-ack-dropped", "firewall", "syn_dropped", "proven"),

@@ -1,5 +1,6 @@
 """Address translation that lost, reused or confused the connection, each run recorded on both sides of the gateway."""
 
+import re
 import threading
 import time
 
@@ -7,7 +8,7 @@ import net
 from net import CLIENT, NAME, NAT, OTHER, WEB, WEB6
 from network_nat import DROP_INVALID, FLUSH, HELLO, RST, STATELESS, STRICT, SYN, SYNACK
 from network_stacks import ask, client, named, server
-from scenes import begin_late, both, completed, failed
+from scenes import begin_late, both, completed, failed, numbers
 
 RESET_INVALID = "iptables -A FORWARD -p tcp -m conntrack --ctstate INVALID -j REJECT --reject-with tcp-reset"
 SNAT = f"iptables -t nat -A POSTROUTING -o out0 -p tcp -j SNAT --to-source {NAT}"
@@ -36,18 +37,27 @@ def forgets(command=FLUSH, pause=0.5, tls=None, late=False):
     return run
 
 
-def forgets_under_reply(line, after):
-    """The gateway forgets the connection while the server's answer to a real client's ClientHello is on its way."""
+OWN_RESET = f"{RST} && ip.src == {NAT} && ip.ttl == 64 && tcp.dstport == 443"  # not sent on, as the client's packets are
+ANSWER = f"ip.src == {WEB} && tcp.srcport == 443 && tcp.len > 0"
+FINISHED = f"{ANSWER} && tls.record.content_type == 20"
+
+
+def forgets_under_reply(line, after, unseen):
+    """The gateway forgets the connection while the server's answer to a real client's ClientHello is on its way; what of it is not
+    to reach the client any more."""
     def run(lab):
         got = []
         asking = threading.Thread(target=lambda: got.append(ask(lab, line)))
         dump = lab.spawn("cn-gw", ["tcpdump", "-i", "out0", "-l", "-n", "-c", "1", "tcp[tcpflags] & tcp-push != 0 and dst port 443"],
                          ready="listening on", stdout=-1)
         asking.start()
-        dump.stdout.readline()  # the ClientHello has passed
+        port = re.search(rb"\.(\d+) >", dump.stdout.readline()).group(1).decode()  # the ClientHello has passed
         time.sleep(after)
         lab.on("cn-gw", FLUSH, ok=False)
         asking.join()
+        inner = lab.dumps[0].args[-2]
+        if numbers(inner, f"tcp.dstport == {port} && {unseen}")[0]:
+            raise RuntimeError("the answer was there before the table was flushed")
         return got[0]
     return run
 
@@ -105,23 +115,34 @@ def flush_rows():
                tools="conntrack, iptables, nginx, Python")
 
 
+def amid_sound(line, after, unseen):
+    """The same client's connections before and after work."""
+    def run(lab):
+        said = [ask(lab, line).split(":")[0]]
+        said.append(forgets_under_reply(line, after, unseen)(lab).split(":")[0])
+        said.append(ask(lab, line).split(":")[0])
+        return " ".join(said)
+    return run
+
+
 def reply_rows():
-    answer = f"ip.src == {WEB} && tcp.srcport == 443 && tcp.len > 0"
+    fine = completed()
     for name, soft, kind, tls, passing in (("curl", "curl", "nginx", None, False), ("go-tls12", "go", "haproxy", "1.2", False),
                                            ("gnutls-passing", "gnutls", "apache", None, True), ("openssl4", "openssl4", "nginx", "1.3", False)):
-        yield both(f"nat_drop/flushed-under-reply-{name}", forgets_under_reply(client(soft, tls, seconds=8), 0.02), "^exit (?!0)",
-                   "the gateway's table was flushed while the server's answer was on its way: the NAT's own address resets the server",
-                   lost("mapping_lost"), [lost("mapping_lost", visible=True, also=())] + [lost("untranslated_leak", visible=True, also=())] * passing,
-                   lost("mapping_lost", visible=True, at="gateway", also=()), look=((HELLO,), (HELLO, f"{RST} && ip.src == {NAT}")),
-                   never=((answer,), ()), gateway=[STRICT] + ([] if passing else [DROP_INVALID]), server=server(kind), net={"delay_ms": 125},
+        yield both(f"nat_drop/flushed-under-reply-{name}", amid_sound(client(soft, tls, seconds=8), 0.02, ANSWER), r"^exit 0 exit (?!0)\d+ exit 0$",
+                   "the gateway's table was flushed while the server's answer was on its way: the NAT's own address resets the server; the same client's connections "
+                   "before and after work", [fine, lost("mapping_lost"), fine],
+                   [fine, lost("mapping_lost", visible=True, also=())] + [lost("untranslated_leak", visible=True, also=())] * passing + [fine],
+                   [fine, lost("mapping_lost", visible=True, at="gateway", also=()), fine], look=((HELLO,), (HELLO, OWN_RESET)),
+                   gateway=[STRICT] + ([] if passing else [DROP_INVALID]), server=server(kind), net={"delay_ms": 125}, tries=4,
                    hosts=FOUR, tools=f"conntrack, iptables, {named(kind, soft)}")
     for name, soft, kind in (("node", "node", "s_server"), ("wget", "wget", "haproxy")):
         seen = lost("mapping_lost", also_outcome=("completed",))
-        yield both(f"nat_drop/flushed-under-finished-{name}", forgets_under_reply(client(soft, "1.2", seconds=8), 0.35), "^exit (?!0)",
-                   "the gateway's table was flushed while the server's Finished (TLS 1.2) was on its way: the NAT's own address resets the server",
-                   lost("mapping_lost"), seen, lost("mapping_lost", visible=True, at="gateway", also=()),
-                   look=((HELLO, "tls.handshake.type == 2"), (f"{RST} && ip.src == {NAT}",)), never=((f"{answer} && tls.record.content_type == 20",), ()),
-                   gateway=[STRICT, DROP_INVALID], server=server(kind, "1.2"), net={"delay_ms": 125}, hosts=FOUR,
+        yield both(f"nat_drop/flushed-under-finished-{name}", amid_sound(client(soft, "1.2", seconds=8), 0.35, FINISHED), r"^exit 0 exit (?!0)\d+ exit 0$",
+                   "the gateway's table was flushed while the server's Finished (TLS 1.2) was on its way: the NAT's own address resets the server; the same client's "
+                   "connections before and after work", [fine, lost("mapping_lost"), fine], [fine, seen, fine],
+                   [fine, lost("mapping_lost", visible=True, at="gateway", also=()), fine],
+                   look=((HELLO, "tls.handshake.type == 2"), (OWN_RESET,)), gateway=[STRICT, DROP_INVALID], server=server(kind, "1.2"), net={"delay_ms": 125}, tries=4, hosts=FOUR,
                    tools=f"conntrack, iptables, {named(kind, soft)}")
 
 
@@ -212,12 +233,14 @@ def idle_rows():
             ("20s", 20, (2, 10, 15, 18, 22, 23, 26, 30), [DROP_INVALID], 250, "nginx"),
             ("20s-refused", 20, (4, 12, 17, 19, 21, 24, 28, 40), [RESET_INVALID], 20, "apache"),
             ("20s-leaking", 20, (3, 8, 14, 18, 22, 25, 29, 35), [], 100, "nginx")):
-        fresh = (next(gap for gap in gaps if gap > limit) + 3, gaps[-1] + 4)
+        late = [gap for gap in gaps if gap > limit]
+        # What is dropped is sent again for some seconds; who is reset leaves at once.
+        fresh = [gap + 1.5 for gap in late] if RESET_INVALID in ways else [late[0] + 3, late[-1] + 4]
         bad = [gap > limit for gap in gaps] + [False] * len(fresh)
         silent, leaking = ways == [DROP_INVALID], not ways
         expect = "^" + " ".join(("TimeoutError" if silent else "ConnectionResetError") if late else "ok" for late in bad) + "$"
         mark = lambda late, visible=False, at="": lost("idle_timeout", visible=visible, at=at) if late else completed()
-        begun = [n * APART for n in range(len(gaps))] + list(fresh)
+        begun = [n * APART for n in range(len(gaps))] + fresh
         outside = [(when, mark(late)) for when, late in zip(begun, bad)]
         if leaking:
             outside += [(n * APART + gap, failed("nat_drop", "untranslated_leak")) for n, gap in enumerate(gaps) if gap > limit]
@@ -225,7 +248,7 @@ def idle_rows():
         yield both(f"nat_drop/idle-{name}", after_gaps(gaps, fresh), expect,
                    f"the gateway forgets idle connections after {limit} s and then " +
                    ("drops what it does not know" if silent else "leaks it untranslated" if leaking else "resets what it does not know") +
-                   f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s; two more, opened later, said it at once", [mark(late, True) for late in bad], outside,
+                   f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s; others, opened later, said it at once", [mark(late, True) for late in bad], outside,
                    [mark(late, True, "gateway") for late in bad], look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, f"{ESTABLISHED}{limit}", *ways],
                    server=server(kind), net={"delay_ms": rtt / 2}, neighbours={"every": 18, "after": 8}, tools=f"iptables, {named(kind)}, Python")
 

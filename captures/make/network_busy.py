@@ -8,7 +8,7 @@ import time
 import net
 from net import NAME, NAT, WEB, WEB6
 from network_both_firewall import AT_SERVER, BY_NAME, FAILS, FOUR, GATE, HELLO, RST, SIX, SYN, SYNACK, UNREACHABLE, ruled
-from network_both_nat import DROP_INVALID, ESTABLISHED, FLUSH, RESET_INVALID, SNAT, STRICT, forgets_under_reply, lost
+from network_both_nat import DROP_INVALID, FINISHED, ESTABLISHED, FLUSH, RESET_INVALID, SNAT, STRICT, amid_sound, lost
 from network_stacks import ask, client, named, server
 from scenes import begin_late, both, completed, failed
 
@@ -140,13 +140,8 @@ def nat_rows():
     for name, soft, kind in (("node", "node", "s_server"), ("wget", "wget", "haproxy")):
         line = client(soft, "1.2", seconds=8)
 
-        def run(lab, line=line):
-            said = [ask(lab, line).split(":")[0]]
-            said.append(forgets_under_reply(line, 0.35)(lab).split(":")[0])
-            said.append(ask(lab, line).split(":")[0])
-            return " ".join(said)
         seen = lost("mapping_lost", also_outcome=("completed",))
-        yield busy(f"nat_drop/busy-flushed-under-finished-{name}", run, r"^exit 0 exit (?!0)\d+ exit 0$",
+        yield busy(f"nat_drop/busy-flushed-under-finished-{name}", amid_sound(line, 0.35, FINISHED), r"^exit 0 exit (?!0)\d+ exit 0$",
                    "the gateway's table was flushed while the server's Finished (TLS 1.2) was on its way: the NAT's own address resets the server; the same client's connections "
                    "before and after work", [fine, lost("mapping_lost"), fine], [fine, seen, fine], [fine, lost("mapping_lost", visible=True, at="gateway", also=()), fine],
                    look=((HELLO, "tls.handshake.type == 2"), (f"{RST} && ip.src == {NAT}",)), gateway=[STRICT, DROP_INVALID], start=server(kind, "1.2"),

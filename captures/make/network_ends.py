@@ -63,7 +63,7 @@ def firewall_rows():
         yield ends(f"firewall/client-drops-syn-ack-{name}", client(soft, seconds=8), FAILS, "the client's own filter drops each SYN/ACK that reaches it: both sides "
                    "repeat theirs", gone(), gone(), gone(True, "client_side", ()), look=((SYN, SYNACK), (SYN, SYNACK)), hosts=SIX if six else FOUR,
                    server=on(where, f"{'ip6tables' if six else 'iptables'} -A INPUT -p tcp --sport 443 --tcp-flags SYN,ACK SYN,ACK -j DROP"),
-                   net={"delay_ms": rtt / 2, "v6": six}, neighbours={}, tools=f"iptables, nginx, {named(soft)}")
+                   net={"delay_ms": rtt / 2, "v6": six}, neighbours={"six": six}, tools=f"iptables, nginx, {named(soft)}")
     gone = lambda visible=False, at="", also=unseen: failed("firewall", "dropped_after_hello", "client", visible, also, where=at)
     yield ends("firewall/client-drops-certificate", client("curl", "1.2", seconds=8), FAILS, "the client's own filter drops each segment with a certificate of the "
                "name: its link shows that they arrive, again and again", gone(), gone(), gone(True, "client_side", ()), hosts=FOUR,

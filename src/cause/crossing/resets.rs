@@ -119,18 +119,29 @@ impl<'a> Across<'a> {
         if first.mark().payload == 0 {
             return vec![forgot(self.sure(2))];
         }
-        if let_in.iter().any(|one| one.mark().payload > 0)
-            && !matches!(self.evidence.chain, Chain::Unsent | Chain::Cut(_))
-        {
+        // What the client sent from then on.
+        let ended = reset.far.map(|far| self.when(&far.mark));
+        let later = |one: &&Crossed| {
+            let own = one.from == Side::Client && !one.mark().flags.rst();
+            own && one.near.is_some_and(|near| Some(self.when(&near.mark)) > ended)
+        };
+        let said: Vec<_> = self.crossing.packets.iter().filter(later).collect();
+        let vanished: Vec<_> = said.iter().copied().filter(|one| dropped(one)).collect();
+        let gone = !vanished.is_empty() && !said.iter().any(|one| one.passed());
+        let spared = self.spared();
+        let sure = if gone && spared.is_some() { self.sure(2) } else { Certainty::Inferred };
+        let handed_on = let_in.iter().any(|one| one.mark().payload > 0);
+        if handed_on && !matches!(self.evidence.chain, Chain::Unsent | Chain::Cut(_)) {
             // Nothing refuses this server's handshakes, and of this one nothing passes either way any more.
-            let ended = reset.far.map(|far| self.when(&far.mark));
-            let later = |one: &&Crossed| one.near.is_some_and(|near| Some(self.when(&near.mark)) > ended);
-            let own = || self.crossing.packets.iter().filter(|one| one.from == Side::Client);
-            let gone = own().any(dropped) && !own().filter(later).any(Crossed::passed);
-            let spared = self.spared();
-            let certainty = if gone && spared.is_some() { self.sure(2) } else { Certainty::Inferred };
-            let (cause, finding) = forgot(certainty);
+            let (cause, finding) = forgot(sure);
             return vec![(cause, with(finding, spared))];
+        }
+        // Who reads answers lets the client go on, and who forgot does not, unless a filter blocks all that follows.
+        if gone && vanished.len() >= 2 {
+            let (cause, finding) = forgot(sure);
+            let finding = finding.and(all(&vanished), "nor did what the client sent from then on come out");
+            let policy = spared.is_none().then(|| filtered(Certainty::Suspected, "reset_after_hello"));
+            return std::iter::once((cause, with(finding, spared))).chain(policy).collect();
         }
         // A moment before, it was known.
         let began = first.far.map(|far| far.mark.when);

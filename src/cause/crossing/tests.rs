@@ -356,6 +356,23 @@ fn a_translator_resets_even_an_acknowledgment_and_a_filter_only_what_it_reads() 
 }
 
 #[test]
+fn a_client_whose_packets_passed_and_do_so_no_more_was_forgotten() {
+    let refused = |way| {
+        through(|gateway| {
+            gateway.send(hello(25), Way::Passes);
+            gateway.send(sent(46, Side::Server, ACK, 1, 518, 1_100), Way::Dropped);
+            gateway.send(sent(47, Side::Client, RST, 518, 0, 0), Way::Made);
+            gateway.send(hello(300), way);
+            gateway.send(hello(900), way);
+        })
+    };
+    let both = [("reset_after_hello", Certainty::Suspected), ("mapping_lost", Certainty::Inferred)];
+    assert_eq!(said(&refused(Way::Dropped)), both.map(Some), "a filter may block all that follows");
+    assert_eq!(said(&spared(refused(Way::Dropped))), [None, Some(("mapping_lost", Certainty::Proven))]);
+    assert_eq!(said(&refused(Way::Passes)), [Some(("reset_after_hello", Certainty::Proven)), None]);
+}
+
+#[test]
 fn what_the_gateway_resets_behind_the_clients_own_close_ended_nothing() {
     let patience = through(|gateway| {
         gateway.send(hello(25), Way::Passes);

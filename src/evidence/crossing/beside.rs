@@ -250,7 +250,8 @@ impl Both {
         let asked = Asked { of, here, there, ahead: self.ahead_of(vantage), in_vain, repeated };
         let (mut known, mut same) = (false, false);
         let (mut unseen, mut reached) = (Vec::new(), Vec::new());
-        for trace in here.begun(first.when - AROUND, first.when + AROUND, MOST) {
+        let last = of.marks.last().map_or(first.when, |last| last.when);
+        for trace in here.begun(first.when - AROUND, last + AROUND, MOST) {
             if trace.marks.first().map(|mark| mark.no) == Some(first.no) {
                 continue;
             }
