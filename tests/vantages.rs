@@ -47,9 +47,8 @@ const TAKEN_FOR_A_LEAK: [&str; 5] = [
     "captures/nat_drop/mapping-lost-silent-inner-late",
 ];
 
-/// Captures of which a wrong cause is still suspected: the translator threw the server's Finished away.
-const GUESSED_WRONGLY: [&str; 2] =
-    ["captures/nat_drop/flushed-under-finished-node", "captures/nat_drop/flushed-under-finished-wget"];
+/// Captures of which a wrong cause is still suspected: the translator threw the server's answer away.
+const GUESSED_WRONGLY: [&str; 1] = ["captures/nat_drop/flushed-under-reply-go-tls12"];
 
 /// The captures that were recorded at this side of the gateway, by what their names begin with.
 fn recorded(side: &str) -> Vec<(String, PathBuf)> {
@@ -424,16 +423,16 @@ fn what_cannot_be_done_with_both_sides_is_said() {
 
 /// Of the failures that both captures of a pair show, by reason: so many are told as proven, of so many.
 ///
-/// Those of a gateway in use (`busy`), whose captures go on behind the failure, are proven without exception. Of the others
-/// it is in the nature of the captures what is not:
+/// All but the oldest pairs were recorded at a gateway in use, and the recordings go on behind the failure. What is not proven
+/// cannot be from these captures:
 ///
-/// - `syn_dropped`, `dropped_after_hello`, `mtu_black_hole`, `idle_timeout`, `injected_reset`: the outer capture holds no packet
-///   behind what was lost, and a file does not say that it went on (most); or nothing else crossed the gateway meanwhile,
-///   which may have been down; or one segment alone vanished, for its size or for its content; or it was lost beyond one of
-///   the two points, where there is one view only.
-/// - `icmp_prohibited`: "unreachable", where nobody else shows that there is a way; a balancer without servers says so too.
+/// - `icmp_prohibited`: "port unreachable" from beyond both points: a balancer without servers says so too.
 /// - `intercepted`: a client that finishes the handshake and leaves without a word.
-/// - `mapping_lost`: no other connection shows that nothing refuses the server.
+/// - `mapping_lost`: a filter may reset the server alone and block what follows; the like of this hello crossed, but its name is in
+///   a second segment, which is not compared.
+/// - `mtu_black_hole`: the recording ended before the segment was sent again.
+/// - `reset_after_hello`: the inner recording began behind the SYN/ACK, and the hello came half a second behind it: a translator
+///   that forgot resets as well.
 const FLOORS: [(&str, bool, usize, usize); 23] = [
     ("asymmetric", true, 3, 3),
     ("dropped_after_hello", true, 8, 8),
@@ -445,19 +444,19 @@ const FLOORS: [(&str, bool, usize, usize); 23] = [
     ("port_exhausted", true, 3, 3),
     ("reset_after_hello", true, 2, 2),
     ("syn_dropped", true, 4, 4),
-    ("dropped_after_hello", false, 6, 13),
+    ("dropped_after_hello", false, 33, 33),
     ("hairpin", false, 2, 2),
-    ("icmp_prohibited", false, 15, 17),
-    ("idle_timeout", false, 4, 20),
-    ("injected_reset", false, 13, 16),
+    ("icmp_prohibited", false, 16, 17),
+    ("idle_timeout", false, 20, 20),
+    ("injected_reset", false, 16, 16),
     ("intercepted", false, 3, 4),
-    ("mapping_lost", false, 16, 18),
-    ("mtu_black_hole", false, 5, 17),
+    ("mapping_lost", false, 17, 18),
+    ("mtu_black_hole", false, 16, 17),
     ("paws_drop", false, 2, 2),
     ("port_reuse", false, 2, 2),
     ("reset_after_hello", false, 64, 65),
-    ("syn_dropped", false, 0, 6),
-    ("syn_reset", false, 16, 18),
+    ("syn_dropped", false, 10, 10),
+    ("syn_reset", false, 18, 18),
 ];
 
 /// A failure, by what is known of it: its reason, and whether the gateway was in use.
@@ -518,4 +517,5 @@ fn every_pair_is_told_as_its_label_tells_of_both_together() {
     }
     assert_eq!(rows.len(), FLOORS.len(), "every row has a floor");
     assert!(right * 100 >= visible * 98, "{right} of {visible}");
+    assert!(proven * 100 >= visible * 98, "{proven} of {visible}");
 }
