@@ -221,6 +221,12 @@ impl<'a> Follow<'a> {
             self.totals.count(frame);
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
+            if self.seen.is_none() && self.retain.is_none() {
+                if let Some(error) = self.shard.frame(&mut self.decoder, frame, now) {
+                    self.errors.tell(error, frame.no, frame.stamp);
+                }
+                continue;
+            }
             let packet = self.decoder.decode(frame);
             let marked = self.seen.as_ref().map(|(vantage, both)| {
                 let no = vantage.mark(frame.no);

@@ -2,6 +2,7 @@
 
 mod close;
 mod dns;
+mod glance;
 mod http;
 mod room;
 mod talks;
@@ -360,7 +361,19 @@ impl Shard {
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
-        let Some(id) = self.table.find(&key) else { return self.unknown(key, direction, segment, place) };
+        self.segment_of(self.table.find(&key), key, direction, segment, place);
+    }
+
+    /// A segment of a connection. `known`: its entry.
+    fn segment_of(
+        &mut self,
+        known: Option<Id>,
+        key: PackedKey,
+        direction: Direction,
+        segment: &Segment<'_>,
+        place: Place,
+    ) {
+        let Some(id) = known else { return self.unknown(key, direction, segment, place) };
         match self.table.get(id) {
             State::Done(_) if is_syn(segment) => {
                 self.begin(Some(id), key, direction, segment, Side::Client, place)
