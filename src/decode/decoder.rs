@@ -39,7 +39,9 @@ impl Decoder {
         if frame.stamp >= self.fragments.due() {
             self.fragments.expire(frame.stamp);
         }
-        self.lost.snapped_packets += u64::from(frame.wire_len as usize > frame.data.len());
+        if frame.wire_len as usize > frame.data.len() {
+            self.lost.snapped_packets += 1;
+        }
         if frame.link == LinkType::ETHERNET { Plain::of(frame.data) } else { None }
     }
 

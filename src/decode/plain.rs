@@ -40,11 +40,9 @@ impl<'a> Plain<'a> {
     #[inline]
     pub fn key(&self) -> (PackedKey, Direction) {
         let front = self.front;
-        let address = |bytes| u64::from(u32::from_be_bytes(bytes)) << 16;
-        let [source, target] = self.ports().map(u64::from);
         PackedKey::of_v4(
-            address([front[26], front[27], front[28], front[29]]) | source,
-            address([front[30], front[31], front[32], front[33]]) | target,
+            short_end([front[26], front[27], front[28], front[29]], [front[34], front[35]]),
+            short_end([front[30], front[31], front[32], front[33]], [front[36], front[37]]),
         )
     }
 
@@ -106,13 +104,32 @@ fn is_plain(ether_type: [u8; 2], version: u8, protocol: u8, fragment: [u8; 2]) -
 /// The ends of a frame whose headers begin as such a frame's do. Of the rest nothing is checked: it may yet turn out to be
 /// undecodable, but never to have other ends.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the address and the port")]
 pub fn ends(frame: &[u8]) -> Option<(Endpoint, Endpoint)> {
+    let end = |end: u64| Endpoint { addr: Addr::v4(((end >> 16) as u32).to_be_bytes()), port: end as u16 };
+    short_ends(frame).map(|(src, dst)| (end(src), end(dst)))
+}
+
+/// The key of the connection between [`ends`].
+#[inline]
+pub fn key(frame: &[u8]) -> Option<PackedKey> {
+    short_ends(frame).map(|(src, dst)| PackedKey::of_v4(src, dst).0)
+}
+
+/// See [`ends`]: each as [`PackedKey::of_v4`] takes it.
+#[inline]
+fn short_ends(frame: &[u8]) -> Option<(u64, u64)> {
     let &[k0, k1, version, _, _, _, _, _, f0, f1, _, protocol, _, _, ref ends @ ..] =
         frame.get(12..)?.first_chunk::<26>()?;
     let &[a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, q0, q1] = ends;
-    let end = |addr, port| Endpoint { addr: Addr::v4(addr), port: u16::from_be_bytes(port) };
     is_plain([k0, k1], version, protocol, [f0, f1])
-        .then(|| (end([a0, a1, a2, a3], [p0, p1]), end([b0, b1, b2, b3], [q0, q1])))
+        .then(|| (short_end([a0, a1, a2, a3], [p0, p1]), short_end([b0, b1, b2, b3], [q0, q1])))
+}
+
+/// An address in front of a port, in 48 bits.
+#[inline]
+fn short_end(addr: [u8; 4], port: [u8; 2]) -> u64 {
+    u64::from(u32::from_be_bytes(addr)) << 16 | u64::from(u16::from_be_bytes(port))
 }
 
 #[cfg(test)]
@@ -169,6 +186,7 @@ mod tests {
                 proptest::prop_assert_eq!(plain.ports(), [segment.src_port, segment.dst_port]);
                 proptest::prop_assert_eq!((plain.flags(), plain.payload), (segment.flags, segment.payload));
             }
+            proptest::prop_assert_eq!(key(&frame), ends(&frame).map(|(src, dst)| FlowKey::of(src, dst).0.into()));
             if let Some(ends) = ends(&frame) {
                 let told = match Walk::default().frame(LinkType::ETHERNET, Rest { bytes: &frame, missing: 0 }) {
                     Packet::Segment(segment) => Some((segment.src(), segment.dst())),

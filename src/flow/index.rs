@@ -20,7 +20,7 @@ const EMPTY: Line = Line { tags: [0; ROOM], passed: 0, numbers: [0; ROOM] };
 impl Line {
     /// The first number that is the one meant, of those that may have this tag: all that have it, and now and then
     /// another.
-    #[inline]
+    #[inline(always)]
     fn find(&self, tag: u8, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = ONES << 7;
@@ -72,7 +72,7 @@ impl Index {
     }
 
     /// The number with this hash that is the one meant.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
         for step in 0..self.lines.len() {

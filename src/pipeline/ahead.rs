@@ -3,7 +3,6 @@
 use smallvec::SmallVec;
 
 use super::shard::Shard;
-use crate::base::FlowKey;
 use crate::decode::{BURST, Frame, LinkType, plain};
 use crate::flow::table::Id;
 
@@ -21,9 +20,9 @@ fn look_at(shard: &Shard, frames: &[Frame<'_>]) {
     let mut hashes: SmallVec<[u64; BURST]> = SmallVec::new();
     for frame in frames {
         if frame.link == LinkType::ETHERNET
-            && let Some((src, dst)) = plain::ends(frame.data)
+            && let Some(key) = plain::key(frame.data)
         {
-            hashes.push(shard.approach(FlowKey::of(src, dst).0));
+            hashes.push(shard.approach(&key));
         }
     }
     let mut likely: SmallVec<[Id; BURST]> = SmallVec::new();

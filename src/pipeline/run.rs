@@ -235,7 +235,7 @@ impl Totals {
     }
 
     /// Several frames at once.
-    fn count_all(&mut self, frames: &[Frame<'_>]) {
+    pub(super) fn count_all(&mut self, frames: &[Frame<'_>]) {
         let Some(Frame { stamp, .. }) = frames.first() else { return };
         let (mut first, mut last) = (*stamp, *stamp);
         for frame in frames {

@@ -5,6 +5,7 @@ use crate::aside::dns;
 use crate::base::Stamp;
 use crate::decode::plain::Plain;
 use crate::decode::{Decoder, Frame, IcmpError, Packet, TcpFlags};
+use crate::flow::table::Id;
 
 /// What the payload begins with of a segment that may begin something on a connection that is over: a request or an answer
 /// of HTTP.
@@ -34,8 +35,7 @@ impl Shard {
     pub fn frame(&mut self, decoder: &mut Decoder, frame: &Frame<'_>, now: Stamp) -> Option<IcmpError> {
         let Some(plain) = decoder.plain(frame) else { return self.layered(decoder, frame, now) };
         self.tick(now);
-        let (key, direction) = plain.key();
-        let known = self.table.find(&key);
+        let known = self.table.find(&plain.key().0);
         match known.map(|id| (id, self.table.get(id))) {
             Some((id, State::Done(seen))) if says_nothing_more(&plain) => {
                 if seen != seconds(now) {
@@ -43,12 +43,16 @@ impl Shard {
                 }
             }
             None if says_nothing(&plain) => {}
-            _ => {
-                let place = Place { no: frame.no, stamp: frame.stamp, now };
-                self.segment_of(known, key, direction, &plain.segment(), place);
-            }
+            _ => self.plain(known, &plain, Place { no: frame.no, stamp: frame.stamp, now }),
         }
         None
+    }
+
+    /// A plain segment that says something. `known`: the entry of its connection.
+    #[inline(never)]
+    fn plain(&mut self, known: Option<Id>, plain: &Plain<'_>, place: Place) {
+        let (key, direction) = plain.key();
+        self.segment_of(known, key, direction, &plain.segment(), place);
     }
 
     #[inline(never)]
