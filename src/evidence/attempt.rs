@@ -17,7 +17,7 @@ use self::unsealing::Unsealing;
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence, Trouble};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
-use crate::decode::{IcmpError, Segment};
+use crate::decode::Segment;
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{HandshakeType, Version};
@@ -217,16 +217,6 @@ impl Attempt {
         *self.last_of.of_mut(from) = Some(now);
         self.deadline = clock + self.patience(limits);
         self.step()
-    }
-
-    /// An ICMP error that quotes this connection.
-    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
-        let evidence = &mut *self.evidence;
-        evidence.last = evidence.last.max(no);
-        evidence.ended = evidence.ended.max(now);
-        if evidence.tcp.icmp.len() < 8 {
-            evidence.tcp.icmp.push(Seen::new(error, no, now));
-        }
     }
 
     /// Whether a SYN begins another connection on the same addresses and ports.

@@ -26,9 +26,10 @@ mod tcp;
 pub mod upgrade;
 
 use crate::base::{Endpoint, Lost, PacketNo, Packets, Rare, Seen, Side, Span, Stamp};
+use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
-use crate::tls::codes::{ExtensionType, HandshakeType, Version};
+use crate::tls::codes::{AlertLevel, ExtensionType, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
@@ -317,6 +318,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Alerts kept.
+    const ALERTS: usize = 8;
+
     /// Nothing but who, and where it begins.
     pub fn new(client: Endpoint, server: Endpoint, no: PacketNo, now: Stamp) -> Self {
         Self {
@@ -359,6 +363,23 @@ impl Evidence {
             client_defects: Arc::default(),
             around: Rare::default(),
             lost: Rare::default(),
+        }
+    }
+
+    /// Takes an alert. Whether it is fatal.
+    fn alert(&mut self, said: AlertFrom, seen: Seen<()>) -> bool {
+        if self.alerts.len() < Self::ALERTS {
+            self.alerts.push(seen.map(|()| said));
+        }
+        said.alert.level == AlertLevel::FATAL
+    }
+
+    /// Takes an ICMP error that quotes a packet of this attempt.
+    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
+        self.last = self.last.max(no);
+        self.ended = self.ended.max(now);
+        if self.tcp.icmp.len() < Trouble::ICMP {
+            self.tcp.icmp.push(Seen::new(error, no, now));
         }
     }
 

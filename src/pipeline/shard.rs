@@ -569,7 +569,7 @@ impl Shard {
             State::Done(_) | State::Http(_) | State::Dns(_) => None,
         };
         if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {
-            open.attempt.icmp(*error, place.no, place.stamp);
+            open.attempt.evidence.icmp(*error, place.no, place.stamp);
             let last = open.attempt.evidence.last;
             self.note_latest(no, last);
         }

@@ -3,7 +3,7 @@
 use super::{Attempt, Parse, Reading};
 use crate::base::{Packets, Seen, Side, Stamp};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Kx, Version};
+use crate::tls::codes::{CipherSuite, HandshakeType, Kx, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::record::{Read, Unit};
@@ -40,16 +40,8 @@ impl Attempt {
                 }
             }
             Unit::Alert(alert) => {
-                if alert.level == AlertLevel::FATAL {
-                    self.ended_by_sign = true;
-                }
-                if self.evidence.alerts.len() < 8 {
-                    self.evidence.alerts.push(Seen {
-                        value: AlertFrom { from, alert, sealed: false },
-                        at,
-                        when,
-                    });
-                }
+                let seen = Seen { value: (), at, when };
+                self.ended_by_sign |= self.evidence.alert(AlertFrom { from, alert, sealed: false }, seen);
             }
             Unit::ChangeCipherSpec => {
                 self.transcript.end();

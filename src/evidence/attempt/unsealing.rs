@@ -11,7 +11,7 @@ use super::lane::{Cipher, Epoch, Lane, Opened, Record};
 use super::{Attempt, Parse};
 use crate::base::{Limits, PacketNo, Packets, PerSide, Seen, Side, Stamp};
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
+use crate::evidence::{Chain, Evidence, Stage, outcome};
 use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType};
 use crate::tls::keys::{Keys, Secret, Secrets, tls12, tls13};
 use crate::tls::message::{self, Alert, CertificateVerify};
@@ -353,19 +353,8 @@ impl Attempt {
         for pair in content.chunks_exact(2) {
             let &[level, description] = pair else { continue };
             let alert = Alert { level: AlertLevel(level), description: AlertDescription(description) };
-            let no = record.at.last().unwrap_or_default();
-            self.evidence.decryption.note(record.from, no, Held::Alert(alert.description));
-            // A goodbye is none that ends a handshake.
-            let goodbye = alert.description == AlertDescription::CLOSE_NOTIFY
-                && self.evidence.sealing.finished.of(record.from).is_some();
-            if goodbye {
-                continue;
-            }
-            self.ended_by_sign |= alert.level == AlertLevel::FATAL;
-            if self.evidence.alerts.len() < 8 {
-                let value = AlertFrom { from: record.from, alert, sealed: true };
-                self.evidence.alerts.push(Seen { value, at: record.at.clone(), when: record.when });
-            }
+            let seen = Seen { value: (), at: record.at.clone(), when: record.when };
+            self.ended_by_sign |= self.evidence.opened_alert(record.from, alert, seen);
         }
     }
 

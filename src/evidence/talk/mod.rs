@@ -8,8 +8,8 @@ pub mod quic;
 
 use super::attempt::Parse;
 use super::{Evidence, Transport};
-use crate::base::{Direction, Limits, PacketNo, Seen, Side, Stamp};
-use crate::decode::{Datagram, IcmpError};
+use crate::base::{Direction, Limits, PacketNo, Side, Stamp};
+use crate::decode::Datagram;
 
 /// A protocol over datagrams that sets up TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,16 +158,6 @@ impl Talk {
                 Reader::Dtls(reader) => reader.patience(&self.evidence, limits),
             };
         step
-    }
-
-    /// An ICMP error that quotes a datagram of it.
-    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
-        let evidence = &mut *self.evidence;
-        evidence.last = evidence.last.max(no);
-        evidence.ended = evidence.ended.max(now);
-        if evidence.tcp.icmp.len() < 8 {
-            evidence.tcp.icmp.push(Seen::new(error, no, now));
-        }
     }
 
     /// Nothing more comes. `now` is capture time; `capture_ended` says that the capture stopped, not the attempt. `None`:

@@ -282,7 +282,7 @@ impl Shard {
         let Some(id) = self.talks.table.find(&key.into()) else { return };
         let State::Open(no) = self.talks.table.get(id) else { return };
         if let Some(open) = self.talks.open.get_mut(no) {
-            open.talk.icmp(*error, place.no, place.stamp);
+            open.talk.evidence.icmp(*error, place.no, place.stamp);
         }
     }
 }

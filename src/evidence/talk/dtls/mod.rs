@@ -13,11 +13,11 @@ pub use teller::Teller;
 
 use self::unsealing::Unsealing;
 use super::{Beginning, Place, Step};
-use crate::base::{Limits, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Limits, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::Datagram;
 use crate::evidence::attempt::{Parse, messages as said};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage};
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
+use crate::tls::codes::{CipherSuite, HandshakeType, Version};
 use crate::tls::dtls::messages::{Message, Messages, Took, fragments};
 use crate::tls::dtls::{self, Form, Record, begins_record, records};
 use crate::tls::hello::ServerHello;
@@ -244,7 +244,7 @@ impl Reader {
             }
             return self.sealed(e, record, from, place);
         }
-        let at = Packets::one(place.no);
+        let seen = Seen::new((), place.no, place.stamp);
         match record.content_type {
             kind::HANDSHAKE => {
                 let copy = record.sequence.is_some_and(|sequence| self.seen.of_mut(from).again(sequence));
@@ -259,14 +259,10 @@ impl Reader {
             }
             kind::ALERT => {
                 let Some(alert) = dtls::alert(record.body) else { return };
-                self.over |= alert.level == AlertLevel::FATAL;
-                if e.alerts.len() < 8 {
-                    let value = AlertFrom { from, alert, sealed: false };
-                    e.alerts.push(Seen { value, at, when: place.stamp });
-                }
+                self.over |= e.alert(AlertFrom { from, alert, sealed: false }, seen);
             }
             kind::CHANGE_CIPHER_SPEC => {
-                e.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when: place.stamp });
+                e.sealing.ccs.of_mut(from).get_or_insert(seen);
             }
             _ => {}
         }

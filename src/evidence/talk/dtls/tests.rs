@@ -229,7 +229,7 @@ fn a_closed_port_says_so() {
     let mut story = Story::new();
     story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
     let error = icmp_error(SERVER.addr, false, 3, 3, 17);
-    story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START);
+    story.talk.as_mut().unwrap().evidence.icmp(error, PacketNo(2), START);
     assert_eq!(story.ends(5, false).outcome, Outcome::Failed);
 }
 

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 use super::{Place, Window, kind};
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
+use crate::evidence::Evidence;
 use crate::evidence::attempt::flights::Flights;
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{AlertFrom, Evidence};
-use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
+use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::dtls::messages::{Messages, Took, fragments};
 use crate::tls::dtls::{self, Form, Record};
 use crate::tls::keys::{Keys, tls12};
@@ -207,7 +207,8 @@ impl Unsealing {
         }
         e.decryption.opened += 1;
         if content_type == kind::ALERT {
-            return opened_alert(e, from, &content, place);
+            let seen = Seen::new((), place.no, place.stamp);
+            return dtls::alert(&content).is_some_and(|alert| e.opened_alert(from, alert, seen));
         }
         for fragment in fragments(&content) {
             let messages = self.messages.of_mut(from);
@@ -256,18 +257,4 @@ impl Unsealing {
             }
         }
     }
-}
-
-/// Takes an alert that was sealed. Whether it ends the handshake.
-fn opened_alert(e: &mut Evidence, from: Side, content: &[u8], place: Place) -> bool {
-    let Some(alert) = dtls::alert(content) else { return false };
-    e.decryption.note(from, place.no, Held::Alert(alert.description));
-    // A goodbye is none that ends a handshake.
-    if alert.description == AlertDescription::CLOSE_NOTIFY && e.sealing.finished.of(from).is_some() {
-        return false;
-    }
-    if e.alerts.len() < 8 {
-        e.alerts.push(Seen::new(AlertFrom { from, alert, sealed: true }, place.no, place.stamp));
-    }
-    alert.level == AlertLevel::FATAL
 }

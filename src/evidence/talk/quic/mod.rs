@@ -512,7 +512,7 @@ fn closed(
         && evidence.alerts.is_empty()
     {
         let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(description) };
-        evidence.alerts.push(Seen::new(AlertFrom { from, alert, sealed }, no, when));
+        evidence.alert(AlertFrom { from, alert, sealed }, Seen::new((), no, when));
     }
     if facts.close.is_none() {
         let shown = close.reason.iter().take(WORDS);

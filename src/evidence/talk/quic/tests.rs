@@ -299,7 +299,7 @@ fn icmp_ends_it_too() {
     let mut story = Story::new();
     story.client(&crypto(0, &hello(1)), 0);
     let error = icmp_error(ROUTER, false, 3, 13, 17);
-    story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START + Span::from_millis(9));
+    story.talk.as_mut().unwrap().evidence.icmp(error, PacketNo(2), START + Span::from_millis(9));
     assert_eq!(story.ends(30, false).outcome, Outcome::Failed);
 }
 
