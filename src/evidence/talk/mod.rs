@@ -162,17 +162,11 @@ impl Talk {
 
     /// Nothing more comes. `now` is capture time; `capture_ended` says that the capture stopped, not the attempt. `None`:
     /// it was no attempt to set up TLS after all.
-    pub fn close(
-        self,
-        now: Stamp,
-        capture_ended: bool,
-        limits: &Limits,
-        parser: &mut impl Parse,
-    ) -> Option<Box<Evidence>> {
+    pub fn close(self, now: Stamp, capture_ended: bool, parser: &mut impl Parse) -> Option<Box<Evidence>> {
         let mut evidence = self.evidence;
         let counts = match self.reader {
-            Reader::Quic(reader) => reader.close(&mut evidence, now, capture_ended, limits, parser),
-            Reader::Dtls(reader) => reader.close(&mut evidence, now, capture_ended, limits, parser),
+            Reader::Quic(reader) => reader.close(&mut evidence, now, capture_ended, parser),
+            Reader::Dtls(reader) => reader.close(&mut evidence, now, capture_ended, parser),
         };
         counts.then_some(evidence)
     }

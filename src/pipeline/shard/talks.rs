@@ -261,7 +261,7 @@ impl Shard {
         self.talks.table.set(id, State::Done(seconds(at), talk.tag));
         self.talks.table.place(id, DONE);
         let last = talk.evidence.last;
-        match talk.close(at, capture_ended, &self.limits, &mut self.parser) {
+        match talk.close(at, capture_ended, &mut self.parser) {
             Some(evidence) => {
                 self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
             }

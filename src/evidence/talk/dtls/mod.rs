@@ -418,7 +418,6 @@ impl Reader {
         e: &mut Evidence,
         now: Stamp,
         capture_ended: bool,
-        _limits: &Limits,
         parser: &mut impl Parse,
     ) -> bool {
         for Message { kind, body, at, when, .. } in std::mem::take(&mut self.early) {

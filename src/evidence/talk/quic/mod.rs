@@ -445,10 +445,8 @@ impl Reader {
         evidence: &mut Evidence,
         now: Stamp,
         capture_ended: bool,
-        limits: &Limits,
         parser: &mut impl Parse,
     ) -> bool {
-        let _ = limits;
         for side in [Side::Client, Side::Server] {
             let stream = self.crypto.of_mut(side);
             if let Some((kind, have, want)) = stream.unfinished() {
