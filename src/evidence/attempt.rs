@@ -7,6 +7,7 @@ pub(super) mod messages;
 mod path;
 mod pauses;
 mod transcript;
+pub(super) mod unsealed;
 mod unsealing;
 
 use std::sync::Arc;

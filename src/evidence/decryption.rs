@@ -114,6 +114,13 @@ impl Evidence {
         !goodbye && self.alert(AlertFrom { from, alert, sealed: true }, seen)
     }
 
+    /// Something sealed waited for keys to the end.
+    pub(super) fn keys_were_absent(&mut self) {
+        if self.decryption.keys == HadKeys::Unasked {
+            self.decryption.keys = HadKeys::Absent;
+        }
+    }
+
     /// Every sealed record that matters was opened: what sizes tell need not be asked.
     pub fn is_open(&self) -> bool {
         let Decryption { opened, failed, passed, .. } = *self.decryption;

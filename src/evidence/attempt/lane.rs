@@ -1,7 +1,7 @@
 //! One direction of sealed records and the secrets that open them, in order.
 
 use crate::base::{Packets, Side, Stamp};
-use crate::tls::codes::{CipherSuite, Version};
+use crate::tls::codes::{CipherSuite, HandshakeType, Version};
 use crate::tls::keys::{Secret, tls12, tls13};
 use crate::tls::record::Joiner;
 
@@ -82,6 +82,21 @@ impl Lane {
             if let Some(opener) = opener {
                 (0..*passed).for_each(|_| opener.skip());
             }
+        }
+    }
+
+    /// Another secret of TLS 1.3 seals behind a message of this type. `first`: the side's Finished was not seen before.
+    pub(super) fn turn(&mut self, kind: HandshakeType, first: bool) {
+        let Cipher::Tls13 { epoch, opener, passed, .. } = &mut self.cipher else { return };
+        match kind {
+            HandshakeType::END_OF_EARLY_DATA => *epoch = Epoch::Handshake,
+            HandshakeType::FINISHED if first => (*epoch, *opener, *passed) = (Epoch::Application, None, 0),
+            HandshakeType::KEY_UPDATE => {
+                if let Some(opener) = opener {
+                    opener.update();
+                }
+            }
+            _ => {}
         }
     }
 

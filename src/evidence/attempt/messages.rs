@@ -92,7 +92,7 @@ impl Attempt {
         let (_, version) = self.suite();
         let seen = Seen { value: (), at, when };
         if let Some(unsealing) = &mut self.unsealing {
-            unsealing.flights.add(from, kind, body);
+            unsealing.unsealed.flights.add(from, kind, body);
         }
         let evidence = &mut *self.evidence;
         if evidence.server_hello.is_some() && kind != HandshakeType::CERTIFICATE_VERIFY {

@@ -6,15 +6,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::flights::Flights;
 use super::lane::{Cipher, Epoch, Lane, Opened, Record};
+use super::unsealed::{By, Unsealed};
 use super::{Attempt, Parse};
-use crate::base::{Limits, PacketNo, Packets, PerSide, Seen, Side, Stamp};
+use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::{Chain, Evidence, Stage, outcome};
 use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType};
 use crate::tls::keys::{Keys, Secret, Secrets, tls12, tls13};
-use crate::tls::message::{self, Alert, CertificateVerify};
+use crate::tls::message::Alert;
 use crate::tls::record::{Read, Unit};
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ enum State {
 pub(super) struct Unsealing {
     keys: Keys,
     state: State,
-    pub(super) flights: Flights,
+    pub(super) unsealed: Unsealed,
     waiting: VecDeque<Record>,
     /// Bytes of what waits.
     held: usize,
@@ -39,8 +39,6 @@ pub(super) struct Unsealing {
     before: Option<Stage>,
     secrets: Option<Arc<Secrets>>,
     session: Option<tls12::Session>,
-    /// What each side's Finished says.
-    finished: PerSide<Option<Seen<Vec<u8>>>>,
     limit: usize,
 }
 
@@ -52,13 +50,12 @@ impl Unsealing {
         Self {
             keys,
             state: State::Waiting,
-            flights: Flights::default(),
+            unsealed: Unsealed::default(),
             waiting: VecDeque::new(),
             held: 0,
             before: None,
             secrets: None,
             session: None,
-            finished: PerSide::default(),
             limit: limits.bytes_per_side,
         }
     }
@@ -69,7 +66,7 @@ impl Unsealing {
             State::Open(lanes) => lanes.client.joiner.held() + lanes.server.joiner.held(),
             _ => 0,
         };
-        self.held + self.flights.held() + joined
+        self.held + self.unsealed.flights.held() + joined
     }
 
     /// The capture lacks bytes of this side: records may be among them.
@@ -178,58 +175,15 @@ impl Unsealing {
         self.secrets.as_deref().and_then(of)
     }
 
-    /// What the messages of both sides tell once all are there: what was signed, and whether each Finished is right.
-    pub(super) fn conclude(&self, e: &mut Evidence) {
-        if e.decryption.opened == 0 && !self.waiting.is_empty() && e.decryption.keys == HadKeys::Unasked {
-            e.decryption.keys = HadKeys::Absent;
+    /// What the messages of both sides tell once all are there.
+    fn conclude(&self, e: &mut Evidence) {
+        if !self.waiting.is_empty() {
+            e.keys_were_absent();
         }
-        let whole = e.lost.gap_bytes == 0 && e.lost.malformed_messages == 0 && e.decryption.failed == 0;
-        let Some((suite, version)) =
-            e.server_hello.as_ref().map(|hello| (hello.value.cipher, hello.value.version)).filter(|_| whole)
-        else {
-            return;
-        };
-        let hash = tls13::Hash::of(suite).filter(|_| version.is_tls13());
-        let signed = |side| {
-            let hash = self.flights.hash_before13(hash?, side, HandshakeType::CERTIFICATE_VERIFY)?;
-            Some(tls13::signed_content(side == Side::Server, &hash))
-        };
-        if hash.is_some() {
-            if e.decryption.server_verify.is_some() {
-                let signed = signed(Side::Server);
-                if let Some(verify) = &mut e.decryption.server_verify {
-                    verify.value.signed = signed;
-                }
-            }
-            if let Some(verify) = &mut e.certificate_verify {
-                verify.value.signed = signed(Side::Client);
-            }
-        }
-        for side in [Side::Client, Side::Server] {
-            let Some(finished) = self.finished.of(side) else { continue };
-            let expected = match (hash, &self.session, &self.secrets) {
-                (Some(hash), _, Some(secrets)) => {
-                    let secret = match side {
-                        Side::Client => &secrets.client_handshake,
-                        Side::Server => &secrets.server_handshake,
-                    };
-                    let transcript = self.flights.hash_before13(hash, side, HandshakeType::FINISHED);
-                    secret
-                        .as_ref()
-                        .zip(transcript)
-                        .and_then(|(secret, transcript)| tls13::verify_data(hash, secret, &transcript))
-                }
-                (None, Some(session), _) => self
-                    .flights
-                    .before_finished12(side)
-                    .and_then(|messages| session.verify_data(side, &messages))
-                    .map(|data| data.to_vec()),
-                _ => None,
-            };
-            if let Some(expected) = expected {
-                let right = expected == finished.value;
-                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|_| right));
-            }
+        match (&self.session, &self.secrets) {
+            (Some(session), _) => self.unsealed.conclude(e, &By::Session(session)),
+            (None, Some(secrets)) => self.unsealed.conclude(e, &By::Secrets(secrets)),
+            (None, None) => {}
         }
     }
 }
@@ -394,80 +348,27 @@ impl Attempt {
         parser: &mut impl Parse,
     ) {
         let Seen { value: kind, at, when } = seen;
-        let no = at.last().unwrap_or_default();
-        self.evidence.decryption.note(from, no, Held::Message(kind));
-        let version = self.suite().1;
+        let e = &mut *self.evidence;
+        let first = !unsealing.unsealed.has_finished(from);
+        unsealing.unsealed.note(e, from, kind, body, &at);
         let State::Open(lanes) = &mut unsealing.state else { return };
         let lane = lanes.of_mut(from);
-        let first = unsealing.finished.of(from).is_none();
-        if first {
-            unsealing.flights.add(from, kind, body);
-        }
-        match &mut lane.cipher {
-            Cipher::Tls12(_) if kind == HandshakeType::FINISHED && first => {
-                self.finish(unsealing, from, body, at, when);
+        let seen = Seen { value: (), at, when };
+        match (&lane.cipher, kind) {
+            (Cipher::Tls13 { .. }, _) => {
+                lane.turn(kind, first);
+                unsealing.unsealed.take13(e, from, kind, body, seen, unsealing.limit, parser);
+            }
+            (Cipher::Tls12(_), HandshakeType::FINISHED) if first => {
+                unsealing.unsealed.finish(e, from, body, seen);
                 self.reach(Stage::Finished);
             }
             // What follows is sealed by the keys of another handshake.
-            Cipher::Tls12(_)
-                if matches!(kind, HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO) =>
-            {
+            (Cipher::Tls12(_), HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO) => {
                 unsealing.state = State::GaveUp;
             }
-            Cipher::Tls12(_) => {}
-            Cipher::Tls13 { epoch, opener, passed, .. } => match kind {
-                HandshakeType::END_OF_EARLY_DATA => *epoch = Epoch::Handshake,
-                HandshakeType::KEY_UPDATE => {
-                    if let Some(opener) = opener {
-                        opener.update();
-                    }
-                }
-                HandshakeType::FINISHED if first => {
-                    (*epoch, *opener, *passed) = (Epoch::Application, None, 0);
-                    self.finish(unsealing, from, body, at, when);
-                    if from == Side::Client {
-                        self.reach(Stage::Finished);
-                    }
-                }
-                HandshakeType::CERTIFICATE_VERIFY => {
-                    if let Some((scheme, signature)) = message::certificate_verify(body, version) {
-                        let verify =
-                            CertificateVerify { scheme, signature: signature.to_vec(), signed: None };
-                        let verify = Some(Box::new(Seen { value: verify, at, when }));
-                        match from {
-                            Side::Server => self.evidence.decryption.server_verify = verify,
-                            Side::Client => self.evidence.certificate_verify = verify,
-                        }
-                    }
-                }
-                HandshakeType::COMPRESSED_CERTIFICATE => {
-                    match message::uncompressed_certificate(body, unsealing.limit) {
-                        Some(body) => {
-                            let kind = HandshakeType::CERTIFICATE;
-                            self.message(from, kind, version, &body, at, when, parser);
-                        }
-                        None => self.evidence.lost.malformed_messages += 1,
-                    }
-                }
-                HandshakeType::ENCRYPTED_EXTENSIONS if from == Side::Server => {
-                    if let Some(extensions) = message::encrypted_extensions(body)
-                        && let Some(hello) = &mut self.evidence.server_hello
-                    {
-                        hello.value.alpn = extensions.alpn.map(Into::into);
-                    }
-                }
-                HandshakeType::CERTIFICATE | HandshakeType::CERTIFICATE_REQUEST => {
-                    self.message(from, kind, version, body, at, when, parser);
-                }
-                _ => {}
-            },
+            (Cipher::Tls12(_), _) => {}
         }
-    }
-
-    fn finish(&mut self, unsealing: &mut Unsealing, from: Side, body: &[u8], at: Packets, when: Stamp) {
-        let seen = Seen { value: (), at, when };
-        *unsealing.finished.of_mut(from) = Some(seen.clone().map(|()| body.to_vec()));
-        self.evidence.sealing.finished.of_mut(from).get_or_insert(seen);
     }
 
     /// The last look before the attempt is judged.

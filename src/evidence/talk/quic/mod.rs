@@ -182,7 +182,7 @@ impl Reader {
                 // Another version, another ClientHello.
                 self.crypto = PerSide::default();
                 if let Some(unsealing) = &mut self.unsealing {
-                    unsealing.flights = <_>::default();
+                    unsealing.unsealed.flights = <_>::default();
                 }
                 if evidence.server_hello.is_none() {
                     evidence.hello = None;
@@ -392,7 +392,7 @@ impl Reader {
 
     fn message(&mut self, evidence: &mut Evidence, message: Message, from: Side, parser: &mut impl Parse) {
         if let Some(unsealing) = &mut self.unsealing {
-            unsealing.flights.add(from, message.kind, message.body());
+            unsealing.unsealed.flights.add(from, message.kind, message.body());
         }
         let seen = |message: Message| Seen { value: (), at: message.at, when: message.when };
         match (from, message.kind) {
