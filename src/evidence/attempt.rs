@@ -1,7 +1,7 @@
 //! An attempt while it runs: segments go in, facts with their packets are kept.
 
 mod clear;
-pub(super) mod flights;
+mod flights;
 mod lane;
 pub(super) mod messages;
 mod path;

@@ -6,11 +6,13 @@
 mod facts;
 mod outcome;
 mod teller;
+mod transcript;
 mod unsealing;
 
 pub use facts::DtlsFacts;
 pub use teller::Teller;
 
+use self::transcript::Transcript;
 use self::unsealing::Unsealing;
 use super::{Beginning, Place, Step};
 use crate::base::{Limits, PerSide, Seen, Side, Span, Stamp};
@@ -40,7 +42,7 @@ pub struct Reader {
     random: Option<[u8; 32]>,
     /// The server's messages that came before its hello.
     early: Vec<Message<'static>>,
-    /// What a client's CertificateVerify covers.
+    /// What a client's CertificateVerify and each Finished cover.
     transcript: Transcript,
     /// Bytes of the connection IDs that each side wants to be called by.
     ids: PerSide<Option<u8>>,
@@ -75,70 +77,6 @@ impl Window {
         self.bits |= bit;
         again
     }
-}
-
-/// The messages of a handshake with DTLS's own headers, each as if it had come in one piece (RFC 6347 section 4.2.6).
-#[derive(Debug, Default)]
-struct Transcript {
-    messages: Vec<(Side, u16, Vec<u8>)>,
-    held: usize,
-}
-
-impl Transcript {
-    /// Bytes kept of one handshake.
-    const MOST: usize = 64 << 10;
-
-    fn add(&mut self, from: Side, sequence: u16, kind: HandshakeType, body: &[u8]) {
-        if self.held + body.len() > Self::MOST {
-            return;
-        }
-        // What was answered by a HelloVerifyRequest is not in the hashes, nor is that.
-        if kind == HandshakeType::CLIENT_HELLO {
-            self.messages.clear();
-            self.held = 0;
-        }
-        let message = as_hashed(kind, sequence, body);
-        self.held += message.len();
-        self.messages.push((from, sequence, message));
-    }
-
-    /// Everything that the client signed in its message of this number; `None` where something is missing.
-    fn before(&mut self, sequence: u16) -> Option<Vec<u8>> {
-        let mut messages = std::mem::take(&mut self.messages);
-        self.held = 0;
-        let place = |&(from, sequence, ref message): &(Side, u16, Vec<u8>)| {
-            let hello = message.first() == Some(&HandshakeType::CLIENT_HELLO.0);
-            (!hello, from == Side::Client, sequence)
-        };
-        messages.sort_by_key(place);
-        let unbroken = messages.windows(2).all(|pair| match pair {
-            [(a, first, _), (b, second, _)] => a != b || *second == first + 1,
-            _ => false,
-        });
-        let (hello, last) = (messages.first()?, messages.last()?);
-        let done = [HandshakeType::SERVER_HELLO_DONE.0, 0, 0, 0];
-        let flight = messages.iter().rfind(|(from, ..)| *from == Side::Server)?;
-        let own = messages.iter().filter(|(from, ..)| *from == Side::Client).nth(1)?;
-        let whole = unbroken
-            && hello.2.first() == Some(&HandshakeType::CLIENT_HELLO.0)
-            && flight.2.starts_with(&done)
-            && own.1 == hello.1 + 1
-            && last.1 + 1 == sequence;
-        whole.then(|| messages.into_iter().flat_map(|(.., message)| message).collect())
-    }
-}
-
-/// A message as hashes cover it: with DTLS's own header, as if it had come in one piece (RFC 6347 section 4.2.6).
-fn as_hashed(kind: HandshakeType, sequence: u16, body: &[u8]) -> Vec<u8> {
-    let [_, len @ ..] = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let mut message = Vec::with_capacity(12 + body.len());
-    message.push(kind.0);
-    message.extend(len);
-    message.extend(sequence.to_be_bytes());
-    message.extend([0; 3]);
-    message.extend(len);
-    message.extend(body);
-    message
 }
 
 /// The hello that a datagram begins with: who sends such, its random.
@@ -212,7 +150,7 @@ impl Reader {
             return Step::NotOurs;
         }
         if let Some(unsealing) = &mut self.unsealing {
-            self.over |= unsealing.open(e, false);
+            self.over |= unsealing.open(e, &mut self.transcript, false);
         }
         let again = self.messages.of(from).again();
         if e.tcp.repeats.of(from).as_ref().map_or(0, |repeats| repeats.value) < again {
@@ -279,11 +217,6 @@ impl Reader {
     ) {
         let Message { kind, sequence, body, at, when } = message;
         let seen = Seen { value: (), at, when };
-        if let Some(unsealing) = &mut self.unsealing
-            && kind != HandshakeType::HELLO_VERIFY_REQUEST
-        {
-            unsealing.say(from, sequence, kind, &body);
-        }
         match (from, kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
                 // One with a cookie takes the place of the one without; behind the server's hello it asks for nothing new.
@@ -332,6 +265,10 @@ impl Reader {
             (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => {
                 let version = e.version().unwrap_or_default();
                 let signed = self.transcript.before(sequence).filter(|_| e.lost.malformed_messages == 0);
+                match self.unsealing {
+                    Some(_) => self.transcript.add(from, sequence, kind, &body),
+                    None => self.transcript.end(),
+                }
                 if let Some((scheme, signature)) = message::certificate_verify(&body, version) {
                     let verify = CertificateVerify { scheme, signature: signature.to_vec(), signed };
                     e.certificate_verify = Some(Box::new(seen.map(|()| verify)));
@@ -431,8 +368,8 @@ impl Reader {
             }
         }
         if let Some(mut unsealing) = self.unsealing.take() {
-            unsealing.open(e, true);
-            unsealing.conclude(e);
+            unsealing.open(e, &mut self.transcript, true);
+            unsealing.conclude(e, &self.transcript);
         }
         outcome::settle(e, &self.facts, now, capture_ended);
         e.dtls = Some(Box::new(self.facts));
@@ -443,7 +380,7 @@ impl Reader {
     pub(super) fn held(&self) -> usize {
         let early: usize = self.early.iter().map(|message| message.body.len()).sum();
         let unsealing = self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held());
-        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held + unsealing
+        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held() + unsealing
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 
+use super::transcript::Transcript;
 use super::{Place, Window, kind};
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
 use crate::evidence::Evidence;
-use crate::evidence::attempt::flights::Flights;
+use crate::evidence::attempt::unsealed::{By, Unsealed};
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::dtls::messages::{Messages, Took, fragments};
@@ -27,9 +28,6 @@ struct Waiting {
     place: Place,
 }
 
-/// A handshake message: who said it, which one of the sender's it is, its type, itself with DTLS's header (RFC 6347 section 4.2.6).
-type Said = (Side, u16, HandshakeType, Vec<u8>);
-
 /// Sealed records, and what opens them.
 #[derive(Debug)]
 pub(super) struct Unsealing {
@@ -46,11 +44,7 @@ pub(super) struct Unsealing {
     any: bool,
     /// Sealed records that are not to be opened although they may hold a message.
     passed: u32,
-    said: Vec<Said>,
-    /// Bytes of what was said.
-    said_len: usize,
-    /// What each side's Finished says.
-    finished: PerSide<Option<Seen<Vec<u8>>>>,
+    unsealed: Unsealed,
     limit: usize,
     gave_up: bool,
 }
@@ -58,8 +52,6 @@ pub(super) struct Unsealing {
 impl Unsealing {
     /// Most records that wait for keys.
     const MOST: usize = 64;
-    /// Bytes kept of one handshake's messages.
-    const MOST_SAID: usize = 64 << 10;
 
     pub fn new(keys: Keys, limits: &Limits) -> Self {
         Self {
@@ -72,9 +64,7 @@ impl Unsealing {
             opened: PerSide::default(),
             any: false,
             passed: 0,
-            said: Vec::new(),
-            said_len: 0,
-            finished: PerSide::default(),
+            unsealed: Unsealed::default(),
             limit: limits.bytes_per_side,
             gave_up: false,
         }
@@ -82,7 +72,7 @@ impl Unsealing {
 
     /// Bytes held.
     pub fn held(&self) -> usize {
-        self.held + self.said_len + self.messages.client.held() + self.messages.server.held()
+        self.held + self.messages.client.held() + self.messages.server.held()
     }
 
     /// Keeps a sealed record until there are keys.
@@ -123,20 +113,6 @@ impl Unsealing {
         self.held = 0;
     }
 
-    /// Takes a whole message, in clear or opened, for what Finished covers.
-    pub fn say(&mut self, from: Side, sequence: u16, kind: HandshakeType, body: &[u8]) {
-        // What was answered by a HelloVerifyRequest is not in the hashes, nor is that.
-        if kind == HandshakeType::CLIENT_HELLO {
-            self.said.clear();
-            self.said_len = 0;
-        }
-        if self.said_len + body.len() <= Self::MOST_SAID {
-            let message = super::as_hashed(kind, sequence, body);
-            self.said_len += message.len();
-            self.said.push((from, sequence, kind, message));
-        }
-    }
-
     /// Looks for the keys as known before packet `at`; whether there are any that open.
     fn find(&mut self, e: &mut Evidence, at: PacketNo) -> bool {
         if self.openers.is_some() || self.gave_up {
@@ -172,7 +148,7 @@ impl Unsealing {
     }
 
     /// Opens what waits, if there are keys by now. Whether somebody ended it. `late`: it ends here.
-    pub fn open(&mut self, e: &mut Evidence, late: bool) -> bool {
+    pub fn open(&mut self, e: &mut Evidence, transcript: &mut Transcript, late: bool) -> bool {
         let last = match self.waiting.back() {
             Some(waiting) => waiting.place.no,
             None if late && self.any => e.last,
@@ -183,7 +159,7 @@ impl Unsealing {
         }
         let mut over = false;
         for waiting in std::mem::take(&mut self.waiting) {
-            over |= self.open_one(e, &waiting);
+            over |= self.open_one(e, transcript, &waiting);
         }
         self.held = 0;
         if e.decryption.opened == 0 && e.decryption.failed >= 4 {
@@ -194,7 +170,7 @@ impl Unsealing {
     }
 
     /// Opens one record and takes what it holds. Whether it ends the handshake.
-    fn open_one(&mut self, e: &mut Evidence, waiting: &Waiting) -> bool {
+    fn open_one(&mut self, e: &mut Evidence, transcript: &mut Transcript, waiting: &Waiting) -> bool {
         let &Waiting { from, content_type, version, number, ref body, place } = waiting;
         let Some(openers) = &self.openers else { return false };
         let Some(content) = openers.of(from).open_at(number, content_type, version, body) else {
@@ -217,44 +193,27 @@ impl Unsealing {
                 continue;
             };
             e.decryption.note(from, place.no, Held::Message(message.kind));
-            if message.kind == HandshakeType::FINISHED && self.finished.of(from).is_none() {
-                let seen = Seen { value: message.body.to_vec(), at: message.at.clone(), when: message.when };
-                *self.finished.of_mut(from) = Some(seen);
-                self.say(from, message.sequence, message.kind, &message.body);
+            if message.kind == HandshakeType::FINISHED && !self.unsealed.has_finished(from) {
+                transcript.add(from, message.sequence, message.kind, &message.body);
+                let seen = Seen { value: (), at: message.at, when: message.when };
+                self.unsealed.finish(e, from, &message.body, seen);
             }
         }
         false
     }
 
-    /// What the messages of both sides tell once all are there: whether each Finished is right.
-    pub fn conclude(&mut self, e: &mut Evidence) {
-        match e.decryption.keys {
-            HadKeys::Unasked if self.any => e.decryption.keys = HadKeys::Absent,
-            HadKeys::Found => e.decryption.passed += self.passed,
-            _ => {}
+    /// What the messages of both sides tell once all are there.
+    pub fn conclude(&mut self, e: &mut Evidence, transcript: &Transcript) {
+        if self.any {
+            e.keys_were_absent();
         }
-        let whole = e.lost.malformed_messages == 0 && e.decryption.failed == 0;
-        let Some(session) = self.session.as_ref().filter(|_| whole) else { return };
-        self.said.sort_by_key(|&(from, sequence, ..)| (from == Side::Server, sequence));
-        // Another number than the next one: something is missing.
-        let unbroken = self.said.windows(2).all(|pair| match pair {
-            [(a, first, ..), (b, second, ..)] => a != b || first.checked_add(1) == Some(*second),
-            _ => false,
-        });
-        if !unbroken {
-            return;
+        if e.decryption.keys == HadKeys::Found {
+            e.decryption.passed += self.passed;
         }
-        let mut flights = Flights::default();
-        for (from, _, kind, message) in &self.said {
-            flights.add_framed(*from, *kind, message);
-        }
-        for side in [Side::Client, Side::Server] {
-            let Some(finished) = self.finished.of(side) else { continue };
-            let messages = flights.before_finished12(side);
-            if let Some(expected) = messages.and_then(|messages| session.verify_data(side, &messages)) {
-                let right = finished.value == expected;
-                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|_| right));
-            }
+        if let Some(session) = &self.session
+            && transcript.give(&mut self.unsealed)
+        {
+            self.unsealed.conclude(e, &By::Session(session));
         }
     }
 }
