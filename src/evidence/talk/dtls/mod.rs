@@ -40,7 +40,7 @@ pub struct Reader {
     messages: PerSide<Messages>,
     /// Random of the client's hello: who begins another attempt has another.
     random: Option<[u8; 32]>,
-    /// The server's messages that came before its hello.
+    /// The server's messages that came before its hello: at most as many bytes as a side may hold.
     early: Vec<Message<'static>>,
     /// What a client's CertificateVerify and each Finished cover.
     transcript: Transcript,
@@ -189,7 +189,7 @@ impl Reader {
                 for fragment in fragments(record.body) {
                     let messages = self.messages.of_mut(from);
                     match messages.take(&fragment, copy, place.no, place.stamp, limits.bytes_per_side) {
-                        Took::Whole(message) => self.whole(e, from, record.version, message, parser),
+                        Took::Whole(message) => self.whole(e, from, record.version, message, limits, parser),
                         Took::Dropped => e.lost.bytes_dropped += fragment.body.len() as u64,
                         Took::Part | Took::Again => {}
                     }
@@ -213,6 +213,7 @@ impl Reader {
         from: Side,
         version: Version,
         message: Message<'_>,
+        limits: &Limits,
         parser: &mut impl Parse,
     ) {
         let Message { kind, sequence, body, at, when } = message;
@@ -254,11 +255,15 @@ impl Reader {
                     e.server_hello = Some(Box::new(seen.map(|()| hello)));
                     e.stage = e.stage.max(Stage::ServerHello);
                     for message in std::mem::take(&mut self.early) {
-                        self.whole(e, from, version, message, parser);
+                        self.whole(e, from, version, message, limits, parser);
                     }
                 }
             }
             (Side::Server, _) if e.server_hello.is_none() => {
+                if self.early_held() + body.len() > limits.bytes_per_side {
+                    e.lost.bytes_dropped += body.len() as u64;
+                    return;
+                }
                 let (body, Seen { at, .. }) = (body.into_owned().into(), seen);
                 self.early.push(Message { kind, sequence, body, at, when });
             }
@@ -376,11 +381,19 @@ impl Reader {
         true
     }
 
+    /// Bytes of what came before the server's hello.
+    fn early_held(&self) -> usize {
+        self.early.iter().map(|message| message.body.len()).sum()
+    }
+
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
-        let early: usize = self.early.iter().map(|message| message.body.len()).sum();
         let unsealing = self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held());
-        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held() + unsealing
+        self.messages.client.held()
+            + self.messages.server.held()
+            + self.early_held()
+            + self.transcript.held()
+            + unsealing
     }
 }
 

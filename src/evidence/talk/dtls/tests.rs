@@ -151,6 +151,19 @@ fn a_message_lost_to_the_capture_hides_no_other() {
 }
 
 #[test]
+fn what_comes_before_the_server_s_hello_is_bounded_and_its_loss_counted() {
+    let mut story = Story::new();
+    story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+    let (most, size) = (Limits::default().bytes_per_side, 60_000);
+    for sequence in 1..6 {
+        story.says(Side::Server, 22, 0, &whole(11, sequence, &vec![0; size]));
+    }
+    assert!((size..=most).contains(&story.talk.as_ref().unwrap().held()));
+    let e = story.ends(70, false);
+    assert_eq!(e.lost.bytes_dropped, 3 * size as u64);
+}
+
+#[test]
 fn both_finished_is_success_and_data_settles_it() {
     let mut story = Story::answered();
     story.says(Side::Client, 22, 1, &[0; 40]).says(Side::Server, 22, 1, &[0; 40]);
