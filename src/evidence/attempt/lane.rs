@@ -109,7 +109,8 @@ impl Lane {
                 Opened::Passed
             }
             Cipher::Tls12(opener) => {
-                match opener.open_ahead(record.content_type, record.version, &record.body, ahead) {
+                let &Record { content_type, version, ref body, .. } = record;
+                match opener.open_ahead(tls12::Sealed { content_type, version, body }, ahead) {
                     Some(content) => Opened::Plain(record.content_type, content),
                     None => {
                         opener.skip(&record.body);

@@ -15,7 +15,8 @@ use crate::evidence::decryption::{HadKeys, Held};
 use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::dtls::messages::{Messages, Took, fragments};
 use crate::tls::dtls::{self, Form, Record};
-use crate::tls::keys::{Keys, tls12};
+use crate::tls::keys::Keys;
+use crate::tls::keys::tls12::{self, Sealed};
 
 /// A record that waits for keys.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl Unsealing {
     fn open_one(&mut self, e: &mut Evidence, transcript: &mut Transcript, waiting: &Waiting) -> bool {
         let &Waiting { from, content_type, version, number, ref body, place } = waiting;
         let Some(openers) = &self.openers else { return false };
-        let Some(content) = openers.of(from).open_at(number, content_type, version, body) else {
+        let Some(content) = openers.of(from).open_at(number, Sealed { content_type, version, body }) else {
             e.decryption.failed += 1;
             e.decryption.note(from, place.no, Held::Damaged);
             return false;
