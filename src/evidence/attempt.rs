@@ -9,6 +9,7 @@ mod pauses;
 mod transcript;
 pub(super) mod unsealed;
 mod unsealing;
+pub(super) mod waiting;
 
 use std::sync::Arc;
 

@@ -3,11 +3,11 @@
 //! They are kept until the keys are found, then opened in order, and what they hold goes the way of clear messages. What
 //! does not open is judged by its size, as where there are no keys. Application data is dropped as it is opened.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::lane::{Cipher, Epoch, Lane, Opened, Record};
 use super::unsealed::{By, Unsealed};
+use super::waiting::Waiting;
 use super::{Attempt, Parse};
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
 use crate::evidence::decryption::{HadKeys, Held};
@@ -32,9 +32,7 @@ pub(super) struct Unsealing {
     keys: Keys,
     state: State,
     pub(super) unsealed: Unsealed,
-    waiting: VecDeque<Record>,
-    /// Bytes of what waits.
-    held: usize,
+    waiting: Waiting<Record>,
     /// How far the attempt had got before its first sealed record.
     before: Option<Stage>,
     secrets: Option<Arc<Secrets>>,
@@ -51,8 +49,7 @@ impl Unsealing {
             keys,
             state: State::Waiting,
             unsealed: Unsealed::default(),
-            waiting: VecDeque::new(),
-            held: 0,
+            waiting: Waiting::new(MOST_WAITING, limits.bytes_per_side),
             before: None,
             secrets: None,
             session: None,
@@ -66,7 +63,7 @@ impl Unsealing {
             State::Open(lanes) => lanes.client.joiner.held() + lanes.server.joiner.held(),
             _ => 0,
         };
-        self.held + self.unsealed.flights.held() + joined
+        self.waiting.held() + self.unsealed.flights.held() + joined
     }
 
     /// The capture lacks bytes of this side: records may be among them.
@@ -85,17 +82,15 @@ impl Unsealing {
 
     /// Keeps a record until there are keys.
     fn wait(&mut self, record: Record) {
-        self.held += record.body.len();
-        self.waiting.push_back(record);
-        if self.waiting.len() > MOST_WAITING || self.held > 2 * self.limit {
-            self.give_up();
+        let bytes = record.body.len();
+        if self.waiting.push(record, bytes) > 0 {
+            self.state = State::GaveUp;
         }
     }
 
     fn give_up(&mut self) {
         self.state = State::GaveUp;
-        self.waiting = VecDeque::new();
-        self.held = 0;
+        self.waiting.give_up();
     }
 
     /// Looks for the keys of this attempt, as known before packet `at`. `late`: a part of them will do. Whether they were
@@ -136,13 +131,7 @@ impl Unsealing {
             Some(lanes).filter(|lanes| any(&lanes.client) || any(&lanes.server))
         } else {
             let Some(master) = &secrets.master else { return false };
-            let session = tls12::Session {
-                master: master.clone(),
-                suite,
-                version,
-                randoms: PerSide { client: hello.value.random, server: server.value.random },
-                encrypt_then_mac: server.value.encrypt_then_mac,
-            };
+            let session = tls12::Session::new(master.clone(), &hello.value, &server.value);
             let openers = session.openers();
             self.session = Some(session);
             openers.map(|PerSide { client, server }| PerSide {
@@ -177,7 +166,7 @@ impl Unsealing {
 
     /// What the messages of both sides tell once all are there.
     fn conclude(&self, e: &mut Evidence) {
-        if !self.waiting.is_empty() {
+        if self.waiting.last().is_some() {
             e.keys_were_absent();
         }
         match (&self.session, &self.secrets) {
@@ -208,7 +197,7 @@ impl Attempt {
     /// Opens what waits, if there are keys by now. `late`: it ends here.
     pub(super) fn unseal(&mut self, late: bool, parser: &mut impl Parse) {
         let Some(mut unsealing) = self.unsealing.take() else { return };
-        let last = unsealing.waiting.back().and_then(|record| record.at.last());
+        let last = unsealing.waiting.last().and_then(|record| record.at.last());
         if let Some(last) = last {
             let at = if late { self.evidence.last.max(last) } else { last };
             if unsealing.find(&mut self.evidence, at, late)
@@ -220,10 +209,9 @@ impl Attempt {
                 self.evidence.sealing.application = PerSide::default();
             }
             if matches!(unsealing.state, State::Open(_)) {
-                while let Some(record) = unsealing.waiting.pop_front() {
+                for record in unsealing.waiting.take() {
                     self.open(&mut unsealing, &record, parser);
                 }
-                unsealing.held = 0;
             }
         }
         self.unsealing = Some(unsealing);

@@ -11,6 +11,7 @@ use super::Secret;
 use super::aead::{Aead, Algorithm, nonce};
 use crate::base::{PerSide, Side};
 use crate::tls::codes::{Bulk, CipherSuite, Version};
+use crate::tls::hello::{ClientHello, ServerHello};
 
 /// Secrets of a session and what was agreed.
 #[derive(Clone, Debug)]
@@ -90,6 +91,17 @@ fn cbc(suite: CipherSuite) -> Option<(usize, hmac::Algorithm)> {
 }
 
 impl Session {
+    /// What these hellos agreed on.
+    pub fn new(master: Secret, hello: &ClientHello, server: &ServerHello) -> Self {
+        Self {
+            master,
+            suite: server.cipher,
+            version: server.version.of_tls(),
+            randoms: PerSide { client: hello.random, server: server.random },
+            encrypt_then_mac: server.encrypt_then_mac,
+        }
+    }
+
     /// What opens the records behind each side's ChangeCipherSpec. `None`: the suite or the version is not supported.
     pub fn openers(&self) -> Option<PerSide<Opener>> {
         if !(Version::TLS10..=Version::TLS12).contains(&self.version) {

@@ -4,13 +4,12 @@
 //! A record says which number it has, so that each opens by itself, whatever is lost. Handshake messages and alerts of the first
 //! keys are kept; application data never is, nor what a connection ID hides the type of.
 
-use std::collections::VecDeque;
-
 use super::transcript::Transcript;
 use super::{Place, Window, kind};
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
 use crate::evidence::Evidence;
 use crate::evidence::attempt::unsealed::{By, Unsealed};
+use crate::evidence::attempt::waiting::Waiting;
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::dtls::messages::{Messages, Took, fragments};
@@ -18,12 +17,13 @@ use crate::tls::dtls::{self, Form, Record};
 use crate::tls::keys::Keys;
 use crate::tls::keys::tls12::{self, Sealed};
 
-/// A record that waits for keys.
+/// A record of the first keys.
 #[derive(Debug)]
-struct Waiting {
+struct Kept {
     from: Side,
     content_type: u8,
     version: Version,
+    /// Its epoch and its sequence number in one.
     number: u64,
     body: Vec<u8>,
     place: Place,
@@ -33,9 +33,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Unsealing {
     keys: Keys,
-    waiting: VecDeque<Waiting>,
-    /// Bytes of what waits.
-    held: usize,
+    waiting: Waiting<Kept>,
     session: Option<tls12::Session>,
     openers: Option<PerSide<tls12::Opener>>,
     messages: PerSide<Messages>,
@@ -47,7 +45,6 @@ pub(super) struct Unsealing {
     passed: u32,
     unsealed: Unsealed,
     limit: usize,
-    gave_up: bool,
 }
 
 impl Unsealing {
@@ -57,8 +54,7 @@ impl Unsealing {
     pub fn new(keys: Keys, limits: &Limits) -> Self {
         Self {
             keys,
-            waiting: VecDeque::new(),
-            held: 0,
+            waiting: Waiting::new(Self::MOST, limits.bytes_per_side),
             session: None,
             openers: None,
             messages: PerSide::default(),
@@ -67,13 +63,12 @@ impl Unsealing {
             passed: 0,
             unsealed: Unsealed::default(),
             limit: limits.bytes_per_side,
-            gave_up: false,
         }
     }
 
     /// Bytes held.
     pub fn held(&self) -> usize {
-        self.held + self.messages.client.held() + self.messages.server.held()
+        self.waiting.held() + self.messages.client.held() + self.messages.server.held()
     }
 
     /// Keeps a sealed record until there are keys.
@@ -87,36 +82,20 @@ impl Unsealing {
         // The next epochs are sealed by the keys of another handshake.
         let Some(sequence) = record
             .sequence
-            .filter(|_| record.form == Form::Plain && record.epoch == 1 && whole && !self.gave_up)
+            .filter(|_| record.form == Form::Plain && record.epoch == 1 && whole && !self.waiting.gave_up())
         else {
             self.passed = self.passed.saturating_add(1);
             return;
         };
         let number = u64::from(record.epoch) << 48 | sequence;
-        self.held += record.body.len();
-        self.waiting.push_back(Waiting {
-            from,
-            content_type,
-            version,
-            number,
-            body: record.body.to_vec(),
-            place,
-        });
-        if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
-            self.passed = self.passed.saturating_add(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
-            self.give_up();
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.gave_up = true;
-        self.waiting = VecDeque::new();
-        self.held = 0;
+        let kept = Kept { from, content_type, version, number, body: record.body.to_vec(), place };
+        let passed = self.waiting.push(kept, record.body.len());
+        self.passed = self.passed.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
     }
 
     /// Looks for the keys as known before packet `at`; whether there are any that open.
     fn find(&mut self, e: &mut Evidence, at: PacketNo) -> bool {
-        if self.openers.is_some() || self.gave_up {
+        if self.openers.is_some() || self.waiting.gave_up() {
             return self.openers.is_some();
         }
         let (Some(hello), Some(server)) = (&e.hello, &e.server_hello) else { return false };
@@ -128,21 +107,15 @@ impl Unsealing {
             None if ours => return false,
             _ => {
                 e.decryption.keys = HadKeys::Unsupported;
-                self.give_up();
+                self.waiting.give_up();
                 return false;
             }
         };
-        let session = tls12::Session {
-            master,
-            suite: server.value.cipher,
-            version: version.of_tls(),
-            randoms: PerSide { client: hello.value.random, server: server.value.random },
-            encrypt_then_mac: server.value.encrypt_then_mac,
-        };
+        let session = tls12::Session::new(master, &hello.value, &server.value);
         self.openers = session.openers();
         e.decryption.keys = if self.openers.is_some() { HadKeys::Found } else { HadKeys::Unsupported };
         if self.openers.is_none() {
-            self.give_up();
+            self.waiting.give_up();
         }
         self.session = Some(session);
         self.openers.is_some()
@@ -150,8 +123,8 @@ impl Unsealing {
 
     /// Opens what waits, if there are keys by now. Whether somebody ended it. `late`: it ends here.
     pub fn open(&mut self, e: &mut Evidence, transcript: &mut Transcript, late: bool) -> bool {
-        let last = match self.waiting.back() {
-            Some(waiting) => waiting.place.no,
+        let last = match self.waiting.last() {
+            Some(kept) => kept.place.no,
             None if late && self.any => e.last,
             None => return false,
         };
@@ -159,20 +132,19 @@ impl Unsealing {
             return false;
         }
         let mut over = false;
-        for waiting in std::mem::take(&mut self.waiting) {
-            over |= self.open_one(e, transcript, &waiting);
+        for kept in self.waiting.take() {
+            over |= self.open_one(e, transcript, &kept);
         }
-        self.held = 0;
         if e.decryption.opened == 0 && e.decryption.failed >= 4 {
             self.openers = None;
-            self.give_up();
+            self.waiting.give_up();
         }
         over
     }
 
     /// Opens one record and takes what it holds. Whether it ends the handshake.
-    fn open_one(&mut self, e: &mut Evidence, transcript: &mut Transcript, waiting: &Waiting) -> bool {
-        let &Waiting { from, content_type, version, number, ref body, place } = waiting;
+    fn open_one(&mut self, e: &mut Evidence, transcript: &mut Transcript, kept: &Kept) -> bool {
+        let &Kept { from, content_type, version, number, ref body, place } = kept;
         let Some(openers) = &self.openers else { return false };
         let Some(content) = openers.of(from).open_at(number, Sealed { content_type, version, body }) else {
             e.decryption.failed += 1;

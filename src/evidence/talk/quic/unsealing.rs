@@ -2,13 +2,13 @@
 //!
 //! What they hold goes the way of clear messages. Packets of 1-RTT are never kept.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::facts::QuicFacts;
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side, Stamp};
 use crate::evidence::attempt::Parse;
 use crate::evidence::attempt::unsealed::{By, Unsealed};
+use crate::evidence::attempt::waiting::Waiting;
 use crate::evidence::decryption::{HadKeys, Held};
 use crate::evidence::{Chain, Evidence};
 use crate::tls::codes::AlertDescription;
@@ -20,7 +20,7 @@ use crate::tls::quic::protection::PacketKey;
 
 /// A Handshake packet.
 #[derive(Debug)]
-struct Waiting {
+struct Sealed {
     from: Side,
     bytes: Vec<u8>,
     no: PacketNo,
@@ -31,16 +31,13 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Unsealing {
     keys: Keys,
-    waiting: VecDeque<Waiting>,
-    /// Bytes of what waits.
-    held: usize,
+    waiting: Waiting<Sealed>,
     secrets: Option<Arc<Secrets>>,
     openers: PerSide<Option<PacketKey>>,
     largest: PerSide<Option<u64>>,
     crypto: PerSide<Stream>,
     pub unsealed: Unsealed,
     limit: usize,
-    gave_up: bool,
 }
 
 impl Unsealing {
@@ -50,34 +47,29 @@ impl Unsealing {
     pub fn new(keys: Keys, limits: &Limits) -> Self {
         Self {
             keys,
-            waiting: VecDeque::new(),
-            held: 0,
+            waiting: Waiting::new(Self::MOST, limits.bytes_per_side),
             secrets: None,
             openers: PerSide::default(),
             largest: PerSide::default(),
             crypto: PerSide::default(),
             unsealed: Unsealed::default(),
             limit: limits.bytes_per_side,
-            gave_up: false,
         }
     }
 
     /// Bytes held.
     pub fn held(&self) -> usize {
-        self.held + self.unsealed.flights.held() + self.crypto.client.held() + self.crypto.server.held()
+        self.waiting.held()
+            + self.unsealed.flights.held()
+            + self.crypto.client.held()
+            + self.crypto.server.held()
     }
 
     /// Keeps a packet until there are keys.
     pub fn keep(&mut self, packet: &Long<'_>, from: Side, no: PacketNo, when: Stamp) {
-        if self.gave_up || !packet.whole {
-            return;
-        }
-        self.held += packet.bytes.len();
-        self.waiting.push_back(Waiting { from, bytes: packet.bytes.to_vec(), no, when });
-        if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
-            self.gave_up = true;
-            self.waiting = VecDeque::new();
-            self.held = 0;
+        if packet.whole && !self.waiting.gave_up() {
+            let sealed = Sealed { from, bytes: packet.bytes.to_vec(), no, when };
+            self.waiting.push(sealed, packet.bytes.len());
         }
     }
 
@@ -113,17 +105,15 @@ impl Unsealing {
         late: bool,
         parser: &mut impl Parse,
     ) -> bool {
-        let Some(last) = self.waiting.back().map(|waiting| waiting.no) else { return false };
+        let Some(last) = self.waiting.last().map(|sealed| sealed.no) else { return false };
         let at = if late { e.last.max(last) } else { last };
         if !self.find(facts, e, at, late) {
             return false;
         }
         let mut closes = false;
         let mut room = Vec::new();
-        self.held = 0;
-        for waiting in std::mem::take(&mut self.waiting) {
-            let Some(Packet::Long(long)) = packets(&waiting.bytes).next() else { continue };
-            let (from, no) = (waiting.from, waiting.no);
+        for Sealed { from, bytes, no, when } in self.waiting.take() {
+            let Some(Packet::Long(long)) = packets(&bytes).next() else { continue };
             let largest = self.largest.of_mut(from);
             let opened = self.openers.of(from).as_ref().map(|key| key.open(&long, *largest, &mut room));
             match opened {
@@ -140,14 +130,14 @@ impl Unsealing {
                         match frame {
                             Frame::Crypto { offset, data } => {
                                 let stream = self.crypto.of_mut(from);
-                                stream.push(offset, data, no, waiting.when, self.limit);
+                                stream.push(offset, data, no, when, self.limit);
                             }
                             Frame::Close(close) => {
                                 closes = true;
                                 if let Some(alert) = Close::alert(close.code) {
                                     e.decryption.note(from, no, Held::Alert(AlertDescription(alert)));
                                 }
-                                super::closed(facts, e, close, from, (no, waiting.when), true);
+                                super::closed(facts, e, close, from, (no, when), true);
                             }
                             Frame::Other => {}
                         }
@@ -170,7 +160,7 @@ impl Unsealing {
 
     /// What the messages of both sides tell once all are there, and whether the server's chain was cut.
     pub fn conclude(&self, e: &mut Evidence) {
-        if !self.waiting.is_empty() {
+        if self.waiting.last().is_some() {
             e.keys_were_absent();
         }
         if let Some(secrets) = &self.secrets {
