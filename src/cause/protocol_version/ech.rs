@@ -92,10 +92,7 @@ mod tests {
     }
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str)> {
-        match judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason)),
-            _ => None,
-        }
+        judge(e).found().map(|finding| (finding.certainty, finding.reason))
     }
 
     #[test]
