@@ -1,8 +1,16 @@
 //! Floor 3: one attempt to set up TLS, followed from its first packet to its end.
 //!
-//! [`opening`] keeps a connection that has carried no byte; [`talk`] reads what comes in datagrams; [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
-//! packets; [`outcome`] reads from the facts how the attempt ended, [`rejection`] whether a quiet end was a
-//! rejection; [`crossing`] tells what became of packets between two vantage points; [`Evidence`] is the closed, immutable result that the causes judge.
+//! * While it runs: [`opening`] keeps a connection that has carried no byte; [`attempt`] drives the TLS reader with two
+//!   reassembled streams, [`talk`] reads datagrams; [`upgrade`] follows what comes in clear before TLS. What keys opened is in
+//!   [`decryption`].
+//! * At its end: [`outcome`] reads from the facts how it ended, [`rejection`] whether a quiet end was a rejection, [`tamper`]
+//!   names what a reset looks like.
+//! * Beside it: [`around`] holds what other traffic tells of it, among that [`clock`]s, certificates [`known`] from elsewhere
+//!   and [`exchange`]s about revocation; [`crossing`] what became of its packets between two vantage points; [`signatures`]
+//!   whether what was signed verifies.
+//!
+//! All of it is written to one [`Evidence`], each fact with its packets: by the attempt while it runs, then by the join. The
+//! causes only read it.
 
 pub mod around;
 pub mod attempt;
@@ -233,7 +241,7 @@ pub struct AlertFrom {
     pub sealed: bool,
 }
 
-/// One attempt to set up TLS, closed.
+/// The facts of one attempt to set up TLS.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// Who sent the SYN or the ClientHello.

@@ -1,4 +1,6 @@
-//! One shard: the connections whose addresses hash to it.
+//! One shard: follows the connections that are its own, and gives what becomes of them in order of time.
+//!
+//! Of a file, addresses hash to shards; on interfaces the kernel deals connections to rings, and each has a shard.
 
 mod close;
 mod dns;

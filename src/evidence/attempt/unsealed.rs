@@ -1,4 +1,4 @@
-//! What handshake messages that keys opened tell of an attempt, whatever carried them.
+//! What handshake messages that keys opened tell of an attempt, whatever carried them: each alone, and all at the end.
 
 use super::flights::Flights;
 use super::{Parse, messages};

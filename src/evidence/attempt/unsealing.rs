@@ -1,6 +1,6 @@
 //! Sealed records of an attempt for which there may be keys.
 //!
-//! They are kept until the keys are found, then opened in order, and what they hold goes the way of clear messages. What
+//! They are kept until the keys are found, then opened in order, and what they hold becomes facts as clear messages do. What
 //! does not open is judged by its size, as where there are no keys. Application data is dropped as it is opened.
 
 use std::sync::Arc;

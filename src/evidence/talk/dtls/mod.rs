@@ -1,7 +1,8 @@
 //! DTLS's part of an attempt over datagrams.
 //!
-//! What is lost comes again, and a hole is no failure: each message is read as soon as it is whole, and what stands in a record of
-//! the second epoch counts by the number which that record bears.
+//! What is lost comes again, and a hole is no failure: each message in clear is read as soon as it is whole. Sealed records show
+//! their epoch, mostly their type and always their size; where there are keys, `unsealing` opens each by the number that it
+//! bears.
 
 mod facts;
 mod outcome;

@@ -1,4 +1,5 @@
-//! QUIC's part of an attempt over datagrams: Initial packets are opened and read, the others counted by what they are.
+//! QUIC's part of an attempt over datagrams: Initial packets are opened and read, the others counted by what they are. Where
+//! there are keys, `unsealing` opens Handshake packets too.
 
 mod facts;
 mod outcome;

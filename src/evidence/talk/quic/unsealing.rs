@@ -1,6 +1,6 @@
 //! Handshake packets for which there may be keys (RFC 9001 section 5.1): kept until the keys are found, then opened.
 //!
-//! What they hold goes the way of clear messages. Packets of 1-RTT are never kept.
+//! What they hold becomes facts as clear messages do. Packets of 1-RTT are never kept.
 
 use std::sync::Arc;
 
