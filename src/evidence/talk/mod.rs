@@ -160,15 +160,14 @@ impl Talk {
         step
     }
 
-    /// Nothing more comes. `now` is capture time; `capture_ended` says that the capture stopped, not the attempt. `None`:
-    /// it was no attempt to set up TLS after all.
-    pub fn close(self, now: Stamp, capture_ended: bool, parser: &mut impl Parse) -> Option<Box<Evidence>> {
+    /// Nothing more comes. `now` is capture time; `capture_ended` says that the capture stopped, not the attempt.
+    pub fn close(self, now: Stamp, capture_ended: bool, parser: &mut impl Parse) -> Box<Evidence> {
         let mut evidence = self.evidence;
-        let counts = match self.reader {
+        match self.reader {
             Reader::Quic(reader) => reader.close(&mut evidence, now, capture_ended, parser),
             Reader::Dtls(reader) => reader.close(&mut evidence, now, capture_ended, parser),
-        };
-        counts.then_some(evidence)
+        }
+        evidence
     }
 
     /// Bytes held, for the shard's bound.

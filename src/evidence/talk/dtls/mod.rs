@@ -355,14 +355,14 @@ impl Reader {
         }
     }
 
-    /// Writes how it ended; whether it counts as an attempt.
+    /// Writes how it ended.
     pub(super) fn close(
         mut self,
         e: &mut Evidence,
         now: Stamp,
         capture_ended: bool,
         parser: &mut impl Parse,
-    ) -> bool {
+    ) {
         for Message { kind, body, at, when, .. } in std::mem::take(&mut self.early) {
             said::clear(e, Side::Server, kind, &body, Seen { value: (), at, when }, parser);
         }
@@ -379,7 +379,6 @@ impl Reader {
         }
         outcome::settle(e, &self.facts, now, capture_ended);
         e.dtls = Some(Box::new(self.facts));
-        true
     }
 
     /// Bytes of what came before the server's hello.

@@ -118,7 +118,7 @@ impl Story {
 
     fn ends(&mut self, secs: i64, capture_ended: bool) -> Box<Evidence> {
         let now = START + Span::from_millis(self.at) + Span::from_secs(secs);
-        self.talk.take().unwrap().close(now, capture_ended, &mut self.parser).unwrap()
+        self.talk.take().unwrap().close(now, capture_ended, &mut self.parser)
     }
 }
 

@@ -146,7 +146,7 @@ impl Story {
     /// Nothing more comes for so many seconds.
     fn ends(&mut self, secs: i64, capture_ended: bool) -> Box<Evidence> {
         let now = START + Span::from_millis(self.at) + Span::from_secs(secs);
-        self.talk.take().unwrap().close(now, capture_ended, &mut Parses).unwrap()
+        self.talk.take().unwrap().close(now, capture_ended, &mut Parses)
     }
 
     /// Both hellos and the server's flight.
