@@ -133,7 +133,6 @@ mod tests {
     use super::*;
     use crate::base::{Addr, Side};
     use crate::cause::weigh::{hygiene as all_hygiene, weigh};
-    use crate::cause::Judgement;
     use crate::evidence::around::ShownToOther;
     use crate::evidence::fixture::{alert, answered, certificate, seen, shown};
     use crate::tls::codes::Version;

@@ -83,7 +83,6 @@ fn device(passed: Span, failed: Span) -> String {
 mod tests {
     use super::*;
     use crate::base::{PacketNo, Packets, Seen};
-    use crate::cause::Judgement;
     use crate::evidence::Pause;
     use crate::evidence::fixture::{answered, ends, greeted, resent, reset, seen};
     use crate::tls::codes::Version;

@@ -56,7 +56,6 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::base::{PacketNo, Side};
-    use crate::cause::Judgement;
     use crate::cause::protocol_version::judge;
     use crate::evidence::around::Ech;
     use crate::evidence::fixture::{answered, ends, seen};

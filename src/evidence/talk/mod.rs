@@ -4,6 +4,8 @@
 //! protocol, knows what the payloads mean and writes the same facts as an attempt over TCP does.
 
 pub mod dtls;
+#[cfg(test)]
+mod fixture;
 pub mod quic;
 
 use super::attempt::Parse;
