@@ -63,7 +63,7 @@ impl Iterator for Candidates<'_> {
 
 /// Numbers by hash. Nothing marks what was removed, so numbers that come and go leave no trace.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     lines: Vec<Line>,
     len: usize,
 }
