@@ -93,12 +93,13 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// Analyses a source to its end; hands what `make` makes of every judged attempt to `each`, in the thread that judges.
-pub fn analyse<M: Make + Send>(
-    source: &mut dyn Source,
+/// Analyses a source to its end, here or by several threads; hands what `make` makes of every judged attempt to `each`, in the
+/// calling thread.
+pub fn analyse<M: Make>(
+    source: &mut (dyn Source + Send),
     settings: &Settings,
     make: &mut M,
-    each: &mut (dyn FnMut(M::Made) + Send),
+    each: &mut dyn FnMut(M::Made),
 ) -> Totals {
     if settings.workers <= 1 {
         analyse_here(source, settings, make, each)
@@ -236,7 +237,7 @@ impl Totals {
 const STEP: Span = Span::from_secs(1);
 const STEPS: i64 = 1_024;
 
-/// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
+/// As [`analyse`] with one worker: everything in the calling thread.
 pub fn analyse_here<M: Make>(
     source: &mut dyn Source,
     settings: &Settings,

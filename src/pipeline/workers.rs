@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
 use smallvec::SmallVec;
 
 use super::ahead;
@@ -10,7 +11,7 @@ use super::make::Make;
 use super::run::{Merge, Settings, Source, Totals};
 use super::shard::{Out, Shard, What};
 use crate::aside::dns;
-use crate::base::{FlowKey, PackedKey, PacketNo, Stamp};
+use crate::base::{FlowKey, Lost, PackedKey, PacketNo, Stamp};
 use crate::capture::block::Block;
 use crate::decode::{BURST, Decoder, Frame, Frames, LinkType, Packet, plain};
 use crate::evidence::{Evidence, Outcome};
@@ -28,15 +29,15 @@ type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, (Stamp, PacketNo));
 /// Blocks in flight a shard: a reader that is ahead waits.
 const IN_FLIGHT: usize = 2;
 
-/// As [`super::run::analyse`], with several workers.
-pub(super) fn analyse<M: Make + Send>(
-    source: &mut dyn Source,
+/// As [`super::run::analyse`], with several workers. The calling thread judges: one thread less, and what is made of the
+/// judged need not leave it.
+pub(super) fn analyse<M: Make>(
+    source: &mut (dyn Source + Send),
     settings: &Settings,
     make: &mut M,
-    each: &mut (dyn FnMut(M::Made) + Send),
+    each: &mut dyn FnMut(M::Made),
 ) -> Totals {
     let workers = settings.workers;
-    let mut totals = Totals::default();
     std::thread::scope(|scope| {
         let (to_join, from_shards) = crossbeam_channel::bounded::<(usize, Vec<Out>, _)>(LOTS * workers);
         // Blocks return empty, since making them anew would take as long as filling them.
@@ -78,45 +79,54 @@ pub(super) fn analyse<M: Make + Send>(
             }));
         }
         drop(to_join);
-        let join = scope.spawn(move || {
-            let mut join = Join::making(make, settings, settings.in_order, workers);
-            let mut merge = Merge::default();
-            let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); workers];
-            for (id, out, watermark) in from_shards {
-                merge.extend(out);
-                if let Some(mark) = marks.get_mut(id) {
-                    *mark = watermark;
-                }
-                // What is left when all have finished is released in order below.
-                let least = marks.iter().copied().min().unwrap_or_default();
-                if least.0 < Stamp(i64::MAX) {
-                    merge.release_to(least, &mut join, each);
-                    if !settings.in_order {
-                        join.advance(least.0, each);
-                    }
+        let reader = scope.spawn(move || {
+            let mut dealer = Dealer { workers, now: Stamp(i64::MIN), totals: Totals::default() };
+            while let Some(dealt) = dealer.next(source, spare.try_recv().unwrap_or_default()) {
+                let dealt = Arc::new(dealt);
+                if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&dealt)).is_err()) {
+                    break;
                 }
             }
-            merge.finish(&mut join, each);
-            join.lost()
+            dealer.totals
         });
-        let mut dealer = Dealer { workers, now: Stamp(i64::MIN) };
-        while let Some(dealt) = dealer.next(source, spare.try_recv().unwrap_or_default(), &mut totals) {
-            let dealt = Arc::new(dealt);
-            if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&dealt)).is_err()) {
-                break;
-            }
-        }
-        drop(shards);
+        let lost = join(from_shards, settings, make, each);
+        let mut totals = reader.join().unwrap_or_default();
+        totals.lost.add(&lost);
         for handle in handles {
             if let Ok(lost) = handle.join() {
                 totals.lost.add(&lost);
             }
         }
-        if let Ok(lost) = join.join() {
-            totals.lost.add(&lost);
+        totals
+    })
+}
+
+/// Judges what the shards give, in one order, until all have finished. What was lost of it.
+fn join<M: Make>(
+    from_shards: Receiver<(usize, Vec<Out>, (Stamp, PacketNo))>,
+    settings: &Settings,
+    make: &mut M,
+    each: &mut dyn FnMut(M::Made),
+) -> Lost {
+    let mut join = Join::making(make, settings, settings.in_order, settings.workers);
+    let mut merge = Merge::default();
+    let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); settings.workers];
+    for (id, out, watermark) in from_shards {
+        merge.extend(out);
+        if let Some(mark) = marks.get_mut(id) {
+            *mark = watermark;
         }
-    });
-    totals
+        // What is left when all have finished is released in order below.
+        let least = marks.iter().copied().min().unwrap_or_default();
+        if least.0 < Stamp(i64::MAX) {
+            merge.release_to(least, &mut join, each);
+            if !settings.in_order {
+                join.advance(least.0, each);
+            }
+        }
+    }
+    merge.finish(&mut join, each);
+    join.lost()
 }
 
 /// A block, and which of its frames each worker has to look at.
@@ -141,10 +151,11 @@ struct Turn {
 struct Dealer {
     workers: usize,
     now: Stamp,
+    totals: Totals,
 }
 
 impl Dealer {
-    fn next(&mut self, source: &mut dyn Source, spare: Dealt, totals: &mut Totals) -> Option<Dealt> {
+    fn next(&mut self, source: &mut dyn Source, spare: Dealt) -> Option<Dealt> {
         let Dealt { block, mut turns } = spare;
         let block = source.block(block)?;
         turns.resize_with(self.workers, Vec::new);
@@ -152,7 +163,7 @@ impl Dealer {
         for (place, (stamp, frame)) in (0..).zip(block.frames()) {
             self.now = self.now.max(stamp);
             let Some(frame) = frame else { continue };
-            totals.count(&frame);
+            self.totals.count(&frame);
             let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
             let turn = Turn { place, plain: ends.is_some(), now: self.now };
             match ends {
