@@ -1,7 +1,7 @@
 //! Wiring: frames, decoder, shards, join.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use super::join::Join;
@@ -111,7 +111,12 @@ pub fn analyse<M: Make>(
 /// Puts what shards give into one order: by the time of the decision, then by packet.
 #[derive(Default)]
 pub(super) struct Merge {
+    /// What each shard gave in order, which is nearly everything.
+    lanes: Vec<VecDeque<Ordered>>,
+    /// The rest.
     heap: BinaryHeap<Reverse<Ordered>>,
+    /// How many wait.
+    waiting: usize,
 }
 
 struct Ordered(Out);
@@ -159,9 +164,37 @@ impl Merge {
     /// More do not wait, even if time stands still: some captures have one stamp for all packets.
     const MOST: usize = 1 << 15;
 
-    pub(super) fn extend(&mut self, outs: impl IntoIterator<Item = Out>) {
-        // One by one: nearly always it is one, and the heap is short.
-        outs.into_iter().for_each(|out| self.heap.push(Reverse(Ordered(out))));
+    /// Takes what this shard gave.
+    pub(super) fn extend(&mut self, shard: usize, outs: impl IntoIterator<Item = Out>) {
+        if self.lanes.len() <= shard {
+            self.lanes.resize_with(shard + 1, VecDeque::new);
+        }
+        let Some(lane) = self.lanes.get_mut(shard) else { return };
+        for out in outs.into_iter().map(Ordered) {
+            self.waiting += 1;
+            if lane.back().is_none_or(|last| *last <= out) {
+                lane.push_back(out);
+            } else {
+                self.heap.push(Reverse(out));
+            }
+        }
+    }
+
+    /// Takes out the first, if it is among those that may go.
+    fn pop_if(&mut self, may_go: impl Fn(&Out) -> bool) -> Option<Out> {
+        let lane = self.lanes.iter_mut().filter(|lane| !lane.is_empty()).min_by(|a, b| a.front().cmp(&b.front()));
+        let first = lane.as_ref().and_then(|lane| lane.front());
+        let out = match (first, self.heap.peek()) {
+            (Some(first), Some(Reverse(other))) if other < first => None,
+            (first, _) => first,
+        };
+        let from_lane = out.is_some();
+        let out = out.or_else(|| self.heap.peek().map(|Reverse(other)| other))?;
+        if !may_go(&out.0) {
+            return None;
+        }
+        self.waiting -= 1;
+        if from_lane { lane?.pop_front() } else { self.heap.pop().map(|Reverse(out)| out) }.map(|Ordered(out)| out)
     }
 
     /// Hands on what was decided before `watermark`.
@@ -181,17 +214,17 @@ impl Merge {
         join: &mut Join<M>,
         each: &mut dyn FnMut(M::Made),
     ) {
-        let passed = |Reverse(first): &Reverse<Ordered>| (first.0.at, first.0.no) < watermark;
-        while self.heap.len() > Self::MOST || self.heap.peek().is_some_and(passed) {
-            if let Some(Reverse(first)) = self.heap.pop() {
-                join.take(first.0, each);
-            }
+        let passed = |out: &Out| (out.at, out.no) < watermark;
+        loop {
+            let full = self.waiting > Self::MOST;
+            let Some(out) = self.pop_if(|out| full || passed(out)) else { break };
+            join.take(out, each);
         }
     }
 
     pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
-        while let Some(Reverse(first)) = self.heap.pop() {
-            join.take(first.0, each);
+        while let Some(out) = self.pop_if(|_| true) {
+            join.take(out, each);
         }
         join.finish(each);
     }
@@ -264,7 +297,7 @@ pub fn analyse_here<M: Make>(
                             (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now)
                         {
                             shard.tick(step);
-                            merge.extend(shard.drain());
+                            merge.extend(0, shard.drain());
                             merge.release(step, &mut join, each);
                         }
                     }
@@ -272,7 +305,7 @@ pub fn analyse_here<M: Make>(
                     shard.packet(&packet, frame.no, frame.stamp, now);
                     shard.mark(frame.no, now);
                     if shard.has_out() {
-                        merge.extend(shard.drain());
+                        merge.extend(0, shard.drain());
                         merge.release(now, &mut join, each);
                     }
                 }
@@ -281,7 +314,7 @@ pub fn analyse_here<M: Make>(
                 now = now.max(stamp);
                 decoder.expire(now);
                 shard.tick(now);
-                merge.extend(shard.drain());
+                merge.extend(0, shard.drain());
                 merge.release(now, &mut join, each);
                 // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.
                 if !settings.in_order {
@@ -291,10 +324,10 @@ pub fn analyse_here<M: Make>(
         }
     }
     while let Some(next) = shard.finish(now) {
-        merge.extend(shard.drain());
+        merge.extend(0, shard.drain());
         merge.release_to((now, next), &mut join, each);
     }
-    merge.extend(shard.drain());
+    merge.extend(0, shard.drain());
     merge.finish(&mut join, each);
     decoder.finish();
     totals.lost.add(&decoder.take_lost());
