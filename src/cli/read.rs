@@ -187,6 +187,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
             scribe.wanted = Some(Wanted::default());
         }
         name.clone_into(&mut scribe.capture);
+        let settings = output::for_file(&settings, args.shared.workers, source.reader.size());
         let totals = one_file(source, &settings, &mut scribe, &mut desk);
         if let Some(error) = desk.error.take() {
             return Err(error.into());

@@ -182,7 +182,8 @@ impl Merge {
 
     /// Takes out the first, if it is among those that may go.
     fn pop_if(&mut self, may_go: impl Fn(&Out) -> bool) -> Option<Out> {
-        let lane = self.lanes.iter_mut().filter(|lane| !lane.is_empty()).min_by(|a, b| a.front().cmp(&b.front()));
+        let lane =
+            self.lanes.iter_mut().filter(|lane| !lane.is_empty()).min_by(|a, b| a.front().cmp(&b.front()));
         let first = lane.as_ref().and_then(|lane| lane.front());
         let out = match (first, self.heap.peek()) {
             (Some(first), Some(Reverse(other))) if other < first => None,
@@ -194,7 +195,8 @@ impl Merge {
             return None;
         }
         self.waiting -= 1;
-        if from_lane { lane?.pop_front() } else { self.heap.pop().map(|Reverse(out)| out) }.map(|Ordered(out)| out)
+        if from_lane { lane?.pop_front() } else { self.heap.pop().map(|Reverse(out)| out) }
+            .map(|Ordered(out)| out)
     }
 
     /// Hands on what was decided before `watermark`.
@@ -453,6 +455,26 @@ mod tests {
                 wire_len: u32::try_from(self.bytes.len()).unwrap(),
             }))
         }
+    }
+
+    #[test]
+    fn what_shards_give_leaves_in_order_of_time_and_packet() {
+        let out = |shard, at, no| {
+            let what = What::Mark(shard, PacketNo(no));
+            Out { at: Stamp(at), no: PacketNo(no), what }
+        };
+        let mut merge = Merge::default();
+        // Out of order within a shard, and between two.
+        merge.extend(1, [out(1, 3, 4), out(1, 5, 1), out(1, 5, 9), out(1, 5, 2), out(1, 8, 7)]);
+        merge.extend(0, [out(0, 1, 9), out(0, 5, 3), out(0, 4, 6), out(0, 9, 8)]);
+        let left = |merge: &mut Merge, until: i64| -> Vec<_> {
+            let next = || merge.pop_if(|out| out.at < Stamp(until)).map(|out| (out.at.0, out.no.0));
+            std::iter::from_fn(next).collect()
+        };
+        assert_eq!(left(&mut merge, 5), [(1, 9), (3, 4), (4, 6)]);
+        merge.extend(0, [out(0, 5, 5)]);
+        assert_eq!(left(&mut merge, 9), [(5, 1), (5, 2), (5, 3), (5, 5), (5, 9), (8, 7)]);
+        assert_eq!((left(&mut merge, 10), merge.waiting), (vec![(9, 8)], 0));
     }
 
     #[test]

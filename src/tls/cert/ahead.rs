@@ -24,7 +24,7 @@ impl Ahead {
     }
 
     /// What came of it, if it was by this issuer's key.
-    pub(super) fn by(&self, issuer: &Certificate) -> Option<Verdict> {
+    pub(in crate::tls) fn by(&self, issuer: &Certificate) -> Option<Verdict> {
         let (sha256, verdict) = (*self.0.get()?)?;
         (sha256 == issuer.sha256).then_some(verdict)
     }
