@@ -233,7 +233,7 @@ fn what_was_verified_ahead_is_asked_of_no_key_again() {
     assert_eq!((*w.leaf).clone().ahead.by(&w.sub), None);
     // An issuer that is not presented is not looked for each time.
     let alone = w.leaf(Forge::leaf(HOST, "Sub"));
-    verify_ahead(&[alone.clone()], &w.trust);
+    verify_ahead(std::slice::from_ref(&alone), &w.trust);
     assert!(alone.ahead.is_done() && alone.ahead.by(&w.sub).is_none());
 }
 
