@@ -154,7 +154,7 @@ impl<M: Make> Point<M> {
                 self.now = None;
             }
         }
-        self.merge.extend(self.shard.drain());
+        self.merge.extend(0, self.shard.drain());
     }
 
     fn pass(&mut self, stamp: Stamp) -> Stamp {
@@ -164,7 +164,7 @@ impl<M: Make> Point<M> {
             let steps = (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now);
             for step in steps {
                 self.shard.tick(step);
-                self.merge.extend(self.shard.drain());
+                self.merge.extend(0, self.shard.drain());
             }
         }
         self.now = Some(now);
