@@ -34,7 +34,7 @@ pub use inventory::{Inventory, Item, Role, certificate_event, certificates_csv, 
 pub use json::is_unprintable;
 pub use kept::Kept;
 pub use revocation::{StatusKnown, StatusTally, revocation};
-pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
+pub use running::{BypassedNow, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;
 

@@ -11,6 +11,7 @@
 
 mod ahead;
 mod benign;
+mod bypass;
 mod clock;
 mod clocks;
 mod contrasts;
