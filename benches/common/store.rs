@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::crowd::{self, Crowd, Flood};
 use super::frame::Made;
-use super::traffic::{self, Plan};
+use super::traffic::{self, Busy, Plan};
 
 /// Raised when the same scene gives another file, so that old captures are made anew.
 const EDITION: u32 = 3;
@@ -20,6 +20,7 @@ pub enum Scene {
     /// A crowd up to where all its connections are open.
     Opening(Crowd),
     Flood(Flood),
+    Busy(Busy),
 }
 
 /// A capture that is there.
@@ -45,6 +46,7 @@ impl Scene {
             Self::Crowd(Crowd { flows, packets }) => format!("crowd-{flows}-{packets}"),
             Self::Opening(Crowd { flows, packets }) => format!("opening-{flows}-{packets}"),
             Self::Flood(Flood { syns, handshakes }) => format!("flood-{syns}-{handshakes}"),
+            Self::Busy(Busy { connections, bytes }) => format!("busy-{connections}-{bytes}"),
         }
     }
 
@@ -58,6 +60,7 @@ impl Scene {
             }
             "crowd" => Self::Crowd(Crowd { flows: first.parse().ok()?, packets: second }),
             "opening" => Self::Opening(Crowd { flows: first.parse().ok()?, packets: second }),
+            "busy" => Self::Busy(Busy { connections: first.parse().ok()?, bytes: second }),
             "flood" => Self::Flood(Flood { syns: first.parse().ok()?, handshakes: second }),
             _ => return None,
         })
@@ -87,6 +90,7 @@ impl Scene {
         match self {
             Self::Traffic(plan) => traffic::make(path, plan, root),
             Self::Flood(plan) => crowd::flood(path, plan, root),
+            Self::Busy(plan) => traffic::busy(path, plan, root),
             Self::Crowd(plan) => {
                 let (made, opened) = crowd::crowd(path, plan, root)?;
                 let opening = Self::Opening(*plan).words();

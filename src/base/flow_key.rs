@@ -143,6 +143,11 @@ impl PackedKey {
         folded(hash, second ^ (d << 32 | h))
     }
 
+    /// The words of the lower address, those of the higher one, and the ports in the same order.
+    pub fn words(&self) -> [u32; 9] {
+        self.0
+    }
+
     /// The same as addresses and ports.
     #[expect(clippy::cast_possible_truncation, reason = "each port takes its 16 bits")]
     pub fn unpack(&self) -> FlowKey {

@@ -57,6 +57,9 @@ losses! {
     malformed_messages,
     /// Packets the kernel dropped before we could read them.
     kernel_dropped,
+    /// Connections not followed because the kernel kept back the packets of an earlier one between the same ends when they
+    /// began.
+    handshakes_bypassed,
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub use json::is_unprintable;
 pub use kept::Kept;
 pub use line::Line;
 pub use revocation::{StatusKnown, StatusTally, revocation};
-pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
+pub use running::{BypassedNow, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::ahead;
+use super::bypass::Bypass;
 use super::clock::{Clock, Eras};
 use super::gauges::{Gauges, Reading};
 use super::judge::Mark;
@@ -98,6 +99,8 @@ pub(super) struct Follow<'a> {
     decoder: Decoder,
     shard: Shard,
     retain: Option<Retain>,
+    /// Where the kernel is to keep back what finished connections carry.
+    bypass: Option<Box<Bypass>>,
     /// Where both sides of a gateway are read: which this is, and what both saw.
     seen: Option<(Vantage, Shared)>,
     errors: Errors,
@@ -143,6 +146,7 @@ impl<'a> Follow<'a> {
             decoder: Decoder::new(&settings.limits),
             shard,
             retain,
+            bypass: ring.bypasses().then(|| Box::new(Bypass::new())),
             seen: None,
             errors,
             clock: Clock::new(),
@@ -192,6 +196,11 @@ impl<'a> Follow<'a> {
             self.lost.add(&self.shard.take_lost());
             self.lost.asides_dropped += std::mem::take(&mut self.errors.lost);
             self.let_go();
+            if let Some(bypass) = &mut self.bypass {
+                bypass.settle(ring, &self.shard, now);
+                self.lost.handshakes_bypassed += bypass.take_unfollowed();
+                self.reading.bypassed = bypass.told();
+            }
             if now - self.asked >= ASK {
                 self.asked = now;
                 self.reading.kernel = ring.kernel();
@@ -210,6 +219,10 @@ impl<'a> Follow<'a> {
         self.decoder.finish();
         self.lost.add(&self.decoder.take_lost());
         self.lost.add(&self.shard.take_lost());
+        if let Some(bypass) = &mut self.bypass {
+            self.lost.handshakes_bypassed += bypass.take_unfollowed();
+            self.reading.bypassed = bypass.told();
+        }
         self.reading.kernel = ring.kernel();
         self.look();
         self.totals.lost.clone_from(&self.reading.lost);
@@ -223,13 +236,21 @@ impl<'a> Follow<'a> {
         for frame in frames {
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
-            if self.seen.is_none() && self.retain.is_none() {
+            if self.seen.is_none()
+                && self.retain.is_none()
+                && self.bypass.as_mut().is_none_or(|bypass| bypass.passes_over(frame))
+            {
                 if let Some(error) = self.shard.frame(&mut self.decoder, frame, now) {
                     self.errors.tell(error, frame.no, frame.stamp);
                 }
                 continue;
             }
             let packet = self.decoder.decode(frame);
+            if let Some(bypass) = &mut self.bypass
+                && !bypass.sees(&packet, frame, &self.shard)
+            {
+                continue;
+            }
             let marked = self.seen.as_ref().map(|(vantage, both)| {
                 let no = vantage.mark(frame.no);
                 lock(both).of_mut(*vantage).packet(&packet, frame, no);
@@ -282,6 +303,9 @@ impl<'a> Follow<'a> {
         (self.hand_on)(&mut self.shard, before, mark);
         self.let_go();
         self.shard.begin_again();
+        if let Some(bypass) = &mut self.bypass {
+            bypass.let_all_pass();
+        }
         self.decoder.finish();
         (self.asked, self.handed) = (Stamp(i64::MIN), Stamp(i64::MIN));
         self.reading.clock_sets += 1;

@@ -12,7 +12,7 @@ use super::make::Make;
 use super::renewal::Renewal;
 use super::run::{Arrival, Lent, Settings, Source, Totals};
 use super::shard::{Out, Shard};
-use crate::base::{Span, Stamp};
+use crate::base::{FlowKey, Span, Stamp};
 use crate::capture::live::{Live, LiveReader, clock, elapsed};
 use crate::capture::recent::Recent;
 
@@ -37,6 +37,16 @@ pub trait Ring: Source + Send {
 
     /// From now on gives what this filter matches; it is known to compile.
     fn refilter(&mut self, filter: Option<&str>);
+
+    /// Whether it is to keep to itself what finished connections carry, and can.
+    fn bypasses(&self) -> bool {
+        false
+    }
+
+    /// As [`LiveReader::bypass`].
+    fn bypass(&mut self, _: &[FlowKey]) -> Option<(usize, Stamp)> {
+        None
+    }
 }
 
 /// A ring of an interface.
@@ -45,12 +55,19 @@ pub struct LiveRing {
     gauges: Arc<Gauges>,
     recent: Option<Arc<Recent>>,
     link: Link,
+    bypass: bool,
 }
 
 impl LiveRing {
     /// Reads from here, and keeps in `recent` what may be wanted later.
     pub fn new(reader: LiveReader, recent: Option<Arc<Recent>>) -> Self {
-        Self { reader, gauges: Gauges::new(), recent, link: Link::default() }
+        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), bypass: false }
+    }
+
+    /// Leaves to the kernel what the busiest finished connections carry, where it can.
+    pub fn bypassing(mut self, bypass: bool) -> Self {
+        self.bypass = bypass && self.reader.may_bypass();
+        self
     }
 }
 
@@ -114,6 +131,14 @@ impl Ring for LiveRing {
 
     fn refilter(&mut self, filter: Option<&str>) {
         self.reader.refilter(filter);
+    }
+
+    fn bypasses(&self) -> bool {
+        self.bypass
+    }
+
+    fn bypass(&mut self, flows: &[FlowKey]) -> Option<(usize, Stamp)> {
+        self.reader.bypass(flows)
     }
 }
 
@@ -194,7 +219,7 @@ fn alone<M: Make<Made = ()>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Limits, PacketNo, Stamp};
+    use crate::base::{Limits, PacketNo};
     use crate::decode::Frame;
     use crate::decode::LinkType;
     use crate::evidence::Outcome;

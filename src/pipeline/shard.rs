@@ -7,10 +7,12 @@ mod close;
 mod dns;
 mod glance;
 mod http;
+mod over;
 mod room;
 mod talks;
 mod watch;
 
+use self::over::{Over, seconds, since};
 use self::talks::Talks;
 pub use watch::{Census, Follows};
 
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use super::lookups::Said;
 use crate::aside::dns::hidden::Way;
 use crate::base::{
-    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp,
+    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Stamp,
 };
 use crate::decode::{IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
@@ -79,9 +81,8 @@ pub enum What {
 /// What is known of a connection; the numbers are places in the shard's pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It is over, or was never of interest: nothing is kept but its addresses and, in seconds of capture time, when its
-    /// latest packet came.
-    Done(u32),
+    /// It is over, or was never of interest: nothing is kept but its addresses, and this.
+    Done(Over),
     /// It has carried no byte.
     Opening(u32),
     /// An attempt.
@@ -94,7 +95,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Done(0)
+        Self::Done(Over::default())
     }
 }
 
@@ -339,12 +340,12 @@ impl Shard {
                 self.begin(Some(id), key, direction, segment, Side::Client, place)
             }
             // Another request on a connection that is kept open.
-            State::Done(_) if may_be_a_request(segment.payload) => {
-                self.table.set(id, State::Done(seconds(place.now)));
+            State::Done(over) if may_be_a_request(segment.payload) => {
+                self.table.set(id, State::Done(over.at(place.now)));
                 self.ask(Some(id), key, direction, segment, place);
             }
-            State::Done(_) => {
-                self.table.set(id, State::Done(seconds(place.now)));
+            State::Done(over) => {
+                self.table.set(id, State::Done(over.at(place.now)));
                 self.hear(segment, place);
             }
             State::Opening(no) => {
@@ -555,18 +556,6 @@ impl Shard {
 
 fn is_syn(segment: &Segment<'_>) -> bool {
     segment.flags.syn() && !segment.flags.ack()
-}
-
-/// Whole seconds of capture time, as far as they tell longer from shorter ago.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they wrap in 136 years")]
-fn seconds(at: Stamp) -> u32 {
-    // As 2²⁰ µs, which is near enough.
-    (at.0 >> 20) as u32
-}
-
-/// How long ago a second passed; negative where `now` lies before it, as a deadline may.
-fn since(seconds_then: u32, now: Stamp) -> Span {
-    Span(i64::from(seconds(now).wrapping_sub(seconds_then).cast_signed()) << 20)
 }
 
 #[cfg(test)]

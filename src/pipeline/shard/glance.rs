@@ -37,9 +37,9 @@ impl Shard {
         self.tick(now);
         let known = self.table.find(&plain.key().0);
         match known.map(|id| (id, self.table.get(id))) {
-            Some((id, State::Done(seen))) if says_nothing_more(&plain) => {
-                if seen != seconds(now) {
-                    self.table.set(id, State::Done(seconds(now)));
+            Some((id, State::Done(over))) if says_nothing_more(&plain) => {
+                if over.seen != seconds(now) {
+                    self.table.set(id, State::Done(over.at(now)));
                 }
             }
             None if says_nothing(&plain) => {}
