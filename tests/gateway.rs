@@ -155,7 +155,7 @@ fn a_side_that_is_silent_or_down_holds_nothing_up() {
         assert!(last.after <= AFTER_END + LINGER + SIBLING + LOOKING, "{last:?}");
     }
     // What is open when the end comes is told then.
-    let silent = gateway.client(|| hello_and_wait(DROPPED, 700));
+    let silent = gateway.client(|| hello_and_wait(DROPPED, 3_000));
     std::thread::sleep(Duration::from_millis(500));
     let before = live.told().len();
     let told = live.end();

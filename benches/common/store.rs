@@ -7,10 +7,14 @@ use std::process::Command;
 
 use super::crowd::{self, Crowd, Flood};
 use super::frame::Made;
+use super::gateway;
 use super::traffic::{self, Plan};
 
 /// Raised when the same scene gives another file, so that old captures are made anew.
 const EDITION: u32 = 3;
+
+/// Before the words of what is seen beyond a gateway.
+const OUTER: &str = "outer-";
 
 /// What a capture shows.
 #[derive(Clone, Copy)]
@@ -20,6 +24,9 @@ pub enum Scene {
     /// A crowd up to where all its connections are open.
     Opening(Crowd),
     Flood(Flood),
+    /// What is seen of them beyond a gateway.
+    OuterTraffic(Plan),
+    OuterFlood(Flood),
 }
 
 /// A capture that is there.
@@ -45,10 +52,19 @@ impl Scene {
             Self::Crowd(Crowd { flows, packets }) => format!("crowd-{flows}-{packets}"),
             Self::Opening(Crowd { flows, packets }) => format!("opening-{flows}-{packets}"),
             Self::Flood(Flood { syns, handshakes }) => format!("flood-{syns}-{handshakes}"),
+            Self::OuterTraffic(plan) => format!("{OUTER}{}", Self::Traffic(*plan).words()),
+            Self::OuterFlood(plan) => format!("{OUTER}{}", Self::Flood(*plan).words()),
         }
     }
 
     fn from_words(words: &str) -> Option<Self> {
+        if let Some(inner) = words.strip_prefix(OUTER) {
+            return Some(match Self::from_words(inner)? {
+                Self::Traffic(plan) => Self::OuterTraffic(plan),
+                Self::Flood(plan) => Self::OuterFlood(plan),
+                _ => return None,
+            });
+        }
         let words: Vec<_> = words.split('-').collect();
         let [kind, first, second] = words[..] else { return None };
         let second = second.parse().ok()?;
@@ -64,7 +80,7 @@ impl Scene {
     }
 
     /// The capture of this scene, made where it is not there yet: by a process of its own, since what that has
-    /// resident would count as every later child's.
+    /// resident would count as every later child's. An outer one is made of the inner one, which must be there.
     ///
     /// # Errors
     /// It cannot be made.
@@ -87,6 +103,12 @@ impl Scene {
         match self {
             Self::Traffic(plan) => traffic::make(path, plan, root),
             Self::Flood(plan) => crowd::flood(path, plan, root),
+            Self::OuterTraffic(_) | Self::OuterFlood(_) => {
+                let inner = path.with_file_name(path.file_name().map_or(String::new(), |name| {
+                    name.to_string_lossy().trim_start_matches(OUTER).to_owned()
+                }));
+                gateway::outside(path, &inner)
+            }
             Self::Crowd(plan) => {
                 let (made, opened) = crowd::crowd(path, plan, root)?;
                 let opening = Self::Opening(*plan).words();

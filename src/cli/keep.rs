@@ -222,7 +222,7 @@ pub(super) fn of_lookup(packet: &Packet<'_>, client: Addr, name: &str) -> Option
 mod tests {
     use super::*;
     use crate::base::{Seen, Stamp};
-    use crate::decode::{Hop, IcmpError, LinkType};
+    use crate::decode::{Frame, Hop, IcmpError, LinkType};
     use crate::event::fixture;
 
     fn frame(no: u64) -> Frame<'static> {
