@@ -1,7 +1,6 @@
 //! The packets of failed handshakes, for `-w`. Which they are is known only at the end: files are read twice, and of
 //! interfaces recent packets are held in memory.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::capture::write::PcapngWriter;
 use crate::cause::Cause;
 use crate::decode::{Decoder, Packet};
 use crate::event::asked_name;
-use crate::evidence::{Ending, Evidence, Stage};
+use crate::evidence::{Evidence, Stage};
 use crate::pipeline::Judged;
 
 /// A moment, and one at or behind it.
@@ -30,8 +29,6 @@ pub struct Wanted {
     asides: HashSet<PacketNo>,
     /// Questions and answers of a client for a name, and when they were said.
     lookups: HashMap<(Addr, String), Vec<Window>>,
-    /// Moments up to which nothing came: a packet behind one shows it.
-    silences: BTreeSet<Stamp>,
 }
 
 /// A question comes no longer before its answer: resolvers of systems wait for five seconds.
@@ -40,16 +37,13 @@ const ASKED: Span = Span::from_secs(5);
 impl Wanted {
     /// Wants the packets of this attempt, and those that its verdict rests on; those of other handshakes excepted.
     pub fn add(&mut self, judged: &Judged) {
-        let Judged { evidence, diagnosis, decided, .. } = judged;
+        let Judged { evidence, diagnosis, .. } = judged;
         let around = &evidence.around;
         let findings = diagnosis.iter().flat_map(|said| said.primary.iter().chain(&said.also));
         if evidence.stage == Stage::Dns
             || findings.into_iter().any(|(cause, _)| *cause == Cause::DnsInconsistency)
         {
             self.add_lookups(evidence);
-        }
-        if matches!(evidence.ending.value, Ending::Silence { .. } | Ending::NoAddress) {
-            self.silences.insert(*decided);
         }
         if evidence.stage == Stage::Dns {
             return;
@@ -166,26 +160,18 @@ impl Wanted {
         }
         let mut reader = FileReader::open(path).map_err(|error| Failure::Says(error.to_string()))?;
         let mut decoder = Decoder::new(limits);
-        let mut silences = self.silences.iter().copied().peekable();
+        let mut last = None;
         while let Some(frame) = reader.next() {
+            last = last.max(Some(frame.stamp));
             let packet = decoder.decode(&frame);
-            let is_over = silences.peek().is_some_and(|until| frame.stamp >= *until);
-            let shows_it = is_over && begins_nothing(&packet);
-            if shows_it || self.wants(&packet, frame.no, frame.stamp) {
-                while silences.next_if(|until| *until <= frame.stamp).is_some() {}
+            if self.wants(&packet, frame.no, frame.stamp) {
                 writer.write(&frame, None).map_err(|error| Failure::Says(error.to_string()))?;
             }
         }
+        if let Some(until) = last.max(reader.ran_until()) {
+            writer.ran_until(until);
+        }
         Ok(())
-    }
-}
-
-/// Whoever reads it alone takes it for no attempt and for no part of one.
-fn begins_nothing(packet: &Packet<'_>) -> bool {
-    match packet {
-        Packet::Segment(segment) => segment.payload.is_empty() && !segment.flags.syn(),
-        Packet::Other => true,
-        Packet::Datagram(_) | Packet::IcmpError(_) | Packet::Undecodable => false,
     }
 }
 
