@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::crowd::{self, Crowd, Flood};
+use super::crowd::{self, Crowd, Flood, Of};
 use super::frame::Made;
 use super::gateway;
 use super::traffic::{self, Plan};
@@ -24,6 +24,8 @@ pub enum Scene {
     /// A crowd up to where all its connections are open.
     Opening(Crowd),
     Flood(Flood),
+    /// A flood of names.
+    Names(Flood),
     /// What is seen of them beyond a gateway.
     OuterTraffic(Plan),
     OuterFlood(Flood),
@@ -52,6 +54,7 @@ impl Scene {
             Self::Crowd(Crowd { flows, packets }) => format!("crowd-{flows}-{packets}"),
             Self::Opening(Crowd { flows, packets }) => format!("opening-{flows}-{packets}"),
             Self::Flood(Flood { syns, handshakes }) => format!("flood-{syns}-{handshakes}"),
+            Self::Names(Flood { syns, handshakes }) => format!("names-{syns}-{handshakes}"),
             Self::OuterTraffic(plan) => format!("{OUTER}{}", Self::Traffic(*plan).words()),
             Self::OuterFlood(plan) => format!("{OUTER}{}", Self::Flood(*plan).words()),
         }
@@ -75,6 +78,7 @@ impl Scene {
             "crowd" => Self::Crowd(Crowd { flows: first.parse().ok()?, packets: second }),
             "opening" => Self::Opening(Crowd { flows: first.parse().ok()?, packets: second }),
             "flood" => Self::Flood(Flood { syns: first.parse().ok()?, handshakes: second }),
+            "names" => Self::Names(Flood { syns: first.parse().ok()?, handshakes: second }),
             _ => return None,
         })
     }
@@ -102,7 +106,8 @@ impl Scene {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         match self {
             Self::Traffic(plan) => traffic::make(path, plan, root),
-            Self::Flood(plan) => crowd::flood(path, plan, root),
+            Self::Flood(plan) => crowd::flood(path, plan, Of::Syns, root),
+            Self::Names(plan) => crowd::flood(path, plan, Of::Names, root),
             Self::OuterTraffic(_) | Self::OuterFlood(_) => {
                 let inner = path.with_file_name(path.file_name().map_or(String::new(), |name| {
                     name.to_string_lossy().trim_start_matches(OUTER).to_owned()
