@@ -131,8 +131,10 @@ struct Point<M: Make> {
     merge: Merge,
     join: Join<Side<M>>,
     totals: Totals,
-    /// How far its capture time has come; `None` once it has ended.
+    /// How far its capture time has come; `None` once it has ended and nothing is open.
     now: Option<Stamp>,
+    /// Its source has ended.
+    ended: bool,
 }
 
 /// Where a capture's clock leaps, time passes in steps, as in `run`.
@@ -151,12 +153,21 @@ impl<M: Make> Point<M> {
             join: Join::making(side, settings, false, 1),
             totals: Totals::default(),
             now: Some(Stamp(i64::MIN)),
+            ended: false,
         }
     }
 
     /// Takes what comes next; at the end closes what is open.
     fn step(&mut self, source: &mut dyn Source, both: &Shared) {
         let Some(now) = self.now else { return };
+        if self.ended {
+            // Each end may leave kilobytes, which are judged before many more come.
+            if self.shard.finish(now).is_none() {
+                self.now = None;
+            }
+            self.merge.extend(self.shard.drain());
+            return;
+        }
         match source.next() {
             Some(Arrival::Frames(frames)) => self.frames(&frames, &mut lock(both)),
             // Of a file that has just been opened, nothing is known.
@@ -167,10 +178,7 @@ impl<M: Make> Point<M> {
                 self.decoder.expire(now);
                 self.shard.tick(now);
             }
-            None => {
-                while self.shard.finish(now).is_some() {}
-                self.now = None;
-            }
+            None => self.ended = true,
         }
         self.merge.extend(self.shard.drain());
     }
