@@ -1,4 +1,4 @@
-//! One ring from its first packet to its end.
+//! One ring of an interface followed from its first packet to its end, in a thread of its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! One shard: the connections whose addresses hash to it.
+//! One shard: follows the connections that are its own, and gives what becomes of them in order of time.
+//!
+//! Of a file, addresses hash to shards; on interfaces the kernel deals connections to rings, and each has a shard.
 
 mod close;
 mod dns;
@@ -569,7 +571,7 @@ impl Shard {
             State::Done(_) | State::Http(_) | State::Dns(_) => None,
         };
         if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {
-            open.attempt.icmp(*error, place.no, place.stamp);
+            open.attempt.evidence.icmp(*error, place.no, place.stamp);
             let last = open.attempt.evidence.last;
             self.note_latest(no, last);
         }

@@ -1,7 +1,7 @@
 //! Whose TLS stack made a ClientHello, told by its shape.
 //!
 //! Only stacks whose way of rejecting a certificate differs from the rest are told apart (see `cause::stack` and
-//! `evidence::outcome`). A hello that fits none is `None`: programs choose suites and extensions of their own.
+//! `evidence::rejection`). A hello that fits none is `None`: programs choose suites and extensions of their own.
 
 use super::codes::{CipherSuite, ExtensionType, is_grease};
 use super::hello::{ClientHello, Offer};
