@@ -54,7 +54,7 @@ impl Make for Scribe {
         self.tally.add(evidence, diagnosis.as_ref());
         let failed = evidence.outcome == Outcome::Failed;
         if failed && let Some(wanted) = &mut self.wanted {
-            wanted.add(evidence);
+            wanted.add(&judged);
         }
         if !self.json {
             return Waiting { event: Line::default(), failed: failed.then(|| Box::new(judged)) };
