@@ -53,7 +53,7 @@ impl Line {
 
 /// Numbers by hash. Nothing marks what was removed, so numbers that come and go leave no trace.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     lines: Vec<Line>,
     len: usize,
 }

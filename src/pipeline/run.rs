@@ -1,7 +1,7 @@
 //! Wiring: frames, decoder, shards, join.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use super::join::Join;
@@ -134,6 +134,9 @@ pub fn analyse<M: Make + Send>(
 /// Puts what shards give into one order: by the time of the decision, then by packet.
 #[derive(Default)]
 pub(super) struct Merge {
+    /// What came in order, as nearly everything does.
+    row: VecDeque<Ordered>,
+    /// What came behind something later.
     heap: BinaryHeap<Reverse<Ordered>>,
 }
 
@@ -183,8 +186,26 @@ impl Merge {
     const MOST: usize = 1 << 15;
 
     pub(super) fn extend(&mut self, outs: impl IntoIterator<Item = Out>) {
-        // One by one: nearly always it is one, and the heap is short.
-        outs.into_iter().for_each(|out| self.heap.push(Reverse(Ordered(out))));
+        for out in outs.into_iter().map(Ordered) {
+            if self.row.back().is_none_or(|last| *last <= out) {
+                self.row.push_back(out);
+            } else {
+                self.heap.push(Reverse(out));
+            }
+        }
+    }
+
+    /// The first that `leaves`.
+    fn pop_if(&mut self, leaves: impl Fn(&Ordered) -> bool) -> Option<Out> {
+        let (first, other) = (self.row.front(), self.heap.peek());
+        let from_heap = other.is_some_and(|Reverse(other)| first.is_none_or(|first| other < first));
+        let first = if from_heap { other.map(|Reverse(other)| other) } else { first };
+        if !leaves(first?) {
+            return None;
+        }
+        let first =
+            if from_heap { self.heap.pop().map(|Reverse(other)| other) } else { self.row.pop_front() };
+        first.map(|Ordered(out)| out)
     }
 
     /// Hands on what was decided before `watermark`.
@@ -204,17 +225,21 @@ impl Merge {
         join: &mut Join<M>,
         each: &mut dyn FnMut(M::Made),
     ) {
-        let passed = |Reverse(first): &Reverse<Ordered>| (first.0.at, first.0.no) < watermark;
-        while self.heap.len() > Self::MOST || self.heap.peek().is_some_and(passed) {
-            if let Some(Reverse(first)) = self.heap.pop() {
-                join.take(first.0, each);
-            }
+        let passed = |Ordered(first): &Ordered| (first.at, first.no) < watermark;
+        while self.row.len() + self.heap.len() > Self::MOST
+            && let Some(first) = self.pop_if(|_| true)
+        {
+            join.take(first, each);
         }
+        while let Some(first) = self.pop_if(passed) {
+            join.take(first, each);
+        }
+        join.make_decided(each);
     }
 
     pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
-        while let Some(Reverse(first)) = self.heap.pop() {
-            join.take(first.0, each);
+        while let Some(first) = self.pop_if(|_| true) {
+            join.take(first, each);
         }
         join.finish(each);
     }
@@ -260,6 +285,10 @@ impl Totals {
 const STEP: Span = Span::from_secs(1);
 const STEPS: i64 = 1_024;
 
+/// Packets after which what came of them is judged. To judge takes more code than the first cache of instructions holds, and
+/// so does to follow packets: taken in turns they push each other out.
+const LOT: usize = 256;
+
 /// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
 pub fn analyse_here<M: Make>(
     source: &mut dyn Source,
@@ -275,6 +304,7 @@ pub fn analyse_here<M: Make>(
         join: Join::making(make, settings, settings.in_order, 1),
         merge: Merge::default(),
         now: Stamp(i64::MIN),
+        taken: 0,
         in_order: settings.in_order,
         each,
     };
@@ -293,6 +323,8 @@ struct Here<'a, M: Make> {
     join: Join<&'a mut M>,
     merge: Merge,
     now: Stamp,
+    /// Frames since what came of them was judged.
+    taken: usize,
     in_order: bool,
     each: &'a mut dyn FnMut(M::Made),
 }
@@ -310,8 +342,13 @@ impl<M: Make> Here<'_, M> {
             self.shard.frame(&mut self.decoder, frame, self.now);
             self.shard.mark(frame.no, self.now);
             if self.shard.has_out() {
-                self.release(self.now);
+                self.merge.extend(self.shard.drain());
             }
+        }
+        self.taken += frames.len();
+        if self.taken >= LOT {
+            self.taken = 0;
+            self.release(self.now);
         }
     }
 
