@@ -11,6 +11,7 @@ use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::event::{FileRead, Stats};
+use crate::pipeline::run::{self, Lent};
 use crate::pipeline::{Arrival, Source, Totals};
 use crate::tls::keys::Keys;
 
@@ -25,17 +26,19 @@ pub(super) struct Frames<'a> {
 
 impl Source for Frames<'_> {
     fn next(&mut self) -> Option<Arrival<'_>> {
-        if let Some(bar) = self.progress {
-            self.since += 1;
-            if self.since == 1 << 9 {
-                self.since = 0;
-                bar.set_position(self.done_before + self.reader.bytes_read());
-            }
-        }
+        self.look_at_progress();
         let Some(filter) = &mut self.filter else { return self.reader.burst().map(Arrival::Frames) };
         // What a filter refuses only passes time.
         let frame = self.reader.next()?;
         Some(if filter.matches(&frame) { Arrival::one(frame) } else { Arrival::Tick(frame.stamp) })
+    }
+
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        if self.filter.is_some() {
+            return run::lend_next(self, take);
+        }
+        self.look_at_progress();
+        self.reader.lend(&mut |frames| take(Lent::Frames(frames)))
     }
 
     fn block(&mut self, spare: Block) -> Option<Block> {
@@ -47,6 +50,19 @@ impl Source for Frames<'_> {
             block.retain(|frame| filter.matches(frame));
         }
         Some(block)
+    }
+}
+
+impl Frames<'_> {
+    /// Moves the progress bar now and then.
+    fn look_at_progress(&mut self) {
+        if let Some(bar) = self.progress {
+            self.since += 1;
+            if self.since == 1 << 9 {
+                self.since = 0;
+                bar.set_position(self.done_before + self.reader.bytes_read());
+            }
+        }
     }
 }
 

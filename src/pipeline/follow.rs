@@ -13,11 +13,12 @@ use super::judge::Mark;
 use super::renewal::Renewal;
 use super::retain::Retain;
 use super::rings::Ring;
-use super::run::{Arrival, Settings, Totals};
+use super::run::{Lent, Settings, Totals};
 use super::shard::Shard;
 use super::vantages::{Shared, lock};
-use crate::base::{Lost, PacketNo, Span, Stamp};
-use crate::decode::{Decoder, Frame, Frames, IcmpError, Packet};
+use crate::base::{FlowKey, Lost, PacketNo, Span, Stamp};
+use crate::decode::plain::Plain;
+use crate::decode::{Decoder, Frame, IcmpError, LinkType, Packet};
 use crate::evidence::crossing::Vantage;
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
@@ -176,10 +177,12 @@ impl<'a> Follow<'a> {
     pub(super) fn run(mut self, ring: &mut dyn Ring) -> Totals {
         loop {
             let elapsed = ring.elapsed();
-            match ring.next() {
-                None => break,
-                Some(Arrival::Frames(frames)) => self.frames(&frames, elapsed),
-                Some(Arrival::Tick(stamp)) => self.tick(stamp, elapsed),
+            let more = ring.lend(&mut |lent| match lent {
+                Lent::Frames(frames) => self.frames(frames, elapsed),
+                Lent::Tick(stamp) => self.tick(stamp, elapsed),
+            });
+            if !more {
+                break;
             }
             let now = self.clock.now();
             if !self.silent && self.since < BATCH && now - self.handed < HAND {
@@ -228,17 +231,29 @@ impl<'a> Follow<'a> {
         self.totals
     }
 
-    fn frames(&mut self, frames: &Frames<'_>, elapsed: Span) {
+    fn frames(&mut self, frames: &[Frame<'_>], elapsed: Span) {
         ahead::look(&self.shard, frames);
+        self.totals.count_all(frames);
         for frame in frames {
-            self.totals.count(frame);
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
-            let packet = self.decoder.decode(frame);
-            if let Some(bypass) = &mut self.bypass
-                && !bypass.sees(&packet, frame, &self.shard)
-            {
+            let glanced = self.glance(frame);
+            if glanced == Some(false) {
                 continue;
+            }
+            if glanced.is_some() && self.seen.is_none() && self.retain.is_none() {
+                if let Some(error) = self.shard.frame(&mut self.decoder, frame, now) {
+                    self.errors.tell(error, frame.no, frame.stamp);
+                }
+                continue;
+            }
+            let packet = self.decoder.decode(frame);
+            if let (None, Packet::Segment(segment), Some(bypass)) = (glanced, &packet, &mut self.bypass) {
+                let ports = [segment.src_port, segment.dst_port];
+                let key = || FlowKey::of(segment.src(), segment.dst()).0;
+                if !bypass.sees(ports, segment.flags, key, frame, &self.shard) {
+                    continue;
+                }
             }
             let marked = self.seen.as_ref().map(|(vantage, both)| {
                 let no = vantage.mark(frame.no);
@@ -260,6 +275,14 @@ impl<'a> Follow<'a> {
         if before / LOOK != self.since / LOOK {
             self.errors.take(&mut self.shard, self.clock.now());
         }
+    }
+
+    /// Whether the shard is to have a frame; `None` where it must be decoded for that.
+    #[inline]
+    fn glance(&mut self, frame: &Frame<'_>) -> Option<bool> {
+        let Some(bypass) = &mut self.bypass else { return Some(true) };
+        let plain = if frame.link == LinkType::ETHERNET { Plain::of(frame.data)? } else { return None };
+        Some(bypass.sees(plain.ports(), plain.flags(), || plain.key().0.unpack(), frame, &self.shard))
     }
 
     fn tick(&mut self, stamp: Stamp, elapsed: Span) {
