@@ -51,6 +51,8 @@ losses! {
     flows_evicted,
     /// Server or DNS memories that left a full table.
     asides_dropped,
+    /// Attempts judged by one side of a gateway alone, since what both sides saw of them had left a full table.
+    crossings_dropped,
     /// Events printed behind one of a later end, because too many waited for an attempt that stayed open.
     events_out_of_order,
     /// TLS records or messages that did not parse.

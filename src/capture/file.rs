@@ -234,6 +234,15 @@ impl FileReader {
         &self.ending
     }
 
+    /// Until when the capture ran, where the file has it and it can be believed (pcapng, section 4.6); asked behind the last
+    /// frame. Never before the last frame.
+    pub fn ran_until(&self) -> Option<Stamp> {
+        match &self.format {
+            Format::Pcapng(pcapng) if self.ending.is_clean() => pcapng.ran_until(&self.progress),
+            _ => None,
+        }
+    }
+
     /// Frames given so far.
     pub fn packets_read(&self) -> u64 {
         self.progress.given

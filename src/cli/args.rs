@@ -136,9 +136,10 @@ pub struct Shared {
     /// on as it grows; may be repeated. Keys inside of pcapng files are used without it
     #[arg(long, value_name = "FILE")]
     pub keylog: Vec<PathBuf>,
-    /// Threads that follow connections (0: one per processor)
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub workers: usize,
+    /// Threads that follow connections (0: one per processor); without it, two for a large file where there are two processors,
+    /// else one
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
     /// Only packets that this filter matches, as tcpdump's; see pcap-filter(7)
     #[arg(short = 'f', long, value_name = "BPF")]
     pub filter: Option<String>,

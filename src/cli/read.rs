@@ -54,7 +54,7 @@ impl Make for Scribe {
         self.tally.add(evidence, diagnosis.as_ref());
         let failed = evidence.outcome == Outcome::Failed;
         if failed && let Some(wanted) = &mut self.wanted {
-            wanted.add(evidence);
+            wanted.add(&judged);
         }
         if !self.json {
             return Waiting { event: Line::default(), failed: failed.then(|| Box::new(judged)) };
@@ -177,6 +177,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
             scribe.wanted = Some(Wanted::default());
         }
         name.clone_into(&mut scribe.capture);
+        let settings = output::for_file(&settings, args.shared.workers, source.reader.size());
         let totals = one_file(source, &settings, &mut scribe, &mut desk);
         if let Some(error) = desk.error.take() {
             return Err(error.into());
@@ -220,31 +221,11 @@ fn one_file(
 ) -> Totals {
     let capture = scribe.capture.clone();
     let mut page = Page::default();
-    if settings.workers <= 1 {
-        let totals = pipeline::analyse_here(source, settings, scribe, &mut |line| {
-            if page.add(line) {
-                desk.write(&mut page, &capture);
-            }
-        });
-        desk.write(&mut page, &capture);
-        return totals;
-    }
-    // Standard output's lock stays in this thread; the judging thread hands it pages.
-    let (send, receive) = crossbeam_channel::bounded::<Page>(16);
-    std::thread::scope(|scope| {
-        let analysis = scope.spawn(move || {
-            let totals = pipeline::analyse(source, settings, scribe, &mut |line| {
-                if page.add(line) {
-                    // The receiver outlives the analysis.
-                    drop(send.send(std::mem::take(&mut page)));
-                }
-            });
-            drop(send.send(page));
-            totals
-        });
-        for mut page in receive {
+    let totals = pipeline::analyse(source, settings, scribe, &mut |line| {
+        if page.add(line) {
             desk.write(&mut page, &capture);
         }
-        analysis.join().unwrap_or_default()
-    })
+    });
+    desk.write(&mut page, &capture);
+    totals
 }

@@ -11,7 +11,7 @@ use crate::evidence::around::{KnownChains, KnownFrom, Method, ShownBefore, Statu
 use crate::evidence::crossing::trace::Mark;
 use crate::evidence::crossing::{Beside, Crossed, Crossing, Fate, Sight, Vantage};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
-use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
+use crate::tls::cert::{Ahead, AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
     AlertDescription, AlertLevel, CipherSuite, ExtensionType, Group, SignatureScheme, Version,
 };
@@ -92,6 +92,7 @@ pub(crate) fn leaf() -> Certificate {
         has_policies: false,
         quirks: Vec::new(),
         damage: None,
+        ahead: Ahead::default(),
     }
 }
 

@@ -17,7 +17,8 @@ use super::rings::Ring;
 use super::shard::Shard;
 use crate::base::{FlowKey, PackedKey, Span, Stamp};
 use crate::capture::live::{ONE_PASSES, reachable};
-use crate::decode::{Frame, TcpFlags};
+use crate::decode::plain::Plain;
+use crate::decode::{Frame, Packet, Segment, TcpFlags};
 
 /// One packet in so many is looked at, on average.
 const SAMPLE: u32 = 64;
@@ -136,37 +137,39 @@ impl Bypass {
         }
     }
 
-    /// Sees every segment before the shard; whether the shard is to have it. `key` gives its connection.
+    /// Whether there is nothing to see in a frame, as in most, so that the shard may have it as it is: a plain segment amid
+    /// its connection, which is none of those kept back, and no look is due.
     #[inline]
-    pub(super) fn sees(
-        &mut self,
-        [source, target]: [u16; 2],
-        flags: TcpFlags,
-        key: impl Fn() -> FlowKey,
-        frame: &Frame<'_>,
-        shard: &Shard,
-    ) -> bool {
-        if self.marks.has(source, target)
-            && let Some(shard_has) = self.meets_kept(key(), flags, frame, shard)
+    pub(super) fn passes_over(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(plain) = Plain::of(frame.data) else { return false };
+        let [source, target] = plain.ports();
+        if self.until_look <= 1 || turns(plain.flags()) || self.marks.has(source, target) {
+            return false;
+        }
+        self.until_look -= 1;
+        true
+    }
+
+    /// Sees every other packet before the shard; whether the shard is to have it.
+    #[inline]
+    pub(super) fn sees(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, shard: &Shard) -> bool {
+        let Packet::Segment(segment) = packet else { return true };
+        if self.marks.has(segment.src_port, segment.dst_port)
+            && let Some(shard_has) = self.meets_kept(segment, frame, shard)
         {
             return shard_has;
         }
         self.until_look = self.until_look.saturating_sub(1);
-        if self.until_look == 0 || turns(flags) {
-            self.look(key(), flags, frame, shard);
+        if self.until_look == 0 || turns(segment.flags) {
+            self.look(segment, frame, shard);
         }
         true
     }
 
     /// A packet of a connection that is kept back, or was; `None` where it is none.
     #[cold]
-    fn meets_kept(
-        &mut self,
-        key: FlowKey,
-        flags: TcpFlags,
-        frame: &Frame<'_>,
-        shard: &Shard,
-    ) -> Option<bool> {
+    fn meets_kept(&mut self, segment: &Segment<'_>, frame: &Frame<'_>, shard: &Shard) -> Option<bool> {
+        let key = FlowKey::of(segment.src(), segment.dst()).0;
         let kept = self.kept.get_mut(&key)?;
         if let Kept::Until(until) = *kept
             && frame.stamp > until
@@ -174,11 +177,11 @@ impl Bypass {
             self.kept.remove(&key);
             return None;
         }
-        let begins = flags.syn() && !flags.ack();
+        let begins = segment.flags.syn() && !segment.flags.ack();
         if let Kept::Back { from, seen } = kept {
             let from = *from;
             *seen = frame.stamp;
-            if turns(flags) || !shard.has_finished(&key) {
+            if turns(segment.flags) || !shard.has_finished(&key) {
                 *kept = Kept::Ending;
                 self.stale = true;
             } else if frame.stamp > from && reachable(frame.data) == Some(key) {
@@ -193,11 +196,12 @@ impl Bypass {
 
     /// Notes whose packet this is, or forgets it where it is the last one.
     #[cold]
-    fn look(&mut self, key: FlowKey, flags: TcpFlags, frame: &Frame<'_>, shard: &Shard) {
+    fn look(&mut self, segment: &Segment<'_>, frame: &Frame<'_>, shard: &Shard) {
+        let key = FlowKey::of(segment.src(), segment.dst()).0;
         #[expect(clippy::cast_possible_truncation, reason = "a remainder")]
         let place = (PackedKey::from(key).hash(self.secret) % PLACES as u64) as usize;
         let Some(place) = self.places.get_mut(place) else { return };
-        if turns(flags) {
+        if turns(segment.flags) {
             if place.key == key {
                 place.met = 0;
             }

@@ -317,7 +317,7 @@ impl Lookups {
 
     /// Nobody answered a question up to capture time `clock`.
     fn silence(&mut self, (client, resolver, _): Key, question: Question, clock: Stamp) {
-        let Question { name, qtype, asked, times, last } = question;
+        let Question { name, qtype, asked, times, last, .. } = question;
         let kinds = [qtype::A, qtype::AAAA];
         let unreachable = self.unreachable.get(&(client, resolver)).next().cloned();
         let too_soon = unreachable.is_none() && clock - asked.when < Self::PATIENCE;

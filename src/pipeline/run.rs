@@ -117,12 +117,13 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// Analyses a source to its end; hands what `make` makes of every judged attempt to `each`, in the thread that judges.
-pub fn analyse<M: Make + Send>(
-    source: &mut dyn Source,
+/// Analyses a source to its end, here or by several threads; hands what `make` makes of every judged attempt to `each`, in the
+/// calling thread.
+pub fn analyse<M: Make>(
+    source: &mut (dyn Source + Send),
     settings: &Settings,
     make: &mut M,
-    each: &mut (dyn FnMut(M::Made) + Send),
+    each: &mut dyn FnMut(M::Made),
 ) -> Totals {
     if settings.workers <= 1 {
         analyse_here(source, settings, make, each)
@@ -134,10 +135,12 @@ pub fn analyse<M: Make + Send>(
 /// Puts what shards give into one order: by the time of the decision, then by packet.
 #[derive(Default)]
 pub(super) struct Merge {
-    /// What came in order, as nearly everything does.
-    row: VecDeque<Ordered>,
-    /// What came behind something later.
+    /// What each shard gave in order, which is nearly everything.
+    lanes: Vec<VecDeque<Ordered>>,
+    /// The rest.
     heap: BinaryHeap<Reverse<Ordered>>,
+    /// How many wait.
+    waiting: usize,
 }
 
 struct Ordered(Out);
@@ -185,27 +188,39 @@ impl Merge {
     /// More do not wait, even if time stands still: some captures have one stamp for all packets.
     const MOST: usize = 1 << 15;
 
-    pub(super) fn extend(&mut self, outs: impl IntoIterator<Item = Out>) {
+    /// Takes what this shard gave.
+    pub(super) fn extend(&mut self, shard: usize, outs: impl IntoIterator<Item = Out>) {
+        if self.lanes.len() <= shard {
+            self.lanes.resize_with(shard + 1, VecDeque::new);
+        }
+        let Some(lane) = self.lanes.get_mut(shard) else { return };
         for out in outs.into_iter().map(Ordered) {
-            if self.row.back().is_none_or(|last| *last <= out) {
-                self.row.push_back(out);
+            self.waiting += 1;
+            if lane.back().is_none_or(|last| *last <= out) {
+                lane.push_back(out);
             } else {
                 self.heap.push(Reverse(out));
             }
         }
     }
 
-    /// The first that `leaves`.
-    fn pop_if(&mut self, leaves: impl Fn(&Ordered) -> bool) -> Option<Out> {
-        let (first, other) = (self.row.front(), self.heap.peek());
-        let from_heap = other.is_some_and(|Reverse(other)| first.is_none_or(|first| other < first));
-        let first = if from_heap { other.map(|Reverse(other)| other) } else { first };
-        if !leaves(first?) {
+    /// Takes out the first, if it is among those that may go.
+    fn pop_if(&mut self, may_go: impl Fn(&Out) -> bool) -> Option<Out> {
+        let lane =
+            self.lanes.iter_mut().filter(|lane| !lane.is_empty()).min_by(|a, b| a.front().cmp(&b.front()));
+        let first = lane.as_ref().and_then(|lane| lane.front());
+        let out = match (first, self.heap.peek()) {
+            (Some(first), Some(Reverse(other))) if other < first => None,
+            (first, _) => first,
+        };
+        let from_lane = out.is_some();
+        let out = out.or_else(|| self.heap.peek().map(|Reverse(other)| other))?;
+        if !may_go(&out.0) {
             return None;
         }
-        let first =
-            if from_heap { self.heap.pop().map(|Reverse(other)| other) } else { self.row.pop_front() };
-        first.map(|Ordered(out)| out)
+        self.waiting -= 1;
+        if from_lane { lane?.pop_front() } else { self.heap.pop().map(|Reverse(out)| out) }
+            .map(|Ordered(out)| out)
     }
 
     /// Hands on what was decided before `watermark`.
@@ -225,21 +240,18 @@ impl Merge {
         join: &mut Join<M>,
         each: &mut dyn FnMut(M::Made),
     ) {
-        let passed = |Ordered(first): &Ordered| (first.at, first.no) < watermark;
-        while self.row.len() + self.heap.len() > Self::MOST
-            && let Some(first) = self.pop_if(|_| true)
-        {
-            join.take(first, each);
-        }
-        while let Some(first) = self.pop_if(passed) {
-            join.take(first, each);
+        let passed = |out: &Out| (out.at, out.no) < watermark;
+        loop {
+            let full = self.waiting > Self::MOST;
+            let Some(out) = self.pop_if(|out| full || passed(out)) else { break };
+            join.take(out, each);
         }
         join.make_decided(each);
     }
 
     pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
-        while let Some(first) = self.pop_if(|_| true) {
-            join.take(first, each);
+        while let Some(out) = self.pop_if(|_| true) {
+            join.take(out, each);
         }
         join.finish(each);
     }
@@ -289,7 +301,7 @@ const STEPS: i64 = 1_024;
 /// so does to follow packets: taken in turns they push each other out.
 const LOT: usize = 256;
 
-/// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
+/// As [`analyse`] with one worker: everything in the calling thread.
 pub fn analyse_here<M: Make>(
     source: &mut dyn Source,
     settings: &Settings,
@@ -342,7 +354,7 @@ impl<M: Make> Here<'_, M> {
             self.shard.frame(&mut self.decoder, frame, self.now);
             self.shard.mark(frame.no, self.now);
             if self.shard.has_out() {
-                self.merge.extend(self.shard.drain());
+                self.merge.extend(0, self.shard.drain());
             }
         }
         self.taken += frames.len();
@@ -376,16 +388,16 @@ impl<M: Make> Here<'_, M> {
 
     /// Has judged what was decided before this.
     fn release(&mut self, watermark: Stamp) {
-        self.merge.extend(self.shard.drain());
+        self.merge.extend(0, self.shard.drain());
         self.merge.release(watermark, &mut self.join, self.each);
     }
 
     fn finish(mut self) -> Totals {
         while let Some(next) = self.shard.finish(self.now) {
-            self.merge.extend(self.shard.drain());
+            self.merge.extend(0, self.shard.drain());
             self.merge.release_to((self.now, next), &mut self.join, self.each);
         }
-        self.merge.extend(self.shard.drain());
+        self.merge.extend(0, self.shard.drain());
         self.merge.finish(&mut self.join, self.each);
         self.decoder.finish();
         let mut totals = self.totals;
@@ -513,6 +525,26 @@ mod tests {
                 wire_len: u32::try_from(self.bytes.len()).unwrap(),
             }))
         }
+    }
+
+    #[test]
+    fn what_shards_give_leaves_in_order_of_time_and_packet() {
+        let out = |shard, at, no| {
+            let what = What::Mark(shard, PacketNo(no));
+            Out { at: Stamp(at), no: PacketNo(no), what }
+        };
+        let mut merge = Merge::default();
+        // Out of order within a shard, and between two.
+        merge.extend(1, [out(1, 3, 4), out(1, 5, 1), out(1, 5, 9), out(1, 5, 2), out(1, 8, 7)]);
+        merge.extend(0, [out(0, 1, 9), out(0, 5, 3), out(0, 4, 6), out(0, 9, 8)]);
+        let left = |merge: &mut Merge, until: i64| -> Vec<_> {
+            let next = || merge.pop_if(|out| out.at < Stamp(until)).map(|out| (out.at.0, out.no.0));
+            std::iter::from_fn(next).collect()
+        };
+        assert_eq!(left(&mut merge, 5), [(1, 9), (3, 4), (4, 6)]);
+        merge.extend(0, [out(0, 5, 5)]);
+        assert_eq!(left(&mut merge, 9), [(5, 1), (5, 2), (5, 3), (5, 5), (5, 9), (8, 7)]);
+        assert_eq!((left(&mut merge, 10), merge.waiting), (vec![(9, 8)], 0));
     }
 
     #[test]
