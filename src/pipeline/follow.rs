@@ -12,11 +12,11 @@ use super::judge::Mark;
 use super::renewal::Renewal;
 use super::retain::Retain;
 use super::rings::Ring;
-use super::run::{Arrival, Settings, Totals};
+use super::run::{Lent, Settings, Totals};
 use super::shard::Shard;
 use super::vantages::{Shared, lock};
 use crate::base::{Limits, Lost, PacketNo, Span, Stamp};
-use crate::decode::{Decoder, Frame, Frames, IcmpError, Packet};
+use crate::decode::{Decoder, Frame, IcmpError, Packet};
 use crate::evidence::crossing::Vantage;
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
@@ -207,10 +207,12 @@ impl<'a> Follow<'a> {
     pub(super) fn run(mut self, ring: &mut dyn Ring) -> Totals {
         loop {
             let elapsed = ring.elapsed();
-            match ring.next() {
-                None => break,
-                Some(Arrival::Frames(frames)) => self.frames(&frames, elapsed),
-                Some(Arrival::Tick(stamp)) => self.tick(stamp, elapsed),
+            let more = ring.lend(&mut |lent| match lent {
+                Lent::Frames(frames) => self.frames(frames, elapsed),
+                Lent::Tick(stamp) => self.tick(stamp, elapsed),
+            });
+            if !more {
+                break;
             }
             let now = self.clock.now();
             if !self.silent && self.since < BATCH && now - self.handed < HAND {
@@ -250,12 +252,18 @@ impl<'a> Follow<'a> {
         self.totals
     }
 
-    fn frames(&mut self, frames: &Frames<'_>, elapsed: Span) {
+    fn frames(&mut self, frames: &[Frame<'_>], elapsed: Span) {
         ahead::look(&self.shard, frames);
+        self.totals.count_all(frames);
         for frame in frames {
-            self.totals.count(frame);
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
+            if self.seen.is_none() && self.retain.is_none() {
+                if let Some(error) = self.shard.frame(&mut self.decoder, frame, now) {
+                    self.errors.tell(error, frame.no, frame.stamp);
+                }
+                continue;
+            }
             let packet = self.decoder.decode(frame);
             let marked = self.seen.as_ref().map(|(vantage, both)| {
                 let no = vantage.mark(frame.no);

@@ -121,6 +121,12 @@ impl Lookups {
         self.waiting.is_empty() && self.settled.is_empty() && self.questions.earliest().is_none()
     }
 
+    /// Has fetched what [`Self::spoken`] will look at.
+    #[inline]
+    pub fn approach(&self, name: &str) {
+        self.spoken.approach(name);
+    }
+
     /// A client's handshake bears this name, in lower case.
     pub fn spoken(&mut self, client: Addr, name: Arc<str>, hello: Seen<()>) {
         self.spoken.put(name, (client, hello.map(|()| "a handshake bears the name")));

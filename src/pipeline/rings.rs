@@ -10,9 +10,9 @@ use super::gauges::{Gauges, Kernel, Link};
 use super::judge::{Judge, Mark};
 use super::make::Make;
 use super::renewal::Renewal;
-use super::run::{Arrival, Settings, Source, Totals};
+use super::run::{Arrival, Lent, Settings, Source, Totals};
 use super::shard::{Out, Shard};
-use crate::base::Span;
+use crate::base::{Span, Stamp};
 use crate::capture::live::{Live, LiveReader, clock, elapsed};
 use crate::capture::recent::Recent;
 
@@ -57,17 +57,35 @@ impl LiveRing {
 impl Source for LiveRing {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self.reader.next() {
-            Live::Frames(frames) => return Some(Arrival::Frames(frames)),
-            Live::Tick(stamp) => return Some(Arrival::Tick(stamp)),
-            Live::Down(why) => self.link.down = Some(why),
+            Live::Frames(frames) => Some(Arrival::Frames(frames)),
+            said => self.link.note(said).map(Arrival::Tick),
+        }
+    }
+
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        let said = self.reader.next();
+        if let Live::Frames(frames) = &said {
+            take(Lent::Frames(frames));
+            return true;
+        }
+        self.link.note(said).map(|stamp| take(Lent::Tick(stamp))).is_some()
+    }
+}
+
+impl Link {
+    /// Takes note of what a reader says beside frames. What time it is, unless it has stopped.
+    fn note(&mut self, said: Live<'_>) -> Option<Stamp> {
+        match said {
+            Live::Tick(stamp) => return Some(stamp),
+            Live::Down(why) => self.down = Some(why),
             Live::Up => {
-                self.link.down = None;
-                self.link.returned += 1;
+                self.down = None;
+                self.returned += 1;
             }
-            Live::Stopped => return None,
+            Live::Frames(_) | Live::Stopped => return None,
         }
         // The time of the last tick would look like a clock that was set back.
-        Some(Arrival::Tick(clock()))
+        Some(clock())
     }
 }
 

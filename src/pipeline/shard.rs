@@ -2,8 +2,10 @@
 //!
 //! Of a file, addresses hash to shards; on interfaces the kernel deals connections to rings, and each has a shard.
 
+mod approach;
 mod close;
 mod dns;
+mod glance;
 mod http;
 mod room;
 mod talks;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use super::lookups::Said;
 use crate::aside::dns::hidden::Way;
 use crate::base::{
-    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp, prefetch,
+    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp,
 };
 use crate::decode::{IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
@@ -213,8 +215,6 @@ struct Place {
 impl Shard {
     /// Packets between two marks, at least.
     const MARK: u64 = 1_024;
-    /// Connections that take about a megabyte.
-    const LARGE: usize = 1 << 14;
 
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
@@ -247,47 +247,6 @@ impl Shard {
     pub fn with_keys(mut self, keys: &Keys) -> Self {
         self.parser.ask(keys.clone());
         self
-    }
-
-    /// Whether its connections are too many for a cache near the processor, so that looking ahead pays.
-    #[inline]
-    pub fn is_large(&self) -> bool {
-        self.table.len() >= Self::LARGE
-    }
-
-    /// Has the memory fetched where the search for this connection begins. What it gives serves the further steps.
-    #[inline]
-    pub fn approach(&self, key: FlowKey) -> u64 {
-        self.table.approach(&key.into())
-    }
-
-    /// Has the connection itself fetched, some packets behind [`Self::approach`].
-    #[inline]
-    pub fn approach_connection(&self, hash: u64) -> Option<Id> {
-        self.table.approach_entry(hash)
-    }
-
-    /// Has what is known of it fetched, some packets behind [`Self::approach_connection`]. Gives the number of an attempt for
-    /// the last step.
-    #[inline]
-    pub fn approach_state(&self, likely: Id) -> Option<u32> {
-        match self.table.get(likely) {
-            State::Done(_) | State::Http(_) | State::Dns(_) => return None,
-            State::Opening(no) => self.openings.approach(no),
-            State::Open(no) => {
-                self.attempts.approach(no);
-                return Some(no);
-            }
-        }
-        None
-    }
-
-    /// Has an attempt's facts fetched, some packets behind [`Self::approach_state`].
-    #[inline]
-    pub fn approach_facts(&self, attempt: u32) {
-        if let Some(open) = self.attempts.get(attempt) {
-            prefetch(&*open.attempt.evidence);
-        }
     }
 
     /// Takes one packet. `now` is the capture's clock, which never steps back.
@@ -362,7 +321,19 @@ impl Shard {
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
-        let Some(id) = self.table.find(&key) else { return self.unknown(key, direction, segment, place) };
+        self.segment_of(self.table.find(&key), key, direction, segment, place);
+    }
+
+    /// A segment of a connection. `known`: its entry.
+    fn segment_of(
+        &mut self,
+        known: Option<Id>,
+        key: PackedKey,
+        direction: Direction,
+        segment: &Segment<'_>,
+        place: Place,
+    ) {
+        let Some(id) = known else { return self.unknown(key, direction, segment, place) };
         match self.table.get(id) {
             State::Done(_) if is_syn(segment) => {
                 self.begin(Some(id), key, direction, segment, Side::Client, place)
@@ -530,12 +501,16 @@ impl Shard {
             Step::Open => {
                 let last = open.attempt.evidence.last;
                 // Half of the room is left to what every verdict needs.
-                let held = open.attempt.held(self.held <= self.limits.bytes_per_shard / 2);
-                self.held = self.held.saturating_sub(open.held).saturating_add(held);
-                open.held = held;
+                let roomy = self.held <= self.limits.bytes_per_shard / 2;
+                // What brings no bytes leaves what is held as it was.
+                if segment.payload_wire_len > 0 || !roomy {
+                    let held = open.attempt.held(roomy);
+                    self.held = self.held.saturating_sub(open.held).saturating_add(held);
+                    open.held = held;
+                }
                 let deadline = open.attempt.deadline;
                 if self.held > self.limits.bytes_per_shard {
-                    open.attempt.evidence.lost.bytes_dropped += held as u64;
+                    open.attempt.evidence.lost.bytes_dropped += open.held as u64;
                     return self.close(id, now, true);
                 }
                 if deadline < open.armed {

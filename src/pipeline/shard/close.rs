@@ -121,10 +121,10 @@ impl Shard {
         self.table.place(id, DONE);
         self.forget_silent(now);
         let State::Open(no) = state else { return None };
-        let open = self.attempts.take(no)?;
+        let held = self.attempts.get(no)?.held;
         self.note_latest(no, NONE);
-        self.held = self.held.saturating_sub(open.held);
-        Some(open)
+        self.held = self.held.saturating_sub(held);
+        self.attempts.take(no)
     }
 
     /// Takes some of the longest silent out of those that are finished. One that goes on is looked at again later.
