@@ -74,7 +74,7 @@ def syn_rows():
         at = "gateway" if where == GATE else "server_side"
         yield scene(f"syn-dropped-{name}", client(soft, seconds=8), AMID,
                     f"the {where} drops every SYN to the address; other connections pass before and after", amid(gone(False, "")),
-                    amid(None if where == GATE else gone(False, "")), amid(gone(False, at)), where=where,
+                    amid(None if where == GATE else gone(False, "")), amid(gone(True, at, ()) if where == GATE else gone(False, at)), where=where,
                     rule=f"{to(six)} --syn -j DROP", six=six, rtt=rtt, hops=hops, soft=soft, look=((SYN,), (SYN,)), amidst=True,
                     net_more={"v6": six})
     for name, soft, where, rtt, hops, six in (
@@ -132,7 +132,7 @@ def hello_rows():
             ("gnutls-v6", "gnutls", GATE, "apache", "1.2 1.3", 5, 0, True), ("openssl4", "openssl4", GATE, "nginx", "1.3", 20, 3, False),
             ("node-far", "node", GATE, "s_server", "1.2", 250, 0, False), ("at-server-curl", "curl", INPUT, "nginx", "1.2 1.3", 20, 0, False),
             ("at-server-wget-v6", "wget", INPUT, "haproxy", "1.2 1.3", 100, 1, True)):
-        gone = lambda at="": failed("firewall", "dropped_after_hello", visible=False, also=["nat_drop"], where=at)
+        gone = lambda at="": failed("firewall", "dropped_after_hello", visible=at == "gateway", also=() if at == "gateway" else ("nat_drop",), where=at)
         gate = where == GATE
         yield scene(f"sni-dropped-{name}", client(soft, seconds=6), FAILS, f"the {where} drops each ClientHello that names the host", gone(), gone(),
                     gone("gateway" if gate else "server_side"), where=where, rule=f"{BY_NAME} -j DROP", kind=kind, tls=tls, rtt=rtt, hops=hops,
@@ -155,7 +155,7 @@ def lossy_rows():
     yield scene("sni-reset-lossy", client("curl"), FAILS, "the gateway resets the client when its ClientHello names the host; every fifth packet "
                 "to the server is lost", cut(True), cut(False, also=["nat_drop"]), cut(True, "gateway"), where=GATE,
                 rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", more_rules=loss, look=((HELLO, RST), (SYNACK,)))
-    gone = lambda at="": failed("firewall", "dropped_after_hello", visible=False, also=["nat_drop"], where=at)
+    gone = lambda at="": failed("firewall", "dropped_after_hello", visible=bool(at), also=() if at else ("nat_drop",), where=at)
     yield scene("sni-dropped-lossy", client("go", seconds=6), FAILS, "the gateway drops each packet when the ClientHello names the host; every fourth packet of "
                 "the server is lost", gone(), gone(), gone("gateway"), where=GATE, rule=f"{BY_NAME} -j DROP", soft="go", rtt=100,
                 more_rules=[("cn-server", "iptables -A OUTPUT -p tcp -m statistic --mode nth --every 4 --packet 0 -j DROP")],
@@ -165,7 +165,7 @@ def lossy_rows():
                 hole(True), hole(False, also=["nat_drop"]), hole(True, "gateway"), where=GATE, rule="-i in0 -p tcp -m length --length 1401:65535 -j DROP",
                 more_rules=[("cn-gw", "iptables -A FORWARD -p tcp -m statistic --mode nth --every 4 --packet 3 -j DROP")], soft="openssl4",
                 look=(("tcp.len > 1200",), (SYNACK,)))
-    shut = lambda at="": failed("firewall", "syn_dropped", visible=False, also=["nat_drop"], where=at)
+    shut = lambda at="": failed("firewall", "syn_dropped", visible=bool(at), also=() if at else ("nat_drop",), where=at)
     yield scene("syn-dropped-lossy", client("curl", seconds=8), AMID, "the gateway drops every SYN to the address, and every sixth packet of all else; the "
                 "connections to another address work", amid(shut()), amid(None), amid(shut("gateway")), where=GATE, rule=f"-p tcp -d {WEB} --dport 443 --syn -j DROP",
                 more_rules=[("cn-gw", "iptables -A FORWARD -p tcp -m statistic --mode nth --every 6 --packet 4 -j DROP")], look=((SYN,), (SYN,)), amidst=True)
@@ -229,7 +229,7 @@ def certificate_rows():
         outside = gone()
         outside.visible = bool(reply)
         together = gone("gateway")
-        together.visible = bool(reply)
+        together.visible, together.also = True, ()
         yield scene(f"certificate-{name}", client(soft, "1.2", seconds=8), FAILS,
                     "the gateway " + ("answers the server's segment with a reset in the client's name" if reply else "drops the server's segment")
                     + " when it holds a certificate of the forbidden name", gone(), outside, together, where=GATE,
@@ -276,10 +276,10 @@ def retry_rows():
         yield scene(f"sni-reset-ten-tries-{name}", line, expect, "the gateway resets the client when its ClientHello names the host; ten tries",
                     [cut()] * 10, [cut(visible=False, also=["nat_drop"])] * 10, [cut("gateway")] * 10, where=GATE,
                     rule=f"{BY_NAME} -j REJECT --reject-with tcp-reset", soft=soft, look=((HELLO, RST), (SYNACK,)))
-    gone = lambda at="": failed("firewall", "dropped_after_hello", visible=False, also=["nat_drop"], where=at)
+    gone = lambda at="": failed("firewall", "dropped_after_hello", visible=bool(at), also=() if at else ("nat_drop",), where=at)
     yield scene("sni-dropped-ten-tries", tries(10, client("curl", seconds=2)), "(exit 28 ){9}", "the gateway drops each ClientHello that names the "
                 "host; ten tries of two seconds", [gone()] * 10, [gone()] * 10, [gone("gateway")] * 10, where=GATE, rule=f"{BY_NAME} -j DROP",
-                look=((HELLO,), (SYNACK,)))
+                look=((HELLO,), (SYNACK,)), neighbours={"every": 0.9})
     shut = lambda at="": failed("firewall", "syn_reset", visible=bool(at), also=["storage_permission"], where=at)
     yield scene("syn-reset-ten-tries", between(client("curl", seconds=40, more="--retry 9 --retry-all-errors --retry-delay 1")), AMID,
                 "the gateway answers the SYN with RST/ACK; ten tries, a sound connection to another address before and after",

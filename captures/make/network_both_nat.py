@@ -13,6 +13,7 @@ RESET_INVALID = "iptables -A FORWARD -p tcp -m conntrack --ctstate INVALID -j RE
 SNAT = f"iptables -t nat -A POSTROUTING -o out0 -p tcp -j SNAT --to-source {NAT}"
 ESTABLISHED = "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established="
 FOUR = {NAME: WEB}
+APART = 0.15  # seconds between connections that are opened one after another
 
 
 def lost(reason, visible=False, at="", also=("firewall",), **more):
@@ -183,20 +184,20 @@ def asymmetric_rows():
                    hosts={NAME: WEB6} if six else FOUR, tools=f"iptables, {named(kind, soft)}")
 
 
-def after_gaps(gaps):
-    """Connections opened at once, and used after these seconds each."""
+def after_gaps(gaps, fresh):
+    """Connections opened at once, and used after these seconds each; then others, opened and used at once when so much time has passed."""
     def run(lab):
-        said = [""] * len(gaps)
+        said = [""] * (len(gaps) + len(fresh))
 
-        def one(n, gap):
+        def one(n, begin, gap):
+            time.sleep(begin)
             sock = lab.connect(timeout=8)
             time.sleep(gap)
             said[n] = net.with_tls(*net.start_tls(sock)).split(":")[0]
-        threads = []
-        for n, gap in enumerate(gaps):
-            threads.append(threading.Thread(target=one, args=(n, gap)))
-            threads[-1].start()
-            time.sleep(0.15)
+        plan = [(n * APART, gap) for n, gap in enumerate(gaps)] + [(begin, 0) for begin in fresh]
+        threads = [threading.Thread(target=one, args=(n, *when)) for n, when in enumerate(plan)]
+        for thread in threads:
+            thread.start()
         for thread in threads:
             thread.join()
         return " ".join(said)
@@ -211,19 +212,22 @@ def idle_rows():
             ("20s", 20, (2, 10, 15, 18, 22, 23, 26, 30), [DROP_INVALID], 250, "nginx"),
             ("20s-refused", 20, (4, 12, 17, 19, 21, 24, 28, 40), [RESET_INVALID], 20, "apache"),
             ("20s-leaking", 20, (3, 8, 14, 18, 22, 25, 29, 35), [], 100, "nginx")):
-        bad = [gap > limit for gap in gaps]
+        fresh = (next(gap for gap in gaps if gap > limit) + 3, gaps[-1] + 4)
+        bad = [gap > limit for gap in gaps] + [False] * len(fresh)
         silent, leaking = ways == [DROP_INVALID], not ways
         expect = "^" + " ".join(("TimeoutError" if silent else "ConnectionResetError") if late else "ok" for late in bad) + "$"
         mark = lambda late, visible=False, at="": lost("idle_timeout", visible=visible, at=at) if late else completed()
-        outside = [mark(late) for late in bad]
+        begun = [n * APART for n in range(len(gaps))] + list(fresh)
+        outside = [(when, mark(late)) for when, late in zip(begun, bad)]
         if leaking:
-            outside += [failed("nat_drop", "untranslated_leak") for late in bad if late]
-        yield both(f"nat_drop/idle-{name}", after_gaps(gaps), expect,
+            outside += [(n * APART + gap, failed("nat_drop", "untranslated_leak")) for n, gap in enumerate(gaps) if gap > limit]
+        outside = [attempt for _, attempt in sorted(outside, key=lambda one: one[0])]
+        yield both(f"nat_drop/idle-{name}", after_gaps(gaps, fresh), expect,
                    f"the gateway forgets idle connections after {limit} s and then " +
                    ("drops what it does not know" if silent else "leaks it untranslated" if leaking else "resets what it does not know") +
-                   f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s", [mark(late, True) for late in bad], outside,
+                   f"; the client opened eight and said hello after {', '.join(map(str, gaps))} s; two more, opened later, said it at once", [mark(late, True) for late in bad], outside,
                    [mark(late, True, "gateway") for late in bad], look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, f"{ESTABLISHED}{limit}", *ways],
-                   server=server(kind), net={"delay_ms": rtt / 2}, tools=f"iptables, {named(kind)}, Python")
+                   server=server(kind), net={"delay_ms": rtt / 2}, neighbours={"every": limit / 12}, tools=f"iptables, {named(kind)}, Python")
 
 
 def port_handed_on(line):

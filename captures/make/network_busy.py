@@ -1,13 +1,12 @@
 """The network's own causes at a gateway in use: other traffic crosses it before, while and after a connection fails, so that both
 captures show that they still ran, and the gateway that it still worked."""
 
-import socket
 import sys
 import threading
 import time
 
 import net
-from net import CLIENT, ELSEWHERE, ELSEWHERE6, NAME, NAT, WEB, WEB6
+from net import NAME, NAT, WEB, WEB6
 from network_both_firewall import AT_SERVER, BY_NAME, FAILS, FOUR, GATE, HELLO, RST, SIX, SYN, SYNACK, UNREACHABLE, ruled
 from network_both_nat import DROP_INVALID, ESTABLISHED, FLUSH, RESET_INVALID, SNAT, STRICT, forgets_under_reply, lost
 from network_stacks import ask, client, named, server
@@ -16,89 +15,8 @@ from scenes import begin_late, both, completed, failed
 OTHER_WAY = ("192.0.2.1", "192.0.2.2")  # the server's second link, and the router at its other end
 
 
-def plain(lab):
-    """A server without TLS, port 80: takes whatever it is sent, and says hello."""
-    def serve(listening):
-        while True:
-            try:
-                sock, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(sock,), daemon=True).start()
-
-    def answer(sock):
-        try:
-            with sock:
-                sock.settimeout(3)
-                got = b""
-                while b"\r\n\r\n" not in got or got.startswith(b"PUT") and not got.endswith(b"."):
-                    more = sock.recv(4096)
-                    if not more:
-                        return
-                    got += more
-                sock.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello\n")
-        except OSError:
-            pass
-    with net.inside("cn-server"):
-        for address in (ELSEWHERE, WEB) + ((ELSEWHERE6,) if lab.v6 else ()):
-            listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((address, 80))
-            listening.listen(16)
-            threading.Thread(target=serve, args=(listening,), daemon=True).start()
-
-
-class Neighbours:
-    """Exchanges with port 80, one after another, to the server's two addresses in turn; `upload` sends more than a segment holds."""
-
-    def __init__(self, lab, every, upload, six):
-        self.lab, self.every, self.upload = lab, every, upload
-        self.addresses = (ELSEWHERE6,) if six else (WEB, ELSEWHERE)
-        self.over, self.threads = threading.Event(), []
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in [self.thread, *self.threads]:
-            thread.join()
-
-    def run(self):
-        n = 0
-        while not self.over.is_set():
-            self.threads.append(threading.Thread(target=self.ask, args=(self.addresses[n % len(self.addresses)], self.upload and n in (1, 3))))
-            self.threads[-1].start()
-            n += 1
-            self.over.wait(self.every)
-
-    def ask(self, address, large):
-        try:
-            with self.lab.connect(address, port=80, timeout=4) as sock:
-                sock.sendall(b"PUT / HTTP/1.0\r\n\r\n" + 1_700 * b"." if large else b"GET / HTTP/1.0\r\n\r\n")
-                sock.recv(100)
-        except OSError:
-            pass  # what the gateway does to it, it does
-
-
-def amid(line, every=1.5, before=1.0, after=2.5, upload=False, six=False):
-    """The client (a command line, or a function of Net) while neighbours go on."""
-    def run(lab):
-        with Neighbours(lab, every, upload, six):
-            time.sleep(before)
-            said = line(lab) if callable(line) else ask(lab, line)
-            time.sleep(after)
-        return said
-    return run
-
-
-def busy(name, line, expect, why, *views, start=None, **more):
-    def started(lab):
-        (start or server("nginx"))(lab)
-        plain(lab)
-    return both(name, line, expect, why + "; meanwhile other connections pass the gateway, to its end", *views, server=started, **more)
+def busy(name, line, expect, why, *views, start=None, every=1.5, upload=False, six=False, **more):
+    return both(name, line, expect, why, *views, server=start or server("nginx"), neighbours={"every": every, "upload": upload, "six": six}, **more)
 
 
 def filtered(name, soft, kind, rtt, hops, six, rule, expect, why, views, look, tls="1.2 1.3", leaf="www", seconds=6, tools="", upload=False, more_rules=(), **more):
@@ -109,7 +27,7 @@ def filtered(name, soft, kind, rtt, hops, six, rule, expect, why, views, look, t
         start(lab)
         for space, command in more_rules:
             lab.on(space, command)
-    return busy(f"firewall/busy-{name}", amid(client(soft, tls if tls == "1.2" else None, seconds=seconds), upload=upload, six=six and upload), expect, why, *views,
+    return busy(f"firewall/busy-{name}", client(soft, tls if tls == "1.2" else None, seconds=seconds), expect, why, *views, upload=upload, six=six and upload,
                 start=started, look=look, net={"delay_ms": rtt / 2, "hops": hops, "v6": six}, hosts=SIX if six else FOUR,
                 tools=f"{'ip6tables' if six else 'iptables'}, {named(kind, soft)}{tools}", **more)
 
@@ -154,7 +72,7 @@ def late_rows():
         return net.start_tls(sock)[1]
     for name, target, expect in (("reset", "REJECT --reject-with tcp-reset", "reset"), ("dropped", "DROP", "timed out|Timeout")):
         gone = lambda at="", more=(): failed("firewall", f"{'reset' if name == 'reset' else 'dropped'}_after_hello", visible=False, also=["nat_drop"], where=at, also_outcome=more)
-        yield busy(f"firewall/busy-sni-{name}-inner-late", amid(hello_late), expect, f"the gateway {'resets the client' if name == 'reset' else 'drops each packet'} when the ClientHello "
+        yield busy(f"firewall/busy-sni-{name}-inner-late", hello_late, expect, f"the gateway {'resets the client' if name == 'reset' else 'drops each packet'} when the ClientHello "
                    "names the host, a second after the handshake of TCP; the capture on the inside began in between", gone(more=("incomplete",)), gone(), gone("gateway"), late="inside",
                    start=ruled(server("nginx"), GATE, f"{BY_NAME} -j {target}"), look=((HELLO,) + ((RST,) if name == "reset" else ()), (SYNACK,)), net={"delay_ms": 10},
                    tools="iptables, nginx, Python")
@@ -172,7 +90,7 @@ def injected_rows():
             lab.spawn(space, [sys.executable, net.HERE / "inject.py", NAME, *links, style], ready="ready")
         cut = lambda visible, at="", more=(): failed("firewall", "injected_reset", visible=visible, where=at, also_outcome=more)
         outer = cut(False, more=("abandoned",)) if at == "gw" and style in ("mimic", "kernel") else cut(True)
-        yield busy(f"firewall/busy-injected-{name}", amid(client(soft)), FAILS, f"a box {'at' if at == 'gw' else 'beyond'} the gateway forges a reset to each side ({style}); the "
+        yield busy(f"firewall/busy-injected-{name}", client(soft), FAILS, f"a box {'at' if at == 'gw' else 'beyond'} the gateway forges a reset to each side ({style}); the "
                    "ClientHello itself reaches the server", cut(True), outer, cut(True, "gateway" if at == "gw" else "server_side"), look=((HELLO, RST), (HELLO, RST)),
                    start=started, net={"delay_ms": rtt / 2, "hops": hops, "v6": six}, hosts=SIX if six else FOUR, tools=f"Python (the box), {named(kind, soft)}")
 
@@ -213,7 +131,7 @@ def nat_rows():
         for name, rule, rtt, hops in (("masquerade", None, 100, 1), ("snat", SNAT, 20, 0), ("snat-far", SNAT, 250, 3)):
             def start(lab):
                 lab.web(extra="client_header_timeout 5s;")
-            yield busy(f"nat_drop/busy-mapping-lost-{way}-{name}", amid(forgotten(FLUSH, (1.5, 1.5))), f"^ok ok ok: .*({expect})",
+            yield busy(f"nat_drop/busy-mapping-lost-{way}-{name}", forgotten(FLUSH, (1.5, 1.5)), f"^ok ok ok: .*({expect})",
                        f"the gateway's table was flushed before the ClientHello, which is {'dropped' if way == 'silent' else 'answered with a reset'} as invalid; connections "
                        "before and after work, and the server gives up after 5 s", [fine, lost("mapping_lost"), fine, fine], [fine, lost("mapping_lost"), fine, fine],
                        [fine, lost("mapping_lost", visible=True, at="gateway", also=()), fine, fine], look=((SYNACK, HELLO) + ((RST,) if way == "refused" else ()), (SYNACK,)),
@@ -228,7 +146,7 @@ def nat_rows():
             said.append(ask(lab, line).split(":")[0])
             return " ".join(said)
         seen = lost("mapping_lost", also_outcome=("completed",))
-        yield busy(f"nat_drop/busy-flushed-under-finished-{name}", amid(run), r"^exit 0 exit (?!0)\d+ exit 0$",
+        yield busy(f"nat_drop/busy-flushed-under-finished-{name}", run, r"^exit 0 exit (?!0)\d+ exit 0$",
                    "the gateway's table was flushed while the server's Finished (TLS 1.2) was on its way: the NAT's own address resets the server; the same client's connections "
                    "before and after work", [fine, lost("mapping_lost"), fine], [fine, seen, fine], [fine, lost("mapping_lost", visible=True, at="gateway", also=()), fine],
                    look=((HELLO, "tls.handshake.type == 2"), (f"{RST} && ip.src == {NAT}",)), gateway=[STRICT, DROP_INVALID], start=server(kind, "1.2"),
@@ -264,11 +182,11 @@ def port_rows():
                                          ("four-go", "go", 4, 100, f"{SNAT}:40000-40003"), ("three-wget", "wget", 3, 250, f"{SNAT}:50000-50002")):
         fine, full = completed(), lambda at="": lost("port_exhausted", visible=bool(at), at=at, also=() if at else ("firewall",))
         before, after = [fine] * (2 * ports + 1), [fine]
-        yield busy(f"nat_drop/busy-ports-exhausted-{name}", amid(churning(ports, client(soft, seconds=6)), every=2.5),
+        yield busy(f"nat_drop/busy-ports-exhausted-{name}", churning(ports, client(soft, seconds=6)),
                    "^" + "ok " * (ports + 1) + r"exit (?!0)\d+ " + "ok " * ports + "exit 0$",
                    f"the gateway has {ports} external ports for this server, which connections use one after another; then so many hold them, and the next gets no answer; once they "
                    "are freed it does", before + [full()] + after, before + after, before + [full("gateway")] + after, look=((SYN,), (SYN,)), gateway=[rule, *SHORT],
-                   net={"delay_ms": rtt / 2, "nat": False}, hosts=FOUR, tools=f"iptables, nginx, Python, {named(soft)}")
+                   net={"delay_ms": rtt / 2, "nat": False}, every=2.5, hosts=FOUR, tools=f"iptables, nginx, Python, {named(soft)}")
 
 
 def quota_rows():
@@ -287,12 +205,12 @@ def quota_rows():
         said.append(ask(lab, client("curl", seconds=6)).split(":")[0])
         return " ".join(said)
     fine, no = completed(), lambda at="": failed("firewall", "syn_dropped", visible=False, also=["nat_drop"], where=at)
-    yield busy("firewall/busy-limit-dropped-of-a-pool", amid(run, every=2.5), r"^ok exit (?!0)\d+ ok ok exit 0$",
+    yield busy("firewall/busy-limit-dropped-of-a-pool", run, r"^ok exit (?!0)\d+ ok ok exit 0$",
                "the gateway lets a client have two connections to the server at once and drops the third's SYN; it gives each one of ten external ports",
                [fine] * 3 + [no(), fine], [fine] * 4, [fine] * 3 + [no("gateway"), fine], look=((SYN,), (SYN,)),
                gateway=["iptables -t nat -A POSTROUTING -p tcp -o out0 -j MASQUERADE --to-ports 40000-40009", *SHORT,
                         "iptables -A FORWARD -p tcp --syn --dport 443 -m connlimit --connlimit-above 2 -j DROP"],
-               net={"delay_ms": 10, "nat": False}, hosts=FOUR, tools="iptables, nginx, Python, curl")
+               net={"delay_ms": 10, "nat": False}, every=2.5, hosts=FOUR, tools="iptables, nginx, Python, curl")
 
 
 def asymmetric_rows():
@@ -315,7 +233,7 @@ def asymmetric_rows():
         return start
     for name, soft, kind, rtt, hops in (("curl", "curl", "nginx", 20, 0), ("go-far", "go", "haproxy", 250, 3), ("wget", "wget", "apache", 100, 1)):
         one = lambda at="": lost("asymmetric", visible=bool(at), at=at, also=() if at else ("firewall",))
-        scene = busy(f"nat_drop/busy-asymmetric-{name}", amid(client(soft, seconds=6)), FAILS,
+        scene = busy(f"nat_drop/busy-asymmetric-{name}", client(soft, seconds=6), FAILS,
                      "the server's packets come to the client through another router; the gateway never sees them, knows no connection and drops the client's acknowledgment and "
                      "ClientHello; inside is the client's link", one(), one(), one("gateway"), look=((SYN, SYNACK, HELLO), (SYN,)), never=((), (f"{SYNACK} && ip.src == {WEB} && tcp.srcport == 443",)),
                      gateway=[STRICT, DROP_INVALID], start=another_way(kind), net={"delay_ms": rtt / 2, "hops": hops, "nat": False, "other": True}, hosts=FOUR,
@@ -351,11 +269,11 @@ def idle_rows():
         silent = way == DROP_INVALID
         bad = [gap > limit for _, gap in plan]
         mark = lambda late, visible=False, at="": lost("idle_timeout", visible=visible, at=at, also=("firewall",) if not at else ()) if late else completed()
-        yield busy(f"nat_drop/busy-idle-{name}", amid(after_gaps(plan), every=4), "^" + " ".join(("TimeoutError" if silent else "ConnectionResetError") if late else "ok" for late in bad) + "$",
+        yield busy(f"nat_drop/busy-idle-{name}", after_gaps(plan), "^" + " ".join(("TimeoutError" if silent else "ConnectionResetError") if late else "ok" for late in bad) + "$",
                    f"the gateway forgets idle connections after {limit} s and then {'drops' if silent else 'resets'} what it does not know; the client opened nine, at different "
                    f"times, and said hello after {', '.join(str(gap) for _, gap in plan)} s", [mark(late, True) for late in bad], [mark(late) for late in bad],
                    [mark(late, True, "gateway") for late in bad], look=((SYNACK, HELLO), (SYNACK,)), gateway=[STRICT, f"{ESTABLISHED}{limit}", way], start=server(kind),
-                   net={"delay_ms": rtt / 2}, tools=f"iptables, {named(kind)}, Python")
+                   net={"delay_ms": rtt / 2}, every=4, tools=f"iptables, {named(kind)}, Python")
 
 
 SCENES = [*syn_rows(), *hello_rows(), *late_rows(), *injected_rows(), *mtu_rows(), *nat_rows(), *port_rows(), *quota_rows(), *asymmetric_rows(), *idle_rows()]

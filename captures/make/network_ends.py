@@ -1,4 +1,5 @@
-"""Runs recorded on the client's host and on the server's host: what happens on the way happens between the two captures."""
+"""Runs recorded on the client's host and on the server's host: what happens on the way happens between the two captures. Nobody else
+uses the gateway, and the recordings end with the attempt, unless a row says otherwise."""
 
 import sys
 
@@ -11,6 +12,7 @@ from scenes import both, completed, failed
 
 
 def ends(name, line, expect, why, inside, outside, together, **more):
+    more.setdefault("neighbours", None)
     scene = both(name, line, expect, why + "; recorded on the client's host and on the server's", inside, outside, together, **more)
     scene.views[0].place, scene.views[1].place = ("cn-client", "eth0"), ("cn-server", "eth0")
     return scene
@@ -61,12 +63,12 @@ def firewall_rows():
         yield ends(f"firewall/client-drops-syn-ack-{name}", client(soft, seconds=8), FAILS, "the client's own filter drops each SYN/ACK that reaches it: both sides "
                    "repeat theirs", gone(), gone(), gone(True, "client_side", ()), look=((SYN, SYNACK), (SYN, SYNACK)), hosts=SIX if six else FOUR,
                    server=on(where, f"{'ip6tables' if six else 'iptables'} -A INPUT -p tcp --sport 443 --tcp-flags SYN,ACK SYN,ACK -j DROP"),
-                   net={"delay_ms": rtt / 2, "v6": six}, tools=f"iptables, nginx, {named(soft)}")
+                   net={"delay_ms": rtt / 2, "v6": six}, neighbours={}, tools=f"iptables, nginx, {named(soft)}")
     gone = lambda visible=False, at="", also=unseen: failed("firewall", "dropped_after_hello", "client", visible, also, where=at)
     yield ends("firewall/client-drops-certificate", client("curl", "1.2", seconds=8), FAILS, "the client's own filter drops each segment with a certificate of the "
                "name: its link shows that they arrive, again and again", gone(), gone(), gone(True, "client_side", ()), hosts=FOUR,
                look=((HELLO, "tls.handshake.type == 11"), (HELLO, "tls.handshake.type == 11")),
-               server=on("cn-client", "iptables -A INPUT -p tcp --sport 443 -m string --algo bm --string example.test -j DROP"), net={"delay_ms": 20},
+               server=on("cn-client", "iptables -A INPUT -p tcp --sport 443 -m string --algo bm --string example.test -j DROP"), net={"delay_ms": 20}, neighbours={},
                tools="iptables, nginx, curl")
 
 

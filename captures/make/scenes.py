@@ -1,5 +1,6 @@
 """A table's row, how it is run, captured, labelled and checked."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -7,6 +8,7 @@ import subprocess
 import time
 
 import net
+from neighbours import Neighbours
 
 
 @dataclasses.dataclass
@@ -51,6 +53,7 @@ class Scene:
     together: list = dataclasses.field(default_factory=list)  # attempts, as one sees them who has both captures of a pair
     tries: int = 1  # where chance decides whether the scene shows what it is for
     hosts: dict = dataclasses.field(default_factory=dict)     # the clients' /etc/hosts: name to address
+    neighbours: dict | None = None  # of others who use the gateway meanwhile, and go on behind it: options of Neighbours; None: nobody
 
 
 def completed(**more):
@@ -62,10 +65,12 @@ def failed(cause, reason, side="path", visible=True, also=(), **more):
 
 
 def both(name, client, expect, why, inside, outside, together, look=((), ()), never=((), ()), late="", **more):
-    """A run that is recorded on both sides of the gateway: NAME-inside and NAME-outside."""
+    """A run that is recorded on both sides of the gateway: NAME-inside and NAME-outside. Others use the gateway meanwhile, and the
+    recording goes on behind the attempt; where one side begins late nobody does, unless `neighbours` is given."""
     listed = lambda attempts: attempts if isinstance(attempts, list) else [attempts]
     views = [View(f"{name}-{side}", side, why, list(filters), listed(attempts), never=unwanted, late=late == side)
              for side, attempts, filters, unwanted in (("inside", inside, look[0], never[0]), ("outside", outside, look[1], never[1]))]
+    more.setdefault("neighbours", None if late else {})
     return Scene(client, expect, views, together=listed(together), **more)
 
 
@@ -127,11 +132,13 @@ def play(scene, table):
                 lab.late.append(wanted)
             else:
                 lab.dumps.append(lab.capture(*wanted))
-        if callable(scene.client):
-            said = scene.client(lab)
-        else:
-            done = lab.on("cn-client", scene.client, ok=False)
-            said = f"exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
+        used = scene.neighbours is not None
+        with Neighbours(lab, **scene.neighbours) if used else contextlib.nullcontext():
+            if callable(scene.client):
+                said = scene.client(lab)
+            else:
+                done = lab.on("cn-client", scene.client, ok=False)
+                said = f"exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
         said = " ".join(said.split())
         time.sleep(scene.settle)
         for dump in lab.dumps:
@@ -140,10 +147,10 @@ def play(scene, table):
         raise RuntimeError(f"{scene.views[0].name}: expected /{scene.expect}/, the client said: {said}")
     said = said if len(said) < 300 else said[:140] + " … " + said[-140:]
     for view in scene.views:
-        label(view, f"make/{table}.py; {tools(scene.tools)}", said, together=scene.together)
+        label(view, f"make/{table}.py; {tools(scene.tools)}", said, together=scene.together, used=used)
 
 
-def label(view, made_by, said="", suffix=".pcap", together=()):
+def label(view, made_by, said="", suffix=".pcap", together=(), used=False):
     """Writes the label beside the capture and checks both against what tshark reads."""
     capture = net.CAPTURES / f"{view.name}{suffix}"
     size = capture.stat().st_size
@@ -161,7 +168,8 @@ def label(view, made_by, said="", suffix=".pcap", together=()):
     wanted = len([a for a in view.attempts if a.stage != "dns"])
     if streams != wanted:
         print(f"  note: {view.name}: {wanted} attempts labelled, tshark shows {streams} connections to TLS ports or with a ClientHello")
-    why = f"{view.why}; the client said {said!r}" if said else view.why
+    why = view.why + ("; meanwhile other connections pass the gateway, to its end" if used else "")
+    why = f"{why}; the client said {said!r}" if said else why
     lines = [f"made_by = {text(made_by)}", f"why = {text(why)}", f"look_at = {sorted(set(look))[:12]}",
              'trust = "lab"', f"vantage = {text(view.vantage)}"]
     for kind, attempts in (("attempt", view.attempts), ("together", together)):

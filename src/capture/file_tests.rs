@@ -200,6 +200,67 @@ fn key_logs_are_handed_on_with_their_place_and_other_secrets_are_not() {
     assert_eq!([known(0xaa, 1), known(0xaa, 2), known(0xbb, 2)], [false, true, false]);
 }
 
+/// Until when a capture of this byte order ran, of whose packets the last has this stamp.
+fn ran_until(end: End, last: u64, statistics: &[Vec<u8>]) -> Option<i64> {
+    let packets = [enhanced(end, 0, 5, &data(1)), enhanced(end, 0, last, &data(2))].concat();
+    let begin = [section(end), interface(end, 1, 0, &[])].concat();
+    let mut reader = open([begin, packets, statistics.concat()].concat()).unwrap();
+    while reader.next().is_some() {
+        assert_eq!(reader.ran_until(), None, "it is not read to its end");
+    }
+    reader.ran_until().map(|until| until.0)
+}
+
+#[test]
+fn a_capture_says_until_when_it_ran() {
+    for end in [Little, Big] {
+        let says = |code, count| {
+            statistics(end, 0, &[(2, &[9; 8]), (3, &ticks(end, 7_000_000_000)), (code, &end.u64(count))])
+        };
+        assert_eq!(ran_until(end, 6, &[says(4, 2)]), Some(7_000_000_000));
+        assert_eq!(ran_until(end, 6, &[says(6, 2)]), Some(7_000_000_000));
+        assert_eq!(ran_until(end, 6, &[says(4, 1), says(4, 2)]), Some(7_000_000_000), "the last counts");
+    }
+    let until = |index, until, count: u64| {
+        statistics(Little, index, &[(3, &ticks(Little, until)), (4, &Little.u64(count))])
+    };
+    let other = |seconds| [interface(Little, 1, 0, &[(9, &[0])]), until(1, seconds, 0)].concat();
+    assert_eq!(
+        ran_until(Little, 6, &[until(0, 9_000_000, 2), other(8)]),
+        Some(8_000_000),
+        "the earliest counts"
+    );
+    // tlswhy goes on with a file by a section of its own.
+    let next =
+        [section(Little), interface(Little, 1, 0, &[]), enhanced(Little, 0, 9, &data(3)), until(0, 99, 1)];
+    assert_eq!(ran_until(Little, 6, &[until(0, 7, 2), next.concat()]), Some(99));
+}
+
+#[test]
+fn nobody_is_believed_who_says_that_it_ended_elsewhere_or_holds_less_than_was_captured() {
+    const DAY: u64 = 86_400_000_000;
+    let says =
+        |until, count: u64| statistics(Little, 0, &[(3, &ticks(Little, until)), (4, &Little.u64(count))]);
+    let ran = |said: Vec<u8>| ran_until(Little, 1_000, &[said]);
+    assert_eq!(ran(says(1_000 + DAY, 2)), Some(1_000 + DAY.cast_signed()));
+    for (said, why) in [
+        (says(999, 2), "before its last packet"),
+        (says(1_001 + DAY, 2), "more than a day behind it"),
+        (says(u64::MAX, 2), "at the end of time"),
+        (says(2_000, 3), "more was captured"),
+        (says(2_000, 1), "less was captured"),
+        (statistics(Little, 0, &[(3, &ticks(Little, 2_000))]), "nobody counted"),
+        (statistics(Little, 0, &[(4, &Little.u64(2))]), "no end"),
+        (statistics(Little, 0, &[(3, &[1, 2]), (4, &[3])]), "short options"),
+        (statistics(Little, 7, &[(3, &ticks(Little, 2_000)), (4, &Little.u64(2))]), "of no interface"),
+        ([says(2_000, 2), interface(Little, 1, 0, &[])].concat(), "one interface says nothing"),
+        ([says(2_000, 2), block(Little, 5, &[])].concat()[..40].to_vec(), "it is cut short"),
+        ([says(2_000, u64::MAX), interface(Little, 1, 0, &[]), says(2_000, 3)].concat(), "absurd numbers"),
+    ] {
+        assert_eq!(ran(said), None, "{why}");
+    }
+}
+
 #[test]
 fn a_file_cut_anywhere_gives_ever_more_packets_and_says_so() {
     for sample in [sample_pcap(), sample_pcapng()] {
@@ -485,5 +546,21 @@ proptest! {
         let mut reader = open(bytes).unwrap();
         while reader.next().is_some() {}
         prop_assert!(reader.ending().reached);
+    }
+}
+
+#[test]
+fn frames_that_are_lent_are_those_that_come_one_by_one() {
+    let many =
+        |end, magic| (0..3_000).fold(Pcap::new(end, magic), |pcap, n| pcap.record(n, 0, &data(n as u8)));
+    let captures = [many(Little, MICROS).bytes, many(Big, NANOS).bytes, many(Little, MODIFIED).bytes];
+    for bytes in captures.into_iter().chain([sample_pcapng(), sample_pcap()[..900].to_vec()]) {
+        let said = |frame: &Frame<'_>| (frame.no, frame.stamp, frame.data.to_vec(), frame.wire_len);
+        let (mut lending, mut single) = (open(bytes.clone()).unwrap(), open(bytes).unwrap());
+        let mut lent = Vec::new();
+        while lending.lend(&mut |frames| lent.extend(frames.iter().map(said))) {}
+        let one_by_one: Vec<_> = std::iter::from_fn(|| single.next().map(|frame| said(&frame))).collect();
+        assert_eq!(lent, one_by_one);
+        assert_eq!(format!("{:?}", lending.ending()), format!("{:?}", single.ending()));
     }
 }

@@ -9,7 +9,7 @@
 use super::buffer::Buffer;
 use super::file::{Head, Opened, Progress, Step};
 use super::{BLOCK_MOST, EARLIEST, LATEST, PACKET_MOST, Stopped, Unit, Why};
-use crate::base::{PacketNo, Stamp};
+use crate::base::{PacketNo, Span, Stamp};
 use crate::decode::LinkType;
 use crate::tls::keys::Keys;
 
@@ -23,6 +23,7 @@ mod kind {
     pub const INTERFACE: u32 = 1;
     pub const OLD_PACKET: u32 = 2;
     pub const SIMPLE_PACKET: u32 = 3;
+    pub const STATISTICS: u32 = 5;
     pub const ENHANCED_PACKET: u32 = 6;
     pub const JOURNAL: u32 = 9;
     pub const SECRETS: u32 = 10;
@@ -30,6 +31,9 @@ mod kind {
     pub const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
     pub const SYSDIG_EVENTS: [u32; 3] = [0x204, 0x216, 0x221];
 }
+
+/// No capture is believed to have gone on for longer behind its last packet.
+const SILENT_MOST: Span = Span::from_secs(86_400);
 
 /// The type of secrets that are a TLS key log, as `SSLKEYLOGFILE` has it.
 const TLS_KEY_LOG: u32 = 0x544c_534b;
@@ -79,6 +83,16 @@ struct Interface {
     /// Most captured bytes; 0 where there is no limit.
     snap: u32,
     clock: Clock,
+    ran: Option<Ran>,
+}
+
+/// What an Interface Statistics Block said.
+#[derive(Clone, Copy, Debug)]
+struct Ran {
+    /// Until when the interface was captured.
+    until: Stamp,
+    /// Packets captured of it.
+    packets: u64,
 }
 
 /// Turns the ticks of an interface into stamps.
@@ -150,6 +164,8 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Blocks read so far.
     blocks: u64,
+    /// Packets that other sections gave before this one.
+    before: u64,
     /// Where TLS key logs go.
     pub keys: Option<Keys>,
 }
@@ -166,7 +182,7 @@ impl Pcapng {
         if !buffer.holds(12) {
             return Opened::CutShort { wants: 28 };
         }
-        Opened::This(Self { order: Order::Little, interfaces: Vec::new(), blocks: 0, keys: None })
+        Opened::This(Self { order: Order::Little, interfaces: Vec::new(), blocks: 0, before: 0, keys: None })
     }
 
     /// The next packet, or how the file ends.
@@ -323,6 +339,7 @@ impl Pcapng {
                     return Err(Why::Version(version.0, version.1));
                 }
                 self.interfaces.clear();
+                self.before = progress.given;
             }
             kind::INTERFACE => {
                 let Some((&[a, b, _, _, c, d, e, f], options)) = body.split_first_chunk() else {
@@ -333,9 +350,11 @@ impl Pcapng {
                         link: LinkType(self.order.u16([a, b])),
                         snap: self.order.u32([c, d, e, f]),
                         clock: self.clock(options),
+                        ran: None,
                     });
                 }
             }
+            kind::STATISTICS => self.statistics(body),
             kind::SECRETS => self.secrets(body, PacketNo(progress.number + 1)),
             // Wireshark shows these as lines of their own, so they use up a number.
             kind::JOURNAL | kind::CUSTOM | kind::CUSTOM_NOT_COPIED => progress.number += 1,
@@ -346,23 +365,68 @@ impl Pcapng {
     }
 
     /// `if_tsresol` and `if_tsoffset` among an interface's options (section 4.2).
-    fn clock(&self, mut options: &[u8]) -> Clock {
+    fn clock(&self, options: &[u8]) -> Clock {
         let mut clock = Clock { resolution: Resolution::Micros, offset: 0 };
+        self.options(options, |code, value| match (code, value) {
+            (9, &[byte, ..]) => clock.resolution = Resolution::of(byte),
+            (14, bytes) => {
+                if let Some(eight) = bytes.first_chunk() {
+                    clock.offset = self.order.i64(*eight);
+                }
+            }
+            _ => {}
+        });
+        clock
+    }
+
+    /// Interface Statistics Block (section 4.6): `isb_endtime`, and how many packets the capture had taken by then, as its
+    /// filter counted them or else the capture itself (`isb_filteraccept`, `isb_ifrecv`).
+    fn statistics(&mut self, body: &[u8]) {
+        let Some(index) = self.order.at(body, 0) else { return };
+        let Some(clock) = self.interfaces.get(index as usize).map(|interface| interface.clock) else {
+            return;
+        };
+        let (mut until, mut accepted, mut received) = (None, None, None);
+        self.options(body.get(12..).unwrap_or_default(), |code, value| match (code, value.first_chunk()) {
+            (3, Some(&[a, b, c, d, e, f, g, h])) => {
+                let (high, low) = (self.order.u32([a, b, c, d]), self.order.u32([e, f, g, h]));
+                until = Some(clock.stamp(u64::from(high) << 32 | u64::from(low)));
+            }
+            (4, Some(count)) => received = Some(self.order.i64(*count).cast_unsigned()),
+            (6, Some(count)) => accepted = Some(self.order.i64(*count).cast_unsigned()),
+            _ => {}
+        });
+        let ran = until.zip(accepted.or(received)).map(|(until, packets)| Ran { until, packets });
+        if let Some(interface) = self.interfaces.get_mut(index as usize) {
+            interface.ran = ran;
+        }
+    }
+
+    /// Until when the capture ran, where the file says so of each interface and holds all packets that were captured. What
+    /// was cut out of a capture often says still how long that one ran, and of that the missing packets may tell another
+    /// tale. Nobody is believed who says it ended before its last packet, or long behind it.
+    pub fn ran_until(&self, progress: &Progress) -> Option<Stamp> {
+        let mut packets = 0_u64;
+        let mut until: Option<Stamp> = None;
+        for interface in &self.interfaces {
+            let ran = interface.ran?;
+            packets = packets.checked_add(ran.packets)?;
+            until = Some(until.map_or(ran.until, |until| until.min(ran.until)));
+        }
+        let believed = |until: &Stamp| *until >= progress.last && *until - progress.last <= SILENT_MOST;
+        until.filter(believed).filter(|_| packets == progress.given - self.before)
+    }
+
+    /// Hands each option of a block to `each`: its code and its value (section 3.5).
+    fn options(&self, mut options: &[u8], mut each: impl FnMut(u16, &[u8])) {
         while let Some((&[a, b, c, d], rest)) = options.split_first_chunk() {
             let (code, len) = (self.order.u16([a, b]), usize::from(self.order.u16([c, d])));
             match (code, rest.get(..len)) {
                 (0, _) | (_, None) => break,
-                (9, Some(&[byte, ..])) => clock.resolution = Resolution::of(byte),
-                (14, Some(bytes)) => {
-                    if let Some(eight) = bytes.first_chunk() {
-                        clock.offset = self.order.i64(*eight);
-                    }
-                }
-                _ => {}
+                (code, Some(value)) => each(code, value),
             }
             options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
-        clock
     }
 
     /// Decryption Secrets Block (section 4.7): hands on a TLS key log, which counts from the next packet on.

@@ -80,7 +80,23 @@ pub fn section(end: End) -> Vec<u8> {
 
 /// An interface with options as (code, value).
 pub fn interface(end: End, link: u16, snap: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
-    let mut body = [&end.u16(link)[..], &[0, 0], &end.u32(snap)].concat();
+    let body = [&end.u16(link)[..], &[0, 0], &end.u32(snap)].concat();
+    block(end, 1, &with_options(end, body, options))
+}
+
+/// Interface statistics with options as (code, value).
+pub fn statistics(end: End, index: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
+    let body = [&end.u32(index)[..], &[0; 8]].concat();
+    block(end, 5, &with_options(end, body, options))
+}
+
+/// The end of a capture's time, in ticks, as statistics have it.
+pub fn ticks(end: End, ticks: u64) -> [u8; 8] {
+    let (high, low) = ((ticks >> 32) as u32, ticks as u32);
+    *[end.u32(high), end.u32(low)].as_flattened().first_chunk().unwrap()
+}
+
+fn with_options(end: End, mut body: Vec<u8>, options: &[(u16, &[u8])]) -> Vec<u8> {
     for (code, value) in options {
         body.extend(end.u16(*code));
         body.extend(end.u16(u16::try_from(value.len()).unwrap()));
@@ -90,7 +106,7 @@ pub fn interface(end: End, link: u16, snap: u32, options: &[(u16, &[u8])]) -> Ve
     if !options.is_empty() {
         body.extend([0; 4]);
     }
-    block(end, 1, &body)
+    body
 }
 
 pub fn enhanced(end: End, index: u32, ticks: u64, data: &[u8]) -> Vec<u8> {

@@ -19,9 +19,11 @@ pub struct PcapngWriter {
     name: String,
     /// Where the file is written and what it is called when it is whole.
     rename: Option<(PathBuf, PathBuf)>,
-    /// The link type of each interface.
-    links: Vec<LinkType>,
+    /// The link type of each interface, and its packets.
+    links: Vec<(LinkType, u64)>,
     packets: u64,
+    /// Until when the capture ran that the frames are of.
+    until: Option<Stamp>,
     block: Vec<u8>,
 }
 
@@ -116,7 +118,8 @@ impl PcapngWriter {
         rename: Option<(PathBuf, PathBuf)>,
     ) -> Result<Self, WriteError> {
         let out = BufWriter::with_capacity(256 << 10, writer);
-        let mut new = Self { out, name, rename, links: Vec::new(), packets: 0, block: Vec::new() };
+        let mut new =
+            Self { out, name, rename, links: Vec::new(), packets: 0, until: None, block: Vec::new() };
         new.begin(0x0a0d_0d0a);
         new.u32(0x1a2b_3c4d);
         new.u32(1); // version 1.0
@@ -133,7 +136,7 @@ impl PcapngWriter {
     /// # Errors
     /// The file cannot be written, or its 65 536 interfaces are used up.
     pub fn write(&mut self, frame: &Frame<'_>, comment: Option<&str>) -> Result<(), WriteError> {
-        let interface = match self.links.iter().position(|link| *link == frame.link) {
+        let interface = match self.links.iter().position(|(link, _)| *link == frame.link) {
             Some(place) => place,
             None => self.interface(frame.link)?,
         };
@@ -142,9 +145,9 @@ impl PcapngWriter {
         let ticks = u64::try_from(micros).unwrap_or(0);
         self.begin(6);
         self.u32(u32::try_from(interface).unwrap_or(0));
-        let low = ticks & u64::from(u32::MAX);
-        self.u32(u32::try_from(ticks >> 32).unwrap_or(0));
-        self.u32(u32::try_from(low).unwrap_or(0));
+        let [low, high] = halves(ticks);
+        self.u32(high);
+        self.u32(low);
         let captured = u32::try_from(data.len()).unwrap_or(0); // at most PACKET_MOST
         self.u32(captured);
         self.u32(frame.wire_len.max(captured));
@@ -156,7 +159,16 @@ impl PcapngWriter {
         }
         self.end()?;
         self.packets += 1;
+        if let Some((_, packets)) = self.links.get_mut(interface) {
+            *packets += 1;
+        }
         Ok(())
+    }
+
+    /// Notes until when the capture ran that the frames are of. It is written behind them: who reads them knows then that
+    /// nothing followed. The latest counts.
+    pub fn ran_until(&mut self, until: Stamp) {
+        self.until = self.until.max(Some(until));
     }
 
     /// Packets written.
@@ -178,6 +190,7 @@ impl PcapngWriter {
     /// # Errors
     /// The file cannot be written or renamed.
     pub fn finish(mut self) -> Result<u64, WriteError> {
+        self.statistics()?;
         self.flush()?;
         if let Some((part, whole)) = self.rename.take() {
             fs::rename(part, whole).map_err(|error| self.failed(&error))?;
@@ -191,8 +204,25 @@ impl PcapngWriter {
         self.block.extend([0, 0]);
         self.u32(0); // no snap length; the default resolution is microseconds
         self.end()?;
-        self.links.push(link); // at most 65 536: one for each number
+        self.links.push((link, 0)); // at most 65 536: one for each number
         Ok(self.links.len() - 1)
+    }
+
+    /// An Interface Statistics Block for each interface: until when it was captured, and how many packets were chosen.
+    fn statistics(&mut self) -> Result<(), WriteError> {
+        let Some(Stamp(micros)) = self.until else { return Ok(()) };
+        let [low, high] = halves(u64::try_from(micros).unwrap_or(0));
+        for (interface, (_, packets)) in std::mem::take(&mut self.links).into_iter().enumerate() {
+            self.begin(5);
+            self.u32(u32::try_from(interface).unwrap_or(0));
+            self.u32(high);
+            self.u32(low);
+            self.option(3, [high.to_le_bytes(), low.to_le_bytes()].as_flattened()); // isb_endtime
+            self.option(6, &packets.to_le_bytes()); // isb_filteraccept
+            self.u32(0); // opt_endofopt
+            self.end()?;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, kind: u32) {
@@ -229,6 +259,11 @@ impl PcapngWriter {
     fn failed(&self, error: &io::Error) -> WriteError {
         WriteError { name: self.name.clone(), why: plainly(error), packets: self.packets }
     }
+}
+
+/// The lower and the upper half.
+fn halves(number: u64) -> [u32; 2] {
+    [number & u64::from(u32::MAX), number >> 32].map(|half| u32::try_from(half).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -286,6 +321,22 @@ mod tests {
                 (3, stamp + 2, 1, ETHERNET.to_vec(), 43),
             ]
         );
+    }
+
+    #[test]
+    fn until_when_the_capture_ran_is_written_behind_the_packets() {
+        let path = std::env::temp_dir().join(format!("tlswhy-until-{}.pcapng", std::process::id()));
+        let mut writer = PcapngWriter::create(&path).unwrap();
+        write(&mut writer);
+        let until = Stamp(1_700_000_003_000_000);
+        writer.ran_until(until);
+        writer.ran_until(Stamp(5));
+        writer.finish().unwrap();
+        wireshark_reads(&path);
+        let mut reader = crate::capture::file::FileReader::open(&path).unwrap();
+        while reader.next().is_some() {}
+        assert_eq!(reader.ran_until(), Some(until));
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

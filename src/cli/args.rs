@@ -233,6 +233,11 @@ pub struct LiveArgs {
     /// Do not ask the interface for packets that are not addressed to it
     #[arg(long)]
     pub no_promiscuous: bool,
+    /// Read also what the busiest connections carry once they have finished their handshakes. Else the kernel keeps most of it
+    /// to itself, where the interface is an Ethernet: no verdict comes of it, and counts of packets are then less than what
+    /// passed
+    #[arg(long)]
+    pub no_bypass: bool,
     /// What makes a service of it.
     #[command(flatten)]
     pub service: super::config::ServiceArgs,

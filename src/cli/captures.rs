@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, output};
+use crate::base::{PacketNo, Stamp};
 use crate::capture::block::Block;
 use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::event::{FileRead, Stats};
+use crate::pipeline::run::{self, Lent};
 use crate::pipeline::{Arrival, Source, Totals};
 use crate::tls::keys::Keys;
 
@@ -21,25 +23,51 @@ pub(super) struct Frames<'a> {
     pub progress: Option<&'a ProgressBar>,
     pub done_before: u64,
     pub since: u32,
+    /// It was said until when the capture ran.
+    pub over: bool,
+}
+
+impl Frames<'_> {
+    /// Until when the capture ran, behind its last frame; said once.
+    fn end(&mut self) -> Option<Stamp> {
+        if std::mem::replace(&mut self.over, true) { None } else { self.reader.ran_until() }
+    }
 }
 
 impl Source for Frames<'_> {
     fn next(&mut self) -> Option<Arrival<'_>> {
-        if let Some(bar) = self.progress {
-            self.since += 1;
-            if self.since == 1 << 9 {
-                self.since = 0;
-                bar.set_position(self.done_before + self.reader.bytes_read());
-            }
+        self.look_at_progress();
+        if self.reader.ending().reached {
+            return self.end().map(Arrival::Tick);
         }
-        let Some(filter) = &mut self.filter else { return self.reader.burst().map(Arrival::Frames) };
+        // The first time that nothing comes, nothing is said: until when it ran is known then.
+        let nothing = crate::decode::Frames::new();
+        let Some(filter) = &mut self.filter else {
+            return Some(Arrival::Frames(self.reader.burst().unwrap_or(nothing)));
+        };
         // What a filter refuses only passes time.
-        let frame = self.reader.next()?;
-        Some(if filter.matches(&frame) { Arrival::one(frame) } else { Arrival::Tick(frame.stamp) })
+        Some(match self.reader.next() {
+            Some(frame) if filter.matches(&frame) => Arrival::one(frame),
+            Some(frame) => Arrival::Tick(frame.stamp),
+            None => Arrival::Frames(nothing),
+        })
+    }
+
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        if self.filter.is_some() {
+            return run::lend_next(self, take);
+        }
+        self.look_at_progress();
+        self.reader.lend(&mut |frames| take(Lent::Frames(frames)))
+            || self.end().map(|until| take(Lent::Tick(until))).is_some()
     }
 
     fn block(&mut self, spare: Block) -> Option<Block> {
-        let mut block = self.reader.block(spare)?;
+        let Some(mut block) = self.reader.block(spare) else {
+            let mut block = Block::default();
+            block.pass(self.end()?, PacketNo(0));
+            return Some(block);
+        };
         if let Some(bar) = self.progress {
             bar.set_position(self.done_before + self.reader.bytes_read());
         }
@@ -47,6 +75,19 @@ impl Source for Frames<'_> {
             block.retain(|frame| filter.matches(frame));
         }
         Some(block)
+    }
+}
+
+impl Frames<'_> {
+    /// Moves the progress bar now and then.
+    fn look_at_progress(&mut self) {
+        if let Some(bar) = self.progress {
+            self.since += 1;
+            if self.since == 1 << 9 {
+                self.since = 0;
+                bar.set_position(self.done_before + self.reader.bytes_read());
+            }
+        }
     }
 }
 
@@ -107,7 +148,7 @@ impl Captures {
                 }
             };
             let (filter, progress) = (self.filter.as_mut(), progress.as_ref());
-            let mut source = Frames { reader, filter, progress, done_before, since: 0 };
+            let mut source = Frames { reader, filter, progress, done_before, since: 0, over: false };
             let totals = run(&mut source, path, &name)?;
             done_before += source.reader.bytes_read();
             let ending = source.reader.ending();

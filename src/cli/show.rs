@@ -96,7 +96,8 @@ pub fn run(args: &ShowArgs) -> Result<Done, Failure> {
                 continue;
             }
         };
-        let mut source = Frames { reader, filter: filter.as_mut(), progress: None, done_before: 0, since: 0 };
+        let mut source =
+            Frames { reader, filter: filter.as_mut(), progress: None, done_before: 0, since: 0, over: false };
         pipeline::analyse_here(&mut source, &settings, &mut AsJudged, &mut |judged: Judged| {
             episodes.add(&judged.evidence);
             if Id::of(&judged.evidence).matches(&args.id) {

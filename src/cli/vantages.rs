@@ -70,6 +70,14 @@ impl Chain {
         Some(())
     }
 
+    /// Until when the last of the captures ran; said once.
+    fn ran_until(&mut self) -> Option<Stamp> {
+        let until = self.reader.as_ref().filter(|_| self.files.len() == 0)?.ran_until()?;
+        let later = until > self.last;
+        self.last = until.max(self.last);
+        later.then_some(until)
+    }
+
     /// Packets read so far.
     pub fn packets(&self) -> u64 {
         self.before + self.reader.as_ref().map_or(0, FileReader::packets_read)
@@ -79,6 +87,9 @@ impl Chain {
 impl Source for Chain {
     fn next(&mut self) -> Option<Arrival<'_>> {
         if self.over {
+            if let Some(until) = self.ran_until() {
+                return Some(Arrival::Tick(until));
+            }
             self.turn()?;
         }
         let Self { reader, over, filter, before, last, .. } = self;

@@ -19,6 +19,7 @@
 
 mod ahead;
 mod benign;
+mod bypass;
 mod clock;
 mod clocks;
 mod contrasts;

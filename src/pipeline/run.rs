@@ -54,6 +54,11 @@ pub trait Source {
     /// The next thing, or `None` at the end, and ever after.
     fn next(&mut self) -> Option<Arrival<'_>>;
 
+    /// Lends the next thing, where it need not be moved; false at the end, and ever after.
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        lend_next(self, take)
+    }
+
     /// The next frames with their bytes, for several threads; `None` at the end. `spare` is to be filled again.
     fn block(&mut self, spare: Block) -> Option<Block> {
         let mut block = spare.emptied();
@@ -82,6 +87,25 @@ pub enum Arrival<'a> {
     Frames(Frames<'a>),
     /// Nothing came, and capture time has passed to here.
     Tick(Stamp),
+}
+
+/// What a source lends.
+#[derive(Clone, Copy, Debug)]
+pub enum Lent<'a> {
+    /// Frames.
+    Frames(&'a [Frame<'a>]),
+    /// Nothing came, and capture time has passed to here.
+    Tick(Stamp),
+}
+
+/// Lends what [`Source::next`] gives.
+pub fn lend_next<S: Source + ?Sized>(source: &mut S, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+    match source.next() {
+        Some(Arrival::Frames(frames)) => take(Lent::Frames(&frames)),
+        Some(Arrival::Tick(stamp)) => take(Lent::Tick(stamp)),
+        None => return false,
+    }
+    true
 }
 
 impl<'a> Arrival<'a> {
@@ -222,6 +246,7 @@ impl Merge {
             let Some(out) = self.pop_if(|out| full || passed(out)) else { break };
             join.take(out, each);
         }
+        join.make_decided(each);
     }
 
     pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
@@ -247,7 +272,7 @@ impl Totals {
     }
 
     /// Several frames at once.
-    fn count_all(&mut self, frames: &[Frame<'_>]) {
+    pub(super) fn count_all(&mut self, frames: &[Frame<'_>]) {
         let Some(Frame { stamp, .. }) = frames.first() else { return };
         let (mut first, mut last) = (*stamp, *stamp);
         for frame in frames {
@@ -272,6 +297,10 @@ impl Totals {
 const STEP: Span = Span::from_secs(1);
 const STEPS: i64 = 1_024;
 
+/// Packets after which what came of them is judged. To judge takes more code than the first cache of instructions holds, and
+/// so does to follow packets: taken in turns they push each other out.
+const LOT: usize = 256;
+
 /// As [`analyse`] with one worker: everything in the calling thread.
 pub fn analyse_here<M: Make>(
     source: &mut dyn Source,
@@ -279,63 +308,104 @@ pub fn analyse_here<M: Make>(
     make: &mut M,
     each: &mut dyn FnMut(M::Made),
 ) -> Totals {
-    let mut totals = Totals::default();
-    let mut decoder = Decoder::new(&settings.limits);
-    let mut shard =
-        Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0).with_keys(&settings.keys);
-    let mut join = Join::making(make, settings, settings.in_order, 1);
-    let mut merge = Merge::default();
-    let mut now = Stamp(i64::MIN);
-    while let Some(arrival) = source.next() {
-        match arrival {
-            Arrival::Frames(frames) => {
-                ahead::look(&shard, &frames);
-                totals.count_all(&frames);
-                for frame in &frames {
-                    let before = now;
-                    now = before.max(frame.stamp);
-                    if now - before > STEP && before > Stamp(i64::MIN) {
-                        for step in
-                            (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now)
-                        {
-                            shard.tick(step);
-                            merge.extend(0, shard.drain());
-                            merge.release(step, &mut join, each);
-                        }
-                    }
-                    let packet = decoder.decode(frame);
-                    shard.packet(&packet, frame.no, frame.stamp, now);
-                    shard.mark(frame.no, now);
-                    if shard.has_out() {
-                        merge.extend(0, shard.drain());
-                        merge.release(now, &mut join, each);
-                    }
-                }
+    let mut here = Here {
+        totals: Totals::default(),
+        decoder: Decoder::new(&settings.limits),
+        shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0)
+            .with_keys(&settings.keys),
+        join: Join::making(make, settings, settings.in_order, 1),
+        merge: Merge::default(),
+        now: Stamp(i64::MIN),
+        taken: 0,
+        in_order: settings.in_order,
+        each,
+    };
+    while source.lend(&mut |lent| match lent {
+        Lent::Frames(frames) => here.frames(frames),
+        Lent::Tick(stamp) => here.tick(stamp),
+    }) {}
+    here.finish()
+}
+
+/// All that takes part where one thread does everything.
+struct Here<'a, M: Make> {
+    totals: Totals,
+    decoder: Decoder,
+    shard: Shard,
+    join: Join<&'a mut M>,
+    merge: Merge,
+    now: Stamp,
+    /// Frames since what came of them was judged.
+    taken: usize,
+    in_order: bool,
+    each: &'a mut dyn FnMut(M::Made),
+}
+
+impl<M: Make> Here<'_, M> {
+    fn frames(&mut self, frames: &[Frame<'_>]) {
+        ahead::look(&self.shard, frames);
+        self.totals.count_all(frames);
+        for frame in frames {
+            let before = self.now;
+            self.now = before.max(frame.stamp);
+            if self.now.0.abs_diff(before.0) > STEP.0.unsigned_abs() && before > Stamp(i64::MIN) {
+                self.leap(before);
             }
-            Arrival::Tick(stamp) => {
-                now = now.max(stamp);
-                decoder.expire(now);
-                shard.tick(now);
-                merge.extend(0, shard.drain());
-                merge.release(now, &mut join, each);
-                // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.
-                if !settings.in_order {
-                    join.advance(now, each);
-                }
+            self.shard.frame(&mut self.decoder, frame, self.now);
+            self.shard.mark(frame.no, self.now);
+            if self.shard.has_out() {
+                self.merge.extend(0, self.shard.drain());
             }
         }
+        self.taken += frames.len();
+        if self.taken >= LOT {
+            self.taken = 0;
+            self.release(self.now);
+        }
     }
-    while let Some(next) = shard.finish(now) {
-        merge.extend(0, shard.drain());
-        merge.release_to((now, next), &mut join, each);
+
+    /// Time leapt from `before` to now.
+    #[cold]
+    fn leap(&mut self, before: Stamp) {
+        let now = self.now;
+        let steps = (1..STEPS).map(|n| before + Span(n * STEP.0));
+        for step in steps.take_while(|&step| step < now) {
+            self.shard.tick(step);
+            self.release(step);
+        }
     }
-    merge.extend(0, shard.drain());
-    merge.finish(&mut join, each);
-    decoder.finish();
-    totals.lost.add(&decoder.take_lost());
-    totals.lost.add(&shard.take_lost());
-    totals.lost.add(&join.lost());
-    totals
+
+    fn tick(&mut self, stamp: Stamp) {
+        self.now = self.now.max(stamp);
+        self.decoder.expire(self.now);
+        self.shard.tick(self.now);
+        self.release(self.now);
+        // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.
+        if !self.in_order {
+            self.join.advance(self.now, self.each);
+        }
+    }
+
+    /// Has judged what was decided before this.
+    fn release(&mut self, watermark: Stamp) {
+        self.merge.extend(0, self.shard.drain());
+        self.merge.release(watermark, &mut self.join, self.each);
+    }
+
+    fn finish(mut self) -> Totals {
+        while let Some(next) = self.shard.finish(self.now) {
+            self.merge.extend(0, self.shard.drain());
+            self.merge.release_to((self.now, next), &mut self.join, self.each);
+        }
+        self.merge.extend(0, self.shard.drain());
+        self.merge.finish(&mut self.join, self.each);
+        self.decoder.finish();
+        let mut totals = self.totals;
+        totals.lost.add(&self.decoder.take_lost());
+        totals.lost.add(&self.shard.take_lost());
+        totals.lost.add(&self.join.lost());
+        totals
+    }
 }
 
 #[cfg(test)]

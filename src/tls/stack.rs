@@ -110,6 +110,10 @@ impl Stack {
 
     /// As [`Stack::of`], by what a whole hello offers.
     pub fn of_offer(hello: &Offer) -> Option<Self> {
+        hello.whose.or(|| Self::tell(hello))
+    }
+
+    fn tell(hello: &Offer) -> Option<Self> {
         let begins_with = |suites: &[u16]| {
             let ciphers = hello.ciphers.iter().map(|suite| suite.0);
             // Secure Transport has the signal for renegotiation first, all others last.
