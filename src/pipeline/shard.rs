@@ -20,9 +20,7 @@ use std::sync::Arc;
 
 use super::lookups::Said;
 use crate::aside::dns::hidden::Way;
-use crate::base::{
-    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Stamp,
-};
+use crate::base::{Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Stamp};
 use crate::decode::{IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
 use crate::evidence::around::StatusExchange;
