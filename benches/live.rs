@@ -2,10 +2,13 @@
 //!
 //! `cargo bench --bench live` (as root) makes two network namespaces with a veth pair between them, replays
 //! a mixed capture of 200 MB, which `cargo bench --bench throughput` makes, at rising rates with tcpreplay, and prints loss
-//! and CPU time of each. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
+//! and CPU time of each. `-- --busy` replays finished connections that carry most of the packets beside a mixed capture, of which
+//! `tlswhy live` leaves most in the kernel; `--no-bypass` has it read all. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
 //! `-- --program PATH` (another build), `-- --workers N` say otherwise.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
+
+mod common;
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -17,6 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use common::store::{self, Scene};
+use common::traffic::Busy;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tlswhy::capture::live::{Live, LiveOptions, LiveReader};
 
@@ -35,7 +40,11 @@ fn main() -> ExitCode {
         own_ring(&arguments[at + 1]);
         return ExitCode::SUCCESS;
     }
-    if !arguments.iter().any(|argument| argument == "--bench") {
+    if !arguments.iter().any(|argument| argument == "--bench" || argument == "--make") {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(made) = store::made_for_another(&arguments) {
+        made.expect("a capture");
         return ExitCode::SUCCESS;
     }
     let after = |name: &str| {
@@ -46,7 +55,11 @@ fn main() -> ExitCode {
         println!("skipped: {missing}");
         return ExitCode::SUCCESS;
     }
-    let file = after("--file").map_or_else(mixed, PathBuf::from);
+    let file = if arguments.iter().any(|argument| argument == "--busy") {
+        Scene::Busy(Busy { connections: 36, bytes: 20_000_000 }).capture().expect("a capture").path
+    } else {
+        after("--file").map_or_else(mixed, PathBuf::from)
+    };
     if !file.exists() {
         println!("skipped: {} is not there (cargo bench --bench throughput makes it)", file.display());
         return ExitCode::SUCCESS;
@@ -60,15 +73,18 @@ fn main() -> ExitCode {
     let own = std::env::current_exe().expect("the path of this program");
     let own = own.to_str().expect("a path in UTF-8").to_owned();
     println!("{} x {loops}, ring of {} MiB, {workers} worker(s)", file.display(), RING >> 20);
-    println!("| packets/s asked | sent/s | program | lost | CPU s per million packets | ratio |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| packets/s asked | sent/s | program | lost | left in the kernel | CPU s per million packets | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for rate in rates.split(',') {
         let rate: u64 = rate.parse().expect("a rate is a number");
-        let mut best: [Option<Run>; 3] = [None, None, None];
+        let mut best: [Option<Run>; 4] = [None, None, None, None];
         for _ in 0..runs {
             let commands = [
                 vec![own.as_str(), "--bare", RECEIVER.1],
                 vec![own.as_str(), "--ring", RECEIVER.1],
+                vec![program, "live", "-i", RECEIVER.1, "--json", "--workers", workers, "--no-bypass"],
                 vec![program, "live", "-i", RECEIVER.1, "--json", "--workers", workers],
             ];
             for (best, command) in best.iter_mut().zip(commands) {
@@ -83,15 +99,19 @@ fn main() -> ExitCode {
                 }
             }
         }
-        let [Some(bare), Some(ring), Some(ours)] = &best else { continue };
-        for (name, run) in
-            [("bare libpcap loop", bare), ("bare loop on our ring", ring), ("tlswhy live", ours)]
-        {
+        let [Some(bare), Some(ring), Some(all), Some(ours)] = &best else { continue };
+        for (name, run) in [
+            ("bare libpcap loop", bare),
+            ("bare loop on our ring", ring),
+            ("tlswhy live --no-bypass", all),
+            ("tlswhy live", ours),
+        ] {
             println!(
-                "| {} | {:.0} | {name} | {} | {:.3} | {:.2} |",
+                "| {} | {:.0} | {name} | {} | {} | {:.3} | {:.2} |",
                 if rate == 0 { "all".to_owned() } else { rate.to_string() },
                 run.rate,
                 run.lost,
+                run.bypassed,
                 run.per_million(),
                 run.per_million() / bare.per_million(),
             );
@@ -161,8 +181,10 @@ struct Run {
     sent: u64,
     /// Packets sent a second.
     rate: f64,
-    /// Packets sent and not read.
+    /// Packets sent and not read, but for those that were left in the kernel on purpose: where some were, those that it lost.
     lost: u64,
+    /// Packets left in the kernel, as the program estimates.
+    bypassed: u64,
     cpu: Duration,
 }
 
@@ -247,7 +269,12 @@ impl Network {
         let packets = stats["packets"].as_u64().unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let sent = sent as u64;
-        Run { sent, rate, lost: sent.saturating_sub(packets), cpu }
+        let bypassed = stats["interfaces"][0]["bypassed"]["packets"].as_u64().unwrap_or_default();
+        let lost = match bypassed {
+            0 => sent.saturating_sub(packets),
+            _ => stats["lost"]["kernel_dropped"].as_u64().unwrap_or_default(),
+        };
+        Run { sent, rate, lost, bypassed, cpu }
     }
 }
 

@@ -7,9 +7,10 @@
 //!   certificates of 256 servers; floors, this program with one and two workers, other programs;
 //! * `growth`: time and memory over the size of the file, 200 to 1,200 MB;
 //! * `flows`: time a packet and memory with 10,000, 100,000 and 1,000,000 connections open at once;
-//! * `flood`: five million SYNs of distinct clients amid 400 handshakes of known outcome.
+//! * `flood`: five million SYNs of distinct clients, and lookups of as many names, amid 400 handshakes of known outcome;
+//! * `sides`: both sides of a gateway at once, beside each alone; with a flood inside, too.
 //!
-//! Options: `--mb N` for captures of another size in `files`, `--runs N`, `--program PATH` for another build,
+//! Options: `--mb N` for captures of another size in `files` and `sides`, `--runs N`, `--program PATH` for another build,
 //! `--against PATH` for a second one in the same turns, `--with "ARGUMENTS"` for both, `--no-peers`, `--plots` to write
 //! `benches/plots/`. The captures, 13 GB for all, are made once under `target/bench/`. Times are CPU seconds (user and
 //! system) of the whole child; runs are interleaved, the least counts, the median shows how quiet the machine was.
@@ -18,6 +19,7 @@
 mod common;
 mod floors;
 mod plot;
+mod sides;
 mod ways;
 
 use std::collections::HashMap;
@@ -36,6 +38,7 @@ use ways::{Figures, Way, interleaved};
 const SIZES: [u64; 2] = [200, 1_200];
 const GROWING: [u64; 4] = [200, 400, 800, 1_200];
 const CROWDS: [u64; 3] = [10_000, 100_000, 1_000_000];
+const FLOOD: Flood = Flood { syns: 5_000_000, handshakes: 400 };
 /// Packets that follow once a crowd's connections are open.
 const FOLLOWING: u64 = 8_000_000;
 
@@ -83,7 +86,7 @@ fn bench(arguments: Vec<String>) -> io::Result<bool> {
         runs: number(&arguments, "--runs").unwrap_or(5) as usize,
         arguments,
     };
-    let parts = ["files", "growth", "flows", "flood"];
+    let parts = ["files", "growth", "flows", "flood", "sides"];
     let chosen = |part: &str| {
         let named = asked.arguments.iter().any(|argument| argument == part);
         named || !asked.arguments.iter().skip(1).any(|argument| parts.contains(&argument.as_str()))
@@ -100,7 +103,11 @@ fn bench(arguments: Vec<String>) -> io::Result<bool> {
         flows(&asked)?;
     }
     if chosen("flood") {
-        well &= flood(&asked)?;
+        well &= flood(&asked, Scene::Flood(FLOOD), "packets of as many clients")?;
+        well &= flood(&asked, Scene::Names(FLOOD), "packets of lookups")?;
+    }
+    if chosen("sides") {
+        well &= sides::sides(&asked)?;
     }
     Ok(well)
 }
@@ -301,9 +308,9 @@ fn flows(asked: &Asked) -> io::Result<()> {
     plotted(asked, "flows", &[time, memory])
 }
 
-/// A flood of SYNs, and what becomes of real handshakes among them.
-fn flood(asked: &Asked) -> io::Result<bool> {
-    let capture = Scene::Flood(Flood { syns: 5_000_000, handshakes: 400 }).capture()?;
+/// A flood, and what becomes of real handshakes in it.
+fn flood(asked: &Asked, scene: Scene, what: &str) -> io::Result<bool> {
+    let capture = scene.capture()?;
     let ways = [asked.ours(1).remove(0), Way::floor("flows")?];
     let figures = interleaved(&ways, &capture, asked.runs.min(3))?;
     let (mut completed, mut failed, mut otherwise, mut strangers) = (0_u64, 0, 0, 0_u64);
@@ -322,11 +329,7 @@ fn flood(asked: &Asked) -> io::Result<bool> {
         }
     })?;
     let made = capture.made;
-    println!(
-        "\n### A flood: {} packets of as many clients amid {} handshakes\n",
-        grouped(made.packets),
-        made.handshakes
-    );
+    println!("\n### A flood: {} {what} amid {} handshakes\n", grouped(made.packets), made.handshakes);
     println!("| program | CPU s | ns a packet | peak MB |\n|---|---|---|---|");
     for (way, figures) in ways.iter().zip(&figures) {
         let seconds = figures.least().as_secs_f64();

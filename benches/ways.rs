@@ -61,6 +61,17 @@ impl Way {
         way
     }
 
+    /// This program on both sides of a gateway; what it is run on is the inner one.
+    pub fn both(name: &str, program: &str, outer: &Path, with: &[String]) -> Self {
+        let outer = outer.display().to_string();
+        let mut way = Self::new(
+            name,
+            &[program, "read", "--json", "--no-progress", "--inside", FILE, "--outside", &outer],
+        );
+        way.words.extend(with.iter().cloned());
+        way
+    }
+
     /// Others that are installed, as their manuals say; says of each that is not.
     pub fn peers() -> io::Result<Vec<Self>> {
         let scratch = std::env::temp_dir().join(format!("tlswhy-bench-{}", std::process::id()));

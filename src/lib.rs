@@ -12,11 +12,14 @@
 //! * A [`pipeline::shard`] follows connections: [`flow`] puts their bytes in order, [`tls`] reads messages from them (and from
 //!   datagrams of QUIC and DTLS, and opens what is sealed where there are keys), [`evidence`] keeps every fact with the
 //!   packets it was read from. Shards share nothing but the keys.
-//! * [`pipeline::join`] is one thread. It remembers what belongs to no one connection (DNS answers, OCSP and CRL
-//!   exchanges, authorities and what a server showed before), waits for siblings, has [`cause`] judge what failed, and
+//! * [`pipeline::join`] sees what leaves all shards. It remembers what belongs to no one connection (DNS answers, OCSP and
+//!   CRL exchanges, authorities and what a server showed before), waits for siblings, has [`cause`] judge what failed, and
 //!   puts events in order.
-//! * A handshake ends in one place, [`evidence::attempt::Attempt::close`]; how it ended is read first
-//!   ([`evidence::outcome`]), why it failed afterwards, and only if it did.
+//! * An attempt ends in one place for each way of carrying it: [`evidence::attempt::Attempt::close`] in a stream of TCP,
+//!   [`evidence::talk::Talk::close`] in datagrams. How it ended is read there; why it failed is asked afterwards, in the
+//!   join, and only if it did.
+//! * Of a capture on each side of a gateway, [`pipeline::vantages`] runs all this twice and holds an attempt's packets on
+//!   one side against those on the other ([`evidence::crossing`]) before it is judged.
 //!
 //! **Time is the packet's.** The core never reads a clock; the same file gives the same events today, next year and on
 //! any number of workers. **Every container has a bound** ([`base::Limits`]), and every loss a counter
@@ -43,8 +46,8 @@
 //!
 //! # Start here
 //!
-//! To follow one handshake: [`pipeline::run`], then [`pipeline::shard`], then [`evidence::attempt`]. To see what a
-//! verdict rests on: any module of [`cause`], whose first lines are also the page that `tlswhy explain` prints, then
+//! To follow one handshake: [`pipeline::run`], then [`pipeline::shard`], then [`evidence::attempt`] or, in datagrams,
+//! [`evidence::talk`]. To see what a verdict rests on: any module of [`cause`], whose first lines are also the page that `tlswhy explain` prints, then
 //! [`cause::weigh`]. A thirteenth cause is one file, one line in the list of [`cause`], and a folder of captures.
 #![deny(unsafe_code)]
 

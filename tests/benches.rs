@@ -8,10 +8,12 @@ mod common;
 #[path = "../benches/floors.rs"]
 mod floors;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::crowd::{self, Crowd, Flood};
+use common::crowd::{self, Crowd, Flood, Of};
+use common::gateway;
 use common::traffic::{self, Plan};
 use common::{child, frame::Made};
 
@@ -25,8 +27,13 @@ fn root() -> &'static Path {
 
 /// What the program prints of a capture, one event an element; the last is `stats`.
 fn events(capture: &Path) -> Vec<serde_json::Value> {
+    printed(&[capture.as_os_str()])
+}
+
+/// What the program prints with these arguments.
+fn printed(arguments: &[&OsStr]) -> Vec<serde_json::Value> {
     let read =
-        Command::new(env!("CARGO_BIN_EXE_tlswhy")).args(["read", "--json"]).arg(capture).output().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_tlswhy")).args(["read", "--json"]).args(arguments).output().unwrap();
     let lines = String::from_utf8(read.stdout).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -43,6 +50,35 @@ fn every_handshake_of_a_made_capture_ends_as_it_was_written() {
             Made { packets: stats["packets"].as_u64().unwrap(), bytes: made.bytes, handshakes, completed };
         assert_eq!(found, made);
     }
+}
+
+#[test]
+fn what_a_gateway_leaves_of_a_capture_is_paired_with_it_connection_by_connection() {
+    let (inner, outer) = (path("inner.pcap"), path("outer.pcap"));
+    let made =
+        traffic::make(&inner, &Plan { bytes: 1_000_000, mixed: false, unique: false }, root()).unwrap();
+    gateway::outside(&outer, &inner).unwrap();
+    let sides = [OsStr::new("--inside"), inner.as_os_str(), OsStr::new("--outside"), outer.as_os_str()];
+    let events = printed(&sides);
+    let paired = events.iter().filter(|event| {
+        let ahead = event["vantages"]["clock_offset_us"].as_i64().unwrap_or_default();
+        (ahead - gateway::AHEAD).abs() < 1_000
+    });
+    let proven = events.iter().filter(|event| event["certainty"] == "proven").count() as u64;
+    assert_eq!(paired.count() as u64, made.handshakes);
+    assert_eq!(proven, made.handshakes - made.completed);
+}
+
+#[test]
+fn a_flood_of_names_asks_for_each_once_amid_handshakes() {
+    let capture = path("names.pcap");
+    let made = crowd::flood(&capture, &Flood { syns: 6_000, handshakes: 12 }, Of::Names, root()).unwrap();
+    let events = events(&capture);
+    let own =
+        |event: &&serde_json::Value| event["client"]["ip"].as_str().is_some_and(|ip| ip.starts_with("10."));
+    assert_eq!((made.handshakes, events.iter().filter(own).count()), (12, 12));
+    // One of six is never answered.
+    assert!(made.packets > 11_000, "{made:?}");
 }
 
 #[test]
@@ -68,7 +104,7 @@ fn the_floor_counts_every_connection_of_a_crowd_and_every_client_of_a_flood_once
     let (made, opened) = crowd::crowd(&one, &Crowd { flows: 5_000, packets: 1_000 }, root()).unwrap();
     assert_eq!(made.packets - opened.packets, 1_000);
     assert_eq!(floors::flows(&one).unwrap().0, 5_000);
-    let made = crowd::flood(&other, &Flood { syns: 30_000, handshakes: 12 }, root()).unwrap();
+    let made = crowd::flood(&other, &Flood { syns: 30_000, handshakes: 12 }, Of::Syns, root()).unwrap();
     assert_eq!(made.handshakes, 12);
     assert_eq!(floors::flows(&other).unwrap().0, 30_012);
 }

@@ -13,7 +13,7 @@ mod support;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{Ran, Scratch, captures, lab_roots, root, run};
+use support::{Ran, Scratch, captures, files, lab_roots, root, run, stem};
 use tlswhy::cause::Cause;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -330,7 +330,6 @@ fn written_packets_are_those_of_failed_handshakes() {
             let by_others = event["ending"]["what"] == "silence"
                 || event["transport"] == "quic"
                 || event["transport"] == "dtls"
-                || event["stage"] == "dns"
                 || event["sealed"]["chain"].is_object()
                 || event["decryption"]["keys"] == "found";
             event["outcome"] == "failed" && by_others
@@ -355,6 +354,35 @@ fn written_packets_are_those_of_failed_handshakes() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_dns_said_is_written_with_the_failures_that_rest_on_it() {
+    /// That TLS was to follow shows in another client's handshake, which is no failure's.
+    const BY_ANOTHER: &str = "captures/dns_inconsistency/private-address-loopback.pcap";
+    let scratch = Scratch::new("write-names");
+    let out = scratch.path("out.pcapng");
+    let out = out.to_str().unwrap();
+    let said = |ran: &Ran| -> Vec<_> {
+        let failed = |event: &&Value| event["outcome"] == "failed";
+        let words = |event: &Value| {
+            ["cause", "reason", "certainty", "stage", "sni"].map(|field| event[field].to_string())
+        };
+        ran.handshakes().iter().filter(failed).map(words).collect()
+    };
+    let mut lookups = 0;
+    for capture in files("captures/dns_inconsistency").iter().filter(|path| stem(path).is_some()) {
+        let capture = capture.to_str().unwrap();
+        let first = read(&["--json", "-w", out, capture]);
+        let again = read(&["--json", out]);
+        let [before, after] = [said(&first), said(&again)];
+        assert_eq!(before == after, capture != BY_ANOTHER, "{capture}: {before:?}, then {after:?}");
+        let outcomes = again.handshakes();
+        let sound = outcomes.iter().filter(|event| event["outcome"] != "failed");
+        assert_eq!(sound.count(), 0, "{capture}: more than failures is written");
+        lookups += before.iter().filter(|[_, _, _, stage, _]| stage == "\"dns\"").count();
+    }
+    assert!(lookups >= 12, "{lookups}");
 }
 
 /// A client that waits eight seconds for its responder: beyond a bound of a tenth of a second nothing is known of its end.

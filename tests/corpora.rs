@@ -2,14 +2,23 @@
 //!
 //! The folder is `../shared/corpora` beside the checkout, or `TLSWHY_CORPORA`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
 
-use std::collections::BTreeMap;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::tally::{at_most_in_a_million, blames_network};
 
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("TLSWHY_CORPORA")
@@ -111,6 +120,8 @@ fn labelled_third_party_captures_get_no_false_failure_and_no_wrong_proof() {
     let mut table: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
     let mut wrong = Vec::new();
     let (mut sure, mut found) = (0, 0);
+    // Attempts that did not fail, by file and name; and those of them that the network is blamed for.
+    let (mut sound, mut blamed) = (BTreeSet::new(), BTreeSet::new());
     for label in labels(&folder) {
         if label.outcome == "robustness" {
             continue;
@@ -145,6 +156,13 @@ fn labelled_third_party_captures_get_no_false_failure_and_no_wrong_proof() {
             }
         } else {
             let allowed = label.alternatives.iter().any(|word| word != "completed" && word != "incomplete");
+            for event in here.iter().filter(|_| !allowed) {
+                let id = (label.file.clone(), event["id"].to_string());
+                if blames_network(event) {
+                    blamed.insert(id.clone());
+                }
+                sound.insert(id);
+            }
             if failures.is_empty() || allowed {
                 row.1 += 1;
             } else {
@@ -156,7 +174,13 @@ fn labelled_third_party_captures_get_no_false_failure_and_no_wrong_proof() {
     for ((outcome, confidence), (rows, agreed)) in &table {
         println!("{outcome:<12} {confidence:<6} {rows:>5} {agreed:>11}");
     }
+    let rate = at_most_in_a_million(blamed.len(), sound.len());
+    let (blamed, sound) = (blamed.len(), sound.len());
+    println!(
+        "of {sound} sound attempts {blamed} are laid to a firewall or a translator, as proven or inferred: at most {rate:.0} in a million"
+    );
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(blamed, 0, "the network is blamed for what did not fail");
     assert!(found * 10 >= sure * 9, "{found} of {sure} failures labelled with confidence were found");
 }
 

@@ -151,6 +151,109 @@ fn keys_that_are_written_while_it_listens_open_what_was_captured_before() {
     assert_eq!((&event["alert"]["sealed"], &event["certainty"]), (&true.into(), &"proven".into()));
 }
 
+#[test]
+fn what_a_finished_connection_carries_stays_in_the_kernel_and_every_verdict_is_the_same() {
+    for rings in [1, 2] {
+        let Some(cable) = Cable::lay() else { return };
+        let scratch = Scratch::new("live-bypass");
+        let long = pcap("none/plain-https-tls12");
+        let packets = behind(&busy(&long), &long.packets[11..], 250);
+        let carried = scratch.write("busy.pcap", &long.with(&packets));
+        // Between the same ends begins another one, which fails.
+        let packets = behind(&packets, &successor(&long), 500);
+        let next = scratch.write("next.pcap", &long.with(&packets[packets.len() - successor(&long).len()..]));
+        let whole = scratch.write("whole.pcap", &long.with(&packets));
+        let read = said(&json(&["read", "--json"], &whole), false);
+        let told = |event: &str| event.contains("self_signed") || event.contains("completed");
+        assert!(read.len() == 2 && read.iter().all(|event| told(event)), "{read:?}");
+        for bypass in [true, false] {
+            let live = cable.listen_with(rings, if bypass { &[] } else { &["--no-bypass"] });
+            cable.send_at(PACE, &carried);
+            std::thread::sleep(Duration::from_millis(300));
+            cable.send(&next);
+            let events = live.stop();
+            same(&said(&events, false), &read);
+            let stats = events.last().unwrap();
+            let all = packets.len() as u64;
+            let read = stats["packets"].as_u64().unwrap();
+            let kept = stats["interfaces"][0]["bypassed"]["packets"].as_u64().unwrap();
+            assert_eq!(stats["lost"], serde_json::json!({}));
+            if bypass {
+                let estimated = (all / 3..all * 2).contains(&kept);
+                assert!(read < all / 2 && estimated, "{read} read, some {kept} kept back, of {all}");
+            } else {
+                assert_eq!((read, kept), (all, 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_takes_the_place_of_a_busy_one_without_its_end_has_no_verdict() {
+    let Some(cable) = Cable::lay() else { return };
+    let scratch = Scratch::new("live-reuse");
+    let long = pcap("none/plain-https-tls12");
+    let packets = behind(&busy(&long), &successor(&long), 250);
+    let file = scratch.write("reuse.pcap", &long.with(&packets));
+    let live = cable.listen(1);
+    cable.send_at(PACE, &file);
+    let events = live.stop();
+    let handshakes = events.iter().filter(|event| event["kind"] == "handshake");
+    let outcomes: Vec<_> = handshakes.map(|event| event["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["completed"]);
+    assert_eq!(events.last().unwrap()["lost"], serde_json::json!({ "handshakes_bypassed": 1 }));
+}
+
+/// Packets a second of a busy connection.
+const PACE: u32 = 4_000;
+
+/// A connection without its end, which carries much in both directions for three seconds.
+fn busy(long: &Pcap) -> Vec<Vec<u8>> {
+    let carried: Vec<_> = (0..12_000).map(|n| long.packets[9 + n % 2].clone()).collect();
+    behind(&behind(&[], &long.packets[..11], 250), &carried, 250)
+}
+
+/// One that fails, between the ends of another.
+fn successor(of: &Pcap) -> Vec<Vec<u8>> {
+    let (ends, next) = (ends(&of.packets[0]), pcap("broken_chain/self-signed-curl-tls12").packets);
+    next.iter().map(|packet| between(packet, &next[0], ends)).collect()
+}
+
+/// Where addresses and ports stand in a plain packet of a capture, behind its header of 16 bytes.
+const ENDS_AT: std::ops::Range<usize> = 16 + 14 + 12..16 + 14 + 24;
+
+/// Sender and receiver: addresses, then ports.
+fn ends(packet: &[u8]) -> [u8; 12] {
+    packet[ENDS_AT].try_into().unwrap()
+}
+
+/// The packet of a connection, as one between these ends: `first` is its client's.
+fn between(packet: &[u8], first: &[u8], [a @ .., p0, p1, q0, q1]: [u8; 12]) -> Vec<u8> {
+    let (client, server): ([u8; 4], [u8; 4]) = (a[..4].try_into().unwrap(), a[4..].try_into().unwrap());
+    let from_client = ends(packet) == ends(first);
+    let turned = [&server[..], &client, &[q0, q1, p0, p1]].concat();
+    let straight = [&client[..], &server, &[p0, p1, q0, q1]].concat();
+    let mut packet = packet.to_vec();
+    packet[ENDS_AT].copy_from_slice(if from_client { &straight } else { &turned });
+    packet
+}
+
+/// These packets behind those, so many microseconds apart.
+fn behind(packets: &[Vec<u8>], more: &[Vec<u8>], apart: u64) -> Vec<Vec<u8>> {
+    let word =
+        |packet: &[u8], at: usize| u64::from(u32::from_le_bytes(packet[at..at + 4].try_into().unwrap()));
+    let mut at = packets.last().map_or_else(now, |last| word(last, 0) * 1_000_000 + word(last, 4));
+    let mut packets = packets.to_vec();
+    for packet in more {
+        at += apart;
+        let mut packet = packet.clone();
+        packet[..4].copy_from_slice(&u32::try_from(at / 1_000_000).unwrap().to_le_bytes());
+        packet[4..8].copy_from_slice(&u32::try_from(at % 1_000_000).unwrap().to_le_bytes());
+        packets.push(packet);
+    }
+    packets
+}
+
 /// Fails with what one says and the other does not.
 fn same(live: &[String], read: &[String]) {
     let only = |these: &[String], those: &[String]| -> Vec<String> {
@@ -319,6 +422,12 @@ impl Cable {
     fn send(&self, file: &Path) {
         let file = file.display().to_string();
         must(&["ip", "netns", "exec", &self.spaces[0], "tcpreplay", "-q", "-i", ENDS[0], &file]);
+    }
+
+    /// Sends a file's packets, so many a second.
+    fn send_at(&self, pace: u32, file: &Path) {
+        let (pace, file) = (format!("--pps={pace}"), file.display().to_string());
+        must(&["ip", "netns", "exec", &self.spaces[0], "tcpreplay", "-q", "-K", &pace, "-i", ENDS[0], &file]);
     }
 
     fn listen(&self, rings: usize) -> Listening {

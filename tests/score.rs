@@ -21,7 +21,7 @@ use std::path::Path;
 use serde_json::Value;
 use support::judged::{Judged, failed, judged_in, said, word};
 use support::stacks::stacks;
-use support::tally::{Case, Figure, Tally, interval, list, percent, wilson};
+use support::tally::{Case, Figure, Tally, at_most_in_a_million, interval, list, percent, wilson};
 use support::{captures, lab_roots, label, root, roots_in, tell};
 use tlswhy::cause::Cause;
 
@@ -269,6 +269,12 @@ impl Score {
             self.figure(&format!("{name}: precision"), tally.precision());
             self.figure(&format!("{name}: benign attempts left alone"), (benign - false_failures, benign));
         }
+        let sound = cases.iter().filter(|case| case.truth().is_none());
+        let blamed = sound.filter(|case| case.blames_network()).count();
+        self.say(&format!(
+            "\nOf {benign} sound attempts {blamed} are laid to a firewall or to address translation, as proven or inferred: at most {:.0} in a million, with 95 % certainty (rule of three), as far as others are like these.",
+            at_most_in_a_million(blamed, benign)
+        ));
     }
 
     fn groups(&mut self, cases: &[Case]) {
@@ -475,6 +481,14 @@ fn a_share_that_falls_is_named_and_one_that_rises_is_not_a_fault() {
 fn the_interval_is_wilsons() {
     let (low, high) = wilson((8, 10));
     assert!((low - 49.0).abs() < 0.1 && (high - 94.3).abs() < 0.1, "{low} {high}");
+}
+
+#[test]
+fn what_was_never_seen_among_many_is_rare_among_a_million() {
+    assert!((at_most_in_a_million(0, 3_000) - 1_000.0).abs() < 1e-6);
+    let one = at_most_in_a_million(1, 3_000);
+    assert!(one > 1_000.0 && one < 2_000.0, "{one}");
+    assert!((at_most_in_a_million(0, 1) - 1e6).abs() < 1e-6);
 }
 
 #[test]

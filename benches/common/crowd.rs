@@ -16,7 +16,7 @@ pub struct Crowd {
     pub packets: u64,
 }
 
-/// SYNs of ever new clients, half to port 443 and half to port 80, amid real handshakes.
+/// SYNs of ever new clients, half to port 443 and half to port 80, or lookups of ever new names, amid real handshakes.
 #[derive(Clone, Copy)]
 pub struct Flood {
     pub syns: u64,
@@ -191,8 +191,17 @@ fn following(kind: Kind, open: &mut Open, at: i64, random: &mut Random) -> Emit 
     Emit { at, from_client: false, seq: server, ack: client, flags: ACK, payload: Payload::Bytes(data) }
 }
 
+/// What a flood is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// SYNs.
+    Syns,
+    /// Questions for names that nobody asked for before, and their answers.
+    Names,
+}
+
 /// Writes a flood.
-pub fn flood(path: &Path, plan: &Flood, root: &Path) -> io::Result<Made> {
+pub fn flood(path: &Path, plan: &Flood, of: Of, root: &Path) -> io::Result<Made> {
     let mut maker = Maker::new(root, true)?;
     let mut out = Writer::create(path, frame::bulk(&mut maker.random))?;
     let mut stage = Stage::default();
@@ -213,8 +222,18 @@ pub fn flood(path: &Path, plan: &Flood, root: &Path) -> io::Result<Made> {
         while stage.next().is_some_and(|next| next < at) {
             stage.step(&mut out)?;
         }
-        let (talk, emit) = stranger(&mut seed, at);
-        out.packet(&talk, &emit)?;
+        match of {
+            Of::Syns => {
+                let (talk, emit) = stranger(&mut seed, at);
+                out.packet(&talk, &emit)?;
+            }
+            Of::Names => {
+                let mut talk = lookup(n as u32, at);
+                while let Some(emit) = talk.emits.pop_front() {
+                    out.packet(&talk, &emit)?;
+                }
+            }
+        }
     }
     while stage.step(&mut out)? {}
     let made = out.finish()?;
@@ -243,4 +262,34 @@ fn stranger(seed: &mut u64, at: i64) -> (Talk, Emit) {
         let payload = Payload::Bytes(Vec::new());
         return (talk, Emit { at, from_client: true, seq, ack: 0, flags: SYN, payload });
     }
+}
+
+/// A question for a name of its own, and the answer. A third is asked by one bot, and does not exist or is never answered; all
+/// others by hosts that come once, and are given an address.
+fn lookup(n: u32, at: i64) -> Talk {
+    let bot = n.is_multiple_of(3);
+    let [a, b, c, d] = n.to_be_bytes();
+    let client = if bot { [45, 66, 66, 66] } else { [45, b, c, d] };
+    let resolver = [198, 18, 0, 53];
+    let mut talk = Talk {
+        addresses: [client, resolver],
+        ports: [0x8000 | n as u16, 53],
+        udp: true,
+        emits: std::collections::VecDeque::new(),
+    };
+    let message = |flags: [u8; 2], answers: u8| {
+        let mut dns = vec![c, d, flags[0], flags[1], 0, 1, 0, answers, 0, 0, 0, 0, 8];
+        dns.extend(format!("{n:08x}").as_bytes());
+        dns.extend(b"\x05flood\x04test\0\0\x01\0\x01");
+        dns
+    };
+    talk.datagram(at, true, message([1, 0], 0));
+    if !bot {
+        let mut answer = message([0x81, 0x80], 1);
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 198, 18, 9, a ^ d]);
+        talk.datagram(at + 5, false, answer);
+    } else if n.is_multiple_of(2) {
+        talk.datagram(at + 5, false, message([0x81, 0x83], 0));
+    }
+    talk
 }

@@ -182,7 +182,7 @@ fn build(talk: &Talk, emit: &Emit, bulk: &[u8], frame: &mut Vec<u8>) {
 }
 
 /// The Internet checksum, RFC 1071.
-fn checksum(bytes: &[u8], begin: u32) -> u16 {
+pub fn checksum(bytes: &[u8], begin: u32) -> u16 {
     let pairs =
         bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from));
     let mut sum = begin + pairs.sum::<u32>();

@@ -4,6 +4,7 @@
 pub mod child;
 pub mod crowd;
 pub mod frame;
+pub mod gateway;
 pub mod store;
 pub mod traffic;
 

@@ -5,12 +5,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::crowd::{self, Crowd, Flood};
+use super::crowd::{self, Crowd, Flood, Of};
 use super::frame::Made;
-use super::traffic::{self, Plan};
+use super::gateway;
+use super::traffic::{self, Busy, Plan};
 
 /// Raised when the same scene gives another file, so that old captures are made anew.
 const EDITION: u32 = 3;
+
+/// Before the words of what is seen beyond a gateway.
+const OUTER: &str = "outer-";
 
 /// What a capture shows.
 #[derive(Clone, Copy)]
@@ -20,6 +24,12 @@ pub enum Scene {
     /// A crowd up to where all its connections are open.
     Opening(Crowd),
     Flood(Flood),
+    Busy(Busy),
+    /// A flood of names.
+    Names(Flood),
+    /// What is seen of them beyond a gateway.
+    OuterTraffic(Plan),
+    OuterFlood(Flood),
 }
 
 /// A capture that is there.
@@ -45,10 +55,21 @@ impl Scene {
             Self::Crowd(Crowd { flows, packets }) => format!("crowd-{flows}-{packets}"),
             Self::Opening(Crowd { flows, packets }) => format!("opening-{flows}-{packets}"),
             Self::Flood(Flood { syns, handshakes }) => format!("flood-{syns}-{handshakes}"),
+            Self::Busy(Busy { connections, bytes }) => format!("busy-{connections}-{bytes}"),
+            Self::Names(Flood { syns, handshakes }) => format!("names-{syns}-{handshakes}"),
+            Self::OuterTraffic(plan) => format!("{OUTER}{}", Self::Traffic(*plan).words()),
+            Self::OuterFlood(plan) => format!("{OUTER}{}", Self::Flood(*plan).words()),
         }
     }
 
     fn from_words(words: &str) -> Option<Self> {
+        if let Some(inner) = words.strip_prefix(OUTER) {
+            return Some(match Self::from_words(inner)? {
+                Self::Traffic(plan) => Self::OuterTraffic(plan),
+                Self::Flood(plan) => Self::OuterFlood(plan),
+                _ => return None,
+            });
+        }
         let words: Vec<_> = words.split('-').collect();
         let [kind, first, second] = words[..] else { return None };
         let second = second.parse().ok()?;
@@ -58,13 +79,15 @@ impl Scene {
             }
             "crowd" => Self::Crowd(Crowd { flows: first.parse().ok()?, packets: second }),
             "opening" => Self::Opening(Crowd { flows: first.parse().ok()?, packets: second }),
+            "busy" => Self::Busy(Busy { connections: first.parse().ok()?, bytes: second }),
             "flood" => Self::Flood(Flood { syns: first.parse().ok()?, handshakes: second }),
+            "names" => Self::Names(Flood { syns: first.parse().ok()?, handshakes: second }),
             _ => return None,
         })
     }
 
     /// The capture of this scene, made where it is not there yet: by a process of its own, since what that has
-    /// resident would count as every later child's.
+    /// resident would count as every later child's. An outer one is made of the inner one, which must be there.
     ///
     /// # Errors
     /// It cannot be made.
@@ -86,7 +109,15 @@ impl Scene {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         match self {
             Self::Traffic(plan) => traffic::make(path, plan, root),
-            Self::Flood(plan) => crowd::flood(path, plan, root),
+            Self::Busy(plan) => traffic::busy(path, plan, root),
+            Self::Flood(plan) => crowd::flood(path, plan, Of::Syns, root),
+            Self::Names(plan) => crowd::flood(path, plan, Of::Names, root),
+            Self::OuterTraffic(_) | Self::OuterFlood(_) => {
+                let inner = path.with_file_name(path.file_name().map_or(String::new(), |name| {
+                    name.to_string_lossy().trim_start_matches(OUTER).to_owned()
+                }));
+                gateway::outside(path, &inner)
+            }
             Self::Crowd(plan) => {
                 let (made, opened) = crowd::crowd(path, plan, root)?;
                 let opening = Self::Opening(*plan).words();

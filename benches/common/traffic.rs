@@ -119,8 +119,42 @@ impl Stage {
 /// The templates cannot be read or the file cannot be written.
 pub fn make(path: &Path, plan: &Plan, root: &Path) -> io::Result<Made> {
     let mut maker = Maker::new(root, plan.unique)?;
-    let mut out = Writer::create(path, frame::bulk(&mut maker.random))?;
+    let out = Writer::create(path, frame::bulk(&mut maker.random))?;
+    play(maker, out, Stage::default(), plan)
+}
+
+/// Few connections that carry most of the packets once their handshakes are over, beside others.
+#[derive(Clone, Copy)]
+pub struct Busy {
+    pub connections: u64,
+    /// Bytes of the others.
+    pub bytes: u64,
+}
+
+/// Writes such a capture. Ten of eleven packets are those of the busy connections, where there are 36 to 20 MB of others.
+///
+/// # Errors
+/// As [`make`].
+pub fn busy(path: &Path, plan: &Busy, root: &Path) -> io::Result<Made> {
+    const SEGMENTS: u32 = 4_500;
+    let mut maker = Maker::new(root, false)?;
+    let out = Writer::create(path, frame::bulk(&mut maker.random))?;
     let mut stage = Stage::default();
+    let others = Plan { bytes: plan.bytes, mixed: true, unique: false };
+    let lasts = (plan.bytes / 100_000 * MIXED_GAP) as i64;
+    for n in 0..plan.connections {
+        let begin = BEGIN + n as i64 * 1_000;
+        let mut talk = maker.handshake(begin, Some(3), SEGMENTS, 1);
+        let own = talk.emits.back().map_or(1, |last| last.at - begin);
+        // They go on for as long as there are others.
+        talk.emits.iter_mut().for_each(|emit| emit.at = begin + (emit.at - begin) * lasts / own);
+        stage.enter(talk);
+    }
+    let most = others.bytes + plan.connections * u64::from(SEGMENTS) * 1_630;
+    play(maker, out, stage, &Plan { bytes: most, ..others })
+}
+
+fn play(mut maker: Maker, mut out: Writer, mut stage: Stage, plan: &Plan) -> io::Result<Made> {
     let mut clock = BEGIN;
     loop {
         while out.made.bytes < plan.bytes && stage.next().is_none_or(|at| at >= clock) {

@@ -434,6 +434,23 @@ SCENES = [
         f"--host-record={NAME},{WEB}", "--address=/ads.example.test/#"), tools="dnsmasq, dig, nginx, curl", views=[
             View("none/dns-blocked-unused", "inside", "a blocklist gives 0.0.0.0 for another name that is looked up; the site is found",
                  [ANSWER, SYN, HELLO], [completed()])]),
+    Scene(browser(curl(address="")), "exit 0", server=also(bogus_zone, lambda lab: lab.web(listen=(WEB,)), resolv_conf(
+        f"nameserver {GATEWAY}\nnameserver {NAT53}\noptions timeout:2 attempts:2 edns0\n")), tools="BIND, Unbound, dig, nginx, curl", views=[
+            View("none/dns-bogus-second-resolver-works", "inside",
+                 "the zone's signatures ran out; Unbound validates and answers SERVFAIL, the second server does not validate and gives the address",
+                 ["dns.flags.rcode == 2", SYN, HELLO], [completed()])]),
+    Scene(browser(curl(address="")), "exit 0", server=also(answering("*=refused", resolvers=(GATEWAY, NAT53), web=True), behind(
+        f"--host-record={NAME},{WEB}")), tools="Python (resolver), dnsmasq, dig, nginx, curl", views=[
+            View("none/dns-refused-second-resolver-works", "inside", "the first resolver refuses every question, the second gives the address",
+                 ["dns.flags.rcode == 5", SYN, HELLO], [completed()])]),
+    Scene(browser(curl(address="")), "exit 0", net={"v6": True}, server=site(f"--host-record={NAME},{net.WEB6}", "--local=/example.test/"), tools="dnsmasq, dig, nginx, curl",
+          views=[View("none/dns-no-ipv4-address-works", "inside", "the name has an AAAA record and no A record; the site is reached over IPv6",
+                      [ANSWER, SYN, HELLO], [completed()])]),
+    Scene(first_then(DIG, curl(address="")), "exit 0", server=also(
+        site("--address=/example.test/#"), lambda lab: lab.client_file("hosts", f"127.0.0.1 localhost\n{WEB} {NAME}\n")),
+          tools="dnsmasq, dig, nginx, curl", views=[
+              View("none/dns-blocked-hosts-file-works", "inside", "a blocklist gives 0.0.0.0 for the name; the client's hosts file has its address",
+                   [ANSWER, SYN, HELLO], [completed()])]),
     Scene(over_tls_then(WEB), "exit 0", server=also(lambda lab: lab.web(), encrypted), tools="Unbound, kdig, nginx, curl", views=[
         View("none/dns-over-tls-works", "inside", "the name is looked up over TLS, on port 853; the site is found",
              ["tcp.dstport == 853", SYN, HELLO], [completed(), completed()])]),

@@ -144,15 +144,17 @@ impl Packets {
     }
 
     /// Ascending.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = PacketNo> + '_ {
-        let (few, many) = match &self.0 {
-            Kept::Few(have, behind, first) => {
-                let behind = [0].into_iter().chain(*behind).take(usize::from(*have));
-                (Some(behind.map(move |apart| PacketNo(first + u64::from(apart)))), None)
-            }
-            Kept::Many(all) => (None, Some(all.iter().copied())),
+        let have = match &self.0 {
+            Kept::Few(have, ..) => usize::from(*have),
+            Kept::Many(all) => all.len(),
         };
-        few.into_iter().flatten().chain(many.into_iter().flatten())
+        (0..have).filter_map(|nth| match &self.0 {
+            Kept::Few(_, _, first) if nth == 0 => Some(PacketNo(*first)),
+            Kept::Few(_, behind, first) => Some(PacketNo(first + u64::from(*behind.get(nth - 1)?))),
+            Kept::Many(all) => all.get(nth).copied(),
+        })
     }
 
     /// The first packet cited.

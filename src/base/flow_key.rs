@@ -117,6 +117,17 @@ impl From<FlowKey> for PackedKey {
 }
 
 impl PackedKey {
+    /// The key of a packet between two IPv4 ends and the direction it took, as [`FlowKey::of`] gives them. Each end is an
+    /// address in front of a port, in 48 bits.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "each word takes its bits")]
+    pub fn of_v4(src: u64, dst: u64) -> (Self, Direction) {
+        let (low, high) = (src.min(dst), src.max(dst));
+        let ports = (low as u32) << 16 | (high as u32 & 0xffff);
+        let direction = if src <= dst { Direction::LowToHigh } else { Direction::HighToLow };
+        (Self([0, 0, 0xffff, (low >> 16) as u32, 0, 0, 0xffff, (high >> 16) as u32, ports]), direction)
+    }
+
     /// A hash that nobody foresees who does not know the two numbers: multiplied to twice the length and folded, as foldhash
     /// does, but without its state, through which each word would go.
     #[inline]
@@ -130,6 +141,11 @@ impl PackedKey {
             hash = folded(hash ^ (e << 32 | f), second);
         }
         folded(hash, second ^ (d << 32 | h))
+    }
+
+    /// The words of the lower address, those of the higher one, and the ports in the same order.
+    pub fn words(&self) -> [u32; 9] {
+        self.0
     }
 
     /// The same as addresses and ports.
@@ -260,6 +276,19 @@ mod tests {
         let high = Endpoint { addr: Addr::v6([0xfe; 16]), port: 65_535 };
         let key = FlowKey { low, high };
         assert_eq!(PackedKey::from(key).unpack(), key);
+    }
+
+    #[test]
+    fn two_ipv4_ends_have_the_same_key_by_the_short_way() {
+        let ends =
+            [([192, 0, 2, 1], 40_000), ([192, 0, 2, 9], 443), ([192, 0, 2, 9], 80), ([255; 4], 65_535)];
+        for ((from, from_port), (to, to_port)) in ends.iter().flat_map(|from| ends.map(|to| (*from, to))) {
+            let end = |addr, port| Endpoint { addr: Addr::v4(addr), port };
+            let packed = |addr, port: u16| u64::from(u32::from_be_bytes(addr)) << 16 | u64::from(port);
+            let (key, direction) = FlowKey::of(end(from, from_port), end(to, to_port));
+            let short = PackedKey::of_v4(packed(from, from_port), packed(to, to_port));
+            assert_eq!(short, (PackedKey::from(key), direction));
+        }
     }
 
     #[test]

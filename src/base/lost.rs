@@ -51,12 +51,17 @@ losses! {
     flows_evicted,
     /// Server or DNS memories that left a full table.
     asides_dropped,
+    /// Attempts judged by one side of a gateway alone, since what both sides saw of them had left a full table.
+    crossings_dropped,
     /// Events printed behind one of a later end, because too many waited for an attempt that stayed open.
     events_out_of_order,
     /// TLS records or messages that did not parse.
     malformed_messages,
     /// Packets the kernel dropped before we could read them.
     kernel_dropped,
+    /// Connections not followed because the kernel kept back the packets of an earlier one between the same ends when they
+    /// began.
+    handshakes_bypassed,
 }
 
 #[cfg(test)]

@@ -40,6 +40,12 @@ impl Block {
             .map(|place| (place.head.stamp, (!place.left_out).then(|| place.frame(&self.bytes))))
     }
 
+    /// A frame by its place among [`Self::frames`].
+    #[inline]
+    pub fn frame(&self, place: usize) -> Option<Frame<'_>> {
+        self.places.get(place).map(|place| place.frame(&self.bytes))
+    }
+
     /// The latest stamp, and the number of the last frame, also of frames that are left out.
     pub fn until(&self) -> (Stamp, PacketNo) {
         self.until

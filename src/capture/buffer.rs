@@ -8,8 +8,12 @@ use std::io::{self, Read};
 
 use super::plainly;
 
-/// Size at the start; also what one `read` asks for.
-const SIZE: usize = 1 << 20;
+/// Size at the start; also what one `read` asks for. So little that what was read is still near the processor when it is
+/// looked at, and what is known of connections beside it.
+const SIZE: usize = 128 << 10;
+
+/// Size of a buffer that is given away: what goes from thread to thread goes in large pieces.
+const GIVEN: usize = 1 << 20;
 
 /// Less free room than this at the end is not worth a system call: move the rest to the front.
 const ROOM: usize = 64 << 10;
@@ -70,8 +74,8 @@ impl Buffer {
     pub fn trade(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
         let window = self.window();
         let rest = window.len();
-        if spare.len() < rest.max(SIZE) {
-            spare.resize(rest.max(SIZE), 0);
+        if spare.len() < rest.max(GIVEN) {
+            spare.resize(rest.max(GIVEN), 0);
         }
         if let Some(front) = spare.get_mut(..rest) {
             front.copy_from_slice(window);

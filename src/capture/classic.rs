@@ -8,8 +8,8 @@ use super::buffer::Buffer;
 use super::file::{Head, Opened, Progress, Step};
 use super::resync;
 use super::{PACKET_MOST, Stopped, Unit, Why};
-use crate::base::Stamp;
-use crate::decode::LinkType;
+use crate::base::{PacketNo, Stamp};
+use crate::decode::{Frame, LinkType};
 
 /// Bytes of the file header behind which records begin.
 pub(super) const FILE_HEADER: usize = 24;
@@ -141,6 +141,42 @@ impl Classic {
         let captured = record.captured as usize;
         let whole = self.layout.header + captured;
         (captured <= PACKET_MOST && whole <= window.len()).then(|| self.give(buffer, progress, record))
+    }
+
+    /// Fills in the next records that are sound and whole in the window. How many, and how many bytes they take.
+    #[inline]
+    pub fn fill<'a>(
+        &self,
+        window: &'a [u8],
+        progress: &mut Progress,
+        frames: &mut [Frame<'a>],
+    ) -> (usize, usize) {
+        let mut rest = window;
+        let mut count = 0;
+        let mut last = progress.last;
+        for (place, no) in frames.iter_mut().zip(progress.number + 1..) {
+            let Some(header) = rest.first_chunk() else { break };
+            let record = self.layout.record(header);
+            let captured = record.captured as usize;
+            let (begin, end) = (self.layout.header, self.layout.header + captured);
+            let (Some(data), Some(behind)) = (rest.get(begin..end), rest.get(end..)) else { break };
+            if captured > PACKET_MOST {
+                break;
+            }
+            *place = Frame {
+                no: PacketNo(no),
+                stamp: record.stamp,
+                link: self.link,
+                data,
+                wire_len: record.original.max(record.captured),
+            };
+            (rest, last) = (behind, record.stamp);
+            count += 1;
+        }
+        progress.number += count as u64;
+        progress.given += count as u64;
+        progress.last = last;
+        (count, window.len() - rest.len())
     }
 
     #[inline]

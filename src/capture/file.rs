@@ -147,6 +147,24 @@ impl FileReader {
         Some(heads.iter().map(|(no, head)| self.frame(*no, head)).collect())
     }
 
+    /// Lends the next frames, as [`Self::burst`] does, where they need not be moved. False at the end.
+    pub fn lend(&mut self, take: &mut dyn FnMut(&[Frame<'_>])) -> bool {
+        const NONE: Frame<'_> =
+            Frame { no: PacketNo(0), stamp: Stamp(0), link: LinkType(0), data: &[], wire_len: 0 };
+        if let Format::Classic(classic) = &self.format {
+            let mut frames = [NONE; BURST];
+            let (count, taken) = classic.fill(self.buffer.window(), &mut self.progress, &mut frames);
+            if let Some(frames) = frames.get(..count).filter(|frames| !frames.is_empty()) {
+                take(frames);
+                self.buffer.take(taken);
+                return true;
+            }
+            // It must be read first. Those behind it come with the next call.
+            return self.next().map(|frame| take(&[frame])).is_some();
+        }
+        self.burst().map(|frames| take(&frames)).is_some()
+    }
+
     /// All frames of the next piece of the file, with the piece itself; otherwise as [`Self::next`]. Where to put them is
     /// given, if only to be filled again.
     pub fn block(&mut self, mut block: Block) -> Option<Block> {

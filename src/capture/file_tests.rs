@@ -548,3 +548,19 @@ proptest! {
         prop_assert!(reader.ending().reached);
     }
 }
+
+#[test]
+fn frames_that_are_lent_are_those_that_come_one_by_one() {
+    let many =
+        |end, magic| (0..3_000).fold(Pcap::new(end, magic), |pcap, n| pcap.record(n, 0, &data(n as u8)));
+    let captures = [many(Little, MICROS).bytes, many(Big, NANOS).bytes, many(Little, MODIFIED).bytes];
+    for bytes in captures.into_iter().chain([sample_pcapng(), sample_pcap()[..900].to_vec()]) {
+        let said = |frame: &Frame<'_>| (frame.no, frame.stamp, frame.data.to_vec(), frame.wire_len);
+        let (mut lending, mut single) = (open(bytes.clone()).unwrap(), open(bytes).unwrap());
+        let mut lent = Vec::new();
+        while lending.lend(&mut |frames| lent.extend(frames.iter().map(said))) {}
+        let one_by_one: Vec<_> = std::iter::from_fn(|| single.next().map(|frame| said(&frame))).collect();
+        assert_eq!(lent, one_by_one);
+        assert_eq!(format!("{:?}", lending.ending()), format!("{:?}", single.ending()));
+    }
+}

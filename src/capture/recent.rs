@@ -244,6 +244,19 @@ impl Recent {
         inside.filter(|kept| wanted(&kept.frame())).cloned().collect()
     }
 
+    /// Those that came from one moment to another, both included, that `wanted` says yes to.
+    pub fn asides_between(
+        &self,
+        from: Stamp,
+        until: Stamp,
+        mut wanted: impl FnMut(&Frame<'_>) -> bool,
+    ) -> Vec<KeptFrame> {
+        let held = self.lock();
+        let start = held.asides.partition_point(|kept| kept.stamp() < from);
+        let inside = held.asides.range(start..).take_while(|kept| kept.stamp() <= until);
+        inside.filter(|kept| wanted(&kept.frame())).cloned().collect()
+    }
+
     /// How much is held.
     pub fn held(&self) -> RecentHeld {
         let held = self.lock();

@@ -256,10 +256,7 @@ mod tests {
     use crate::tls::codes::CipherSuite;
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty, Party)> {
-        match judge(evidence) {
-            Judgement::Found(finding) => Some((finding.reason, finding.certainty, finding.party)),
-            _ => None,
-        }
+        judge(evidence).found().map(|finding| (finding.reason, finding.certainty, finding.party))
     }
 
     #[test]

@@ -112,10 +112,7 @@ mod tests {
     use crate::tls::chain::Fault;
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty, Party)> {
-        match judge(evidence) {
-            Judgement::Found(finding) => Some((finding.reason, finding.certainty, finding.party)),
-            _ => None,
-        }
+        judge(evidence).found().map(|finding| (finding.reason, finding.certainty, finding.party))
     }
 
     #[test]

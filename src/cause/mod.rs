@@ -124,6 +124,17 @@ pub enum Judgement {
     Blind(&'static str),
 }
 
+#[cfg(test)]
+impl Judgement {
+    /// What was found.
+    fn found(self) -> Option<Finding> {
+        match self {
+            Self::Found(finding) => Some(finding),
+            Self::Absent | Self::Blind(_) => None,
+        }
+    }
+}
+
 /// A cause's reason with what to do about it.
 pub struct Reason {
     /// The word in events.

@@ -211,10 +211,7 @@ mod tests {
     use crate::tls::codes::{ExtensionType, Version};
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
-        match judge(evidence) {
-            Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
-            _ => None,
-        }
+        judge(evidence).found().map(|finding| (finding.reason, finding.certainty))
     }
 
     #[test]
@@ -312,10 +309,7 @@ mod tests {
     #[test]
     fn a_name_in_unicode_is_the_fault_of_who_sent_it() {
         let mut evidence = attempt().with(&[Fault::IdnNotALabel]).alert(Side::Client, 42);
-        let party = |evidence: &Evidence| match judge(evidence) {
-            Judgement::Found(finding) => Some((finding.reason, finding.certainty, finding.party)),
-            _ => None,
-        };
+        let party = |evidence: &Evidence| judge(evidence).found().map(|finding| (finding.reason, finding.certainty, finding.party));
         let told = |party| Some(("idn_not_a_label", Certainty::Inferred, party));
         assert_eq!(party(&evidence), told(Party::Server));
         evidence.hello.as_mut().unwrap().value.sni = Some("bücher.example".into());

@@ -412,10 +412,7 @@ mod tests {
     use crate::base::{PacketNo, Side};
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
-        match judge(evidence) {
-            Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
-            _ => None,
-        }
+        judge(evidence).found().map(|finding| (finding.reason, finding.certainty))
     }
 
     #[test]

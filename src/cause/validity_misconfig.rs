@@ -207,10 +207,7 @@ mod tests {
     use crate::tls::chain::Fault;
 
     fn found(evidence: &Evidence) -> Option<(&'static str, Certainty)> {
-        match judge(evidence) {
-            Judgement::Found(finding) => Some((finding.reason, finding.certainty)),
-            _ => None,
-        }
+        judge(evidence).found().map(|finding| (finding.reason, finding.certainty))
     }
 
     #[test]

@@ -136,9 +136,10 @@ pub struct Shared {
     /// on as it grows; may be repeated. Keys inside of pcapng files are used without it
     #[arg(long, value_name = "FILE")]
     pub keylog: Vec<PathBuf>,
-    /// Threads that follow connections (0: one per processor)
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub workers: usize,
+    /// Threads that follow connections (0: one per processor); without it, two for a large file where there are two processors,
+    /// else one
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
     /// Only packets that this filter matches, as tcpdump's; see pcap-filter(7)
     #[arg(short = 'f', long, value_name = "BPF")]
     pub filter: Option<String>,
@@ -232,6 +233,11 @@ pub struct LiveArgs {
     /// Do not ask the interface for packets that are not addressed to it
     #[arg(long)]
     pub no_promiscuous: bool,
+    /// Read also what the busiest connections carry once they have finished their handshakes. Else the kernel keeps most of it
+    /// to itself, where the interface is an Ethernet: no verdict comes of it, and counts of packets are then less than what
+    /// passed
+    #[arg(long)]
+    pub no_bypass: bool,
     /// What makes a service of it.
     #[command(flatten)]
     pub service: super::config::ServiceArgs,

@@ -12,6 +12,7 @@ use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
 use crate::capture::walk;
 use crate::event::{FileRead, Stats};
+use crate::pipeline::run::{self, Lent};
 use crate::pipeline::{Arrival, Source, Totals};
 use crate::tls::keys::Keys;
 
@@ -35,13 +36,7 @@ impl Frames<'_> {
 
 impl Source for Frames<'_> {
     fn next(&mut self) -> Option<Arrival<'_>> {
-        if let Some(bar) = self.progress {
-            self.since += 1;
-            if self.since == 1 << 9 {
-                self.since = 0;
-                bar.set_position(self.done_before + self.reader.bytes_read());
-            }
-        }
+        self.look_at_progress();
         if self.reader.ending().reached {
             return self.end().map(Arrival::Tick);
         }
@@ -58,6 +53,15 @@ impl Source for Frames<'_> {
         })
     }
 
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        if self.filter.is_some() {
+            return run::lend_next(self, take);
+        }
+        self.look_at_progress();
+        self.reader.lend(&mut |frames| take(Lent::Frames(frames)))
+            || self.end().map(|until| take(Lent::Tick(until))).is_some()
+    }
+
     fn block(&mut self, spare: Block) -> Option<Block> {
         let Some(mut block) = self.reader.block(spare) else {
             let mut block = Block::default();
@@ -71,6 +75,19 @@ impl Source for Frames<'_> {
             block.retain(|frame| filter.matches(frame));
         }
         Some(block)
+    }
+}
+
+impl Frames<'_> {
+    /// Moves the progress bar now and then.
+    fn look_at_progress(&mut self) {
+        if let Some(bar) = self.progress {
+            self.since += 1;
+            if self.since == 1 << 9 {
+                self.since = 0;
+                bar.set_position(self.done_before + self.reader.bytes_read());
+            }
+        }
     }
 }
 

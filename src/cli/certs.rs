@@ -43,8 +43,10 @@ pub fn run(args: &CertsArgs) -> Result<Done, Failure> {
         return Ok(Done::Partly);
     }
     let mut clerk = Clerk::default();
-    let stats =
-        captures.each(|source, _, _| Ok(pipeline::analyse(source, &settings, &mut clerk, &mut |()| ())))?;
+    let stats = captures.each(|source, _, _| {
+        let settings = output::for_file(&settings, args.shared.workers, source.reader.size());
+        Ok(pipeline::analyse(source, &settings, &mut clerk, &mut |()| ()))
+    })?;
     let now = stats.last.unwrap_or(Stamp(0));
     let items = clerk.inventory.by_expiry();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -63,7 +63,7 @@ fn the_file_says_what_the_command_line_could() {
     );
     let live = case.live(&[]);
     assert_eq!(live.interfaces, ["eth0", "eth1"]);
-    assert_eq!((live.shared.workers, live.shared.ports.as_slice()), (3, &[443, 8443][..]));
+    assert_eq!((live.shared.workers, live.shared.ports.as_slice()), (Some(3), &[443, 8443][..]));
     assert_eq!(live.shared.filter.as_deref(), Some("tcp"));
     assert!(live.no_promiscuous && live.json && !live.service.no_reopen);
     assert_eq!(live.service.confine, Confine::Require);
@@ -76,7 +76,7 @@ fn the_file_says_what_the_command_line_could() {
 fn the_command_line_counts_more_than_the_file() {
     let case = Case::new("beats", "interface = 'eth0'\nworkers = 3\ntrust = ['system']\n");
     let live = case.live(&["-i", "lo", "--workers", "2"]);
-    assert_eq!((live.interfaces.as_slice(), live.shared.workers), (&["lo".to_owned()][..], 2));
+    assert_eq!((live.interfaces.as_slice(), live.shared.workers), (&["lo".to_owned()][..], Some(2)));
     assert_eq!(live.shared.trust, ["system"]);
     let from = |key: &str| live.service.in_force.iter().find(|setting| setting.key == key).unwrap().from;
     assert_eq!(from("workers"), From::CommandLine);
@@ -133,7 +133,7 @@ fn commands_that_read_captures_take_bounds_and_what_all_share() {
     for (command, more) in [("read", &["x.pcap"][..]), ("show", &["1234", "x.pcap"]), ("certs", &["x.pcap"])]
     {
         let shared = case.shared(command, more);
-        assert_eq!((shared.workers, shared.ports.as_slice()), (3, &[443, 8443][..]), "{command}");
+        assert_eq!((shared.workers, shared.ports.as_slice()), (Some(3), &[443, 8443][..]), "{command}");
         assert_eq!(
             (shared.trust.as_slice(), shared.certs),
             (&["system".to_owned()][..], vec!["c.pem".into()])
@@ -141,7 +141,11 @@ fn commands_that_read_captures_take_bounds_and_what_all_share() {
         assert_eq!(shared.limits.stall.0, 120_000_000, "{command}");
         let more: Vec<_> = more.iter().chain(&["--workers", "2", "--trust=mozilla"]).copied().collect();
         let shared = case.shared(command, &more);
-        assert_eq!((shared.workers, shared.trust.as_slice()), (2, &["mozilla".to_owned()][..]), "{command}");
+        assert_eq!(
+            (shared.workers, shared.trust.as_slice()),
+            (Some(2), &["mozilla".to_owned()][..]),
+            "{command}"
+        );
     }
 }
 

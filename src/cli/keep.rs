@@ -8,13 +8,18 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Failure;
 use crate::aside::dns::{self, DnsMessage};
-use crate::base::{Addr, FlowKey, Limits, PacketNo, Packets, Side};
+use crate::base::{Addr, FlowKey, Limits, PacketNo, Packets, Side, Span, Stamp};
 use crate::capture::file::FileReader;
 use crate::capture::recent::{Recent, Taken};
 use crate::capture::write::PcapngWriter;
-use crate::decode::{Decoder, Frame, Packet};
+use crate::cause::Cause;
+use crate::decode::{Decoder, Packet};
 use crate::event::asked_name;
 use crate::evidence::{Evidence, Stage};
+use crate::pipeline::Judged;
+
+/// A moment, and one at or behind it.
+type Window = (Stamp, Stamp);
 
 /// Connections of one file and the stretches of packets in them that matter.
 #[derive(Debug, Default)]
@@ -22,24 +27,56 @@ pub struct Wanted {
     stretches: HashMap<FlowKey, Vec<(PacketNo, PacketNo)>>,
     /// Packets of other connections that explain an attempt.
     asides: HashSet<PacketNo>,
-    /// Client, name, first and last packet of lookups that failed.
-    lookups: Vec<(Addr, String, PacketNo, PacketNo)>,
+    /// Questions and answers of a client for a name, and when they were said.
+    lookups: HashMap<(Addr, String), Vec<Window>>,
 }
 
+/// A question comes no longer before its answer: resolvers of systems wait for five seconds.
+const ASKED: Span = Span::from_secs(5);
+
 impl Wanted {
-    /// Wants the packets of this attempt.
-    pub fn add(&mut self, evidence: &Evidence) {
+    /// Wants the packets of this attempt, and those that its verdict rests on; those of other handshakes excepted.
+    pub fn add(&mut self, judged: &Judged) {
+        let Judged { evidence, diagnosis, .. } = judged;
+        let around = &evidence.around;
+        let findings = diagnosis.iter().flat_map(|said| said.primary.iter().chain(&said.also));
+        if evidence.stage == Stage::Dns
+            || findings.into_iter().any(|(cause, _)| *cause == Cause::DnsInconsistency)
+        {
+            self.add_lookups(evidence);
+        }
         if evidence.stage == Stage::Dns {
-            let name = asked_name(evidence).unwrap_or_default().to_owned();
-            self.lookups.push((evidence.client.addr, name, evidence.first, evidence.last));
             return;
         }
-        let around = &evidence.around;
         let asides =
             around.ocsp.iter().map(|seen| &seen.at).chain(around.unreached.iter().map(|seen| &seen.at));
         self.asides.extend(asides.flat_map(Packets::iter));
         let (key, _) = FlowKey::of(evidence.client, evidence.server);
         self.stretches.entry(key).or_default().push((evidence.first, evidence.last));
+    }
+
+    /// Wants what DNS said.
+    fn add_lookups(&mut self, evidence: &Evidence) {
+        let around = &evidence.around;
+        let client = evidence.client.addr;
+        let mut add = |name: &str, from: Stamp, until: Stamp| {
+            let windows = self.lookups.entry((client, name.to_owned())).or_default();
+            windows.push((Stamp(from.0.saturating_sub(ASKED.0)), until));
+        };
+        let rivals = around.rivals.iter().flat_map(|rival| [&rival.first, &rival.second]);
+        for answer in around.answers.iter().chain(&around.names_of_server).chain(rivals) {
+            add(&answer.value.name, answer.when, answer.when);
+        }
+        if let Some(name) = asked_name(evidence).filter(|_| evidence.stage == Stage::Dns) {
+            add(name, evidence.started, evidence.ended);
+            // As a web client it asked for the HTTPS record too.
+            around.for_tls.iter().for_each(|seen| add(name, seen.when, seen.when + ASKED));
+            around.unanswered.iter().for_each(|seen| add(name, evidence.started, seen.when));
+        }
+        let unreachable = around.unanswered.iter().filter_map(|seen| seen.value.unreachable.as_ref());
+        let cited =
+            around.answers_to_others.iter().map(|seen| &seen.at).chain(unreachable.map(|seen| &seen.at));
+        self.asides.extend(cited.flat_map(Packets::iter));
     }
 
     /// Whether nothing is wanted.
@@ -53,55 +90,63 @@ impl Wanted {
             .is_some_and(|stretches| stretches.iter().any(|&(first, last)| (first..=last).contains(&no)))
     }
 
-    fn has_lookup(&self, packet: &Packet<'_>, no: PacketNo) -> bool {
-        self.lookups.iter().any(|(client, name, first, last)| {
-            (first..=last).contains(&&no) && of_lookup(packet, *client, name).is_some()
-        })
+    fn has_lookup(&self, packet: &Packet<'_>, when: Stamp) -> bool {
+        if self.lookups.is_empty() {
+            return false;
+        }
+        let Some((ends, message)) = dns_message(packet) else { return false };
+        let said =
+            |windows: &Vec<Window>| windows.iter().any(|(from, until)| (from..=until).contains(&&when));
+        ends.into_iter().any(|end| self.lookups.get(&(end, message.name.clone())).is_some_and(said))
     }
 
-    fn wants(&self, packet: &Packet<'_>, no: PacketNo) -> bool {
-        let wanted = match packet {
-            Packet::Segment(segment) => {
-                self.has(&FlowKey::of(segment.src(), segment.dst()).0, no) || self.has_lookup(packet, no)
-            }
-            Packet::IcmpError(error) => self.has(&FlowKey::of(error.quoted_src, error.quoted_dst).0, no),
-            Packet::Datagram(datagram) => {
-                self.has(&FlowKey::of(datagram.src(), datagram.dst()).0, no) || self.has_lookup(packet, no)
-            }
-            Packet::Other | Packet::Undecodable => false,
+    fn wants(&self, packet: &Packet<'_>, no: PacketNo, when: Stamp) -> bool {
+        let key = match packet {
+            Packet::Segment(segment) => FlowKey::of(segment.src(), segment.dst()).0,
+            Packet::IcmpError(error) => FlowKey::of(error.quoted_src, error.quoted_dst).0,
+            Packet::Datagram(datagram) => FlowKey::of(datagram.src(), datagram.dst()).0,
+            Packet::Other | Packet::Undecodable => return false,
         };
-        wanted || self.asides.contains(&no)
+        self.has(&key, no) || self.asides.contains(&no) || self.has_lookup(packet, when)
     }
 
     /// Takes the wanted packets of one attempt from those that each ring of its interface still holds, in order, and says
     /// whether some were gone. For an analysis that runs on, where a file cannot be read twice.
-    pub fn rescue(evidence: &Evidence, rings: &[Arc<Recent>], limits: &Limits) -> Taken {
+    pub fn rescue(judged: &Judged, rings: &[Arc<Recent>], limits: &Limits) -> Taken {
+        let evidence = &judged.evidence;
         let mut wanted = Self::default();
-        wanted.add(evidence);
+        wanted.add(judged);
         let mut taken = Taken::default();
-        if evidence.stage == Stage::Dns {
-            let mut decoder = Decoder::new(limits);
-            let mut wants = |frame: &Frame<'_>| {
+        let windows = wanted.lookups.values().flatten();
+        let mut numbers = HashSet::new();
+        let mut decoder = Decoder::new(limits);
+        for (ring, (from, until)) in
+            rings.iter().flat_map(|ring| windows.clone().map(move |window| (ring, window)))
+        {
+            let said = ring.asides_between(*from, *until, |frame| {
                 let packet = decoder.decode(frame);
-                wanted.wants(&packet, frame.no)
-            };
-            for ring in rings {
-                taken.frames.extend(ring.asides(evidence.first, evidence.last, &mut wants));
-            }
+                wanted.has_lookup(&packet, frame.stamp)
+            });
+            taken.frames.extend(said.into_iter().filter(|frame| numbers.insert(frame.no())));
+        }
+        if evidence.stage == Stage::Dns {
             taken.cut = taken.frames.is_empty();
         } else {
             let (key, _) = FlowKey::of(evidence.client, evidence.server);
             let of_rings = rings.iter().filter_map(|ring| ring.take(&key, evidence.first, evidence.last));
             match of_rings.max_by_key(|of_ring| of_ring.frames.len()) {
-                Some(own) => taken = own,
+                Some(own) => {
+                    taken.cut = own.cut;
+                    taken.frames.extend(own.frames);
+                }
                 None => taken.cut = true,
             }
-            // An ICMP error may have come by another ring than the connection.
-            let errors = evidence.tcp.icmp.iter().flat_map(|seen| seen.at.iter());
-            for no in errors.chain(wanted.asides.iter().copied()) {
-                if taken.frames.iter().all(|frame| frame.no() != no) {
-                    taken.frames.extend(rings.iter().flat_map(|ring| ring.asides(no, no, |_| true)));
-                }
+        }
+        // An ICMP error may have come by another ring than the connection.
+        let errors = evidence.tcp.icmp.iter().flat_map(|seen| seen.at.iter());
+        for no in errors.chain(wanted.asides.iter().copied()) {
+            if taken.frames.iter().all(|frame| frame.no() != no) {
+                taken.frames.extend(rings.iter().flat_map(|ring| ring.asides(no, no, |_| true)));
             }
         }
         taken.frames.sort_by_key(|frame| (frame.stamp(), frame.no()));
@@ -119,7 +164,7 @@ impl Wanted {
         while let Some(frame) = reader.next() {
             last = last.max(Some(frame.stamp));
             let packet = decoder.decode(&frame);
-            if self.wants(&packet, frame.no) {
+            if self.wants(&packet, frame.no, frame.stamp) {
                 writer.write(&frame, None).map_err(|error| Failure::Says(error.to_string()))?;
             }
         }
@@ -130,25 +175,32 @@ impl Wanted {
     }
 }
 
-/// A question of this client for this name, or an answer to it; and which side sent it. On a connection, the first whole
-/// message of a segment.
+/// A message of DNS, and the two that it was sent between. On a connection, the first whole one of a segment.
+fn dns_message(packet: &Packet<'_>) -> Option<([Addr; 2], DnsMessage)> {
+    let (hop, ports) = match packet {
+        Packet::Datagram(datagram) => (&datagram.hop, (datagram.src_port, datagram.dst_port)),
+        Packet::Segment(segment) => (&segment.hop, (segment.src_port, segment.dst_port)),
+        _ => return None,
+    };
+    if !dns::may_be(ports.0, ports.1) {
+        return None;
+    }
+    let message = match packet {
+        Packet::Datagram(datagram) => datagram.payload,
+        Packet::Segment(segment) => dns::stream::framed(segment.payload)?.0,
+        _ => return None,
+    };
+    Some(([hop.src, hop.dst], dns::parse(message)?))
+}
+
+/// A question of this client for this name, or an answer to it; and which side sent it.
 pub(super) fn of_lookup(packet: &Packet<'_>, client: Addr, name: &str) -> Option<(Side, DnsMessage)> {
-    let (hop, ports, message) = match packet {
-        Packet::Datagram(datagram) => {
-            (&datagram.hop, (datagram.src_port, datagram.dst_port), Some(datagram.payload))
-        }
-        Packet::Segment(segment) => {
-            let framed = dns::stream::framed(segment.payload).map(|(message, _)| message);
-            (&segment.hop, (segment.src_port, segment.dst_port), framed)
-        }
+    let (ends, message) = dns_message(packet)?;
+    let from = match ends {
+        [src, _] if src == client => Side::Client,
+        [_, dst] if dst == client => Side::Server,
         _ => return None,
     };
-    let from = match client {
-        client if hop.src == client => Side::Client,
-        client if hop.dst == client => Side::Server,
-        _ => return None,
-    };
-    let message = dns::may_be(ports.0, ports.1).then(|| dns::parse(message?))??;
     (message.name == name).then_some((from, message))
 }
 
@@ -156,7 +208,7 @@ pub(super) fn of_lookup(packet: &Packet<'_>, client: Addr, name: &str) -> Option
 mod tests {
     use super::*;
     use crate::base::{Seen, Stamp};
-    use crate::decode::{Hop, IcmpError, LinkType};
+    use crate::decode::{Frame, Hop, IcmpError, LinkType};
     use crate::event::fixture;
 
     fn frame(no: u64) -> Frame<'static> {
@@ -179,6 +231,13 @@ mod tests {
             quoted_seq: None,
         };
         evidence.tcp.icmp.push(Seen::new(error, PacketNo(6), Stamp(6)));
+        let judged = Judged {
+            decided: evidence.ended,
+            evidence: Box::new(evidence),
+            diagnosis: None,
+            hygiene: Vec::new(),
+        };
+        let evidence = &judged.evidence;
         let rings = [Recent::new(1 << 20), Recent::new(1 << 20)].map(Arc::new);
         let (key, _) = FlowKey::of(evidence.client, evidence.server);
         for no in [3, 5, 9, 11] {
@@ -187,11 +246,11 @@ mod tests {
         for no in [4, 6, 8] {
             rings[1].keep_aside(&frame(no));
         }
-        let taken = Wanted::rescue(&evidence, &rings, &Limits::default());
+        let taken = Wanted::rescue(&judged, &rings, &Limits::default());
         let numbers: Vec<_> = taken.frames.iter().map(|frame| frame.no().0).collect();
         assert_eq!((numbers, taken.cut), (vec![3, 5, 6, 9], false));
         // They are given once; what came after them stays for a later attempt.
-        assert!(Wanted::rescue(&evidence, &rings, &Limits::default()).cut);
+        assert!(Wanted::rescue(&judged, &rings, &Limits::default()).cut);
         assert!(rings[0].take(&key, PacketNo(11), PacketNo(11)).is_some());
     }
 }

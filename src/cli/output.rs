@@ -34,8 +34,9 @@ pub fn style(when: When) -> Style {
 /// The settings of an analysis.
 pub fn settings(shared: &Shared, in_order: bool) -> Result<Settings, Failure> {
     let workers = match shared.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers.min(256),
+        None => 1,
+        Some(0) => processors(),
+        Some(workers) => workers.min(256),
     };
     Ok(Settings {
         workers,
@@ -46,6 +47,20 @@ pub fn settings(shared: &Shared, in_order: bool) -> Result<Settings, Failure> {
         keys: crate::tls::keys::Keys::default(),
         in_order,
     })
+}
+
+/// Bytes of a file from which a second worker gains more than it costs to begin.
+const LARGE: u64 = 32 << 20;
+
+/// The settings for one file: as many workers as are fastest, unless it was said how many. More than two wait for whoever judges.
+pub fn for_file(settings: &Settings, said: Option<usize>, size: Option<u64>) -> Settings {
+    let large = size.is_some_and(|size| size >= LARGE);
+    let workers = if said.is_none() && large { processors().min(2) } else { settings.workers };
+    Settings { workers, ..settings.clone() }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The roots of `--trust`.

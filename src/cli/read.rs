@@ -8,7 +8,7 @@ use super::keep::Wanted;
 use super::vantages::Files;
 use super::{Done, Failure, keylog, output};
 use crate::capture::write::PcapngWriter;
-use crate::event::{self, Kept, Stats, StatusTally, Tally};
+use crate::event::{self, Kept, Line, Stats, StatusTally, Tally};
 use crate::evidence::Outcome;
 use crate::pipeline::{self, Judged, Make, Settings, Told, Totals};
 use crate::report;
@@ -39,49 +39,39 @@ impl Scribe {
 }
 
 /// An attempt as it waits to be printed.
-struct Line {
+struct Waiting {
     /// Its event.
-    event: Box<[u8]>,
+    event: Line,
     /// Itself, where the table shows it.
     failed: Option<Box<Judged>>,
 }
 
 impl Make for Scribe {
-    type Made = Line;
+    type Made = Waiting;
 
-    fn make(&mut self, judged: Judged) -> Line {
+    fn make(&mut self, judged: Judged) -> Waiting {
         let Judged { evidence, diagnosis, hygiene, .. } = &judged;
         self.tally.add(evidence, diagnosis.as_ref());
         let failed = evidence.outcome == Outcome::Failed;
         if failed && let Some(wanted) = &mut self.wanted {
-            wanted.add(evidence);
+            wanted.add(&judged);
         }
-        self.line.clear();
-        if self.json {
-            let capture = &self.capture;
-            event::handshake_with(
-                &mut self.kept,
-                evidence,
-                diagnosis.as_ref(),
-                hygiene,
-                capture,
-                &mut self.line,
-            );
+        if !self.json {
+            return Waiting { event: Line::default(), failed: failed.then(|| Box::new(judged)) };
         }
-        Line {
-            event: Box::from(self.line.as_slice()),
-            failed: (failed && !self.json).then(|| Box::new(judged)),
-        }
+        let (kept, text) = (&mut self.kept, &mut self.line);
+        let event = event::handshake_line(kept, evidence, diagnosis.as_ref(), hygiene, &self.capture, text);
+        Waiting { event, failed: None }
     }
 
-    fn status(&mut self, told: Told) -> Option<Line> {
+    fn status(&mut self, told: Told) -> Option<Waiting> {
         self.statuses.add(&told.seen.value);
         if !self.json {
             return None;
         }
         self.line.clear();
         event::revocation(&told.seen, &told.known(&self.capture), &mut self.line);
-        Some(Line { event: Box::from(self.line.as_slice()), failed: None })
+        Some(Waiting { event: self.line.as_slice().into(), failed: None })
     }
 }
 
@@ -99,8 +89,8 @@ impl Page {
     const MOST: usize = 64;
 
     /// Adds a line. Whether it is full.
-    fn add(&mut self, line: Line) -> bool {
-        self.events.extend_from_slice(&line.event);
+    fn add(&mut self, line: Waiting) -> bool {
+        line.event.write(&mut self.events);
         self.failed.extend(line.failed.map(|failed| *failed));
         self.events.len() >= Self::FULL || self.failed.len() >= Self::MOST
     }
@@ -187,6 +177,7 @@ pub fn run(args: &ReadArgs) -> Result<Done, Failure> {
             scribe.wanted = Some(Wanted::default());
         }
         name.clone_into(&mut scribe.capture);
+        let settings = output::for_file(&settings, args.shared.workers, source.reader.size());
         let totals = one_file(source, &settings, &mut scribe, &mut desk);
         if let Some(error) = desk.error.take() {
             return Err(error.into());
@@ -230,31 +221,11 @@ fn one_file(
 ) -> Totals {
     let capture = scribe.capture.clone();
     let mut page = Page::default();
-    if settings.workers <= 1 {
-        let totals = pipeline::analyse_here(source, settings, scribe, &mut |line| {
-            if page.add(line) {
-                desk.write(&mut page, &capture);
-            }
-        });
-        desk.write(&mut page, &capture);
-        return totals;
-    }
-    // Standard output's lock stays in this thread; the judging thread hands it pages.
-    let (send, receive) = crossbeam_channel::bounded::<Page>(16);
-    std::thread::scope(|scope| {
-        let analysis = scope.spawn(move || {
-            let totals = pipeline::analyse(source, settings, scribe, &mut |line| {
-                if page.add(line) {
-                    // The receiver outlives the analysis.
-                    drop(send.send(std::mem::take(&mut page)));
-                }
-            });
-            drop(send.send(page));
-            totals
-        });
-        for mut page in receive {
+    let totals = pipeline::analyse(source, settings, scribe, &mut |line| {
+        if page.add(line) {
             desk.write(&mut page, &capture);
         }
-        analysis.join().unwrap_or_default()
-    })
+    });
+    desk.write(&mut page, &capture);
+    totals
 }

@@ -1,8 +1,9 @@
 //! The decoder: one walk for each frame, and the fragments that wait between walks.
 
 use super::defrag::{Defrag, Whole};
+use super::plain::Plain;
 use super::walk::{Content, Fragment, Rest, Walk};
-use super::{Frame, LinkType, Packet, plain};
+use super::{Frame, LinkType, Packet};
 use crate::base::{Limits, Lost, Stamp};
 
 /// Fragments inside rejoined datagrams before reading stops.
@@ -25,23 +26,28 @@ impl Decoder {
     /// Decodes one frame; a frame that completes a fragmented datagram gives the whole datagram's transport.
     #[inline]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Packet<'a> {
+        match self.plain(frame) {
+            Some(plain) => Packet::Segment(plain.segment()),
+            None => self.layers(frame),
+        }
+    }
+
+    /// The first half of [`Self::decode`]: finds the frame that nearly all frames are. What is `None` is for
+    /// [`Self::layers`].
+    #[inline]
+    pub fn plain<'a>(&mut self, frame: &Frame<'a>) -> Option<Plain<'a>> {
         if frame.stamp >= self.fragments.due() {
             self.fragments.expire(frame.stamp);
         }
-        let missing = (frame.wire_len as usize).saturating_sub(frame.data.len());
-        if missing > 0 {
+        if frame.wire_len as usize > frame.data.len() {
             self.lost.snapped_packets += 1;
         }
-        if frame.link == LinkType::ETHERNET
-            && let Some(segment) = plain::segment(frame.data)
-        {
-            return Packet::Segment(segment);
-        }
-        self.walk(frame, missing)
+        if frame.link == LinkType::ETHERNET { Plain::of(frame.data) } else { None }
     }
 
-    /// Layer by layer.
-    fn walk<'a>(&'a mut self, frame: &Frame<'a>, missing: usize) -> Packet<'a> {
+    /// The second half of [`Self::decode`]: layer by layer.
+    pub fn layers<'a>(&'a mut self, frame: &Frame<'a>) -> Packet<'a> {
+        let missing = (frame.wire_len as usize).saturating_sub(frame.data.len());
         let mut walk = Walk::default();
         #[expect(clippy::cast_possible_truncation, reason = "not more than the u32 it was taken from")]
         let packet = walk.frame(frame.link, Rest { bytes: frame.data, missing: missing as u32 });

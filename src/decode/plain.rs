@@ -2,7 +2,7 @@
 
 use super::transport::read_options;
 use super::{Hop, Segment, TcpFlags};
-use crate::base::{Addr, Endpoint};
+use crate::base::{Addr, Direction, Endpoint, PackedKey};
 
 /// Bytes of an Ethernet header.
 const LINK: usize = 14;
@@ -11,46 +11,84 @@ const IP: usize = 20;
 /// Bytes of a TCP header without options.
 const TCP: usize = 20;
 
-/// Reads such a frame in one look; `None` leaves it to the walk through the layers, which gives the same for these.
-#[inline]
-pub(super) fn segment(frame: &[u8]) -> Option<Segment<'_>> {
-    let (link, packet) = frame.split_first_chunk::<LINK>()?;
-    let ip = packet.first_chunk::<IP>()?;
-    let &[.., k0, k1] = link;
-    let &[version, _, l0, l1, _, _, f0, f1, _, protocol, ..] = ip;
-    let rest = packet.get(IP..usize::from(u16::from_be_bytes([l0, l1])))?;
-    let tcp = rest.first_chunk::<TCP>()?;
-    let header = usize::from(tcp[12] >> 4) * 4;
-    let (head, payload) = rest.split_at_checked(header)?;
-    if !is_plain([k0, k1], version, protocol, [f0, f1]) {
-        return None;
+/// Such a frame, found to be one: what its headers say is read when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    front: &'a [u8; LINK + IP + TCP],
+    options: &'a [u8],
+    /// The payload, all of it.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    /// `None` leaves the frame to the walk through the layers, which gives the same segment for those it takes.
+    #[inline]
+    pub fn of(frame: &'a [u8]) -> Option<Self> {
+        let front = frame.first_chunk::<{ LINK + IP + TCP }>()?;
+        let behind = LINK + IP + usize::from(front[46] >> 4) * 4;
+        let total = usize::from(u16::from_be_bytes([front[16], front[17]]));
+        let options = frame.get(front.len()..behind)?;
+        let payload = frame.get(behind..LINK + total)?;
+        is_plain([front[12], front[13]], front[14], front[23], [front[20], front[21]]).then_some(Self {
+            front,
+            options,
+            payload,
+        })
     }
-    let mut options = read_options(head.get(TCP..)?);
-    options.any = header > TCP;
-    // Taken apart behind the options, so that nothing has to be put aside while they are read.
-    let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, ..] = link;
-    let &[_, _, _, _, i0, i1, f0, _, ttl, _, _, _, a0, a1, a2, a3, b0, b1, b2, b3] = ip;
-    let &[p0, p1, q0, q1, s0, s1, s2, s3, c0, c1, c2, c3, _, flags, w0, w1, ..] = tcp;
-    Some(Segment {
-        hop: Hop {
-            src: Addr::v4([a0, a1, a2, a3]),
-            dst: Addr::v4([b0, b1, b2, b3]),
-            ttl,
-            ip_id: Some(u16::from_be_bytes([i0, i1])),
-            dont_fragment: f0 & 0x40 != 0,
-            link_src: Some([m0, m1, m2, m3, m4, m5]),
-        },
-        src_port: u16::from_be_bytes([p0, p1]),
-        dst_port: u16::from_be_bytes([q0, q1]),
-        seq: u32::from_be_bytes([s0, s1, s2, s3]),
-        ack: u32::from_be_bytes([c0, c1, c2, c3]),
-        flags: TcpFlags(flags),
-        window: u16::from_be_bytes([w0, w1]),
-        options,
-        payload,
-        #[expect(clippy::cast_possible_truncation, reason = "an IPv4 packet has less than 2^16 bytes")]
-        payload_wire_len: payload.len() as u32,
-    })
+
+    /// The key of its connection, and the direction it took.
+    #[inline]
+    pub fn key(&self) -> (PackedKey, Direction) {
+        let front = self.front;
+        PackedKey::of_v4(
+            short_end([front[26], front[27], front[28], front[29]], [front[34], front[35]]),
+            short_end([front[30], front[31], front[32], front[33]], [front[36], front[37]]),
+        )
+    }
+
+    /// Source and destination port.
+    #[inline]
+    pub fn ports(&self) -> [u16; 2] {
+        let front = self.front;
+        [[front[34], front[35]], [front[36], front[37]]].map(u16::from_be_bytes)
+    }
+
+    /// Its flags.
+    #[inline]
+    pub fn flags(&self) -> TcpFlags {
+        TcpFlags(self.front[47])
+    }
+
+    /// All that its headers say.
+    #[inline]
+    pub fn segment(&self) -> Segment<'a> {
+        let mut options = read_options(self.options);
+        options.any = !self.options.is_empty();
+        // Taken apart behind the options, so that nothing has to be put aside while they are read.
+        let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, _, _, ref packet @ ..] = self.front;
+        let &[_, _, _, _, i0, i1, f0, _, ttl, _, _, _, a0, a1, a2, a3, b0, b1, b2, b3, ref tcp @ ..] = packet;
+        let &[p0, p1, q0, q1, s0, s1, s2, s3, c0, c1, c2, c3, _, flags, w0, w1, ..] = tcp;
+        Segment {
+            hop: Hop {
+                src: Addr::v4([a0, a1, a2, a3]),
+                dst: Addr::v4([b0, b1, b2, b3]),
+                ttl,
+                ip_id: Some(u16::from_be_bytes([i0, i1])),
+                dont_fragment: f0 & 0x40 != 0,
+                link_src: Some([m0, m1, m2, m3, m4, m5]),
+            },
+            src_port: u16::from_be_bytes([p0, p1]),
+            dst_port: u16::from_be_bytes([q0, q1]),
+            seq: u32::from_be_bytes([s0, s1, s2, s3]),
+            ack: u32::from_be_bytes([c0, c1, c2, c3]),
+            flags: TcpFlags(flags),
+            window: u16::from_be_bytes([w0, w1]),
+            options,
+            payload: self.payload,
+            #[expect(clippy::cast_possible_truncation, reason = "an IPv4 packet has less than 2^16 bytes")]
+            payload_wire_len: self.payload.len() as u32,
+        }
+    }
 }
 
 /// Whether this is TCP in an IPv4 packet without options that is no fragment: an EtherType, version and length of the
@@ -66,13 +104,32 @@ fn is_plain(ether_type: [u8; 2], version: u8, protocol: u8, fragment: [u8; 2]) -
 /// The ends of a frame whose headers begin as such a frame's do. Of the rest nothing is checked: it may yet turn out to be
 /// undecodable, but never to have other ends.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the address and the port")]
 pub fn ends(frame: &[u8]) -> Option<(Endpoint, Endpoint)> {
+    let end = |end: u64| Endpoint { addr: Addr::v4(((end >> 16) as u32).to_be_bytes()), port: end as u16 };
+    short_ends(frame).map(|(src, dst)| (end(src), end(dst)))
+}
+
+/// The key of the connection between [`ends`].
+#[inline]
+pub fn key(frame: &[u8]) -> Option<PackedKey> {
+    short_ends(frame).map(|(src, dst)| PackedKey::of_v4(src, dst).0)
+}
+
+/// See [`ends`]: each as [`PackedKey::of_v4`] takes it.
+#[inline]
+fn short_ends(frame: &[u8]) -> Option<(u64, u64)> {
     let &[k0, k1, version, _, _, _, _, _, f0, f1, _, protocol, _, _, ref ends @ ..] =
         frame.get(12..)?.first_chunk::<26>()?;
     let &[a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, q0, q1] = ends;
-    let end = |addr, port| Endpoint { addr: Addr::v4(addr), port: u16::from_be_bytes(port) };
     is_plain([k0, k1], version, protocol, [f0, f1])
-        .then(|| (end([a0, a1, a2, a3], [p0, p1]), end([b0, b1, b2, b3], [q0, q1])))
+        .then(|| (short_end([a0, a1, a2, a3], [p0, p1]), short_end([b0, b1, b2, b3], [q0, q1])))
+}
+
+/// An address in front of a port, in 48 bits.
+#[inline]
+fn short_end(addr: [u8; 4], port: [u8; 2]) -> u64 {
+    u64::from(u32::from_be_bytes(addr)) << 16 | u64::from(u16::from_be_bytes(port))
 }
 
 #[cfg(test)]
@@ -81,6 +138,11 @@ mod tests {
     use super::super::walk::{Rest, Walk};
     use super::super::{LinkType, Packet};
     use super::*;
+    use crate::base::FlowKey;
+
+    fn segment(frame: &[u8]) -> Option<Segment<'_>> {
+        Plain::of(frame).map(|plain| plain.segment())
+    }
 
     /// What the layers give.
     fn walked(frame: &[u8]) -> String {
@@ -116,9 +178,15 @@ mod tests {
                     *byte = value;
                 }
             }
-            if let Some(segment) = segment(&frame) {
+            if let Some(plain) = Plain::of(&frame) {
+                let segment = plain.segment();
                 proptest::prop_assert_eq!(format!("{segment:?}"), walked(&frame));
+                let (key, direction) = FlowKey::of(segment.src(), segment.dst());
+                proptest::prop_assert_eq!(plain.key(), (key.into(), direction));
+                proptest::prop_assert_eq!(plain.ports(), [segment.src_port, segment.dst_port]);
+                proptest::prop_assert_eq!((plain.flags(), plain.payload), (segment.flags, segment.payload));
             }
+            proptest::prop_assert_eq!(key(&frame), ends(&frame).map(|(src, dst)| FlowKey::of(src, dst).0.into()));
             if let Some(ends) = ends(&frame) {
                 let told = match Walk::default().frame(LinkType::ETHERNET, Rest { bytes: &frame, missing: 0 }) {
                     Packet::Segment(segment) => Some((segment.src(), segment.dst())),

@@ -1,6 +1,8 @@
 //! Attempts for tests: a few ordinary stories told as evidence.
 
-use super::{FileRead, Hygiene, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, Stats};
+use super::{
+    BypassedNow, FileRead, Hygiene, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, Stats,
+};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Cite, Endpoint, Lost, PacketNo, Packets, Seen, Side, Span, Stamp};
 use crate::cause::{Cause, Certainty, Diagnosis, Finding, Party};
@@ -9,7 +11,7 @@ use crate::evidence::around::{KnownChains, KnownFrom, Method, ShownBefore, Statu
 use crate::evidence::crossing::trace::Mark;
 use crate::evidence::crossing::{Beside, Crossed, Crossing, Fate, Sight, Vantage};
 use crate::evidence::{Chain, Ending, Evidence, Outcome, Sealing, Stage, TcpFacts};
-use crate::tls::cert::{AltNames, Certificate, KeyKind, PublicKey};
+use crate::tls::cert::{Ahead, AltNames, Certificate, KeyKind, PublicKey};
 use crate::tls::codes::{
     AlertDescription, AlertLevel, CipherSuite, ExtensionType, Group, SignatureScheme, Version,
 };
@@ -90,6 +92,7 @@ pub(crate) fn leaf() -> Certificate {
         has_policies: false,
         quirks: Vec::new(),
         damage: None,
+        ahead: Ahead::default(),
     }
 }
 
@@ -336,6 +339,7 @@ pub(crate) fn running() -> Running {
                 name: "eth0".into(),
                 packets: 40_000,
                 received: 40_003,
+                bypassed: BypassedNow { connections: 2, packets: 630, bytes: 0 },
                 ..InterfaceNow::default()
             },
             InterfaceNow {
@@ -347,6 +351,7 @@ pub(crate) fn running() -> Running {
                 received: 311,
                 dropped: 3,
                 interface_dropped: 2,
+                bypassed: BypassedNow::default(),
             },
         ],
         flows_open: 12,

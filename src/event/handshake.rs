@@ -1,14 +1,16 @@
 //! One attempt as one line of JSON.
 
 use super::dtls::dtls;
+use super::ends::endpoint;
 use super::id::{Id, asked_name, community_id};
-use super::json::{self, Object, display, hex, object, string, unsigned};
+use super::json::{self, Object, display, object, string, unsigned};
 use super::kept::{Choice, Kept};
+use super::line::Line;
 use super::network::network;
 use super::quic::quic;
 use super::sealed::sealed;
 use super::{Hygiene, SCHEMA, vantages};
-use crate::base::{Addr, Cite, Endpoint, PacketNo, Packets, Side, Stamp};
+use crate::base::{Cite, PacketNo, Packets, Side, Stamp};
 use crate::cause::weigh::client_rejects;
 use crate::cause::{Cause, Diagnosis, Finding, Proof};
 use crate::evidence::{Chain, Decryption, Ending, Evidence, Outcome, Protocol, Stage, Transport, rejection};
@@ -29,6 +31,18 @@ pub fn handshake(
     handshake_with(&mut Kept::default(), evidence, diagnosis, hygiene, capture, out);
 }
 
+/// As [`handshake`], for a caller that makes many events which then wait. `text` lends its memory.
+pub fn handshake_line(
+    kept: &mut Kept,
+    evidence: &Evidence,
+    diagnosis: Option<&Diagnosis>,
+    hygiene: &[Hygiene],
+    capture: &str,
+    text: &mut Vec<u8>,
+) -> Line {
+    kept.line(text, |kept, out| handshake_with(kept, evidence, diagnosis, hygiene, capture, out))
+}
+
 /// As [`handshake`], faster for a caller that writes many events: `kept` lives from one to the next.
 pub fn handshake_with(
     kept: &mut Kept,
@@ -44,7 +58,7 @@ pub fn handshake_with(
         o.word("kind", "handshake");
         kept.stamp(evidence.started, o.key("ts"));
         kept.stamp(evidence.ended, o.key("end_ts"));
-        quoted_hex(&Id::of(evidence).0.to_be_bytes(), o.key("id"));
+        quoted_hex(Id::of(evidence).0, o.key("id"));
         o.string("capture", capture);
         who(evidence, o);
         o.word("outcome", evidence.outcome.word());
@@ -76,7 +90,7 @@ pub fn handshake_with(
         o.object("timing_us", |o| timing(evidence, o));
         if let Some(episode) = evidence.around.episode {
             o.object("episode", |o| {
-                quoted_hex(&episode.id.to_be_bytes(), o.key("id"));
+                quoted_hex(episode.id, o.key("id"));
                 o.unsigned("attempt", u64::from(episode.attempt));
                 kept.stamp(episode.first, o.key("first_ts"));
             });
@@ -137,43 +151,14 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
     o.maybe("alpn", asked, |alpn, out| json::array(out, alpn, |protocol, out| string(protocol, out)));
 }
 
-pub(super) fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
-    o.maybe(name, end, |end, out| {
-        object(out, |o| {
-            address(end.addr, o.key("ip"));
-            o.unsigned("port", u64::from(end.port));
-        });
-    });
-}
-
-/// IPv4 without the formatting machinery: every event has two addresses.
-pub(super) fn address(addr: Addr, out: &mut Vec<u8>) {
-    let bytes = addr.0.to_be_bytes();
-    match bytes.last_chunk::<4>() {
-        Some(&[a, b, c, d]) if addr.is_v4() => {
-            out.push(b'"');
-            octet(a, out);
-            for byte in [b, c, d] {
-                out.push(b'.');
-                octet(byte, out);
-            }
-            out.push(b'"');
-        }
-        _ => display(&addr, out),
-    }
-}
-
-fn octet(byte: u8, out: &mut Vec<u8>) {
-    let digit = |n: u8| b'0' + n % 10;
-    match byte {
-        0..10 => out.push(digit(byte)),
-        10..100 => out.extend_from_slice(&[digit(byte / 10), digit(byte)]),
-        _ => out.extend_from_slice(&[digit(byte / 100), digit(byte / 10), digit(byte)]),
-    }
-}
+/// What [`verdict`] writes where there is none, as most often: ten members at the cost of one.
+const NO_VERDICT: &[u8] = br#""cause":null,"reason":null,"side":null,"certainty":null,"proofs":[],"also":[],"candidates":[],"blind":[],"remedy":null,"remedy_steps":[]"#;
 
 /// `cause` to `remedy_steps`.
 fn verdict(evidence: &Evidence, diagnosis: Option<&Diagnosis>, o: &mut Object<'_>) {
+    if diagnosis.is_none() {
+        return o.members(|out| out.extend_from_slice(NO_VERDICT));
+    }
     let primary = diagnosis.and_then(|diagnosis| diagnosis.primary.as_ref());
     match primary {
         Some((cause, finding)) => self::finding(*cause, finding, o),
@@ -325,10 +310,16 @@ fn chain(name: &str, chain: &Chain, kept: &mut Kept, o: &mut Object<'_>) {
     o.array(name, shown, |shown, out| kept.certificate(shown, out));
 }
 
-fn quoted_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    hex(bytes, out);
-    out.push(b'"');
+fn quoted_hex(number: u64, out: &mut Vec<u8>) {
+    let digit = |at: u32| match (number >> (60 - 4 * at) & 15) as u8 {
+        n @ 0..10 => b'0' + n,
+        n => b'a' - 10 + n,
+    };
+    let mut text = [b'"'; 18];
+    for (place, at) in text.iter_mut().skip(1).zip(0..16) {
+        *place = digit(at);
+    }
+    out.extend_from_slice(&text);
 }
 
 /// `connect`: SYN to SYN/ACK. `client_hello_to_server_hello`: between the two that agreed (after a HelloRetryRequest: the
@@ -358,6 +349,31 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with('\n') && text.matches('\n').count() == 1);
         serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn no_verdict_is_written_as_an_empty_one() {
+        let mut out = Vec::new();
+        json::members(&mut out, |o| verdict(&fixture::completed(), Some(&Diagnosis::default()), o));
+        assert_eq!(str::from_utf8(&out), str::from_utf8(NO_VERDICT));
+    }
+
+    #[test]
+    fn a_line_whose_pieces_lie_apart_is_the_same_whole() {
+        let (mut kept, mut text) = (Kept::default(), Vec::new());
+        for evidence in [fixture::completed(), fixture::expired(), fixture::completed(), fixture::expired()] {
+            let (mut whole, mut written) = (Vec::new(), Vec::new());
+            handshake(&evidence, None, &[], "a.pcap", &mut whole);
+            handshake_line(&mut kept, &evidence, None, &[], "a.pcap", &mut text).write(&mut written);
+            assert_eq!(str::from_utf8(&written), str::from_utf8(&whole));
+            // What is written at once is not taken apart.
+            written.clear();
+            handshake_with(&mut kept, &evidence, None, &[], "a.pcap", &mut written);
+            assert_eq!(written, whole);
+        }
+        let (mut whole, completed) = (Vec::new(), fixture::completed());
+        handshake_line(&mut kept, &completed, None, &[], "a.pcap", &mut text).write(&mut whole);
+        assert!(text.len() < whole.len(), "something lies apart");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The certificates of captures, with who serves them and what is wrong with them.
 
 use super::json::{array, object, string};
-use super::{SCHEMA, certificate, handshake};
+use super::{SCHEMA, certificate, ends};
 use crate::base::{Endpoint, Stamp};
 use crate::cause::Cause;
 use crate::cause::faults::{placed, placed_of_client};
@@ -226,7 +226,7 @@ fn served(item: &Item, count: impl Fn(&Served) -> u64, out: &mut Vec<u8>) {
     let ends = item.served.iter().map(|(end, served)| (end, count(served))).filter(|(_, count)| *count > 0);
     array(out, ends, |((by, sni), count), out| {
         object(out, |o| {
-            handshake::address(by.addr, o.key("ip"));
+            ends::address(by.addr, o.key("ip"));
             o.maybe_integer("port", (by.port != 0).then_some(i64::from(by.port)));
             o.maybe_string("sni", sni.as_deref());
             o.unsigned("handshakes", count);

@@ -79,6 +79,43 @@ pub(super) fn unsigned(mut value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(left..).unwrap_or_default());
 }
 
+/// A short text put together in place: to append to a vector byte by byte costs a look at its room for each.
+pub(super) struct Short {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Short {
+    /// Nothing yet.
+    pub(super) const fn new() -> Self {
+        Self { bytes: [0; 64], len: 0 }
+    }
+
+    /// Adds the first `used` of these bytes.
+    #[inline(always)]
+    pub(super) fn put<const N: usize>(&mut self, bytes: &[u8; N], used: usize) {
+        if let Some(room) = self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) {
+            *room = *bytes;
+            self.len += used;
+        }
+    }
+
+    /// Adds a number.
+    #[inline]
+    pub(super) fn number(&mut self, number: u16) {
+        let digits = [10_000, 1_000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8);
+        let [a, b, c, d, e] = digits;
+        let zeros = [10, 100, 1_000, 10_000].map(|least| u32::from(number < least)).iter().sum::<u32>();
+        let shown = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]) >> (8 * zeros);
+        self.put(&shown.to_le_bytes(), 5 - zeros as usize);
+    }
+
+    /// What was put together.
+    pub(super) fn text(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// Writes bytes as lower-case hexadecimal, without quotes.
 pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
@@ -297,6 +334,17 @@ mod tests {
     fn plain_strings_stay_as_they_are() {
         assert_eq!(written("www.example.com"), "\"www.example.com\"");
         assert_eq!(written("Müller © 例え"), "\"Müller © 例え\"");
+    }
+
+    #[test]
+    fn short_numbers_are_written_without_leading_zeros() {
+        for number in 0..=u16::MAX {
+            let mut short = Short::new();
+            short.put(b"<", 1);
+            short.number(number);
+            short.put(b">..", 1);
+            assert_eq!(str::from_utf8(short.text()).unwrap(), format!("<{number}>"));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Pieces of JSON that come again and again: certificates of the same servers, hellos of the same programs.
 
 use super::json::{self, Object, display, string};
+use super::line::{Line, Shared};
 use crate::base::Stamp;
 use crate::cause::Certainty;
 use crate::tls::cert::Certificate;
@@ -22,13 +23,31 @@ pub struct Kept {
     offers: Memo<This>,
     answers: Memo<Box<[u8]>>,
     key: Vec<u8>,
-    second: Option<(i64, String)>,
+    minute: Option<(i64, String)>,
+    apart: Apart,
+    /// Memory of the list of the last line.
+    spare: Vec<Shared>,
 }
 
+/// Pieces that are to lie beside the text under way, where that is asked for.
+type Apart = Option<Vec<Shared>>;
+
 impl Kept {
+    /// A line whose text is written by `write`, from the beginning of `text`.
+    pub(super) fn line(&mut self, text: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) -> Line {
+        text.clear();
+        self.apart = Some(std::mem::take(&mut self.spare));
+        write(self, text);
+        let mut shared = self.apart.take().unwrap_or_default();
+        let line = Line::new(text, shared.drain(..));
+        self.spare = shared;
+        line
+    }
+
     pub(super) fn certificate(&mut self, certificate: &Certificate, out: &mut Vec<u8>) {
         let sha256 = &certificate.sha256;
-        self.certificates.write(sha256, || *sha256, out, |out| super::certificate::write(certificate, out));
+        let make = |out: &mut Vec<u8>| super::certificate::write(certificate, out);
+        self.certificates.write(sha256, || *sha256, &mut self.apart, out, make);
     }
 
     /// `ja3`, `ja4` and `offered`.
@@ -38,6 +57,7 @@ impl Kept {
             self.offers.write(
                 &offer,
                 || offer.clone(),
+                &mut self.apart,
                 out,
                 |out| {
                     json::members(out, |o| {
@@ -83,33 +103,38 @@ impl Kept {
         }
         o.members(|out| {
             let key = self.key.as_slice();
-            self.answers.write(key, || key.into(), out, |out| json::members(out, |o| chosen(choice, o)));
+            let make = |out: &mut Vec<u8>| json::members(out, |o| chosen(choice, o));
+            self.answers.write(key, || key.into(), &mut self.apart, out, make);
         });
     }
 
-    /// A stamp as a string. Events come in the order of time, so most share a second with the one before.
+    /// A stamp as a string. Events come in the order of time, so most share a minute with the one before.
     pub(super) fn stamp(&mut self, stamp: Stamp, out: &mut Vec<u8>) {
-        let secs = stamp.secs();
-        if self.second.as_ref().is_none_or(|(kept, _)| *kept != secs) {
+        let minute = stamp.secs().div_euclid(60);
+        if self.minute.as_ref().is_none_or(|(kept, _)| *kept != minute) {
             let mut text = String::with_capacity(28);
             // Writing into a String cannot fail.
-            let _ = write!(text, "{}", Stamp::from_secs(secs));
-            text.truncate(text.len().saturating_sub("000000Z".len()));
-            self.second = Some((secs, text));
+            let _ = write!(text, "{}", Stamp::from_secs(minute.saturating_mul(60)));
+            text.truncate(text.len().saturating_sub("00.000000Z".len()));
+            self.minute = Some((minute, text));
         }
         out.push(b'"');
-        out.extend_from_slice(self.second.as_ref().map_or(&[][..], |(_, text)| text.as_bytes()));
-        let micros = stamp.0.rem_euclid(1_000_000) as u32;
-        let digit = |unit: u32| b'0' + (micros / unit % 10) as u8;
+        out.extend_from_slice(self.minute.as_ref().map_or(&[][..], |(_, text)| text.as_bytes()));
+        let (second, micros) = (stamp.secs().rem_euclid(60) as u32, stamp.0.rem_euclid(1_000_000) as u32);
+        let digit = |number: u32, unit: u32| b'0' + (number / unit % 10) as u8;
         out.extend_from_slice(&[
-            digit(100_000),
-            digit(10_000),
-            digit(1_000),
-            digit(100),
-            digit(10),
-            digit(1),
+            digit(second, 10),
+            digit(second, 1),
+            b'.',
+            digit(micros, 100_000),
+            digit(micros, 10_000),
+            digit(micros, 1_000),
+            digit(micros, 100),
+            digit(micros, 10),
+            digit(micros, 1),
+            b'Z',
+            b'"',
         ]);
-        out.extend_from_slice(b"Z\"");
     }
 }
 
@@ -180,7 +205,7 @@ impl Hash for This {
 /// Pieces by what they are made from, within a bound.
 #[derive(Debug)]
 struct Memo<K> {
-    kept: HashMap<K, Box<[u8]>, RandomState>,
+    kept: HashMap<K, Arc<[u8]>, RandomState>,
     bytes: usize,
 }
 
@@ -196,18 +221,22 @@ impl<K: Hash + Eq> Memo<K> {
     /// What the key and the table itself take for each piece, roughly.
     const OVERHEAD: usize = 128;
 
-    /// Writes the piece of `key`, made now or earlier; `own` gives the key to keep.
+    /// Writes the piece of `key`, made now or earlier, or lays it apart; `own` gives the key to keep.
     fn write<Q: Hash + Eq + ?Sized>(
         &mut self,
         key: &Q,
         own: impl FnOnce() -> K,
+        apart: &mut Apart,
         out: &mut Vec<u8>,
         make: impl FnOnce(&mut Vec<u8>),
     ) where
         K: Borrow<Q>,
     {
         if let Some(piece) = self.kept.get(key) {
-            out.extend_from_slice(piece);
+            match (apart, u32::try_from(out.len())) {
+                (Some(apart), Ok(place)) => apart.push((place, Arc::clone(piece))),
+                _ => out.extend_from_slice(piece),
+            }
             return;
         }
         let start = out.len();
@@ -237,9 +266,9 @@ mod tests {
     fn a_piece_is_made_once_and_written_each_time() {
         let mut memo: Memo<u8> = Memo::default();
         let mut out = Vec::new();
-        memo.write(&1, || 1, &mut out, |out| out.extend_from_slice(b"one"));
-        memo.write(&1, || 1, &mut out, |_| panic!("made twice"));
-        memo.write(&2, || 2, &mut out, |out| out.extend_from_slice(b"two"));
+        memo.write(&1, || 1, &mut None, &mut out, |out| out.extend_from_slice(b"one"));
+        memo.write(&1, || 1, &mut None, &mut out, |_| panic!("made twice"));
+        memo.write(&2, || 2, &mut None, &mut out, |out| out.extend_from_slice(b"two"));
         assert_eq!(out, b"oneonetwo");
     }
 
@@ -247,17 +276,19 @@ mod tests {
     fn memory_stays_within_its_bound() {
         let mut memo: Memo<u8> = Memo::default();
         for n in 0..40_u8 {
-            memo.write(&n, || n, &mut Vec::new(), |out| out.resize(1 << 20, n));
+            memo.write(&n, || n, &mut None, &mut Vec::new(), |out| out.resize(1 << 20, n));
             assert!(memo.bytes <= Memo::<u8>::MOST_BYTES);
         }
-        memo.write(&99, || 99, &mut Vec::new(), |out| out.resize(Memo::<u8>::MOST_BYTES, 0));
+        memo.write(&99, || 99, &mut None, &mut Vec::new(), |out| out.resize(Memo::<u8>::MOST_BYTES, 0));
         assert!(!memo.kept.contains_key(&99));
     }
 
     #[test]
     fn a_stamp_is_written_as_it_displays() {
         let mut kept = Kept::default();
-        for micros in [0, -1, 1, 999_999, 1_000_000, 1_709_164_800_000_042, 1_709_164_800_900_000] {
+        for micros in
+            [0, -1, 1, 999_999, 1_000_000, 1_709_164_859_000_042, 1_709_164_860_900_000, -61_000_000]
+        {
             let mut out = Vec::new();
             kept.stamp(Stamp(micros), &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), format!("\"{}\"", Stamp(micros)));

@@ -7,11 +7,13 @@
 
 mod certificate;
 mod dtls;
+mod ends;
 mod handshake;
 mod id;
 mod inventory;
 mod json;
 mod kept;
+mod line;
 mod network;
 mod quic;
 mod revocation;
@@ -28,13 +30,14 @@ pub(crate) mod fixture;
 
 pub use crate::cause::weigh::Hygiene;
 pub use certificate::certificate_json;
-pub use handshake::{handshake, handshake_with};
+pub use handshake::{handshake, handshake_line, handshake_with};
 pub use id::{Id, asked_name, community_id};
 pub use inventory::{Inventory, Item, Role, certificate_event, certificates_csv, shown};
 pub use json::is_unprintable;
 pub use kept::Kept;
+pub use line::Line;
 pub use revocation::{StatusKnown, StatusTally, revocation};
-pub use running::{InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
+pub use running::{BypassedNow, InterfaceNow, KeptNow, OutputNow, Running, Since, Spread, running};
 pub use stats::{FileRead, Stats, stats};
 pub use tally::Tally;
 

@@ -1,6 +1,6 @@
 //! `network`: how an attempt ended on the level of TCP and ICMP, in facts with their packets.
 
-use super::handshake::address;
+use super::ends::address;
 use super::json::{Object, array, integer, object, string, unsigned};
 use crate::base::{Packets, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;

@@ -76,6 +76,19 @@ pub struct InterfaceNow {
     pub dropped: u64,
     /// Lost by the card or its driver, where it tells.
     pub interface_dropped: u64,
+    /// What the kernel keeps to itself.
+    pub bypassed: BypassedNow,
+}
+
+/// Finished connections whose packets the kernel keeps to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BypassedNow {
+    /// How many now.
+    pub connections: u64,
+    /// Packets kept back since the start, estimated.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
 }
 
 /// How long something took, of many.
@@ -176,6 +189,11 @@ fn one(interface: &InterfaceNow, o: &mut Object<'_>) {
     o.unsigned("received", interface.received);
     o.unsigned("dropped", interface.dropped);
     o.unsigned("interface_dropped", interface.interface_dropped);
+    o.object("bypassed", |o| {
+        o.unsigned("connections", interface.bypassed.connections);
+        o.unsigned("packets", interface.bypassed.packets);
+        o.unsigned("bytes", interface.bypassed.bytes);
+    });
 }
 
 fn spread(spread: &Spread, o: &mut Object<'_>) {
@@ -209,6 +227,7 @@ mod tests {
         assert_eq!(event["since_last"]["outcomes"]["completed"], 1);
         assert_eq!(event["interfaces"][1]["up"], false);
         assert_eq!(event["interfaces"][1]["down"], "it is down");
+        assert_eq!(event["interfaces"][0]["bypassed"], json!({"connections": 2, "packets": 630, "bytes": 0}));
         assert_eq!(event["latency"], json!({"count": 9, "p50_us": 800, "p99_us": 2_000, "max_us": 2_100}));
         assert_eq!(event["queues"], json!({"output_bytes": 3}));
         assert_eq!(event["kept"]["cut"], 1);

@@ -1,6 +1,6 @@
 //! `vantages`: what became of a handshake's packets between two capture points.
 
-use super::handshake::endpoint;
+use super::ends::endpoint;
 use super::json::{Object, object, unsigned};
 use crate::base::{PacketNo, Span};
 use crate::evidence::crossing::{Crossed, Crossing, Fate, Vantage};

@@ -1,13 +1,20 @@
-//! An attempt while it runs: segments go in, facts with their packets are kept.
+//! An attempt over TCP while it runs: segments go in, facts with their packets are kept.
+//!
+//! A segment is first read for what it shows of the path (`path`, `pauses`); its bytes go through a reassembled stream to the
+//! record reader of their direction, or to the dialogue in clear before TLS (`clear`). What is read means something by
+//! `messages`. Where there may be keys, sealed records wait for them (`waiting`), are opened one direction each (`lane`,
+//! `unsealing`), and what they hold goes to `unsealed`; without keys their sizes alone are noted.
 
 mod clear;
-pub(super) mod flights;
+mod flights;
 mod lane;
 pub(super) mod messages;
 mod path;
 mod pauses;
 mod transcript;
+pub(super) mod unsealed;
 mod unsealing;
+pub(super) mod waiting;
 
 use std::sync::Arc;
 
@@ -17,7 +24,7 @@ use self::unsealing::Unsealing;
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence, Trouble};
 use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
-use crate::decode::{IcmpError, Segment};
+use crate::decode::Segment;
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::{HandshakeType, Version};
@@ -217,16 +224,6 @@ impl Attempt {
         *self.last_of.of_mut(from) = Some(now);
         self.deadline = clock + self.patience(limits);
         self.step()
-    }
-
-    /// An ICMP error that quotes this connection.
-    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
-        let evidence = &mut *self.evidence;
-        evidence.last = evidence.last.max(no);
-        evidence.ended = evidence.ended.max(now);
-        if evidence.tcp.icmp.len() < 8 {
-            evidence.tcp.icmp.push(Seen::new(error, no, now));
-        }
     }
 
     /// Whether a SYN begins another connection on the same addresses and ports.

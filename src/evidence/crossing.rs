@@ -11,6 +11,7 @@ pub mod fixture;
 mod pair;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod trace;
 
 use crate::base::{Endpoint, PacketNo, Packets, Seen, Side, Span, Stamp};
@@ -18,6 +19,7 @@ use crate::decode::IcmpError;
 use trace::{Mark, TraceNo, Traces};
 
 pub use beside::{Alike, Beside, LARGE};
+pub use told::Told;
 
 /// A side of the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,12 +190,15 @@ pub struct Both {
     pub outside: Traces,
     /// How far the outer clock is ahead, where it is known.
     pub ahead: Option<Span>,
+    /// What one of them told of already.
+    pub told: Told,
 }
 
 impl Both {
     /// Nothing seen yet; at most so many connections on each side.
     pub fn new(most: usize, ahead: Option<Span>) -> Self {
         Self {
+            told: Told::new(most * 8),
             inside: Traces::new(Vantage::Inside, most),
             outside: Traces::new(Vantage::Outside, most),
             ahead,

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::{Chain, Evidence};
+use super::{AlertFrom, Chain, Evidence};
 use crate::base::{Blank, PacketNo, PerSide, Seen, Side};
 use crate::tls::codes::{AlertDescription, HandshakeType, Version};
-use crate::tls::message::CertificateVerify;
+use crate::tls::message::{Alert, CertificateVerify};
 use crate::tls::signature::{Verdict, verify_handshake};
 
 /// Why a signature is not verified.
@@ -105,6 +105,22 @@ impl Decryption {
 }
 
 impl Evidence {
+    /// Takes an alert that keys opened. Whether it ends the handshake: a goodbye behind the sender's Finished is none that does,
+    /// and is noted alone.
+    pub(super) fn opened_alert(&mut self, from: Side, alert: Alert, seen: Seen<()>) -> bool {
+        self.decryption.note(from, seen.at.last().unwrap_or_default(), Held::Alert(alert.description));
+        let goodbye =
+            alert.description == AlertDescription::CLOSE_NOTIFY && self.sealing.finished.of(from).is_some();
+        !goodbye && self.alert(AlertFrom { from, alert, sealed: true }, seen)
+    }
+
+    /// Something sealed waited for keys to the end.
+    pub(super) fn keys_were_absent(&mut self) {
+        if self.decryption.keys == HadKeys::Unasked {
+            self.decryption.keys = HadKeys::Absent;
+        }
+    }
+
     /// Every sealed record that matters was opened: what sizes tell need not be asked.
     pub fn is_open(&self) -> bool {
         let Decryption { opened, failed, passed, .. } = *self.decryption;

@@ -7,7 +7,7 @@ use super::{AlertFrom, Chain, Doubt, Ending, Evidence, Outcome, Reset, Stage};
 use crate::aside::dns::DnsAnswer;
 use crate::base::{Addr, Direction, Endpoint, FlowKey, PacketNo, Packets, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::{Datagram, Hop, IcmpError};
-use crate::tls::cert::{AltNames, Certificate, PublicKey};
+use crate::tls::cert::{Ahead, AltNames, Certificate, PublicKey};
 use crate::tls::chain::{Defect, Fault};
 use crate::tls::codes::{AlertDescription, AlertLevel, CipherSuite, Group, Version};
 use crate::tls::hello::{ClientHello, Offer, ServerHello};
@@ -275,6 +275,7 @@ pub fn certificate(common_name: &str, names: &[&str]) -> Arc<Certificate> {
         has_policies: false,
         quirks: Vec::new(),
         damage: None,
+        ahead: Ahead::default(),
     })
 }
 

@@ -1,8 +1,16 @@
 //! Floor 3: one attempt to set up TLS, followed from its first packet to its end.
 //!
-//! [`opening`] keeps a connection that has carried no byte; [`talk`] reads what comes in datagrams; [`attempt`] drives the TLS reader with two reassembled streams and keeps every fact with its
-//! packets; [`outcome`] reads from the facts how the attempt ended, [`rejection`] whether a quiet end was a
-//! rejection; [`crossing`] tells what became of packets between two vantage points; [`Evidence`] is the closed, immutable result that the causes judge.
+//! * While it runs: [`opening`] keeps a connection that has carried no byte; [`attempt`] drives the TLS reader with two
+//!   reassembled streams, [`talk`] reads datagrams; [`upgrade`] follows what comes in clear before TLS. What keys opened is in
+//!   [`decryption`].
+//! * At its end: [`outcome`] reads from the facts how it ended, [`rejection`] whether a quiet end was a rejection, [`tamper`]
+//!   names what a reset looks like.
+//! * Beside it: [`around`] holds what other traffic tells of it, among that [`clock`]s, certificates [`known`] from elsewhere
+//!   and [`exchange`]s about revocation; [`crossing`] what became of its packets between two vantage points; [`signatures`]
+//!   whether what was signed verifies.
+//!
+//! All of it is written to one [`Evidence`], each fact with its packets: by the attempt while it runs, then by the join. The
+//! causes only read it.
 
 pub mod around;
 pub mod attempt;
@@ -26,9 +34,10 @@ mod tcp;
 pub mod upgrade;
 
 use crate::base::{Endpoint, Lost, PacketNo, Packets, Rare, Seen, Side, Span, Stamp};
+use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
 use crate::tls::chain::Defect;
-use crate::tls::codes::{ExtensionType, HandshakeType, Version};
+use crate::tls::codes::{AlertLevel, ExtensionType, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::ocsp::Response as OcspResponse;
@@ -232,7 +241,7 @@ pub struct AlertFrom {
     pub sealed: bool,
 }
 
-/// One attempt to set up TLS, closed.
+/// The facts of one attempt to set up TLS.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// Who sent the SYN or the ClientHello.
@@ -317,6 +326,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Alerts kept.
+    const ALERTS: usize = 8;
+
     /// Nothing but who, and where it begins.
     pub fn new(client: Endpoint, server: Endpoint, no: PacketNo, now: Stamp) -> Self {
         Self {
@@ -359,6 +371,23 @@ impl Evidence {
             client_defects: Arc::default(),
             around: Rare::default(),
             lost: Rare::default(),
+        }
+    }
+
+    /// Takes an alert. Whether it is fatal.
+    fn alert(&mut self, said: AlertFrom, seen: Seen<()>) -> bool {
+        if self.alerts.len() < Self::ALERTS {
+            self.alerts.push(seen.map(|()| said));
+        }
+        said.alert.level == AlertLevel::FATAL
+    }
+
+    /// Takes an ICMP error that quotes a packet of this attempt.
+    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
+        self.last = self.last.max(no);
+        self.ended = self.ended.max(now);
+        if self.tcp.icmp.len() < Trouble::ICMP {
+            self.tcp.icmp.push(Seen::new(error, no, now));
         }
     }
 

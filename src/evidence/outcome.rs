@@ -178,14 +178,13 @@ pub(super) fn first_close(e: &Evidence) -> Option<Seen<Ending>> {
 
 /// The last word for attempts that just stopped.
 fn closing(e: &Evidence, look: &Lookout<'_>) -> Seen<Ending> {
-    first_close(e).unwrap_or_else(|| {
-        let ending = if look.capture_ended {
-            Ending::CaptureEnded
-        } else {
-            Ending::Silence { lasted: look.now - e.ended }
-        };
-        Seen::new(ending, e.last, e.ended)
-    })
+    first_close(e).unwrap_or_else(|| stopped(e, look.now, look.capture_ended))
+}
+
+/// Nobody said that it ends.
+pub(super) fn stopped(e: &Evidence, now: Stamp, capture_ended: bool) -> Seen<Ending> {
+    let silence = Ending::Silence { lasted: now - e.ended };
+    Seen::new(if capture_ended { Ending::CaptureEnded } else { silence }, e.last, e.ended)
 }
 
 fn silence(e: &Evidence, look: &Lookout<'_>) -> Seen<Ending> {

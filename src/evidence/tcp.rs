@@ -92,6 +92,8 @@ pub struct Trouble {
 impl Trouble {
     /// Times kept of what is sent again and again.
     pub const TIMES: usize = 8;
+    /// ICMP errors kept.
+    pub const ICMP: usize = 8;
 }
 
 impl Blank for Trouble {

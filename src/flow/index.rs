@@ -18,20 +18,30 @@ struct Line {
 const EMPTY: Line = Line { tags: [0; ROOM], passed: 0, numbers: [0; ROOM] };
 
 impl Line {
-    /// The numbers that may have this tag, the first one first: all that have it, and now and then another.
-    #[inline]
-    fn candidates(&self, tag: u8) -> Candidates<'_> {
+    /// The first number that is the one meant, of those that may have this tag: all that have it, and now and then
+    /// another.
+    #[inline(always)]
+    fn find(&self, tag: u8, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = ONES << 7;
         let [a, b, c, d, e, f, g, h, behind @ ..] = self.tags;
         let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let behind = u64::from(u32::from_le_bytes(behind));
-        // Bytes that are equal become zero, whose high bit is then set. A borrow may set it in the one behind as well.
-        let equal = |tags: u64| {
+        for (begin, tags) in [(0, first), (8, behind)] {
+            // Bytes that are equal become zero, whose high bit is then set. A borrow may set it in the one behind as well.
             let differ = tags ^ (ONES * u64::from(tag));
-            differ.wrapping_sub(ONES) & !differ & HIGHS
-        };
-        Candidates { line: self, left: u128::from(equal(behind)) << 64 | u128::from(equal(first)) }
+            let mut equal = differ.wrapping_sub(ONES) & !differ & HIGHS;
+            while equal != 0 {
+                let place = begin + equal.trailing_zeros() / 8;
+                if let Some(&number) = self.numbers.get(place as usize)
+                    && is_meant(number)
+                {
+                    return Some(number);
+                }
+                equal &= equal - 1;
+            }
+        }
+        None
     }
 
     /// The place of this number with this tag.
@@ -41,29 +51,9 @@ impl Line {
     }
 }
 
-/// See [`Line::candidates`]: a bit for each in the highest of its tag's byte.
-struct Candidates<'a> {
-    line: &'a Line,
-    left: u128,
-}
-
-impl Iterator for Candidates<'_> {
-    type Item = u32;
-
-    #[inline]
-    fn next(&mut self) -> Option<u32> {
-        if self.left == 0 {
-            return None;
-        }
-        let place = self.left.trailing_zeros() / 8;
-        self.left &= self.left - 1;
-        self.line.numbers.get(place as usize).copied()
-    }
-}
-
 /// Numbers by hash. Nothing marks what was removed, so numbers that come and go leave no trace.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     lines: Vec<Line>,
     len: usize,
 }
@@ -82,12 +72,12 @@ impl Index {
     }
 
     /// The number with this hash that is the one meant.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
         for step in 0..self.lines.len() {
             let line = self.lines.get(self.place(hash, step))?;
-            if let Some(number) = line.candidates(tag).find(|&number| is_meant(number)) {
+            if let Some(number) = line.find(tag, &is_meant) {
                 return Some(number);
             }
             if line.passed == 0 {
@@ -109,7 +99,7 @@ impl Index {
     #[inline]
     pub fn likely(&self, hash: u64) -> Option<u32> {
         let line = self.lines.get(self.place(hash, 0))?;
-        line.candidates(tag(hash)).next()
+        line.find(tag(hash), |_| true)
     }
 
     /// Adds a number that is not there yet. `hash_of` gives the hash of each that is.

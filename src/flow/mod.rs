@@ -1,6 +1,6 @@
 //! Floor 2: the table of connections, TCP streams put back together, and deadlines on capture time.
 
-mod index;
+pub(crate) mod index;
 pub mod pool;
 pub mod stream;
 pub mod table;

@@ -68,11 +68,13 @@ impl<T> Pool<T> {
     }
 
     /// Takes a value out; its number may be given again.
+    #[inline]
     pub fn take(&mut self, no: u32) -> Option<T> {
-        let value = self.place(no)?.take()?;
+        self.get(no)?;
         self.free.push(no);
         self.len -= 1;
-        Some(value)
+        // Last, so that it is moved once.
+        self.place(no)?.take()
     }
 
     /// All values.

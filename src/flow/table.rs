@@ -99,7 +99,7 @@ impl<S: Copy + Default> Table<S> {
     }
 
     /// The entry of a key.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &PackedKey) -> Option<Id> {
         let hash = self.hash(key);
         let part = self.index.get(part(hash))?;

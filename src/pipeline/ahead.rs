@@ -3,27 +3,26 @@
 use smallvec::SmallVec;
 
 use super::shard::Shard;
-use crate::base::FlowKey;
-use crate::decode::{BURST, Frames, LinkType, plain};
+use crate::decode::{BURST, Frame, LinkType, plain};
 use crate::flow::table::Id;
 
 /// Looks ahead where that pays. Nothing is taken from it but time: what a frame's connection is will be found out when its
 /// turn comes.
 #[inline]
-pub(super) fn look(shard: &Shard, frames: &Frames<'_>) {
+pub(super) fn look(shard: &Shard, frames: &[Frame<'_>]) {
     if shard.is_large() && frames.len() > 1 {
         look_at(shard, frames);
     }
 }
 
 #[inline(never)]
-fn look_at(shard: &Shard, frames: &Frames<'_>) {
+fn look_at(shard: &Shard, frames: &[Frame<'_>]) {
     let mut hashes: SmallVec<[u64; BURST]> = SmallVec::new();
     for frame in frames {
         if frame.link == LinkType::ETHERNET
-            && let Some((src, dst)) = plain::ends(frame.data)
+            && let Some(key) = plain::key(frame.data)
         {
-            hashes.push(shard.approach(FlowKey::of(src, dst).0));
+            hashes.push(shard.approach(&key));
         }
     }
     let mut likely: SmallVec<[Id; BURST]> = SmallVec::new();

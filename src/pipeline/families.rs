@@ -56,6 +56,12 @@ impl Families {
         self.told.put(address, (client, answer));
     }
 
+    /// Has fetched what [`Self::won`] will look at.
+    #[inline]
+    pub fn approach(&self, name: &str) {
+        self.by_name.approach(name);
+    }
+
     /// A connection carried data.
     pub fn won(&mut self, evidence: &Evidence, seen: &Seen<Endpoint>) {
         let sni = evidence.hello.as_ref().and_then(|hello| hello.value.sni.as_ref());

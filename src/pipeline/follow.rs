@@ -1,4 +1,4 @@
-//! One ring from its first packet to its end.
+//! One ring of an interface followed from its first packet to its end, in a thread of its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,17 +6,18 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::ahead;
+use super::bypass::Bypass;
 use super::clock::{Clock, Eras};
-use super::gauges::{Gauges, Reading};
+use super::gauges::{Gauges, Kernel, Reading};
 use super::judge::Mark;
 use super::renewal::Renewal;
 use super::retain::Retain;
 use super::rings::Ring;
-use super::run::{Arrival, Settings, Totals};
+use super::run::{Lent, Settings, Totals};
 use super::shard::Shard;
 use super::vantages::{Shared, lock};
-use crate::base::{Lost, PacketNo, Span, Stamp};
-use crate::decode::{Decoder, Frame, Frames, IcmpError, Packet};
+use crate::base::{Limits, Lost, PacketNo, Span, Stamp};
+use crate::decode::{Decoder, Frame, IcmpError, Packet};
 use crate::evidence::crossing::Vantage;
 
 /// Packets after which what was decided is handed on, on a link that never falls silent.
@@ -89,6 +90,38 @@ impl Errors {
     }
 }
 
+/// Whether a ring may lack packets of an attempt that is judged now: the kernel lost some, or the interface was down.
+struct Missed {
+    /// Losses that are known.
+    losses: u64,
+    /// When the last of them became known, while it matters.
+    last: Option<Stamp>,
+    /// An attempt that is judged now may have begun so long ago.
+    matters: Span,
+}
+
+impl Missed {
+    /// What a client sends again without an answer, and waits between.
+    const AGAIN: Span = Span::from_secs(120);
+
+    fn new(limits: &Limits) -> Self {
+        let matters = Span(limits.idle.0 + limits.stall.0 + limits.sibling.0 + Self::AGAIN.0);
+        Self { losses: 0, last: None, matters }
+    }
+
+    /// Takes what the kernel says. `None` where there is nothing to say; of several rings each says again what another
+    /// took back.
+    fn look(&mut self, kernel: &Kernel, now: Stamp) -> Option<bool> {
+        let Kernel { dropped, link, .. } = kernel;
+        let losses = dropped + link.returned;
+        let is_new = losses > self.losses || link.down.is_some();
+        self.losses = losses;
+        let before = self.last;
+        self.last = if is_new { Some(now) } else { before.filter(|last| now - *last < self.matters) };
+        (before.is_some() || is_new).then_some(self.last.is_some())
+    }
+}
+
 /// Where what leaves a shard goes: the shard, the era of what it holds, and the mark behind that. False once nobody takes
 /// it any more.
 pub(super) type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, u64, Mark) -> bool;
@@ -98,8 +131,11 @@ pub(super) struct Follow<'a> {
     decoder: Decoder,
     shard: Shard,
     retain: Option<Retain>,
+    /// Where the kernel is to keep back what finished connections carry.
+    bypass: Option<Box<Bypass>>,
     /// Where both sides of a gateway are read: which this is, and what both saw.
     seen: Option<(Vantage, Shared)>,
+    missed: Missed,
     errors: Errors,
     clock: Clock,
     eras: &'a Eras,
@@ -133,8 +169,9 @@ impl<'a> Follow<'a> {
         errors: Errors,
         hand_on: HandOn<'a>,
     ) -> Self {
-        let mut shard = Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id)
-            .with_keys(&settings.keys);
+        let limits = &settings.limits;
+        let mut shard =
+            Shard::new(Arc::clone(limits), Arc::clone(&settings.ports), id).with_keys(&settings.keys);
         let retain = ring.recent().map(Retain::new);
         if retain.is_some() {
             shard.tell_unreported();
@@ -143,7 +180,9 @@ impl<'a> Follow<'a> {
             decoder: Decoder::new(&settings.limits),
             shard,
             retain,
+            bypass: ring.bypasses().then(|| Box::new(Bypass::new())),
             seen: None,
+            missed: Missed::new(limits),
             errors,
             clock: Clock::new(),
             eras,
@@ -172,10 +211,12 @@ impl<'a> Follow<'a> {
     pub(super) fn run(mut self, ring: &mut dyn Ring) -> Totals {
         loop {
             let elapsed = ring.elapsed();
-            match ring.next() {
-                None => break,
-                Some(Arrival::Frames(frames)) => self.frames(&frames, elapsed),
-                Some(Arrival::Tick(stamp)) => self.tick(stamp, elapsed),
+            let more = ring.lend(&mut |lent| match lent {
+                Lent::Frames(frames) => self.frames(frames, elapsed),
+                Lent::Tick(stamp) => self.tick(stamp, elapsed),
+            });
+            if !more {
+                break;
             }
             let now = self.clock.now();
             if !self.silent && self.since < BATCH && now - self.handed < HAND {
@@ -190,6 +231,11 @@ impl<'a> Follow<'a> {
             self.lost.add(&self.shard.take_lost());
             self.lost.asides_dropped += std::mem::take(&mut self.errors.lost);
             self.let_go();
+            if let Some(bypass) = &mut self.bypass {
+                bypass.settle(ring, &self.shard, now);
+                self.lost.handshakes_bypassed += bypass.take_unfollowed();
+                self.reading.bypassed = bypass.told();
+            }
             if now - self.asked >= ASK {
                 self.asked = now;
                 self.reading.kernel = ring.kernel();
@@ -208,6 +254,10 @@ impl<'a> Follow<'a> {
         self.decoder.finish();
         self.lost.add(&self.decoder.take_lost());
         self.lost.add(&self.shard.take_lost());
+        if let Some(bypass) = &mut self.bypass {
+            self.lost.handshakes_bypassed += bypass.take_unfollowed();
+            self.reading.bypassed = bypass.told();
+        }
         self.reading.kernel = ring.kernel();
         self.look();
         self.totals.lost.clone_from(&self.reading.lost);
@@ -215,13 +265,27 @@ impl<'a> Follow<'a> {
         self.totals
     }
 
-    fn frames(&mut self, frames: &Frames<'_>, elapsed: Span) {
+    fn frames(&mut self, frames: &[Frame<'_>], elapsed: Span) {
         ahead::look(&self.shard, frames);
+        self.totals.count_all(frames);
         for frame in frames {
-            self.totals.count(frame);
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
+            if self.seen.is_none()
+                && self.retain.is_none()
+                && self.bypass.as_mut().is_none_or(|bypass| bypass.passes_over(frame))
+            {
+                if let Some(error) = self.shard.frame(&mut self.decoder, frame, now) {
+                    self.errors.tell(error, frame.no, frame.stamp);
+                }
+                continue;
+            }
             let packet = self.decoder.decode(frame);
+            if let Some(bypass) = &mut self.bypass
+                && !bypass.sees(&packet, frame, &self.shard)
+            {
+                continue;
+            }
             let marked = self.seen.as_ref().map(|(vantage, both)| {
                 let no = vantage.mark(frame.no);
                 lock(both).of_mut(*vantage).packet(&packet, frame, no);
@@ -274,6 +338,9 @@ impl<'a> Follow<'a> {
         (self.hand_on)(&mut self.shard, before, mark);
         self.let_go();
         self.shard.begin_again();
+        if let Some(bypass) = &mut self.bypass {
+            bypass.let_all_pass();
+        }
         self.decoder.finish();
         (self.asked, self.handed) = (Stamp(i64::MIN), Stamp(i64::MIN));
         self.reading.clock_sets += 1;
@@ -313,10 +380,39 @@ impl<'a> Follow<'a> {
         reading.bytes_held = census.bytes_held;
         reading.lost.clone_from(&self.lost);
         reading.lost.kernel_dropped = reading.kernel.dropped;
-        if let Some((vantage, both)) = &self.seen
-            && reading.kernel.dropped > 0
-        {
-            lock(both).of_mut(*vantage).lossy = true;
+        self.own_up();
+    }
+
+    /// Says to who compares both sides of a gateway whether packets may lack here.
+    fn own_up(&mut self) {
+        let Some((vantage, both)) = &self.seen else { return };
+        if let Some(lossy) = self.missed.look(&self.reading.kernel, self.clock.now()) {
+            lock(both).of_mut(*vantage).lossy = lossy;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::gauges::Link;
+
+    fn kernel(dropped: u64, returned: u64, down: Option<&str>) -> Kernel {
+        Kernel { dropped, link: Link { down: down.map(str::to_owned), returned }, ..Kernel::default() }
+    }
+
+    #[test]
+    fn packets_lack_for_as_long_as_an_attempt_may_last() {
+        let mut missed = Missed::new(&Limits::default());
+        let at = Stamp::from_secs;
+        assert_eq!(missed.look(&kernel(0, 0, None), at(0)), None);
+        assert_eq!(missed.look(&kernel(7, 0, None), at(1)), Some(true));
+        assert_eq!(missed.look(&kernel(7, 0, None), at(600)), Some(true));
+        assert_eq!(missed.look(&kernel(7, 0, None), at(1_000)), Some(false), "it is taken back once");
+        assert_eq!(missed.look(&kernel(7, 0, None), at(1_001)), None);
+        assert_eq!(missed.look(&kernel(7, 0, Some("down")), at(1_002)), Some(true));
+        assert_eq!(missed.look(&kernel(7, 0, Some("down")), at(2_000)), Some(true));
+        assert_eq!(missed.look(&kernel(7, 1, None), at(2_001)), Some(true));
+        assert_eq!(missed.look(&kernel(7, 1, None), at(3_000)), Some(false));
     }
 }

@@ -26,6 +26,17 @@ pub struct Kernel {
     pub link: Link,
 }
 
+/// Finished connections whose packets the kernel keeps to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bypassed {
+    /// How many now.
+    pub connections: u64,
+    /// Packets kept back so far, estimated by those that pass.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+}
+
 /// One look at a ring. Counts only grow; flows and bytes held are as of now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -49,6 +60,8 @@ pub struct Reading {
     pub bytes_held: u64,
     /// What the kernel says.
     pub kernel: Kernel,
+    /// What it keeps to itself.
+    pub bypassed: Bypassed,
     /// Losses so far, those of the kernel included.
     pub lost: Lost,
 }
@@ -68,6 +81,9 @@ impl Reading {
         self.kernel.received += other.kernel.received;
         self.kernel.dropped += other.kernel.dropped;
         self.kernel.interface_dropped = self.kernel.interface_dropped.max(other.kernel.interface_dropped);
+        self.bypassed.connections += other.bypassed.connections;
+        self.bypassed.packets += other.bypassed.packets;
+        self.bypassed.bytes += other.bypassed.bytes;
         if self.kernel.link.down.is_none() {
             self.kernel.link.down.clone_from(&other.kernel.link.down);
         }

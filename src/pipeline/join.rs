@@ -1,6 +1,7 @@
 //! The one place that sees all shards: it remembers what other traffic tells, waits for siblings,
 //! judges and puts the events in order.
 
+mod ahead;
 mod around;
 mod assess;
 mod beside;
@@ -131,6 +132,8 @@ pub struct Join<M: Make = AsJudged> {
     /// Failed attempts that wait for siblings, by when they are judged; and the last packet of each, which every mark asks
     /// for.
     parked: BTreeMap<(Stamp, PacketNo), (PacketNo, Box<Evidence>)>,
+    /// Judged attempts of which something is to be made: a few one after the other, as each takes the same code.
+    decided: Vec<Judged>,
     /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
     order: Option<Order<M::Made>>,
     now: Stamp,
@@ -171,6 +174,7 @@ impl<M: Make> Join<M> {
             episodes: Episodes::new(servers),
             contrasts: Contrasts::new(servers),
             parked: BTreeMap::new(),
+            decided: Vec::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
             now: Stamp(i64::MIN),
             limits,
@@ -178,9 +182,9 @@ impl<M: Make> Join<M> {
         }
     }
 
-    /// Takes what a shard gave; calls come in order of `at`, then `no`.
+    /// Takes what a shard gave; calls come in order of `at`, then `no`, and [`Self::make_decided`] behind some of them.
     pub fn take(&mut self, out: Out, each: &mut dyn FnMut(M::Made)) {
-        self.advance(out.at, each);
+        self.pass(out.at, each);
         match out.what {
             What::Dns(said) => self.dns(*said, out.at),
             What::NoResolver(what) => {
@@ -210,6 +214,11 @@ impl<M: Make> Join<M> {
 
     /// Capture time has come to `now`: judges what has waited long enough.
     pub fn advance(&mut self, now: Stamp, each: &mut dyn FnMut(M::Made)) {
+        self.pass(now, each);
+        self.make_decided(each);
+    }
+
+    fn pass(&mut self, now: Stamp, each: &mut dyn FnMut(M::Made)) {
         if now <= self.now {
             return;
         }
@@ -232,6 +241,7 @@ impl<M: Make> Join<M> {
 
     /// A shard is past `no`: lets go what has its place in the order for certain.
     fn mark(&mut self, shard: usize, no: PacketNo, each: &mut dyn FnMut(M::Made)) {
+        self.make_decided(each);
         let Some(order) = &mut self.order else { return };
         order.mark(shard, no);
         let parked = self.parked.values().map(|(last, _)| *last).min().unwrap_or(no);
@@ -253,6 +263,7 @@ impl<M: Make> Join<M> {
         while let Some(told) = self.statuses.next_before(Stamp(i64::MAX)) {
             self.tell(told, each);
         }
+        self.make_decided(each);
         while let Some(made) = self.order.as_mut().and_then(Order::pop) {
             each(made);
         }
@@ -308,6 +319,7 @@ impl<M: Make> Join<M> {
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
+        self.approach(&evidence);
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
@@ -415,6 +427,7 @@ impl<M: Make> Join<M> {
     }
 
     fn tell(&mut self, told: statuses::Told, each: &mut dyn FnMut(M::Made)) {
+        self.make_decided(each);
         let exchange = &told.seen.value;
         let place = (exchange.last, exchange.first, exchange.nth);
         if let Some(made) = self.make.status(told) {
@@ -423,9 +436,23 @@ impl<M: Make> Join<M> {
     }
 
     fn let_go(&mut self, judged: Judged, each: &mut dyn FnMut(M::Made)) {
-        let place = (judged.evidence.last, judged.evidence.first, 0);
-        let made = self.make.make(judged);
-        self.hold(place, made, each);
+        // Their facts are to be in a cache still.
+        const MOST: usize = 32;
+        self.decided.push(judged);
+        if self.decided.len() >= MOST {
+            self.make_decided(each);
+        }
+    }
+
+    /// Has something made of what was decided.
+    pub fn make_decided(&mut self, each: &mut dyn FnMut(M::Made)) {
+        let mut decided = std::mem::take(&mut self.decided);
+        for judged in decided.drain(..) {
+            let place = (judged.evidence.last, judged.evidence.first, 0);
+            let made = self.make.make(judged);
+            self.hold(place, made, each);
+        }
+        self.decided = decided;
     }
 
     fn hold(&mut self, place: super::order::Place, made: M::Made, each: &mut dyn FnMut(M::Made)) {

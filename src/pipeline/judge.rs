@@ -30,8 +30,8 @@ pub(super) struct Judge<M: Make<Made = ()>> {
     /// The era that is judged, and what came of it.
     era: u64,
     merge: Merge,
-    /// What came of later ones.
-    later: Vec<(u64, Out)>,
+    /// What came of later ones, and of which ring.
+    later: Vec<(usize, u64, Out)>,
     /// How far each ring is.
     marks: Vec<Mark>,
     /// The renewal taken over last.
@@ -64,9 +64,9 @@ impl<M: Make<Made = ()>> Judge<M> {
             self.join.renew(newer.trust);
         }
         if era > self.era {
-            self.later.extend(outs.into_iter().map(|out| (era, out)));
+            self.later.extend(outs.into_iter().map(|out| (ring, era, out)));
         } else {
-            self.merge.extend(outs);
+            self.merge.extend(ring, outs);
         }
         if let Some(of_ring) = self.marks.get_mut(ring) {
             *of_ring = mark;
@@ -92,9 +92,9 @@ impl<M: Make<Made = ()>> Judge<M> {
         self.join.begin_again();
         self.era += 1;
         let later = std::mem::take(&mut self.later);
-        let (now, later): (Vec<_>, _) = later.into_iter().partition(|(era, _)| *era <= self.era);
+        let (now, later): (Vec<_>, _) = later.into_iter().partition(|(_, era, _)| *era <= self.era);
         self.later = later;
-        self.merge.extend(now.into_iter().map(|(_, out)| out));
+        now.into_iter().for_each(|(ring, _, out)| self.merge.extend(ring, [out]));
     }
 
     /// All rings have ended: judges what is left. What the join lost.

@@ -121,6 +121,12 @@ impl Lookups {
         self.waiting.is_empty() && self.settled.is_empty() && self.questions.earliest().is_none()
     }
 
+    /// Has fetched what [`Self::spoken`] will look at.
+    #[inline]
+    pub fn approach(&self, name: &str) {
+        self.spoken.approach(name);
+    }
+
     /// A client's handshake bears this name, in lower case.
     pub fn spoken(&mut self, client: Addr, name: Arc<str>, hello: Seen<()>) {
         self.spoken.put(name, (client, hello.map(|()| "a handshake bears the name")));
@@ -311,7 +317,7 @@ impl Lookups {
 
     /// Nobody answered a question up to capture time `clock`.
     fn silence(&mut self, (client, resolver, _): Key, question: Question, clock: Stamp) {
-        let Question { name, qtype, asked, times, last } = question;
+        let Question { name, qtype, asked, times, last, .. } = question;
         let kinds = [qtype::A, qtype::AAAA];
         let unreachable = self.unreachable.get(&(client, resolver)).next().cloned();
         let too_soon = unreachable.is_none() && clock - asked.when < Self::PATIENCE;

@@ -1,4 +1,4 @@
-//! What becomes of judged attempts.
+//! What a caller makes of judged attempts: events, rows, counts.
 
 use super::join::Judged;
 use super::statuses::Told;

@@ -4,14 +4,16 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
+
+use crate::base::prefetch;
+use crate::flow::index::Index;
 
 /// The latest few values of many keys; the key written longest ago leaves first. Full, it allocates no more.
 #[derive(Debug)]
 pub struct Recent<K, V> {
     /// Places of the keys in `slots`.
-    index: HashTable<u32>,
+    index: Index,
     slots: Slots<K, V>,
     /// The key written last.
     newest: u32,
@@ -72,7 +74,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     /// At most `keys` keys with `each` values.
     pub fn new(keys: usize, each: usize) -> Self {
         Self {
-            index: HashTable::new(),
+            index: Index::default(),
             slots: Slots { boxes: Vec::new(), len: 0 },
             newest: NONE,
             oldest: NONE,
@@ -100,9 +102,9 @@ impl<K: Hash + Eq, V> Recent<K, V> {
 
     fn write(&mut self, key: K, value: V, before: impl FnOnce(&mut Slot<K, V>)) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
-        let known = self.index.find(hash, |&place| self.slots.get(place).is_some_and(|slot| slot.key == key));
+        let known = self.index.find(hash, |place| self.slots.get(place).is_some_and(|slot| slot.key == key));
         let place = match known {
-            Some(&place) => {
+            Some(place) => {
                 self.unlink(place);
                 place
             }
@@ -114,12 +116,34 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         before(slot);
         let left = (slot.values.len() >= each).then(|| slot.values.remove(0));
         slot.values.push(value);
+        // What will leave for the next key.
+        if self.is_full()
+            && let Some(oldest) = self.slots.get(self.oldest)
+        {
+            prefetch(oldest);
+        }
         left
     }
 
     /// No key was ever written.
     pub fn is_empty(&self) -> bool {
         self.slots.len == 0
+    }
+
+    /// Has fetched where a write of a key begins, and where the one stands that leaves for it. For `key` may stand what is hashed
+    /// as it is.
+    #[inline]
+    pub fn approach(&self, key: &(impl Hash + ?Sized)) {
+        self.index.approach(self.hasher.hash_one(key));
+        if self.is_full()
+            && let Some(oldest) = self.slots.get(self.oldest)
+        {
+            self.index.approach(oldest.hash);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.slots.len >= self.keys
     }
 
     /// The values of a key, newest first.
@@ -129,22 +153,22 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let same = |place: &u32| self.slots.get(*place).is_some_and(|slot| slot.key.borrow() == key);
-        let found = self.index.find(hash, same).and_then(|&place| self.slots.get(place));
+        let same = |place: u32| self.slots.get(place).is_some_and(|slot| slot.key.borrow() == key);
+        let found = self.index.find(hash, same).and_then(|place| self.slots.get(place));
         found.into_iter().flat_map(|slot| slot.values.iter().rev())
     }
 
     /// The newest value of a key, to be changed; its place among the keys stays.
     pub fn newest_mut(&mut self, key: &K) -> Option<&mut V> {
         let hash = self.hasher.hash_one(key);
-        let same = |place: &u32| self.slots.get(*place).is_some_and(|slot| slot.key == *key);
-        let place = *self.index.find(hash, same)?;
+        let same = |place: u32| self.slots.get(place).is_some_and(|slot| slot.key == *key);
+        let place = self.index.find(hash, same)?;
         self.slots.get_mut(place)?.values.last_mut()
     }
 
     /// A place for a new key: another one, or that of the oldest.
     fn place_for(&mut self, hash: u64, key: K) -> u32 {
-        let place = if self.slots.len < self.keys {
+        let place = if !self.is_full() {
             let place = u32::try_from(self.slots.len).unwrap_or(NONE);
             self.slots.push(Slot { hash, key, values: SmallVec::new(), newer: NONE, older: NONE });
             place
@@ -153,16 +177,14 @@ impl<K: Hash + Eq, V> Recent<K, V> {
             self.unlink(place);
             self.dropped += 1;
             if let Some(slot) = self.slots.get_mut(place) {
-                if let Ok(entry) = self.index.find_entry(slot.hash, |&other| other == place) {
-                    entry.remove();
-                }
+                self.index.remove(slot.hash, place);
                 (slot.hash, slot.key) = (hash, key);
                 slot.values.clear();
             }
             place
         };
         let slots = &self.slots;
-        self.index.insert_unique(hash, place, |&place| slots.get(place).map_or(0, |slot| slot.hash));
+        self.index.insert(hash, place, |place| slots.get(place).map_or(0, |slot| slot.hash));
         place
     }
 

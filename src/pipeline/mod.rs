@@ -4,13 +4,22 @@
 //! frames ─▶ decode ─▶ shard ×N ─▶ join ─▶ judged handshakes, in order
 //! ```
 //!
-//! [`shard`] follows connections and closes attempts; shards share nothing. [`join`] alone sees
-//! all of them: it remembers what other traffic tells, waits for siblings, judges and orders.
-//! [`run`] wires them for files: with one worker in one thread on the read buffer itself, with more in blocks of the file
-//! that all shards read, each what is its own; [`rings`] for interfaces, one ring a shard; [`vantages`] for both sides of a gateway. The events do not depend on the number of workers until a bound is hit.
+//! [`shard`] follows connections and closes attempts; shards share nothing but the keys. [`join`] alone sees all of them: it
+//! remembers what other traffic tells (`lookups`, `statuses`, `clocks`, `contrasts` and the like, a memory each), waits for
+//! siblings (`families`, `episodes`), judges and orders.
+//!
+//! What wires them:
+//!
+//! * [`run`] for files: with one worker in one thread on the read buffer itself, with more (`workers`) in blocks of the file
+//!   that all shards read, each what is its own.
+//! * [`rings`] for interfaces: one shard a ring, which `follow` drives; `judge` waits for all of them.
+//! * [`vantages`] for both sides of a gateway.
+//!
+//! The events do not depend on the number of workers until a bound is hit.
 
 mod ahead;
 mod benign;
+mod bypass;
 mod clock;
 mod clocks;
 mod contrasts;

@@ -10,9 +10,9 @@ use super::gauges::{Gauges, Kernel, Link};
 use super::judge::{Judge, Mark};
 use super::make::Make;
 use super::renewal::Renewal;
-use super::run::{Arrival, Settings, Source, Totals};
+use super::run::{Arrival, Lent, Settings, Source, Totals};
 use super::shard::{Out, Shard};
-use crate::base::Span;
+use crate::base::{FlowKey, Span, Stamp};
 use crate::capture::live::{Live, LiveReader, clock, elapsed};
 use crate::capture::recent::Recent;
 
@@ -37,6 +37,16 @@ pub trait Ring: Source + Send {
 
     /// From now on gives what this filter matches; it is known to compile.
     fn refilter(&mut self, filter: Option<&str>);
+
+    /// Whether it is to keep to itself what finished connections carry, and can.
+    fn bypasses(&self) -> bool {
+        false
+    }
+
+    /// As [`LiveReader::bypass`].
+    fn bypass(&mut self, _: &[FlowKey]) -> Option<(usize, Stamp)> {
+        None
+    }
 }
 
 /// A ring of an interface.
@@ -45,29 +55,54 @@ pub struct LiveRing {
     gauges: Arc<Gauges>,
     recent: Option<Arc<Recent>>,
     link: Link,
+    bypass: bool,
 }
 
 impl LiveRing {
     /// Reads from here, and keeps in `recent` what may be wanted later.
     pub fn new(reader: LiveReader, recent: Option<Arc<Recent>>) -> Self {
-        Self { reader, gauges: Gauges::new(), recent, link: Link::default() }
+        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), bypass: false }
+    }
+
+    /// Leaves to the kernel what the busiest finished connections carry, where it can.
+    pub fn bypassing(mut self, bypass: bool) -> Self {
+        self.bypass = bypass && self.reader.may_bypass();
+        self
     }
 }
 
 impl Source for LiveRing {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self.reader.next() {
-            Live::Frames(frames) => return Some(Arrival::Frames(frames)),
-            Live::Tick(stamp) => return Some(Arrival::Tick(stamp)),
-            Live::Down(why) => self.link.down = Some(why),
+            Live::Frames(frames) => Some(Arrival::Frames(frames)),
+            said => self.link.note(said).map(Arrival::Tick),
+        }
+    }
+
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        let said = self.reader.next();
+        if let Live::Frames(frames) = &said {
+            take(Lent::Frames(frames));
+            return true;
+        }
+        self.link.note(said).map(|stamp| take(Lent::Tick(stamp))).is_some()
+    }
+}
+
+impl Link {
+    /// Takes note of what a reader says beside frames. What time it is, unless it has stopped.
+    fn note(&mut self, said: Live<'_>) -> Option<Stamp> {
+        match said {
+            Live::Tick(stamp) => return Some(stamp),
+            Live::Down(why) => self.down = Some(why),
             Live::Up => {
-                self.link.down = None;
-                self.link.returned += 1;
+                self.down = None;
+                self.returned += 1;
             }
-            Live::Stopped => return None,
+            Live::Frames(_) | Live::Stopped => return None,
         }
         // The time of the last tick would look like a clock that was set back.
-        Some(Arrival::Tick(clock()))
+        Some(clock())
     }
 }
 
@@ -96,6 +131,14 @@ impl Ring for LiveRing {
 
     fn refilter(&mut self, filter: Option<&str>) {
         self.reader.refilter(filter);
+    }
+
+    fn bypasses(&self) -> bool {
+        self.bypass
+    }
+
+    fn bypass(&mut self, flows: &[FlowKey]) -> Option<(usize, Stamp)> {
+        self.reader.bypass(flows)
     }
 }
 
@@ -176,7 +219,7 @@ fn alone<M: Make<Made = ()>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Limits, PacketNo, Stamp};
+    use crate::base::{Limits, PacketNo};
     use crate::decode::Frame;
     use crate::decode::LinkType;
     use crate::evidence::Outcome;

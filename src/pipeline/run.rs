@@ -1,7 +1,7 @@
 //! Wiring: frames, decoder, shards, join.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use super::join::Join;
@@ -54,6 +54,11 @@ pub trait Source {
     /// The next thing, or `None` at the end, and ever after.
     fn next(&mut self) -> Option<Arrival<'_>>;
 
+    /// Lends the next thing, where it need not be moved; false at the end, and ever after.
+    fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+        lend_next(self, take)
+    }
+
     /// The next frames with their bytes, for several threads; `None` at the end. `spare` is to be filled again.
     fn block(&mut self, spare: Block) -> Option<Block> {
         let mut block = spare.emptied();
@@ -84,6 +89,25 @@ pub enum Arrival<'a> {
     Tick(Stamp),
 }
 
+/// What a source lends.
+#[derive(Clone, Copy, Debug)]
+pub enum Lent<'a> {
+    /// Frames.
+    Frames(&'a [Frame<'a>]),
+    /// Nothing came, and capture time has passed to here.
+    Tick(Stamp),
+}
+
+/// Lends what [`Source::next`] gives.
+pub fn lend_next<S: Source + ?Sized>(source: &mut S, take: &mut dyn FnMut(Lent<'_>)) -> bool {
+    match source.next() {
+        Some(Arrival::Frames(frames)) => take(Lent::Frames(&frames)),
+        Some(Arrival::Tick(stamp)) => take(Lent::Tick(stamp)),
+        None => return false,
+    }
+    true
+}
+
 impl<'a> Arrival<'a> {
     /// A lone frame.
     pub fn one(frame: Frame<'a>) -> Self {
@@ -93,12 +117,13 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// Analyses a source to its end; hands what `make` makes of every judged attempt to `each`, in the thread that judges.
-pub fn analyse<M: Make + Send>(
-    source: &mut dyn Source,
+/// Analyses a source to its end, here or by several threads; hands what `make` makes of every judged attempt to `each`, in the
+/// calling thread.
+pub fn analyse<M: Make>(
+    source: &mut (dyn Source + Send),
     settings: &Settings,
     make: &mut M,
-    each: &mut (dyn FnMut(M::Made) + Send),
+    each: &mut dyn FnMut(M::Made),
 ) -> Totals {
     if settings.workers <= 1 {
         analyse_here(source, settings, make, each)
@@ -110,7 +135,12 @@ pub fn analyse<M: Make + Send>(
 /// Puts what shards give into one order: by the time of the decision, then by packet.
 #[derive(Default)]
 pub(super) struct Merge {
+    /// What each shard gave in order, which is nearly everything.
+    lanes: Vec<VecDeque<Ordered>>,
+    /// The rest.
     heap: BinaryHeap<Reverse<Ordered>>,
+    /// How many wait.
+    waiting: usize,
 }
 
 struct Ordered(Out);
@@ -158,9 +188,39 @@ impl Merge {
     /// More do not wait, even if time stands still: some captures have one stamp for all packets.
     const MOST: usize = 1 << 15;
 
-    pub(super) fn extend(&mut self, outs: impl IntoIterator<Item = Out>) {
-        // One by one: nearly always it is one, and the heap is short.
-        outs.into_iter().for_each(|out| self.heap.push(Reverse(Ordered(out))));
+    /// Takes what this shard gave.
+    pub(super) fn extend(&mut self, shard: usize, outs: impl IntoIterator<Item = Out>) {
+        if self.lanes.len() <= shard {
+            self.lanes.resize_with(shard + 1, VecDeque::new);
+        }
+        let Some(lane) = self.lanes.get_mut(shard) else { return };
+        for out in outs.into_iter().map(Ordered) {
+            self.waiting += 1;
+            if lane.back().is_none_or(|last| *last <= out) {
+                lane.push_back(out);
+            } else {
+                self.heap.push(Reverse(out));
+            }
+        }
+    }
+
+    /// Takes out the first, if it is among those that may go.
+    fn pop_if(&mut self, may_go: impl Fn(&Out) -> bool) -> Option<Out> {
+        let lane =
+            self.lanes.iter_mut().filter(|lane| !lane.is_empty()).min_by(|a, b| a.front().cmp(&b.front()));
+        let first = lane.as_ref().and_then(|lane| lane.front());
+        let out = match (first, self.heap.peek()) {
+            (Some(first), Some(Reverse(other))) if other < first => None,
+            (first, _) => first,
+        };
+        let from_lane = out.is_some();
+        let out = out.or_else(|| self.heap.peek().map(|Reverse(other)| other))?;
+        if !may_go(&out.0) {
+            return None;
+        }
+        self.waiting -= 1;
+        if from_lane { lane?.pop_front() } else { self.heap.pop().map(|Reverse(out)| out) }
+            .map(|Ordered(out)| out)
     }
 
     /// Hands on what was decided before `watermark`.
@@ -180,17 +240,18 @@ impl Merge {
         join: &mut Join<M>,
         each: &mut dyn FnMut(M::Made),
     ) {
-        let passed = |Reverse(first): &Reverse<Ordered>| (first.0.at, first.0.no) < watermark;
-        while self.heap.len() > Self::MOST || self.heap.peek().is_some_and(passed) {
-            if let Some(Reverse(first)) = self.heap.pop() {
-                join.take(first.0, each);
-            }
+        let passed = |out: &Out| (out.at, out.no) < watermark;
+        loop {
+            let full = self.waiting > Self::MOST;
+            let Some(out) = self.pop_if(|out| full || passed(out)) else { break };
+            join.take(out, each);
         }
+        join.make_decided(each);
     }
 
     pub(super) fn finish<M: Make>(mut self, join: &mut Join<M>, each: &mut dyn FnMut(M::Made)) {
-        while let Some(Reverse(first)) = self.heap.pop() {
-            join.take(first.0, each);
+        while let Some(out) = self.pop_if(|_| true) {
+            join.take(out, each);
         }
         join.finish(each);
     }
@@ -211,7 +272,7 @@ impl Totals {
     }
 
     /// Several frames at once.
-    fn count_all(&mut self, frames: &[Frame<'_>]) {
+    pub(super) fn count_all(&mut self, frames: &[Frame<'_>]) {
         let Some(Frame { stamp, .. }) = frames.first() else { return };
         let (mut first, mut last) = (*stamp, *stamp);
         for frame in frames {
@@ -236,70 +297,115 @@ impl Totals {
 const STEP: Span = Span::from_secs(1);
 const STEPS: i64 = 1_024;
 
-/// As [`analyse`] with one worker: everything in the calling thread, so `each` need not leave it.
+/// Packets after which what came of them is judged. To judge takes more code than the first cache of instructions holds, and
+/// so does to follow packets: taken in turns they push each other out.
+const LOT: usize = 256;
+
+/// As [`analyse`] with one worker: everything in the calling thread.
 pub fn analyse_here<M: Make>(
     source: &mut dyn Source,
     settings: &Settings,
     make: &mut M,
     each: &mut dyn FnMut(M::Made),
 ) -> Totals {
-    let mut totals = Totals::default();
-    let mut decoder = Decoder::new(&settings.limits);
-    let mut shard =
-        Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0).with_keys(&settings.keys);
-    let mut join = Join::making(make, settings, settings.in_order, 1);
-    let mut merge = Merge::default();
-    let mut now = Stamp(i64::MIN);
-    while let Some(arrival) = source.next() {
-        match arrival {
-            Arrival::Frames(frames) => {
-                ahead::look(&shard, &frames);
-                totals.count_all(&frames);
-                for frame in &frames {
-                    let before = now;
-                    now = before.max(frame.stamp);
-                    if now - before > STEP && before > Stamp(i64::MIN) {
-                        for step in
-                            (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now)
-                        {
-                            shard.tick(step);
-                            merge.extend(shard.drain());
-                            merge.release(step, &mut join, each);
-                        }
-                    }
-                    let packet = decoder.decode(frame);
-                    shard.packet(&packet, frame.no, frame.stamp, now);
-                    shard.mark(frame.no, now);
-                    if shard.has_out() {
-                        merge.extend(shard.drain());
-                        merge.release(now, &mut join, each);
-                    }
-                }
+    let mut here = Here {
+        totals: Totals::default(),
+        decoder: Decoder::new(&settings.limits),
+        shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0)
+            .with_keys(&settings.keys),
+        join: Join::making(make, settings, settings.in_order, 1),
+        merge: Merge::default(),
+        now: Stamp(i64::MIN),
+        taken: 0,
+        in_order: settings.in_order,
+        each,
+    };
+    while source.lend(&mut |lent| match lent {
+        Lent::Frames(frames) => here.frames(frames),
+        Lent::Tick(stamp) => here.tick(stamp),
+    }) {}
+    here.finish()
+}
+
+/// All that takes part where one thread does everything.
+struct Here<'a, M: Make> {
+    totals: Totals,
+    decoder: Decoder,
+    shard: Shard,
+    join: Join<&'a mut M>,
+    merge: Merge,
+    now: Stamp,
+    /// Frames since what came of them was judged.
+    taken: usize,
+    in_order: bool,
+    each: &'a mut dyn FnMut(M::Made),
+}
+
+impl<M: Make> Here<'_, M> {
+    fn frames(&mut self, frames: &[Frame<'_>]) {
+        ahead::look(&self.shard, frames);
+        self.totals.count_all(frames);
+        for frame in frames {
+            let before = self.now;
+            self.now = before.max(frame.stamp);
+            if self.now.0.abs_diff(before.0) > STEP.0.unsigned_abs() && before > Stamp(i64::MIN) {
+                self.leap(before);
             }
-            Arrival::Tick(stamp) => {
-                now = now.max(stamp);
-                decoder.expire(now);
-                shard.tick(now);
-                merge.extend(shard.drain());
-                merge.release(now, &mut join, each);
-                // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.
-                if !settings.in_order {
-                    join.advance(now, each);
-                }
+            self.shard.frame(&mut self.decoder, frame, self.now);
+            self.shard.mark(frame.no, self.now);
+            if self.shard.has_out() {
+                self.merge.extend(0, self.shard.drain());
             }
         }
+        self.taken += frames.len();
+        if self.taken >= LOT {
+            self.taken = 0;
+            self.release(self.now);
+        }
     }
-    while let Some(next) = shard.finish(now) {
-        merge.extend(shard.drain());
-        merge.release_to((now, next), &mut join, each);
+
+    /// Time leapt from `before` to now.
+    #[cold]
+    fn leap(&mut self, before: Stamp) {
+        let now = self.now;
+        let steps = (1..STEPS).map(|n| before + Span(n * STEP.0));
+        for step in steps.take_while(|&step| step < now) {
+            self.shard.tick(step);
+            self.release(step);
+        }
     }
-    merge.extend(shard.drain());
-    merge.finish(&mut join, each);
-    decoder.finish();
-    totals.lost.add(&decoder.take_lost());
-    totals.lost.add(&shard.take_lost());
-    totals.lost.add(&join.lost());
-    totals
+
+    fn tick(&mut self, stamp: Stamp) {
+        self.now = self.now.max(stamp);
+        self.decoder.expire(self.now);
+        self.shard.tick(self.now);
+        self.release(self.now);
+        // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.
+        if !self.in_order {
+            self.join.advance(self.now, self.each);
+        }
+    }
+
+    /// Has judged what was decided before this.
+    fn release(&mut self, watermark: Stamp) {
+        self.merge.extend(0, self.shard.drain());
+        self.merge.release(watermark, &mut self.join, self.each);
+    }
+
+    fn finish(mut self) -> Totals {
+        while let Some(next) = self.shard.finish(self.now) {
+            self.merge.extend(0, self.shard.drain());
+            self.merge.release_to((self.now, next), &mut self.join, self.each);
+        }
+        self.merge.extend(0, self.shard.drain());
+        self.merge.finish(&mut self.join, self.each);
+        self.decoder.finish();
+        let mut totals = self.totals;
+        totals.lost.add(&self.decoder.take_lost());
+        totals.lost.add(&self.shard.take_lost());
+        totals.lost.add(&self.join.lost());
+        totals
+    }
 }
 
 #[cfg(test)]
@@ -419,6 +525,26 @@ mod tests {
                 wire_len: u32::try_from(self.bytes.len()).unwrap(),
             }))
         }
+    }
+
+    #[test]
+    fn what_shards_give_leaves_in_order_of_time_and_packet() {
+        let out = |shard, at, no| {
+            let what = What::Mark(shard, PacketNo(no));
+            Out { at: Stamp(at), no: PacketNo(no), what }
+        };
+        let mut merge = Merge::default();
+        // Out of order within a shard, and between two.
+        merge.extend(1, [out(1, 3, 4), out(1, 5, 1), out(1, 5, 9), out(1, 5, 2), out(1, 8, 7)]);
+        merge.extend(0, [out(0, 1, 9), out(0, 5, 3), out(0, 4, 6), out(0, 9, 8)]);
+        let left = |merge: &mut Merge, until: i64| -> Vec<_> {
+            let next = || merge.pop_if(|out| out.at < Stamp(until)).map(|out| (out.at.0, out.no.0));
+            std::iter::from_fn(next).collect()
+        };
+        assert_eq!(left(&mut merge, 5), [(1, 9), (3, 4), (4, 6)]);
+        merge.extend(0, [out(0, 5, 5)]);
+        assert_eq!(left(&mut merge, 9), [(5, 1), (5, 2), (5, 3), (5, 5), (5, 9), (8, 7)]);
+        assert_eq!((left(&mut merge, 10), merge.waiting), (vec![(9, 8)], 0));
     }
 
     #[test]

@@ -1,12 +1,18 @@
-//! One shard: the connections whose addresses hash to it.
+//! One shard: follows the connections that are its own, and gives what becomes of them in order of time.
+//!
+//! Of a file, addresses hash to shards; on interfaces the kernel deals connections to rings, and each has a shard.
 
+mod approach;
 mod close;
 mod dns;
+mod glance;
 mod http;
+mod over;
 mod room;
 mod talks;
 mod watch;
 
+use self::over::{Over, seconds, since};
 use self::talks::Talks;
 pub use watch::{Census, Follows};
 
@@ -14,9 +20,7 @@ use std::sync::Arc;
 
 use super::lookups::Said;
 use crate::aside::dns::hidden::Way;
-use crate::base::{
-    Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Span, Stamp, prefetch,
-};
+use crate::base::{Addr, Direction, Endpoint, FlowKey, Limits, Lost, PackedKey, PacketNo, Seen, Side, Stamp};
 use crate::decode::{IcmpError, Packet, Segment};
 use crate::evidence::Evidence;
 use crate::evidence::around::StatusExchange;
@@ -75,9 +79,8 @@ pub enum What {
 /// What is known of a connection; the numbers are places in the shard's pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It is over, or was never of interest: nothing is kept but its addresses and, in seconds of capture time, when its
-    /// latest packet came.
-    Done(u32),
+    /// It is over, or was never of interest: nothing is kept but its addresses, and this.
+    Done(Over),
     /// It has carried no byte.
     Opening(u32),
     /// An attempt.
@@ -90,7 +93,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Done(0)
+        Self::Done(Over::default())
     }
 }
 
@@ -211,8 +214,6 @@ struct Place {
 impl Shard {
     /// Packets between two marks, at least.
     const MARK: u64 = 1_024;
-    /// Connections that take about a megabyte.
-    const LARGE: usize = 1 << 14;
 
     /// An empty shard; `id` is its number among all.
     pub fn new(limits: Arc<Limits>, ports: Arc<Ports>, id: usize) -> Self {
@@ -245,47 +246,6 @@ impl Shard {
     pub fn with_keys(mut self, keys: &Keys) -> Self {
         self.parser.ask(keys.clone());
         self
-    }
-
-    /// Whether its connections are too many for a cache near the processor, so that looking ahead pays.
-    #[inline]
-    pub fn is_large(&self) -> bool {
-        self.table.len() >= Self::LARGE
-    }
-
-    /// Has the memory fetched where the search for this connection begins. What it gives serves the further steps.
-    #[inline]
-    pub fn approach(&self, key: FlowKey) -> u64 {
-        self.table.approach(&key.into())
-    }
-
-    /// Has the connection itself fetched, some packets behind [`Self::approach`].
-    #[inline]
-    pub fn approach_connection(&self, hash: u64) -> Option<Id> {
-        self.table.approach_entry(hash)
-    }
-
-    /// Has what is known of it fetched, some packets behind [`Self::approach_connection`]. Gives the number of an attempt for
-    /// the last step.
-    #[inline]
-    pub fn approach_state(&self, likely: Id) -> Option<u32> {
-        match self.table.get(likely) {
-            State::Done(_) | State::Http(_) | State::Dns(_) => return None,
-            State::Opening(no) => self.openings.approach(no),
-            State::Open(no) => {
-                self.attempts.approach(no);
-                return Some(no);
-            }
-        }
-        None
-    }
-
-    /// Has an attempt's facts fetched, some packets behind [`Self::approach_state`].
-    #[inline]
-    pub fn approach_facts(&self, attempt: u32) {
-        if let Some(open) = self.attempts.get(attempt) {
-            prefetch(&*open.attempt.evidence);
-        }
     }
 
     /// Takes one packet. `now` is the capture's clock, which never steps back.
@@ -360,18 +320,30 @@ impl Shard {
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
-        let Some(id) = self.table.find(&key) else { return self.unknown(key, direction, segment, place) };
+        self.segment_of(self.table.find(&key), key, direction, segment, place);
+    }
+
+    /// A segment of a connection. `known`: its entry.
+    fn segment_of(
+        &mut self,
+        known: Option<Id>,
+        key: PackedKey,
+        direction: Direction,
+        segment: &Segment<'_>,
+        place: Place,
+    ) {
+        let Some(id) = known else { return self.unknown(key, direction, segment, place) };
         match self.table.get(id) {
             State::Done(_) if is_syn(segment) => {
                 self.begin(Some(id), key, direction, segment, Side::Client, place)
             }
             // Another request on a connection that is kept open.
-            State::Done(_) if may_be_a_request(segment.payload) => {
-                self.table.set(id, State::Done(seconds(place.now)));
+            State::Done(over) if may_be_a_request(segment.payload) => {
+                self.table.set(id, State::Done(over.at(place.now)));
                 self.ask(Some(id), key, direction, segment, place);
             }
-            State::Done(_) => {
-                self.table.set(id, State::Done(seconds(place.now)));
+            State::Done(over) => {
+                self.table.set(id, State::Done(over.at(place.now)));
                 self.hear(segment, place);
             }
             State::Opening(no) => {
@@ -528,12 +500,16 @@ impl Shard {
             Step::Open => {
                 let last = open.attempt.evidence.last;
                 // Half of the room is left to what every verdict needs.
-                let held = open.attempt.held(self.held <= self.limits.bytes_per_shard / 2);
-                self.held = self.held.saturating_sub(open.held).saturating_add(held);
-                open.held = held;
+                let roomy = self.held <= self.limits.bytes_per_shard / 2;
+                // What brings no bytes leaves what is held as it was.
+                if segment.payload_wire_len > 0 || !roomy {
+                    let held = open.attempt.held(roomy);
+                    self.held = self.held.saturating_sub(open.held).saturating_add(held);
+                    open.held = held;
+                }
                 let deadline = open.attempt.deadline;
                 if self.held > self.limits.bytes_per_shard {
-                    open.attempt.evidence.lost.bytes_dropped += held as u64;
+                    open.attempt.evidence.lost.bytes_dropped += open.held as u64;
                     return self.close(id, now, true);
                 }
                 if deadline < open.armed {
@@ -569,7 +545,7 @@ impl Shard {
             State::Done(_) | State::Http(_) | State::Dns(_) => None,
         };
         if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {
-            open.attempt.icmp(*error, place.no, place.stamp);
+            open.attempt.evidence.icmp(*error, place.no, place.stamp);
             let last = open.attempt.evidence.last;
             self.note_latest(no, last);
         }
@@ -578,18 +554,6 @@ impl Shard {
 
 fn is_syn(segment: &Segment<'_>) -> bool {
     segment.flags.syn() && !segment.flags.ack()
-}
-
-/// Whole seconds of capture time, as far as they tell longer from shorter ago.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they wrap in 136 years")]
-fn seconds(at: Stamp) -> u32 {
-    // As 2²⁰ µs, which is near enough.
-    (at.0 >> 20) as u32
-}
-
-/// How long ago a second passed; negative where `now` lies before it, as a deadline may.
-fn since(seconds_then: u32, now: Stamp) -> Span {
-    Span(i64::from(seconds(now).wrapping_sub(seconds_then).cast_signed()) << 20)
 }
 
 #[cfg(test)]

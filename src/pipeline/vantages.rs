@@ -53,21 +53,39 @@ struct Side<M> {
     vantage: Vantage,
     both: Shared,
     make: Rc<RefCell<M>>,
+    /// The other side told of the attempt that is looked at, whose packets have left since.
+    told_before: bool,
 }
 
 impl<M: Make> Make for Side<M> {
     type Made = Option<(Stamp, M::Made)>;
 
     fn make(&mut self, judged: Judged) -> Self::Made {
-        if self.told_by_other(&judged.evidence) {
+        let evidence = &judged.evidence;
+        if self.told_by_other(evidence) {
             return None;
+        }
+        if evidence.lost.crossings_dropped > 0 {
+            lock(&self.both).of_mut(self.vantage).missing += 1;
+        }
+        let ended_well = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
+        if let Some(crossing) = evidence.around.crossing.as_ref().filter(|_| !ended_well) {
+            // There it may stay open until what was seen here has left.
+            lock(&self.both).told.add(crossing, self.vantage.other());
         }
         Some((judged.evidence.ended, self.make.borrow_mut().make(judged)))
     }
 
     fn look_across(&mut self, evidence: &mut Evidence) {
         let both = lock(&self.both);
-        let Some(no) = both.of(self.vantage).of_attempt(evidence) else { return };
+        let Some(no) = both.of(self.vantage).of_attempt(evidence) else {
+            self.told_before = both.told.contains(evidence.first);
+            if evidence.tcp.syn.is_some() {
+                evidence.lost.crossings_dropped = 1;
+            }
+            return;
+        };
+        self.told_before = false;
         let Some(mut crossing) = both.crossing(self.vantage, no) else { return };
         if !matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed) {
             crossing.beside = both.beside(self.vantage, no, &crossing);
@@ -100,7 +118,7 @@ impl<M> Side<M> {
         match &evidence.around.crossing {
             _ if evidence.stage == Stage::Dns => self.vantage == Vantage::Outside,
             Some(crossing) => crossing.near != self.vantage && crossing.near_tells,
-            None => false,
+            None => self.told_before,
         }
     }
 }
@@ -113,8 +131,10 @@ struct Point<M: Make> {
     merge: Merge,
     join: Join<Side<M>>,
     totals: Totals,
-    /// How far its capture time has come; `None` once it has ended.
+    /// How far its capture time has come; `None` once it has ended and nothing is open.
     now: Option<Stamp>,
+    /// Its source has ended.
+    ended: bool,
 }
 
 /// Where a capture's clock leaps, time passes in steps, as in `run`.
@@ -123,7 +143,7 @@ const STEPS: i64 = 1_024;
 
 impl<M: Make> Point<M> {
     fn new(vantage: Vantage, both: &Shared, make: &Rc<RefCell<M>>, settings: &Settings) -> Self {
-        let side = Side { vantage, both: Arc::clone(both), make: Rc::clone(make) };
+        let side = Side { vantage, both: Arc::clone(both), make: Rc::clone(make), told_before: false };
         Self {
             vantage,
             decoder: Decoder::new(&settings.limits),
@@ -133,12 +153,21 @@ impl<M: Make> Point<M> {
             join: Join::making(side, settings, false, 1),
             totals: Totals::default(),
             now: Some(Stamp(i64::MIN)),
+            ended: false,
         }
     }
 
     /// Takes what comes next; at the end closes what is open.
     fn step(&mut self, source: &mut dyn Source, both: &Shared) {
         let Some(now) = self.now else { return };
+        if self.ended {
+            // Each end may leave kilobytes, which are judged before many more come.
+            if self.shard.finish(now).is_none() {
+                self.now = None;
+            }
+            self.merge.extend(0, self.shard.drain());
+            return;
+        }
         match source.next() {
             Some(Arrival::Frames(frames)) => self.frames(&frames, &mut lock(both)),
             // Of a file that has just been opened, nothing is known.
@@ -149,12 +178,9 @@ impl<M: Make> Point<M> {
                 self.decoder.expire(now);
                 self.shard.tick(now);
             }
-            None => {
-                while self.shard.finish(now).is_some() {}
-                self.now = None;
-            }
+            None => self.ended = true,
         }
-        self.merge.extend(self.shard.drain());
+        self.merge.extend(0, self.shard.drain());
     }
 
     fn pass(&mut self, stamp: Stamp) -> Stamp {
@@ -164,7 +190,7 @@ impl<M: Make> Point<M> {
             let steps = (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now);
             for step in steps {
                 self.shard.tick(step);
-                self.merge.extend(self.shard.drain());
+                self.merge.extend(0, self.shard.drain());
             }
         }
         self.now = Some(now);
@@ -249,6 +275,9 @@ pub fn analyse_both<M: Make>(
     let mut totals = [Totals::default(), Totals::default()];
     totals[0] = inner.finish(&mut |made| hold(Vantage::Inside, made, each));
     totals[1] = outer.finish(&mut |made| hold(Vantage::Outside, made, each));
+    for (totals, vantage) in totals.iter_mut().zip([Vantage::Inside, Vantage::Outside]) {
+        totals.lost.crossings_dropped = lock(&both).of(vantage).missing;
+    }
     waiting.into_values().for_each(each);
     totals
 }

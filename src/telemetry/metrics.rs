@@ -145,6 +145,16 @@ impl Collector for Families {
         )?;
         page.counters("interface_packets", "Packets analysed of an interface", by_name(|one| one.packets))?;
         page.counters("interface_returns", "How often an interface came back", by_name(|one| one.returned))?;
+        page.gauges(
+            "bypassed_connections",
+            "Finished connections whose packets the kernel keeps to itself",
+            by_name(|one| one.bypassed.connections),
+        )?;
+        page.counters(
+            "bypassed_packets",
+            "Packets of finished connections that the kernel kept to itself, estimated; they are in no other count",
+            by_name(|one| one.bypassed.packets),
+        )?;
         page.counters(
             "clock_sets",
             "How often the clock was set, which ended what was open",

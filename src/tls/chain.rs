@@ -150,6 +150,15 @@ pub fn assess_cached(
     cache.verdict(question, &paths)
 }
 
+/// Verifies what [`assess`] is likely to ask of this chain's signatures, so that it finds the verdicts with the certificates:
+/// along the first path that what is presented and trusted gives. Once for each leaf.
+pub fn verify_ahead(presented: &[Arc<Certificate>], trust: &Trust) {
+    let Some(leaf) = presented.first().filter(|leaf| !leaf.ahead.is_done()) else { return };
+    let mut budget = path::Budget { checks: 8, paths: 1, ..path::Budget::default() };
+    path::find_with(presented, &[], trust, &mut budget, &mut path::Early);
+    leaf.ahead.set(None);
+}
+
 /// The defects along the path that has the mildest.
 fn judge(question: &Question<'_>, paths: &[path::Path]) -> Vec<Defect> {
     let Some(leaf) = question.presented.first() else { return Vec::new() };

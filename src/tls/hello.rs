@@ -7,6 +7,7 @@
 
 mod cache;
 mod offer;
+mod shape;
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -56,7 +57,9 @@ impl Deref for ClientHello {
 #[cfg(test)]
 impl std::ops::DerefMut for ClientHello {
     fn deref_mut(&mut self) -> &mut Offer {
-        Arc::make_mut(&mut self.offer)
+        let offer = Arc::make_mut(&mut self.offer);
+        offer.whose = <_>::default();
+        offer
     }
 }
 

@@ -1,5 +1,5 @@
-//! The other clear handshake messages: Certificate, ServerKeyExchange, CertificateRequest, CertificateStatus,
-//! CertificateVerify.
+//! The handshake messages but the hellos: Certificate, ServerKeyExchange, CertificateRequest, CertificateStatus,
+//! CertificateVerify, and what TLS 1.3 always seals. Alerts too.
 //!
 //! Each reader takes a message's body, behind the four-byte header.
 

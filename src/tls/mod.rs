@@ -3,8 +3,9 @@
 //! [`record`] cuts a byte stream into records and rejoins handshake messages; [`hello`],
 //! [`message`] and [`cert`] read what is inside; [`fingerprint`] and [`stack`] name a hello's software;
 //! [`dtls`] reads the records of datagrams; [`quic`] takes packets apart and opens those that everyone can open;
-//! [`sealed`] says what the sizes of encrypted records tell; [`chain`] says everything that is wrong with a chain of
-//! certificates; [`signature`] verifies; [`ocsp`] reads revocation answers; [`keys`] opens sealed records.
+//! [`sealed`] says what the sizes of encrypted records tell; [`keys`] opens sealed records. [`chain`] says everything that is
+//! wrong with a chain of certificates, by [`names`], [`constraints`] and the roots of [`trust`]; [`signature`] verifies;
+//! [`ocsp`] and [`crl`] read what tells of revocation.
 
 pub mod cert;
 pub mod chain;

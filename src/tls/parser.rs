@@ -1,4 +1,4 @@
-//! What comes again and again, parsed once.
+//! Certificates and hellos, which come again and again, parsed once.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Whose TLS stack made a ClientHello, told by its shape.
 //!
 //! Only stacks whose way of rejecting a certificate differs from the rest are told apart (see `cause::stack` and
-//! `evidence::outcome`). A hello that fits none is `None`: programs choose suites and extensions of their own.
+//! `evidence::rejection`). A hello that fits none is `None`: programs choose suites and extensions of their own.
 
 use super::codes::{CipherSuite, ExtensionType, is_grease};
 use super::hello::{ClientHello, Offer};
@@ -110,6 +110,10 @@ impl Stack {
 
     /// As [`Stack::of`], by what a whole hello offers.
     pub fn of_offer(hello: &Offer) -> Option<Self> {
+        hello.whose.or(|| Self::tell(hello))
+    }
+
+    fn tell(hello: &Offer) -> Option<Self> {
         let begins_with = |suites: &[u16]| {
             let ciphers = hello.ciphers.iter().map(|suite| suite.0);
             // Secure Transport has the signal for renegotiation first, all others last.

@@ -25,6 +25,15 @@ pub fn percent((right, of): Figure) -> String {
     if of == 0 { "–".into() } else { format!("{right}/{of} {:.1} %", 100.0 * right as f64 / of as f64) }
 }
 
+/// At most so many in a million, 95 times in a hundred: by the rule of three where none of `of` was seen, else the upper
+/// bound of Wilson's interval.
+pub fn at_most_in_a_million(seen: usize, of: usize) -> f64 {
+    match seen {
+        0 => (3e6 / of as f64).min(1e6),
+        _ => 1e4 * wilson((seen, of)).1,
+    }
+}
+
 pub fn interval(figure: Figure) -> String {
     if figure.1 == 0 {
         return "–".into();
@@ -61,6 +70,11 @@ impl Case<'_> {
     /// The cause that was named.
     pub fn named(&self) -> Option<&str> {
         word(self.event()?, "cause")
+    }
+
+    /// Whether the network is blamed, as proven or inferred.
+    pub fn blames_network(&self) -> bool {
+        self.event().is_some_and(blames_network)
     }
 
     pub fn has_cause(&self, cause: &str) -> bool {
@@ -103,6 +117,13 @@ impl Case<'_> {
             Some(_) => "TLS 1.2 and below",
         }
     }
+}
+
+/// Whether an event says of a firewall or a translator that it ended an attempt, as proven or inferred.
+pub fn blames_network(event: &Value) -> bool {
+    failed(event)
+        && matches!(word(event, "cause"), Some("firewall" | "nat_drop"))
+        && matches!(word(event, "certainty"), Some("proven" | "inferred"))
 }
 
 /// The items of a list of an event.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::pcap_reader::PcapReader;
 use super::ring::{Instruction, PacketRing};
 use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, program, readable, stamp};
+use crate::base::FlowKey;
 use crate::capture::{PACKET_MOST, filter, plainly};
 use crate::decode::LinkType;
 
@@ -42,6 +43,8 @@ pub struct MemberRing {
     shared: Arc<Interface>,
     ring: PacketRing,
     index: u32,
+    /// In front of the filter: connections whose packets the kernel keeps to itself.
+    bypass: Vec<Instruction>,
     stats: LiveStats,
     /// The interface's own counts of what it lost; of the first ring only, since they are the same for all.
     missed: Vec<(File, u64)>,
@@ -113,7 +116,8 @@ impl MemberRing {
         if shared.name == "lo" {
             ring.ignore_outgoing()?;
         }
-        let mut member = Self { shared, ring, index, stats: LiveStats::default(), missed: Vec::new() };
+        let (bypass, stats, missed) = (Vec::new(), LiveStats::default(), Vec::new());
+        let mut member = Self { shared, ring, index, bypass, stats, missed };
         member.attach(index)?;
         if member.shared.rings > 1 {
             member.join()?;
@@ -191,7 +195,7 @@ impl MemberRing {
         self.stats();
         self.ring = again.ring;
         self.index = again.index;
-        Ok(())
+        self.filter()
     }
 
     /// Gives what this filter matches; false where it does not compile. It knows no VLAN tags: to compile for the
@@ -203,7 +207,33 @@ impl MemberRing {
             Some(Err(_)) => return false,
         };
         self.shared.take_program(compiled);
-        self.ring.filter(&self.shared.program()).is_ok()
+        self.filter().is_ok()
+    }
+
+    /// Has the kernel keep back most packets of these connections, and of no others: see [`program::bypass`]. How many of
+    /// them, from the first on; `None` where it refuses and the old ones stay.
+    pub fn bypass(&mut self, flows: &[FlowKey]) -> Option<usize> {
+        // A kernel that has no room for as many (net.core.optmem_max) may have it for fewer.
+        let mut some = flows;
+        loop {
+            let program = program::bypass(some);
+            let before = std::mem::replace(&mut self.bypass, program);
+            if self.filter().is_ok() {
+                return Some(some.len());
+            }
+            self.bypass = before;
+            if some.is_empty() {
+                return None;
+            }
+            some = some.get(..some.len() / 2).unwrap_or_default();
+        }
+    }
+
+    /// Puts the filter in force, with what stands in front of it.
+    fn filter(&self) -> io::Result<()> {
+        let mut program = self.bypass.clone();
+        program.extend(self.shared.program());
+        self.ring.filter(&program)
     }
 
     /// Packets seen and lost.

@@ -17,9 +17,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::members::{MemberRing, Opened};
 use self::pcap_reader::PcapReader;
+pub use self::program::{ONE_PASSES, reachable};
 use super::filter::FilterError;
 use super::{LATEST, PACKET_MOST};
-use crate::base::{PacketNo, Span, Stamp};
+use crate::base::{FlowKey, PacketNo, Span, Stamp};
 use crate::decode::{Frame, Frames, LinkType};
 
 /// How long one wait for packets lasts on a silent link. A stop is noticed within this.
@@ -32,6 +33,9 @@ const DOWN_MS: u64 = 100;
 /// A tick is this much behind the clock: the kernel holds a packet back for up to [`ring::RETIRE_MS`] after its stamp (and
 /// older ones for a timer's tick longer). What comes later than that all the same is read, only not in its place.
 const BEHIND: Span = Span::from_millis(20);
+
+/// A packet that the kernel has judged by a filter is stamped this much later at most.
+const STAMPED: Span = Span::from_millis(10);
 
 /// How an interface is opened.
 #[derive(Clone, Debug)]
@@ -327,6 +331,22 @@ impl LiveReader {
         if taken {
             self.filter = filter.map(str::to_owned);
         }
+    }
+
+    /// Whether [`Self::bypass`] can do anything here.
+    pub fn may_bypass(&self) -> bool {
+        matches!(self.source, Backend::Ring(_)) && self.link == LinkType::ETHERNET
+    }
+
+    /// From now on has the kernel keep back most packets of these connections, and of no others. What begins or ends a
+    /// connection always passes, and of the rest one in [`ONE_PASSES`].
+    ///
+    /// How many of them are kept back, from the first on, and the stamp behind which a packet has met no earlier list;
+    /// `None` where the kernel refuses and the earlier list stays in force.
+    pub fn bypass(&mut self, flows: &[FlowKey]) -> Option<(usize, Stamp)> {
+        let Backend::Ring(member) = &mut self.source else { return None };
+        let count = member.bypass(flows)?;
+        Some((count, clock() + STAMPED))
     }
 
     /// Packets seen and lost since the interface was opened. Where the kernel does not tell, the

@@ -1,6 +1,12 @@
 //! Programs of classic BPF that the kernel runs for us: which ring a packet goes to, and which packets pass.
 
+mod bypass;
+
+use std::collections::BTreeMap;
+
 use pcap::BpfProgram;
+
+pub use bypass::{ONE_PASSES, bypass, reachable};
 
 use super::ring::Instruction;
 
@@ -8,7 +14,10 @@ use super::ring::Instruction;
 mod op {
     pub const A_IS: u16 = 0x00;
     pub const A_FROM_MEMORY: u16 = 0x60;
+    pub const LOAD_WORD: u16 = 0x20;
     pub const LOAD_HALF: u16 = 0x28;
+    pub const LOAD_BYTE: u16 = 0x30;
+    pub const LOAD_LEN: u16 = 0x80;
     pub const LOAD_WORD_AT_X: u16 = 0x40;
     pub const LOAD_HALF_AT_X: u16 = 0x48;
     pub const LOAD_BYTE_AT_X: u16 = 0x50;
@@ -23,8 +32,11 @@ mod op {
     pub const SHIFT_LEFT: u16 = 0x64;
     pub const SHIFT_RIGHT: u16 = 0x74;
     pub const XOR_X: u16 = 0xac;
+    pub const OR_X: u16 = 0x4c;
     pub const JUMP: u16 = 0x05;
     pub const JUMP_EQUAL: u16 = 0x15;
+    pub const JUMP_ABOVE_X: u16 = 0x2d;
+    pub const JUMP_FROM: u16 = 0x35;
     pub const JUMP_BITS: u16 = 0x45;
     pub const RETURN: u16 = 0x06;
     pub const RETURN_A: u16 = 0x16;
@@ -45,7 +57,7 @@ const IP: u32 = 0;
 const HASH: u32 = 1;
 
 /// Places in a program.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Label {
     Next,
     Tagged,
@@ -56,13 +68,18 @@ enum Label {
     Ports,
     Mixed,
     Other,
+    Kept,
+    Passed,
+    /// One of those that [`Assembler::fresh`] gives.
+    Fresh(u32),
 }
 
 /// A program under construction: jumps are to labels that come later.
 #[derive(Default)]
 struct Assembler {
     steps: Vec<(Instruction, Label, Label)>,
-    labels: Vec<(Label, usize)>,
+    labels: BTreeMap<Label, usize>,
+    fresh: u32,
 }
 
 impl Assembler {
@@ -80,12 +97,18 @@ impl Assembler {
     }
 
     fn here(&mut self, label: Label) {
-        self.labels.push((label, self.steps.len()));
+        self.labels.insert(label, self.steps.len());
+    }
+
+    /// A label that nobody else has.
+    fn fresh(&mut self) -> Label {
+        self.fresh += 1;
+        Label::Fresh(self.fresh)
     }
 
     fn finish(self) -> Vec<Instruction> {
         let to = |label: Label, from: usize| {
-            let at = self.labels.iter().find(|(known, _)| *known == label).map_or(from + 1, |(_, at)| *at);
+            let at = self.labels.get(&label).map_or(from + 1, |at| *at);
             at.saturating_sub(from + 1)
         };
         let place = |(from, &(step, yes, no)): (usize, &(Instruction, Label, Label))| {

@@ -154,10 +154,7 @@ mod tests {
     }
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str)> {
-        match super::super::judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason)),
-            _ => None,
-        }
+        super::super::judge(e).found().map(|finding| (finding.certainty, finding.reason))
     }
 
     #[test]

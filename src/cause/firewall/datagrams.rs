@@ -68,10 +68,7 @@ mod tests {
     }
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str, Party)> {
-        match judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason, finding.party)),
-            _ => None,
-        }
+        judge(e).found().map(|finding| (finding.certainty, finding.reason, finding.party))
     }
 
     #[test]

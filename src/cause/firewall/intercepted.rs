@@ -133,7 +133,6 @@ mod tests {
     use super::*;
     use crate::base::{Addr, Side};
     use crate::cause::weigh::{hygiene as all_hygiene, weigh};
-    use crate::cause::Judgement;
     use crate::evidence::around::ShownToOther;
     use crate::evidence::fixture::{alert, answered, certificate, seen, shown};
     use crate::tls::codes::Version;
@@ -153,10 +152,7 @@ mod tests {
     const HOST: &str = "www.example.com";
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str)> {
-        match super::super::judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason)),
-            _ => None,
-        }
+        super::super::judge(e).found().map(|finding| (finding.certainty, finding.reason))
     }
 
     #[test]

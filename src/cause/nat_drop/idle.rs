@@ -83,7 +83,6 @@ fn device(passed: Span, failed: Span) -> String {
 mod tests {
     use super::*;
     use crate::base::{PacketNo, Packets, Seen};
-    use crate::cause::Judgement;
     use crate::evidence::Pause;
     use crate::evidence::fixture::{answered, ends, greeted, resent, reset, seen};
     use crate::tls::codes::Version;
@@ -106,10 +105,7 @@ mod tests {
     }
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str)> {
-        match super::super::judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason)),
-            _ => None,
-        }
+        super::super::judge(e).found().map(|finding| (finding.certainty, finding.reason))
     }
 
     #[test]

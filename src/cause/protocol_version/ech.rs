@@ -56,7 +56,6 @@ pub(super) fn rejected(e: &Evidence) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::base::{PacketNo, Side};
-    use crate::cause::Judgement;
     use crate::cause::protocol_version::judge;
     use crate::evidence::around::Ech;
     use crate::evidence::fixture::{answered, ends, seen};
@@ -92,10 +91,7 @@ mod tests {
     }
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str)> {
-        match judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason)),
-            _ => None,
-        }
+        judge(e).found().map(|finding| (finding.certainty, finding.reason))
     }
 
     #[test]

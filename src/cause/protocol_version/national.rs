@@ -153,10 +153,7 @@ mod tests {
     use crate::evidence::fixture::{alert, answered, ends, greeted, reset, seen};
 
     fn found(e: &Evidence) -> Option<(Certainty, &'static str, Party)> {
-        match judge(e) {
-            Judgement::Found(finding) => Some((finding.certainty, finding.reason, finding.party)),
-            _ => None,
-        }
+        judge(e).found().map(|finding| (finding.certainty, finding.reason, finding.party))
     }
 
     /// A hello of TLCP.

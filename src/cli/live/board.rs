@@ -8,10 +8,12 @@ use crate::base::{Lost, Span, Stamp};
 use crate::capture::live::{clock, elapsed};
 use crate::capture::recent::Recent;
 use crate::cause::Diagnosis;
-use crate::event::{FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Stats, StatusTally, Tally};
+use crate::event::{
+    BypassedNow, FileRead, InterfaceNow, KeptNow, OutputNow, Running, Since, Stats, StatusTally, Tally,
+};
 use crate::evidence::Evidence;
 use crate::pipeline::Gauges;
-use crate::pipeline::gauges::{Link, Reading};
+use crate::pipeline::gauges::{Bypassed, Link, Reading};
 use crate::telemetry::Snapshot;
 use crate::telemetry::latency::Stage;
 
@@ -218,6 +220,7 @@ fn add(totals: &mut Stats, now: &mut Running, name: &str, reading: Reading, ende
     now.flows_open += reading.flows_open;
     now.flows_finished += reading.flows_finished;
     now.bytes_held += reading.bytes_held;
+    let Bypassed { connections, packets, bytes } = reading.bypassed;
     now.interfaces.push(InterfaceNow {
         name: name.to_owned(),
         down,
@@ -227,5 +230,6 @@ fn add(totals: &mut Stats, now: &mut Running, name: &str, reading: Reading, ende
         received: reading.kernel.received,
         dropped: reading.kernel.dropped,
         interface_dropped: reading.kernel.interface_dropped,
+        bypassed: BypassedNow { connections, packets, bytes },
     });
 }

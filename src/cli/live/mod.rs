@@ -101,7 +101,12 @@ fn open_interfaces(
         let rings: Rings = readers
             .into_iter()
             .enumerate()
-            .map(|(n, reader)| Box::new(LiveRing::new(reader, recents.get(n).cloned())) as Box<dyn Ring>)
+            .map(|(n, reader)| {
+                // Of both sides of a gateway, packets are compared.
+                let bypass = !args.no_bypass && args.inside.is_empty();
+                let ring = LiveRing::new(reader, recents.get(n).cloned()).bypassing(bypass);
+                Box::new(ring) as Box<dyn Ring>
+            })
             .collect();
         let gauges = rings.iter().map(|ring| ring.gauges()).collect();
         watched.push(Watched { name: name.clone(), gauges, recents });
@@ -327,8 +332,14 @@ impl Loop<'_> {
         } else {
             let now = &snapshot.now;
             let since = &now.since_last;
+            let bypassed: u64 = now.interfaces.iter().map(|interface| interface.bypassed.packets).sum();
+            let left = if bypassed > 0 {
+                format!("; some {bypassed} packets of finished connections left in the kernel so far")
+            } else {
+                String::new()
+            };
             say(format_args!(
-                "{}: {} packets ({} lost), {} handshakes, {} failed; {} open",
+                "{}: {} packets ({} lost), {} handshakes, {} failed; {} open{left}",
                 since.time,
                 since.packets,
                 since.kernel_dropped,

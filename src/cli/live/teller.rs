@@ -75,7 +75,7 @@ impl Make for Teller {
         }
         if !interface.recents.is_empty() {
             if failed {
-                let saved = Wanted::rescue(evidence, &interface.recents, &self.limits);
+                let saved = Wanted::rescue(&judged, &interface.recents, &self.limits);
                 if saved.cut {
                     self.board.account().kept.cut += 1;
                 }

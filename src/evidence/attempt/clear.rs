@@ -1,4 +1,4 @@
-//! Where TLS begins behind a prelude in clear, and what that was.
+//! Where one side's TLS begins, at once or behind a prelude in clear, and what that was.
 
 use super::unsealing::Unsealing;
 use super::{Attempt, Parse, Reading};

@@ -1,4 +1,5 @@
-//! The handshake messages of both sides as they were sent, once keys are at hand: what Finished and CertificateVerify cover.
+//! The handshake messages of both sides as they were sent, kept where there may be keys: what each Finished covers, and each
+//! CertificateVerify of TLS 1.3.
 
 use crate::base::{PerSide, Side};
 use crate::tls::codes::HandshakeType;

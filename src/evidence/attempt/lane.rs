@@ -1,7 +1,7 @@
 //! One direction of sealed records and the secrets that open them, in order.
 
 use crate::base::{Packets, Side, Stamp};
-use crate::tls::codes::{CipherSuite, Version};
+use crate::tls::codes::{CipherSuite, HandshakeType, Version};
 use crate::tls::keys::{Secret, tls12, tls13};
 use crate::tls::record::Joiner;
 
@@ -85,6 +85,21 @@ impl Lane {
         }
     }
 
+    /// Another secret of TLS 1.3 seals behind a message of this type. `first`: the side's Finished was not seen before.
+    pub(super) fn turn(&mut self, kind: HandshakeType, first: bool) {
+        let Cipher::Tls13 { epoch, opener, passed, .. } = &mut self.cipher else { return };
+        match kind {
+            HandshakeType::END_OF_EARLY_DATA => *epoch = Epoch::Handshake,
+            HandshakeType::FINISHED if first => (*epoch, *opener, *passed) = (Epoch::Application, None, 0),
+            HandshakeType::KEY_UPDATE => {
+                if let Some(opener) = opener {
+                    opener.update();
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Opens the next record.
     pub(super) fn open(&mut self, record: &Record, version: Version) -> Opened {
         let ahead = if self.unsure { Self::LOST } else { 0 };
@@ -94,7 +109,8 @@ impl Lane {
                 Opened::Passed
             }
             Cipher::Tls12(opener) => {
-                match opener.open_ahead(record.content_type, record.version, &record.body, ahead) {
+                let &Record { content_type, version, ref body, .. } = record;
+                match opener.open_ahead(tls12::Sealed { content_type, version, body }, ahead) {
                     Some(content) => Opened::Plain(record.content_type, content),
                     None => {
                         opener.skip(&record.body);

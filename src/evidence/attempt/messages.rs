@@ -3,7 +3,7 @@
 use super::{Attempt, Parse, Reading};
 use crate::base::{Packets, Seen, Side, Stamp};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Kx, Version};
+use crate::tls::codes::{CipherSuite, HandshakeType, Kx, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{self, CertificateRequest, CertificateVerify, ServerKeyExchange};
 use crate::tls::record::{Read, Unit};
@@ -40,16 +40,8 @@ impl Attempt {
                 }
             }
             Unit::Alert(alert) => {
-                if alert.level == AlertLevel::FATAL {
-                    self.ended_by_sign = true;
-                }
-                if self.evidence.alerts.len() < 8 {
-                    self.evidence.alerts.push(Seen {
-                        value: AlertFrom { from, alert, sealed: false },
-                        at,
-                        when,
-                    });
-                }
+                let seen = Seen { value: (), at, when };
+                self.ended_by_sign |= self.evidence.alert(AlertFrom { from, alert, sealed: false }, seen);
             }
             Unit::ChangeCipherSpec => {
                 self.transcript.end();
@@ -100,7 +92,7 @@ impl Attempt {
         let (_, version) = self.suite();
         let seen = Seen { value: (), at, when };
         if let Some(unsealing) = &mut self.unsealing {
-            unsealing.flights.add(from, kind, body);
+            unsealing.unsealed.flights.add(from, kind, body);
         }
         let evidence = &mut *self.evidence;
         if evidence.server_hello.is_some() && kind != HandshakeType::CERTIFICATE_VERIFY {
@@ -172,6 +164,9 @@ impl Attempt {
         }
         let records = self.evidence.sealing.records.of_mut(from);
         if records.len() < 16 {
+            if records.capacity() == 0 {
+                records.reserve_exact(8); // more are few
+            }
             records.push(SealedRecord { content_type, len, at: at.last().unwrap_or_default(), when });
         }
         heard

@@ -1,4 +1,5 @@
-//! The handshake messages that a client's CertificateVerify covers.
+//! The handshake messages that a client's CertificateVerify covers before TLS 1.3, where it is in clear: kept with keys or
+//! without, until nobody will sign them.
 
 use crate::base::{PerSide, Side};
 use crate::tls::codes::HandshakeType;

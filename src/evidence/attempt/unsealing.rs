@@ -1,20 +1,20 @@
 //! Sealed records of an attempt for which there may be keys.
 //!
-//! They are kept until the keys are found, then opened in order, and what they hold goes the way of clear messages. What
+//! They are kept until the keys are found, then opened in order, and what they hold becomes facts as clear messages do. What
 //! does not open is judged by its size, as where there are no keys. Application data is dropped as it is opened.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::flights::Flights;
 use super::lane::{Cipher, Epoch, Lane, Opened, Record};
+use super::unsealed::{By, Unsealed};
+use super::waiting::Waiting;
 use super::{Attempt, Parse};
-use crate::base::{Limits, PacketNo, Packets, PerSide, Seen, Side, Stamp};
+use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{AlertFrom, Chain, Evidence, Stage, outcome};
+use crate::evidence::{Chain, Evidence, Stage, outcome};
 use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType};
 use crate::tls::keys::{Keys, Secret, Secrets, tls12, tls13};
-use crate::tls::message::{self, Alert, CertificateVerify};
+use crate::tls::message::Alert;
 use crate::tls::record::{Read, Unit};
 
 #[derive(Debug)]
@@ -31,16 +31,12 @@ enum State {
 pub(super) struct Unsealing {
     keys: Keys,
     state: State,
-    pub(super) flights: Flights,
-    waiting: VecDeque<Record>,
-    /// Bytes of what waits.
-    held: usize,
+    pub(super) unsealed: Unsealed,
+    waiting: Waiting<Record>,
     /// How far the attempt had got before its first sealed record.
     before: Option<Stage>,
     secrets: Option<Arc<Secrets>>,
     session: Option<tls12::Session>,
-    /// What each side's Finished says.
-    finished: PerSide<Option<Seen<Vec<u8>>>>,
     limit: usize,
 }
 
@@ -52,13 +48,11 @@ impl Unsealing {
         Self {
             keys,
             state: State::Waiting,
-            flights: Flights::default(),
-            waiting: VecDeque::new(),
-            held: 0,
+            unsealed: Unsealed::default(),
+            waiting: Waiting::new(MOST_WAITING, limits.bytes_per_side),
             before: None,
             secrets: None,
             session: None,
-            finished: PerSide::default(),
             limit: limits.bytes_per_side,
         }
     }
@@ -69,7 +63,7 @@ impl Unsealing {
             State::Open(lanes) => lanes.client.joiner.held() + lanes.server.joiner.held(),
             _ => 0,
         };
-        self.held + self.flights.held() + joined
+        self.waiting.held() + self.unsealed.flights.held() + joined
     }
 
     /// The capture lacks bytes of this side: records may be among them.
@@ -88,17 +82,15 @@ impl Unsealing {
 
     /// Keeps a record until there are keys.
     fn wait(&mut self, record: Record) {
-        self.held += record.body.len();
-        self.waiting.push_back(record);
-        if self.waiting.len() > MOST_WAITING || self.held > 2 * self.limit {
-            self.give_up();
+        let bytes = record.body.len();
+        if self.waiting.push(record, bytes) > 0 {
+            self.state = State::GaveUp;
         }
     }
 
     fn give_up(&mut self) {
         self.state = State::GaveUp;
-        self.waiting = VecDeque::new();
-        self.held = 0;
+        self.waiting.give_up();
     }
 
     /// Looks for the keys of this attempt, as known before packet `at`. `late`: a part of them will do. Whether they were
@@ -139,13 +131,7 @@ impl Unsealing {
             Some(lanes).filter(|lanes| any(&lanes.client) || any(&lanes.server))
         } else {
             let Some(master) = &secrets.master else { return false };
-            let session = tls12::Session {
-                master: master.clone(),
-                suite,
-                version,
-                randoms: PerSide { client: hello.value.random, server: server.value.random },
-                encrypt_then_mac: server.value.encrypt_then_mac,
-            };
+            let session = tls12::Session::new(master.clone(), &hello.value, &server.value);
             let openers = session.openers();
             self.session = Some(session);
             openers.map(|PerSide { client, server }| PerSide {
@@ -178,58 +164,15 @@ impl Unsealing {
         self.secrets.as_deref().and_then(of)
     }
 
-    /// What the messages of both sides tell once all are there: what was signed, and whether each Finished is right.
-    pub(super) fn conclude(&self, e: &mut Evidence) {
-        if e.decryption.opened == 0 && !self.waiting.is_empty() && e.decryption.keys == HadKeys::Unasked {
-            e.decryption.keys = HadKeys::Absent;
+    /// What the messages of both sides tell once all are there.
+    fn conclude(&self, e: &mut Evidence) {
+        if self.waiting.last().is_some() {
+            e.keys_were_absent();
         }
-        let whole = e.lost.gap_bytes == 0 && e.lost.malformed_messages == 0 && e.decryption.failed == 0;
-        let Some((suite, version)) =
-            e.server_hello.as_ref().map(|hello| (hello.value.cipher, hello.value.version)).filter(|_| whole)
-        else {
-            return;
-        };
-        let hash = tls13::Hash::of(suite).filter(|_| version.is_tls13());
-        let signed = |side| {
-            let hash = self.flights.hash_before13(hash?, side, HandshakeType::CERTIFICATE_VERIFY)?;
-            Some(tls13::signed_content(side == Side::Server, &hash))
-        };
-        if hash.is_some() {
-            if e.decryption.server_verify.is_some() {
-                let signed = signed(Side::Server);
-                if let Some(verify) = &mut e.decryption.server_verify {
-                    verify.value.signed = signed;
-                }
-            }
-            if let Some(verify) = &mut e.certificate_verify {
-                verify.value.signed = signed(Side::Client);
-            }
-        }
-        for side in [Side::Client, Side::Server] {
-            let Some(finished) = self.finished.of(side) else { continue };
-            let expected = match (hash, &self.session, &self.secrets) {
-                (Some(hash), _, Some(secrets)) => {
-                    let secret = match side {
-                        Side::Client => &secrets.client_handshake,
-                        Side::Server => &secrets.server_handshake,
-                    };
-                    let transcript = self.flights.hash_before13(hash, side, HandshakeType::FINISHED);
-                    secret
-                        .as_ref()
-                        .zip(transcript)
-                        .and_then(|(secret, transcript)| tls13::verify_data(hash, secret, &transcript))
-                }
-                (None, Some(session), _) => self
-                    .flights
-                    .before_finished12(side)
-                    .and_then(|messages| session.verify_data(side, &messages))
-                    .map(|data| data.to_vec()),
-                _ => None,
-            };
-            if let Some(expected) = expected {
-                let right = expected == finished.value;
-                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|_| right));
-            }
+        match (&self.session, &self.secrets) {
+            (Some(session), _) => self.unsealed.conclude(e, &By::Session(session)),
+            (None, Some(secrets)) => self.unsealed.conclude(e, &By::Secrets(secrets)),
+            (None, None) => {}
         }
     }
 }
@@ -254,7 +197,7 @@ impl Attempt {
     /// Opens what waits, if there are keys by now. `late`: it ends here.
     pub(super) fn unseal(&mut self, late: bool, parser: &mut impl Parse) {
         let Some(mut unsealing) = self.unsealing.take() else { return };
-        let last = unsealing.waiting.back().and_then(|record| record.at.last());
+        let last = unsealing.waiting.last().and_then(|record| record.at.last());
         if let Some(last) = last {
             let at = if late { self.evidence.last.max(last) } else { last };
             if unsealing.find(&mut self.evidence, at, late)
@@ -266,10 +209,9 @@ impl Attempt {
                 self.evidence.sealing.application = PerSide::default();
             }
             if matches!(unsealing.state, State::Open(_)) {
-                while let Some(record) = unsealing.waiting.pop_front() {
+                for record in unsealing.waiting.take() {
                     self.open(&mut unsealing, &record, parser);
                 }
-                unsealing.held = 0;
             }
         }
         self.unsealing = Some(unsealing);
@@ -353,19 +295,8 @@ impl Attempt {
         for pair in content.chunks_exact(2) {
             let &[level, description] = pair else { continue };
             let alert = Alert { level: AlertLevel(level), description: AlertDescription(description) };
-            let no = record.at.last().unwrap_or_default();
-            self.evidence.decryption.note(record.from, no, Held::Alert(alert.description));
-            // A goodbye is none that ends a handshake.
-            let goodbye = alert.description == AlertDescription::CLOSE_NOTIFY
-                && self.evidence.sealing.finished.of(record.from).is_some();
-            if goodbye {
-                continue;
-            }
-            self.ended_by_sign |= alert.level == AlertLevel::FATAL;
-            if self.evidence.alerts.len() < 8 {
-                let value = AlertFrom { from: record.from, alert, sealed: true };
-                self.evidence.alerts.push(Seen { value, at: record.at.clone(), when: record.when });
-            }
+            let seen = Seen { value: (), at: record.at.clone(), when: record.when };
+            self.ended_by_sign |= self.evidence.opened_alert(record.from, alert, seen);
         }
     }
 
@@ -405,80 +336,27 @@ impl Attempt {
         parser: &mut impl Parse,
     ) {
         let Seen { value: kind, at, when } = seen;
-        let no = at.last().unwrap_or_default();
-        self.evidence.decryption.note(from, no, Held::Message(kind));
-        let version = self.suite().1;
+        let e = &mut *self.evidence;
+        let first = !unsealing.unsealed.has_finished(from);
+        unsealing.unsealed.note(e, from, kind, body, &at);
         let State::Open(lanes) = &mut unsealing.state else { return };
         let lane = lanes.of_mut(from);
-        let first = unsealing.finished.of(from).is_none();
-        if first {
-            unsealing.flights.add(from, kind, body);
-        }
-        match &mut lane.cipher {
-            Cipher::Tls12(_) if kind == HandshakeType::FINISHED && first => {
-                self.finish(unsealing, from, body, at, when);
+        let seen = Seen { value: (), at, when };
+        match (&lane.cipher, kind) {
+            (Cipher::Tls13 { .. }, _) => {
+                lane.turn(kind, first);
+                unsealing.unsealed.take13(e, from, kind, body, seen, unsealing.limit, parser);
+            }
+            (Cipher::Tls12(_), HandshakeType::FINISHED) if first => {
+                unsealing.unsealed.finish(e, from, body, seen);
                 self.reach(Stage::Finished);
             }
             // What follows is sealed by the keys of another handshake.
-            Cipher::Tls12(_)
-                if matches!(kind, HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO) =>
-            {
+            (Cipher::Tls12(_), HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO) => {
                 unsealing.state = State::GaveUp;
             }
-            Cipher::Tls12(_) => {}
-            Cipher::Tls13 { epoch, opener, passed, .. } => match kind {
-                HandshakeType::END_OF_EARLY_DATA => *epoch = Epoch::Handshake,
-                HandshakeType::KEY_UPDATE => {
-                    if let Some(opener) = opener {
-                        opener.update();
-                    }
-                }
-                HandshakeType::FINISHED if first => {
-                    (*epoch, *opener, *passed) = (Epoch::Application, None, 0);
-                    self.finish(unsealing, from, body, at, when);
-                    if from == Side::Client {
-                        self.reach(Stage::Finished);
-                    }
-                }
-                HandshakeType::CERTIFICATE_VERIFY => {
-                    if let Some((scheme, signature)) = message::certificate_verify(body, version) {
-                        let verify =
-                            CertificateVerify { scheme, signature: signature.to_vec(), signed: None };
-                        let verify = Some(Box::new(Seen { value: verify, at, when }));
-                        match from {
-                            Side::Server => self.evidence.decryption.server_verify = verify,
-                            Side::Client => self.evidence.certificate_verify = verify,
-                        }
-                    }
-                }
-                HandshakeType::COMPRESSED_CERTIFICATE => {
-                    match message::uncompressed_certificate(body, unsealing.limit) {
-                        Some(body) => {
-                            let kind = HandshakeType::CERTIFICATE;
-                            self.message(from, kind, version, &body, at, when, parser);
-                        }
-                        None => self.evidence.lost.malformed_messages += 1,
-                    }
-                }
-                HandshakeType::ENCRYPTED_EXTENSIONS if from == Side::Server => {
-                    if let Some(extensions) = message::encrypted_extensions(body)
-                        && let Some(hello) = &mut self.evidence.server_hello
-                    {
-                        hello.value.alpn = extensions.alpn.map(Into::into);
-                    }
-                }
-                HandshakeType::CERTIFICATE | HandshakeType::CERTIFICATE_REQUEST => {
-                    self.message(from, kind, version, body, at, when, parser);
-                }
-                _ => {}
-            },
+            (Cipher::Tls12(_), _) => {}
         }
-    }
-
-    fn finish(&mut self, unsealing: &mut Unsealing, from: Side, body: &[u8], at: Packets, when: Stamp) {
-        let seen = Seen { value: (), at, when };
-        *unsealing.finished.of_mut(from) = Some(seen.clone().map(|()| body.to_vec()));
-        self.evidence.sealing.finished.of_mut(from).get_or_insert(seen);
     }
 
     /// The last look before the attempt is judged.

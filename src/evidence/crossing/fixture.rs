@@ -51,7 +51,8 @@ pub struct Gateway {
     pub raised: u32,
     /// Packets so far, of each side.
     numbers: (u64, u64),
-    isn: (u32, u32),
+    /// First sequence numbers of client and server.
+    pub isn: (u32, u32),
 }
 
 impl Default for Gateway {

@@ -116,14 +116,42 @@ fn nothing_links_captures_without_a_common_connection() {
     assert!(gateway.crossing().is_none());
 }
 
+/// So many connections of other clients, each of as many packets.
+fn others(gateway: &mut Gateway, count: u16, packets: i64) {
+    for n in 0..count {
+        gateway.names = (Endpoint { port: n, ..CLIENT }, Endpoint { port: n, ..NAT });
+        gateway.isn.0 += 100;
+        for again in 0..packets {
+            gateway
+                .send(sent(i64::from(n) + 1_000 * again, Side::Client, TcpFlags::SYN, 0, 0, 0), Way::Passes);
+        }
+    }
+}
+
 #[test]
 fn connections_beyond_the_bound_push_the_oldest_out() {
     let mut gateway = Gateway::default();
     gateway.connect();
-    for n in 0..200 {
-        gateway.names = (Endpoint { port: n, ..CLIENT }, Endpoint { port: n, ..NAT });
-        gateway.send(sent(i64::from(n), Side::Client, TcpFlags::SYN, 0, 0, 0), Way::Passes);
-    }
+    others(&mut gateway, 200, 2);
     assert!(gateway.crossing().is_none());
     assert_eq!((gateway.both.inside.dropped, gateway.both.outside.dropped), (101, 101));
+}
+
+#[test]
+fn a_flood_of_single_packets_pushes_out_no_conversation() {
+    let mut gateway = Gateway::default();
+    gateway.connect();
+    others(&mut gateway, 20_000, 1);
+    assert_eq!(fates(&gateway.crossing().unwrap()), "ppp");
+    assert_eq!((gateway.both.inside.dropped, gateway.both.outside.dropped), (19_200, 19_200));
+}
+
+#[test]
+fn what_one_side_told_is_known_when_its_packets_have_left() {
+    let mut gateway = Gateway::default();
+    gateway.connect();
+    let crossing = gateway.crossing().unwrap();
+    let [near, far] = [crossing.packets[0].near, crossing.packets[0].far].map(|sight| sight.unwrap().mark.no);
+    gateway.both.told.add(&crossing, Vantage::Outside);
+    assert!(gateway.both.told.contains(far) && !gateway.both.told.contains(near));
 }

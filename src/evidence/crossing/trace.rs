@@ -134,7 +134,7 @@ impl Trace {
         Self {
             client,
             server,
-            marks: Vec::new(),
+            marks: Vec::with_capacity(1),
             icmp: Vec::new(),
             stations: PerSide::default(),
             host: None,
@@ -166,6 +166,11 @@ impl Trace {
     pub(super) fn begins(&self) -> bool {
         let words = || [Side::Client, Side::Server].into_iter().any(|side| self.first_word(side).is_some());
         self.marks.first().is_some_and(Mark::is_syn) || words()
+    }
+
+    /// It has no more than one packet.
+    fn is_single(&self) -> bool {
+        self.marks.len() <= 1
     }
 
     /// Somebody ended it before this moment.
@@ -204,6 +209,14 @@ fn trait_of(mark: &Mark, first_word: bool) -> Option<Trait> {
 /// A trace's number.
 pub type TraceNo = u64;
 
+/// Traces in order of their beginnings. What has left since is passed over.
+#[derive(Debug, Default)]
+struct Row {
+    numbers: VecDeque<TraceNo>,
+    /// How many have left, where that is counted.
+    gone: usize,
+}
+
 /// The connections of one vantage point.
 #[derive(Debug)]
 pub struct Traces {
@@ -216,14 +229,26 @@ pub struct Traces {
     open: HashMap<FlowKey, TraceNo, RandomState>,
     kept: HashMap<TraceNo, Trace, RandomState>,
     by_trait: HashMap<Trait, SmallVec<[TraceNo; 2]>, RandomState>,
-    order: VecDeque<TraceNo>,
+    by_server: HashMap<Endpoint, Row, RandomState>,
+    /// By age: all, those of one packet, as a flood of SYNs makes them, and those that have grown.
+    order: Row,
+    singles: Row,
+    grown: Row,
+    /// Kept traces of one packet.
+    single: usize,
     /// Ends of connections that had begun before the capture did.
     strangers: HashMap<Endpoint, (), RandomState>,
     next: TraceNo,
     most: usize,
     /// Connections that left because there were too many.
     pub dropped: u64,
+    /// Of them, those that were asked for afterwards.
+    pub missing: u64,
 }
+
+/// Traces of one packet that are kept for each of more. They are small, and a flood's; among 80,000 SYNs a second one stays for
+/// longer than it takes its answer to come, or its client to send it again.
+const SINGLES: usize = 8;
 
 impl Traces {
     /// Nothing seen yet; at most so many connections.
@@ -235,11 +260,16 @@ impl Traces {
             open: HashMap::default(),
             kept: HashMap::default(),
             by_trait: HashMap::default(),
-            order: VecDeque::new(),
+            by_server: HashMap::default(),
+            order: Row::default(),
+            singles: Row::default(),
+            grown: Row::default(),
+            single: 0,
             strangers: HashMap::default(),
             next: 0,
             most: most.max(1),
             dropped: 0,
+            missing: 0,
         }
     }
 
@@ -290,6 +320,10 @@ impl Traces {
         }
         let first_word = mark.payload > 0 && trace.first_word(from).is_none();
         trace.marks.push(mark);
+        if trace.marks.len() == 2 {
+            self.single -= 1;
+            self.grown.numbers.push_back(of);
+        }
         if first_word && from == Side::Client {
             trace.host = named(segment.payload);
         }
@@ -322,21 +356,54 @@ impl Traces {
                 }
             }
         };
-        if self.order.len() >= self.most {
-            self.forget_oldest();
-        }
+        self.make_room();
         let no = self.next;
         self.next += 1;
         self.open.insert(key, no);
-        self.kept.insert(no, Trace::new(segment, from));
-        self.order.push_back(no);
+        let trace = Trace::new(segment, from);
+        for row in [&mut self.order, &mut self.singles, self.by_server.entry(trace.server).or_default()] {
+            row.numbers.push_back(no);
+        }
+        self.kept.insert(no, trace);
+        self.single += 1;
         Some(no)
     }
 
-    fn forget_oldest(&mut self) {
-        let Some(no) = self.order.pop_front() else { return };
+    /// The oldest leaves, of each kind that is too many.
+    fn make_room(&mut self) {
+        while self.single >= self.most * SINGLES
+            && let Some(no) = self.singles.numbers.pop_front()
+        {
+            if self.get(no).is_some_and(Trace::is_single) {
+                self.forget(no);
+            }
+        }
+        while self.kept.len() - self.single >= self.most
+            && let Some(no) = self.grown.numbers.pop_front()
+        {
+            self.forget(no);
+        }
+        let most = 2 * self.kept.len() + 1_024;
+        for row in [&mut self.order, &mut self.singles, &mut self.grown] {
+            if row.numbers.len() > most {
+                row.numbers.retain(|no| self.kept.contains_key(no));
+            }
+        }
+    }
+
+    fn forget(&mut self, no: TraceNo) {
         let Some(trace) = self.kept.remove(&no) else { return };
         self.dropped += 1;
+        self.single -= usize::from(trace.is_single());
+        if let Some(row) = self.by_server.get_mut(&trace.server) {
+            row.gone += 1;
+            if row.gone == row.numbers.len() {
+                self.by_server.remove(&trace.server);
+            } else if row.gone > row.numbers.len() / 2 {
+                row.numbers.retain(|no| self.kept.contains_key(no));
+                row.gone = 0;
+            }
+        }
         let (key, _) = FlowKey::of(trace.client, trace.server);
         if self.open.get(&key) == Some(&no) {
             self.open.remove(&key);
@@ -401,7 +468,11 @@ impl Traces {
 
     /// Connections to this server, newest first.
     pub fn of_server(&self, server: Endpoint) -> impl Iterator<Item = &Trace> {
-        self.order.iter().rev().filter_map(|no| self.get(*no)).filter(move |trace| trace.server == server)
+        self.by_server
+            .get(&server)
+            .into_iter()
+            .flat_map(|row| row.numbers.iter().rev())
+            .filter_map(|no| self.get(*no))
     }
 
     /// Connections whose SYN came in this span, newest first; at most so many.
@@ -409,7 +480,7 @@ impl Traces {
         let begun = move |trace: &&Trace| {
             trace.marks.first().is_some_and(|mark| mark.is_syn() && mark.when >= from && mark.when <= until)
         };
-        self.order.iter().rev().filter_map(|no| self.get(*no)).filter(begun).take(most)
+        self.order.numbers.iter().rev().filter_map(|no| self.get(*no)).filter(begun).take(most)
     }
 }
 

@@ -4,12 +4,14 @@
 //! protocol, knows what the payloads mean and writes the same facts as an attempt over TCP does.
 
 pub mod dtls;
+#[cfg(test)]
+mod fixture;
 pub mod quic;
 
 use super::attempt::Parse;
 use super::{Evidence, Transport};
-use crate::base::{Direction, Limits, PacketNo, Seen, Side, Stamp};
-use crate::decode::{Datagram, IcmpError};
+use crate::base::{Direction, Limits, PacketNo, Side, Stamp};
+use crate::decode::Datagram;
 
 /// A protocol over datagrams that sets up TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,31 +162,14 @@ impl Talk {
         step
     }
 
-    /// An ICMP error that quotes a datagram of it.
-    pub fn icmp(&mut self, error: IcmpError, no: PacketNo, now: Stamp) {
-        let evidence = &mut *self.evidence;
-        evidence.last = evidence.last.max(no);
-        evidence.ended = evidence.ended.max(now);
-        if evidence.tcp.icmp.len() < 8 {
-            evidence.tcp.icmp.push(Seen::new(error, no, now));
-        }
-    }
-
-    /// Nothing more comes. `now` is capture time; `capture_ended` says that the capture stopped, not the attempt. `None`:
-    /// it was no attempt to set up TLS after all.
-    pub fn close(
-        self,
-        now: Stamp,
-        capture_ended: bool,
-        limits: &Limits,
-        parser: &mut impl Parse,
-    ) -> Option<Box<Evidence>> {
+    /// Nothing more comes. `now` is capture time; `capture_ended` says that the capture stopped, not the attempt.
+    pub fn close(self, now: Stamp, capture_ended: bool, parser: &mut impl Parse) -> Box<Evidence> {
         let mut evidence = self.evidence;
-        let counts = match self.reader {
-            Reader::Quic(reader) => reader.close(&mut evidence, now, capture_ended, limits, parser),
-            Reader::Dtls(reader) => reader.close(&mut evidence, now, capture_ended, limits, parser),
-        };
-        counts.then_some(evidence)
+        match self.reader {
+            Reader::Quic(reader) => reader.close(&mut evidence, now, capture_ended, parser),
+            Reader::Dtls(reader) => reader.close(&mut evidence, now, capture_ended, parser),
+        }
+        evidence
     }
 
     /// Bytes held, for the shard's bound.

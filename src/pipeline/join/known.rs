@@ -80,6 +80,16 @@ impl ShownInClear {
         }
     }
 
+    /// Has fetched what [`Self::remember`] will look at of a server.
+    #[inline]
+    pub fn approach(&self, server: Addr, name: Option<&str>) {
+        self.by_server.approach(&(server, name));
+        self.by_address.approach(&server);
+        if let Some(name) = name {
+            self.by_name.approach(name);
+        }
+    }
+
     /// Keeps what the two sides show in clear.
     pub fn remember(&mut self, evidence: &Evidence) {
         if let Some(chain) = evidence.chain.clear().filter(|chain| !chain.value.is_empty()) {

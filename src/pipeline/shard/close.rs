@@ -1,6 +1,6 @@
 //! How connections leave: what has waited long enough, what is settled, and what comes of it.
 
-use super::{DONE, NONE, OPENINGS, Open, Out, Shard, State, TABLE_LISTS, TIMERS, What, seconds, since};
+use super::{DONE, NONE, OPENINGS, Open, Out, Over, Shard, State, TABLE_LISTS, TIMERS, What, since};
 use crate::base::{PacketNo, Seen, Side, Stamp};
 use crate::evidence::opening::{Opening, Reached};
 use crate::evidence::{Evidence, Outcome, outcome, upgrade};
@@ -117,14 +117,14 @@ impl Shard {
     /// A connection is over for us: what is known of it is taken, and its entry stays for what it may still carry.
     pub(super) fn forget(&mut self, id: Id, now: Stamp) -> Option<Open> {
         let state = self.table.get(id);
-        self.table.set(id, State::Done(seconds(now)));
+        self.table.set(id, State::Done(Over::default().at(now)));
         self.table.place(id, DONE);
         self.forget_silent(now);
         let State::Open(no) = state else { return None };
-        let open = self.attempts.take(no)?;
+        let held = self.attempts.get(no)?.held;
         self.note_latest(no, NONE);
-        self.held = self.held.saturating_sub(open.held);
-        Some(open)
+        self.held = self.held.saturating_sub(held);
+        self.attempts.take(no)
     }
 
     /// Takes some of the longest silent out of those that are finished. One that goes on is looked at again later.
@@ -132,8 +132,8 @@ impl Shard {
         const LOOKS: usize = 4;
         for _ in 0..LOOKS {
             let Some(id) = self.table.front(DONE) else { return };
-            let State::Done(seen) = self.table.get(id) else { return };
-            if since(seen, now) <= self.limits.remembered {
+            let State::Done(over) = self.table.get(id) else { return };
+            if since(over.seen, now) <= self.limits.remembered {
                 return self.table.place(id, DONE);
             }
             self.table.remove(id);
@@ -210,7 +210,11 @@ impl Shard {
         if !self.tell(evidence, at) {
             self.leave_unreported(id, last);
         }
-        if !speaks_tls {
+        if speaks_tls {
+            if let State::Done(over) = self.table.get(id) {
+                self.table.set(id, State::Done(Over { tls: true, ..over }));
+            }
+        } else {
             // It may still turn to TLS: a hello on the same connection begins another attempt.
             self.table.remove(id);
         }

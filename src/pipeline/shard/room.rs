@@ -1,6 +1,6 @@
 //! Room in a full table: who leaves first.
 
-use super::{DONE, OPENINGS, Shard, State, seconds};
+use super::{DONE, OPENINGS, Over, Shard, State};
 use crate::base::{PackedKey, Stamp};
 use crate::flow::table::Id;
 
@@ -10,7 +10,7 @@ impl Shard {
         if self.table.len() >= self.limits.flows {
             self.make_room(now);
         }
-        self.table.insert(key, State::Done(seconds(now)))
+        self.table.insert(key, State::Done(Over::default().at(now)))
     }
 
     /// Finished connections leave first; then those without a byte, SYNs that nobody answered before others, and of

@@ -260,17 +260,8 @@ impl Shard {
         self.held = self.held.saturating_sub(held);
         self.talks.table.set(id, State::Done(seconds(at), talk.tag));
         self.talks.table.place(id, DONE);
-        let last = talk.evidence.last;
-        match talk.close(at, capture_ended, &self.limits, &mut self.parser) {
-            Some(evidence) => {
-                self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
-            }
-            None => {
-                if let Some(unreported) = &mut self.unreported {
-                    unreported.push((self.talks.table.key(id), last));
-                }
-            }
-        }
+        let evidence = talk.close(at, capture_ended, &mut self.parser);
+        self.out.push(Out { at, no: evidence.first, what: What::Closed(evidence) });
     }
 
     /// An ICMP error that quotes a datagram.
@@ -282,7 +273,7 @@ impl Shard {
         let Some(id) = self.talks.table.find(&key.into()) else { return };
         let State::Open(no) = self.talks.table.get(id) else { return };
         if let Some(open) = self.talks.open.get_mut(no) {
-            open.talk.icmp(*error, place.no, place.stamp);
+            open.talk.evidence.icmp(*error, place.no, place.stamp);
         }
     }
 }

@@ -48,6 +48,13 @@ impl Shard {
         }
     }
 
+    /// Whether this is a connection that spoke TLS and is over: of what it still carries, nothing but its end and what
+    /// begins another connection in its place is looked at.
+    pub fn has_finished(&self, key: &FlowKey) -> bool {
+        let state = self.table.find(&(*key).into()).map(|id| self.table.get(id));
+        matches!(state, Some(State::Done(over)) if over.tls)
+    }
+
     /// Whether it follows an attempt over datagrams between these ends.
     pub fn follows_talk(&self, key: &FlowKey) -> bool {
         self.talks.follows(key)

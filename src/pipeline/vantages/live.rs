@@ -84,7 +84,7 @@ pub fn analyse_rings_of_both<M: Make<Made = ()> + Send>(
         let join = scope.spawn(move || {
             let make = Rc::new(RefCell::new(make));
             let judge_of = |vantage| {
-                let side = Side { vantage, both: both.clone(), make: Rc::clone(&make) };
+                let side = Side { vantage, both: both.clone(), make: Rc::clone(&make), told_before: false };
                 Judge::new(count, settings, Teller(side))
             };
             let (mut inside, mut outside) = (judge_of(Vantage::Inside), judge_of(Vantage::Outside));
@@ -105,8 +105,9 @@ pub fn analyse_rings_of_both<M: Make<Made = ()> + Send>(
             handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect();
         if let (Ok(lost), Some(first)) = (join.join(), totals.first_mut()) {
             first.lost.add(&lost);
+            let both = lock(both);
+            first.lost.crossings_dropped = both.inside.missing + both.outside.missing;
         }
-        drop(lock(both));
         totals
     })
 }

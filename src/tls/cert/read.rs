@@ -2,7 +2,7 @@
 
 use super::super::der::{Der, bit_string, bits, dotted, small, tag, time};
 use super::key::{Material, curve, material, oid};
-use super::{Certificate, KeyKind, PublicKey, extensions, name, quirks};
+use super::{Ahead, Certificate, KeyKind, PublicKey, extensions, name, quirks};
 use crate::base::Stamp;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -60,6 +60,7 @@ fn empty(der: &[u8]) -> Certificate {
         has_policies: false,
         quirks: Vec::new(),
         damage: None,
+        ahead: Ahead::default(),
     }
 }
 

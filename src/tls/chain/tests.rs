@@ -6,6 +6,7 @@ use super::*;
 use crate::base::Span;
 use crate::tls::cert::forge::{Forge, Key, der, name, seq, year};
 use crate::tls::der::{Der, tag};
+use crate::tls::signature::Verdict;
 use crate::tls::trust::Trust;
 
 const EKU: [u8; 3] = [0x55, 0x1d, 37];
@@ -78,6 +79,9 @@ impl World {
         for _ in 0..2 {
             assert_eq!(*assess_cached(&question, &self.trust, &mut pool, &mut cache), *defects);
         }
+        // Signatures that were verified ahead change nothing.
+        verify_ahead(&presented, &self.trust);
+        assert_eq!(assess(&question, &self.trust, &mut pool), defects);
         defects
     }
 }
@@ -216,6 +220,21 @@ fn a_spoiled_signature_is_told() {
     forge.spoil = true;
     let leaf = w.leaf(forge);
     assert_eq!(faults(&w.assess(&[&leaf, &w.sub])), [(Fault::BadCertificateSignature, Some(0))]);
+}
+
+#[test]
+fn what_was_verified_ahead_is_asked_of_no_key_again() {
+    let w = World::new();
+    assert_eq!(w.leaf.ahead.by(&w.sub), None);
+    verify_ahead(&[w.leaf.clone(), w.sub.clone()], &w.trust);
+    assert_eq!([w.leaf.ahead.by(&w.sub), w.sub.ahead.by(&w.root)], [Some(Verdict::Good); 2]);
+    // By another key nothing is known, and of a copy nothing at all.
+    assert_eq!((w.leaf.ahead.by(&w.root), w.leaf.signed_by(&w.root)), (None, Verdict::Bad));
+    assert_eq!((*w.leaf).clone().ahead.by(&w.sub), None);
+    // An issuer that is not presented is not looked for each time.
+    let alone = w.leaf(Forge::leaf(HOST, "Sub"));
+    verify_ahead(std::slice::from_ref(&alone), &w.trust);
+    assert!(alone.ahead.is_done() && alone.ahead.by(&w.sub).is_none());
 }
 
 #[test]

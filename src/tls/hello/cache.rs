@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::shape::{self, Shape};
 use super::{ClientHello, Offer, name};
 use crate::tls::codes::Version;
 use crate::tls::generations::Generations;
@@ -16,6 +17,10 @@ pub struct HelloCache {
     /// What is being read, with its memory.
     scratch: Offer,
     offers: Generations<Arc<Offer>>,
+    /// The shape of what is being read, with its memory.
+    shape: Vec<u8>,
+    /// Shapes of well-formed hellos.
+    shapes: Generations<Arc<Shape>>,
     names: Generations<Arc<str>>,
     hasher: RandomState,
 }
@@ -25,6 +30,8 @@ impl Default for HelloCache {
         Self {
             scratch: Offer::default(),
             offers: Generations::new(Self::OFFERS, Self::BYTES),
+            shape: Vec::new(),
+            shapes: Generations::new(Self::OFFERS, Self::BYTES),
             names: Generations::new(Self::NAMES, Self::BYTES),
             hasher: RandomState::default(),
         }
@@ -41,6 +48,14 @@ impl HelloCache {
 
     /// As [`ClientHello::parse`].
     pub fn parse(&mut self, record_version: Version, body: &[u8]) -> Option<ClientHello> {
+        let shape = shape::of(body, &mut self.shape).map(|own| (own, self.hasher.hash_one(&*self.shape)));
+        if let Some((own, hash)) = &shape {
+            let bytes = &*self.shape;
+            if let Some(known) = self.shapes.get(*hash, bytes.len(), |known| *known.bytes == *bytes) {
+                let sni = own.sni.map(|sent| self.names.name(&self.hasher, sent));
+                return Some(ClientHello::of(record_version, own, sni, Arc::clone(&known.offer)));
+            }
+        }
         let own = self.scratch.read(body)?;
         let sni = own.sni.map(|sent| self.names.name(&self.hasher, sent));
         let scratch = &self.scratch;
@@ -50,6 +65,10 @@ impl HelloCache {
             self.offers.put(hash, weight, Arc::clone(&offer));
             offer
         });
+        if let Some((_, hash)) = shape.filter(|_| !own.malformed) {
+            let known = Shape { bytes: self.shape.as_slice().into(), offer: Arc::clone(&offer) };
+            self.shapes.put(hash, self.shape.len(), Arc::new(known));
+        }
         Some(ClientHello::of(record_version, &own, sni, offer))
     }
 }
@@ -90,6 +109,32 @@ mod tests {
                     ClientHello::parse(Version::TLS10, body),
                     "{end}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_hello_with_any_byte_changed_is_read_as_without_a_cache() {
+        let mut cache = HelloCache::default();
+        let [chrome, other] = bodies();
+        // Without GREASE for its first suite.
+        let mut plain = chrome.clone();
+        let first = 35 + usize::from(plain[34]) + 2;
+        plain[first..first + 2].copy_from_slice(&[0x13, 0x02]);
+        for body in [plain, other, chrome] {
+            for place in 0..body.len() {
+                for change in [1, 0x80, 0xff] {
+                    let mut body = body.clone();
+                    cache.parse(Version::TLS10, &body);
+                    body[place] ^= change;
+                    for _ in 0..2 {
+                        assert_eq!(
+                            cache.parse(Version::TLS10, &body),
+                            ClientHello::parse(Version::TLS10, &body),
+                            "{place} ^ {change}"
+                        );
+                    }
+                }
             }
         }
     }

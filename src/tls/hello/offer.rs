@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
 use super::Met;
 use crate::tls::codes::{CipherSuite, ExtensionType, Group, SignatureScheme, Version, is_grease};
 use crate::tls::cursor::{Cursor, numbers};
+use crate::tls::stack::Stack;
 
 /// What a client offered, without what differs from hello to hello. Most programs offer the same each time; browsers vary
 /// GREASE and the order of extensions.
@@ -45,7 +47,28 @@ pub struct Offer {
     pub alpn_ends: Option<(u8, u8)>,
     /// Encrypt-then-MAC (RFC 7366).
     pub encrypt_then_mac: bool,
+    /// Whose stack makes such an offer, once that was asked.
+    pub whose: Whose,
 }
+
+/// An answer of [`Stack::of_offer`], which follows from the offer and says nothing more of it.
+#[derive(Clone, Debug, Default)]
+pub struct Whose(OnceLock<Option<Stack>>);
+
+impl Whose {
+    /// The answer, worked out where it has not been.
+    pub(in crate::tls) fn or(&self, tell: impl FnOnce() -> Option<Stack>) -> Option<Stack> {
+        *self.0.get_or_init(tell)
+    }
+}
+
+impl PartialEq for Whose {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Whose {}
 
 /// As derived, but four numbers at a time: hashing them one by one would take as long as reading them.
 impl Hash for Offer {
@@ -89,7 +112,7 @@ pub(super) struct Own<'a> {
 }
 
 /// Longest name kept, in bytes: a DNS name has at most 253, an ALPN protocol at most 255.
-const MOST_NAME: usize = 255;
+pub(super) const MOST_NAME: usize = 255;
 /// Most ALPN protocols kept; real clients offer two.
 const MOST_ALPN: usize = 64;
 
@@ -273,7 +296,7 @@ impl Offer {
 }
 
 /// `config_id` of an outer encrypted ClientHello (RFC 9849 section 5): behind its type and the numbers of KDF and AEAD.
-fn outer_key(body: &[u8]) -> Option<u8> {
+pub(super) fn outer_key(body: &[u8]) -> Option<u8> {
     match body {
         [0, _, _, _, _, key, ..] => Some(*key),
         _ => None,

@@ -11,6 +11,7 @@ use super::Secret;
 use super::aead::{Aead, Algorithm, nonce};
 use crate::base::{PerSide, Side};
 use crate::tls::codes::{Bulk, CipherSuite, Version};
+use crate::tls::hello::{ClientHello, ServerHello};
 
 /// Secrets of a session and what was agreed.
 #[derive(Clone, Debug)]
@@ -25,6 +26,17 @@ pub struct Session {
     pub randoms: PerSide<[u8; 32]>,
     /// Encrypt-then-MAC was agreed (RFC 7366).
     pub encrypt_then_mac: bool,
+}
+
+/// A record as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sealed<'a> {
+    /// Its content type.
+    pub content_type: u8,
+    /// The version in its header.
+    pub version: Version,
+    /// What stands behind the header.
+    pub body: &'a [u8],
 }
 
 /// How records are protected.
@@ -79,6 +91,17 @@ fn cbc(suite: CipherSuite) -> Option<(usize, hmac::Algorithm)> {
 }
 
 impl Session {
+    /// What these hellos agreed on.
+    pub fn new(master: Secret, hello: &ClientHello, server: &ServerHello) -> Self {
+        Self {
+            master,
+            suite: server.cipher,
+            version: server.version.of_tls(),
+            randoms: PerSide { client: hello.random, server: server.random },
+            encrypt_then_mac: server.encrypt_then_mac,
+        }
+    }
+
     /// What opens the records behind each side's ChangeCipherSpec. `None`: the suite or the version is not supported.
     pub fn openers(&self) -> Option<PerSide<Opener>> {
         if !(Version::TLS10..=Version::TLS12).contains(&self.version) {
@@ -158,7 +181,8 @@ impl Session {
                 super::tls13::Hash::Sha256 => hmac::HMAC_SHA256,
                 super::tls13::Hash::Sha384 => hmac::HMAC_SHA384,
             };
-            p_hash(&|parts| aws_hmac(hash, secret, parts), &seed, out);
+            let key = hmac::Key::new(hash, secret);
+            p_hash(&|parts| keyed(&key, parts), &seed, out);
             return Some(());
         }
         // The two halves overlap by a byte where the length is odd.
@@ -166,16 +190,11 @@ impl Session {
         let (first, second) = (secret.get(..half)?, secret.get(secret.len() - half..)?);
         p_hash(&|parts| hmac_md5(first, parts), &seed, out);
         let mut other = Zeroizing::new(vec![0; out.len()]);
-        p_hash(&|parts| aws_hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, second, parts), &seed, &mut other);
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, second);
+        p_hash(&|parts| keyed(&key, parts), &seed, &mut other);
         out.iter_mut().zip(other.iter()).for_each(|(byte, other)| *byte ^= other);
         Some(())
     }
-}
-
-fn aws_hmac(algorithm: hmac::Algorithm, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
-    parts.iter().for_each(|part| context.update(part));
-    context.sign().as_ref().to_vec()
 }
 
 /// HMAC-MD5 (RFC 2104) with a key of at most 64 bytes.
@@ -207,33 +226,21 @@ fn p_hash(hmac: &dyn Fn(&[&[u8]]) -> Vec<u8>, seed: &[u8], out: &mut [u8]) {
 
 impl Opener {
     /// Opens the next record. `None`: it does not verify; its number is not used up.
-    pub fn open(&mut self, content_type: u8, version: Version, body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        self.open_ahead(content_type, version, body, 0)
+    pub fn open(&mut self, record: Sealed<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_ahead(record, 0)
     }
 
     /// Opens the record of this number: of DTLS epoch and sequence number of its header in one (RFC 6347 section 4.1.2.1).
-    pub fn open_at(
-        &self,
-        number: u64,
-        content_type: u8,
-        version: Version,
-        body: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        self.protection.open(number, content_type, version, body)
+    pub fn open_at(&self, number: u64, record: Sealed<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        self.protection.open(number, record)
     }
 
     /// As [`Self::open`], where up to `most` records may have been lost before it.
-    pub fn open_ahead(
-        &mut self,
-        content_type: u8,
-        version: Version,
-        body: &[u8],
-        most: u64,
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn open_ahead(&mut self, record: Sealed<'_>, most: u64) -> Option<Zeroizing<Vec<u8>>> {
         let (number, plain) = (self.number..=self.number.saturating_add(most))
-            .find_map(|number| Some((number, self.protection.open(number, content_type, version, body)?)))?;
+            .find_map(|number| Some((number, self.protection.open(number, record)?)))?;
         self.number = number;
-        self.skip(body);
+        self.skip(record.body);
         Some(plain)
     }
 
@@ -258,13 +265,8 @@ impl Cbc {
 }
 
 impl Protection {
-    fn open(
-        &self,
-        number: u64,
-        content_type: u8,
-        version: Version,
-        body: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    fn open(&self, number: u64, record: Sealed<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        let Sealed { content_type, version, body } = record;
         match self {
             Self::Aead { aead, explicit, iv } => {
                 let (own, sealed) = body.split_at_checked(*explicit)?;
@@ -377,7 +379,9 @@ pub(crate) mod tests {
         let openers = session.openers().unwrap();
         for number in [1 << 48 | 7, 1 << 48, 1 << 48 | 3] {
             let sealed = seal(&session, Side::Server, number, 22, Version::DTLS12, b"Finished");
-            let open = |number, version| openers.server.open_at(number, 22, version, &sealed);
+            let open = |number, version| {
+                openers.server.open_at(number, Sealed { content_type: 22, version, body: &sealed })
+            };
             assert_eq!(open(number, Version::DTLS12).unwrap().as_slice(), b"Finished");
             assert!(open(number + 1, Version::DTLS12).is_none() && open(number, Version::TLS12).is_none());
         }
@@ -421,7 +425,9 @@ pub(crate) mod tests {
         for (suite, etm) in [(0xc02f, false), (0xcca8, false), (0x002f, false), (0x002f, true)] {
             let mut openers = session(suite, Version::TLS12, etm).openers().unwrap();
             for len in 0..100 {
-                assert!(openers.client.open(22, Version::TLS12, &vec![9; len]).is_none());
+                let body = vec![9; len];
+                let record = Sealed { content_type: 22, version: Version::TLS12, body: &body };
+                assert!(openers.client.open(record).is_none());
             }
         }
     }

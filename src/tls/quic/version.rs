@@ -36,14 +36,14 @@ impl QuicVersion {
     /// draft, as deployed. For reserved versions see also [`Self::other_salt`].
     pub const fn salt(self) -> Option<&'static [u8; 20]> {
         match self.0 {
-            1 | 0xff00_0021..=0xff00_0022 => Some(&V1),
-            0x6b33_43cf => Some(&V2),
-            0xff00_001d..=0xff00_0020 => Some(&DRAFT_29),
-            0xff00_0017..=0xff00_001c | 0xface_b002 | 0xface_b00e => Some(&DRAFT_23),
-            0xff00_0016 | 0xface_b001 => Some(&DRAFT_22),
-            0x5430_3530 => Some(&T050),
-            0x5430_3531 => Some(&T051),
-            _ if self.is_reserved() => Some(&V1),
+            1 | 0xff00_0021..=0xff00_0022 => Some(V1),
+            0x6b33_43cf => Some(V2),
+            0xff00_001d..=0xff00_0020 => Some(DRAFT_29),
+            0xff00_0017..=0xff00_001c | 0xface_b002 | 0xface_b00e => Some(DRAFT_23),
+            0xff00_0016 | 0xface_b001 => Some(DRAFT_22),
+            0x5430_3530 => Some(T050),
+            0x5430_3531 => Some(T051),
+            _ if self.is_reserved() => Some(V1),
             _ => None,
         }
     }
@@ -51,38 +51,20 @@ impl QuicVersion {
     /// A reserved version has no salt of its own: clients take that of the version they would speak, which in days of the
     /// drafts was this.
     pub const fn other_salt(self) -> Option<&'static [u8; 20]> {
-        if self.is_reserved() { Some(&DRAFT_29) } else { None }
+        if self.is_reserved() { Some(DRAFT_29) } else { None }
     }
 }
 
-const V1: [u8; 20] = [
-    0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc,
-    0xbb, 0x7f, 0x0a,
-];
-const V2: [u8; 20] = [
-    0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9,
-    0xbd, 0x2e, 0xd9,
-];
-const DRAFT_29: [u8; 20] = [
-    0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97, 0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43,
-    0x90, 0xa8, 0x99,
-];
-const DRAFT_23: [u8; 20] = [
-    0xc3, 0xee, 0xf7, 0x12, 0xc7, 0x2e, 0xbb, 0x5a, 0x11, 0xa7, 0xd2, 0x43, 0x2b, 0xb4, 0x63, 0x65, 0xbe,
-    0xf9, 0xf5, 0x02,
-];
-const DRAFT_22: [u8; 20] = [
-    0x7f, 0xbc, 0xdb, 0x0e, 0x7c, 0x66, 0xbb, 0xe9, 0x19, 0x3a, 0x96, 0xcd, 0x21, 0x51, 0x9e, 0xbd, 0x7a,
-    0x02, 0x64, 0x4a,
-];
-const T050: [u8; 20] = [
-    0x7f, 0xf5, 0x79, 0xe5, 0xac, 0xd0, 0x72, 0x91, 0x55, 0x80, 0x30, 0x4c, 0x43, 0xa2, 0x36, 0x7c, 0x60,
-    0x48, 0x83, 0x10,
-];
-const T051: [u8; 20] = [
-    0x7a, 0x4e, 0xde, 0xf4, 0xe7, 0xcc, 0xee, 0x5f, 0xa4, 0x50, 0x6c, 0x19, 0x12, 0x4f, 0xc8, 0xcc, 0xda,
-    0x6e, 0x03, 0x3d,
-];
+const V1: &[u8; 20] = b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a";
+const V2: &[u8; 20] = b"\x0d\xed\xe3\xde\xf7\x00\xa6\xdb\x81\x93\x81\xbe\x6e\x26\x9d\xcb\xf9\xbd\x2e\xd9";
+const DRAFT_29: &[u8; 20] =
+    b"\xaf\xbf\xec\x28\x99\x93\xd2\x4c\x9e\x97\x86\xf1\x9c\x61\x11\xe0\x43\x90\xa8\x99";
+const DRAFT_23: &[u8; 20] =
+    b"\xc3\xee\xf7\x12\xc7\x2e\xbb\x5a\x11\xa7\xd2\x43\x2b\xb4\x63\x65\xbe\xf9\xf5\x02";
+const DRAFT_22: &[u8; 20] =
+    b"\x7f\xbc\xdb\x0e\x7c\x66\xbb\xe9\x19\x3a\x96\xcd\x21\x51\x9e\xbd\x7a\x02\x64\x4a";
+const T050: &[u8; 20] = b"\x7f\xf5\x79\xe5\xac\xd0\x72\x91\x55\x80\x30\x4c\x43\xa2\x36\x7c\x60\x48\x83\x10";
+const T051: &[u8; 20] = b"\x7a\x4e\xde\xf4\xe7\xcc\xee\x5f\xa4\x50\x6c\x19\x12\x4f\xc8\xcc\xda\x6e\x03\x3d";
 
 impl fmt::Display for QuicVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,20 +4,33 @@ use crate::decode::LinkType;
 /// Runs a program as the kernel does: on a packet of this EtherType, `packet` from its network header on. A load beyond
 /// its end returns 0.
 fn run(program: &[Instruction], ether_type: u16, packet: &[u8]) -> u32 {
+    let frame = [&[0; 12][..], &ether_type.to_be_bytes(), packet].concat();
+    run_on(program, &frame, 0)
+}
+
+/// The same on a frame, with what the kernel draws by lot.
+pub(super) fn run_on(program: &[Instruction], frame: &[u8], lot: u32) -> u32 {
     let (mut a, mut x, mut memory, mut at) = (0_u32, 0_u32, [0_u32; 16], 0);
     loop {
         let Instruction { code, jt, jf, k } = program[at];
         at += 1;
         let load = |offset: u32, len: usize| -> Option<u32> {
-            if offset == ETHER_TYPE {
-                return Some(ether_type.into());
+            if offset == ETHER_TYPE + 56 {
+                return Some(lot);
             }
-            let from = offset.wrapping_sub(NETWORK) as usize;
-            let bytes = packet.get(from..from.checked_add(len)?)?;
+            let from = match offset {
+                ETHER_TYPE => 12,
+                0..0x1000 => offset as usize,
+                offset => 14_usize.checked_add_signed(offset.wrapping_sub(NETWORK).cast_signed() as isize)?,
+            };
+            let bytes = frame.get(from..from.checked_add(len)?)?;
             Some(bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
         };
         let loaded = match code {
+            op::LOAD_LEN => Some(u32::try_from(frame.len()).ok()),
+            op::LOAD_WORD => Some(load(k, 4)),
             op::LOAD_HALF => Some(load(k, 2)),
+            op::LOAD_BYTE => Some(load(k, 1)),
             op::LOAD_WORD_AT_X => Some(load(x.wrapping_add(k), 4)),
             op::LOAD_HALF_AT_X => Some(load(x.wrapping_add(k), 2)),
             op::LOAD_BYTE_AT_X => Some(load(x.wrapping_add(k), 1)),
@@ -45,8 +58,11 @@ fn run(program: &[Instruction], ether_type: u16, packet: &[u8]) -> u32 {
             op::SHIFT_LEFT => a <<= k,
             op::SHIFT_RIGHT => a >>= k,
             op::XOR_X => a ^= x,
+            op::OR_X => a |= x,
             op::JUMP => at += k as usize,
             op::JUMP_EQUAL => at += usize::from(if a == k { jt } else { jf }),
+            op::JUMP_FROM => at += usize::from(if a >= k { jt } else { jf }),
+            op::JUMP_ABOVE_X => at += usize::from(if a > x { jt } else { jf }),
             op::JUMP_BITS => at += usize::from(if a & k != 0 { jt } else { jf }),
             op::RETURN => return k,
             op::RETURN_A => return a,

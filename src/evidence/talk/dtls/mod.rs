@@ -1,23 +1,26 @@
 //! DTLS's part of an attempt over datagrams.
 //!
-//! What is lost comes again, and a hole is no failure: each message is read as soon as it is whole, and what stands in a record of
-//! the second epoch counts by the number which that record bears.
+//! What is lost comes again, and a hole is no failure: each message in clear is read as soon as it is whole. Sealed records show
+//! their epoch, mostly their type and always their size; where there are keys, `unsealing` opens each by the number that it
+//! bears.
 
 mod facts;
 mod outcome;
 mod teller;
+mod transcript;
 mod unsealing;
 
 pub use facts::DtlsFacts;
 pub use teller::Teller;
 
+use self::transcript::Transcript;
 use self::unsealing::Unsealing;
 use super::{Beginning, Place, Step};
-use crate::base::{Limits, Packets, PerSide, Seen, Side, Span, Stamp};
+use crate::base::{Limits, PerSide, Seen, Side, Span, Stamp};
 use crate::decode::Datagram;
 use crate::evidence::attempt::{Parse, messages as said};
 use crate::evidence::{AlertFrom, Chain, Evidence, Stage};
-use crate::tls::codes::{AlertLevel, CipherSuite, HandshakeType, Version};
+use crate::tls::codes::{CipherSuite, HandshakeType, Version};
 use crate::tls::dtls::messages::{Message, Messages, Took, fragments};
 use crate::tls::dtls::{self, Form, Record, begins_record, records};
 use crate::tls::hello::ServerHello;
@@ -38,9 +41,9 @@ pub struct Reader {
     messages: PerSide<Messages>,
     /// Random of the client's hello: who begins another attempt has another.
     random: Option<[u8; 32]>,
-    /// The server's messages that came before its hello.
+    /// The server's messages that came before its hello: at most as many bytes as a side may hold.
     early: Vec<Message<'static>>,
-    /// What a client's CertificateVerify covers.
+    /// What a client's CertificateVerify and each Finished cover.
     transcript: Transcript,
     /// Bytes of the connection IDs that each side wants to be called by.
     ids: PerSide<Option<u8>>,
@@ -75,70 +78,6 @@ impl Window {
         self.bits |= bit;
         again
     }
-}
-
-/// The messages of a handshake with DTLS's own headers, each as if it had come in one piece (RFC 6347 section 4.2.6).
-#[derive(Debug, Default)]
-struct Transcript {
-    messages: Vec<(Side, u16, Vec<u8>)>,
-    held: usize,
-}
-
-impl Transcript {
-    /// Bytes kept of one handshake.
-    const MOST: usize = 64 << 10;
-
-    fn add(&mut self, from: Side, sequence: u16, kind: HandshakeType, body: &[u8]) {
-        if self.held + body.len() > Self::MOST {
-            return;
-        }
-        // What was answered by a HelloVerifyRequest is not in the hashes, nor is that.
-        if kind == HandshakeType::CLIENT_HELLO {
-            self.messages.clear();
-            self.held = 0;
-        }
-        let message = as_hashed(kind, sequence, body);
-        self.held += message.len();
-        self.messages.push((from, sequence, message));
-    }
-
-    /// Everything that the client signed in its message of this number; `None` where something is missing.
-    fn before(&mut self, sequence: u16) -> Option<Vec<u8>> {
-        let mut messages = std::mem::take(&mut self.messages);
-        self.held = 0;
-        let place = |&(from, sequence, ref message): &(Side, u16, Vec<u8>)| {
-            let hello = message.first() == Some(&HandshakeType::CLIENT_HELLO.0);
-            (!hello, from == Side::Client, sequence)
-        };
-        messages.sort_by_key(place);
-        let unbroken = messages.windows(2).all(|pair| match pair {
-            [(a, first, _), (b, second, _)] => a != b || *second == first + 1,
-            _ => false,
-        });
-        let (hello, last) = (messages.first()?, messages.last()?);
-        let done = [HandshakeType::SERVER_HELLO_DONE.0, 0, 0, 0];
-        let flight = messages.iter().rfind(|(from, ..)| *from == Side::Server)?;
-        let own = messages.iter().filter(|(from, ..)| *from == Side::Client).nth(1)?;
-        let whole = unbroken
-            && hello.2.first() == Some(&HandshakeType::CLIENT_HELLO.0)
-            && flight.2.starts_with(&done)
-            && own.1 == hello.1 + 1
-            && last.1 + 1 == sequence;
-        whole.then(|| messages.into_iter().flat_map(|(.., message)| message).collect())
-    }
-}
-
-/// A message as hashes cover it: with DTLS's own header, as if it had come in one piece (RFC 6347 section 4.2.6).
-fn as_hashed(kind: HandshakeType, sequence: u16, body: &[u8]) -> Vec<u8> {
-    let [_, len @ ..] = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let mut message = Vec::with_capacity(12 + body.len());
-    message.push(kind.0);
-    message.extend(len);
-    message.extend(sequence.to_be_bytes());
-    message.extend([0; 3]);
-    message.extend(len);
-    message.extend(body);
-    message
 }
 
 /// The hello that a datagram begins with: who sends such, its random.
@@ -212,7 +151,7 @@ impl Reader {
             return Step::NotOurs;
         }
         if let Some(unsealing) = &mut self.unsealing {
-            self.over |= unsealing.open(e, false);
+            self.over |= unsealing.open(e, &mut self.transcript, false);
         }
         let again = self.messages.of(from).again();
         if e.tcp.repeats.of(from).as_ref().map_or(0, |repeats| repeats.value) < again {
@@ -244,14 +183,14 @@ impl Reader {
             }
             return self.sealed(e, record, from, place);
         }
-        let at = Packets::one(place.no);
+        let seen = Seen::new((), place.no, place.stamp);
         match record.content_type {
             kind::HANDSHAKE => {
                 let copy = record.sequence.is_some_and(|sequence| self.seen.of_mut(from).again(sequence));
                 for fragment in fragments(record.body) {
                     let messages = self.messages.of_mut(from);
                     match messages.take(&fragment, copy, place.no, place.stamp, limits.bytes_per_side) {
-                        Took::Whole(message) => self.whole(e, from, record.version, message, parser),
+                        Took::Whole(message) => self.whole(e, from, record.version, message, limits, parser),
                         Took::Dropped => e.lost.bytes_dropped += fragment.body.len() as u64,
                         Took::Part | Took::Again => {}
                     }
@@ -259,14 +198,10 @@ impl Reader {
             }
             kind::ALERT => {
                 let Some(alert) = dtls::alert(record.body) else { return };
-                self.over |= alert.level == AlertLevel::FATAL;
-                if e.alerts.len() < 8 {
-                    let value = AlertFrom { from, alert, sealed: false };
-                    e.alerts.push(Seen { value, at, when: place.stamp });
-                }
+                self.over |= e.alert(AlertFrom { from, alert, sealed: false }, seen);
             }
             kind::CHANGE_CIPHER_SPEC => {
-                e.sealing.ccs.of_mut(from).get_or_insert(Seen { value: (), at, when: place.stamp });
+                e.sealing.ccs.of_mut(from).get_or_insert(seen);
             }
             _ => {}
         }
@@ -279,15 +214,11 @@ impl Reader {
         from: Side,
         version: Version,
         message: Message<'_>,
+        limits: &Limits,
         parser: &mut impl Parse,
     ) {
         let Message { kind, sequence, body, at, when } = message;
         let seen = Seen { value: (), at, when };
-        if let Some(unsealing) = &mut self.unsealing
-            && kind != HandshakeType::HELLO_VERIFY_REQUEST
-        {
-            unsealing.say(from, sequence, kind, &body);
-        }
         match (from, kind) {
             (Side::Client, HandshakeType::CLIENT_HELLO) => {
                 // One with a cookie takes the place of the one without; behind the server's hello it asks for nothing new.
@@ -325,17 +256,25 @@ impl Reader {
                     e.server_hello = Some(Box::new(seen.map(|()| hello)));
                     e.stage = e.stage.max(Stage::ServerHello);
                     for message in std::mem::take(&mut self.early) {
-                        self.whole(e, from, version, message, parser);
+                        self.whole(e, from, version, message, limits, parser);
                     }
                 }
             }
             (Side::Server, _) if e.server_hello.is_none() => {
+                if self.early_held() + body.len() > limits.bytes_per_side {
+                    e.lost.bytes_dropped += body.len() as u64;
+                    return;
+                }
                 let (body, Seen { at, .. }) = (body.into_owned().into(), seen);
                 self.early.push(Message { kind, sequence, body, at, when });
             }
             (Side::Client, HandshakeType::CERTIFICATE_VERIFY) => {
                 let version = e.version().unwrap_or_default();
                 let signed = self.transcript.before(sequence).filter(|_| e.lost.malformed_messages == 0);
+                match self.unsealing {
+                    Some(_) => self.transcript.add(from, sequence, kind, &body),
+                    None => self.transcript.end(),
+                }
                 if let Some((scheme, signature)) = message::certificate_verify(&body, version) {
                     let verify = CertificateVerify { scheme, signature: signature.to_vec(), signed };
                     e.certificate_verify = Some(Box::new(seen.map(|()| verify)));
@@ -416,15 +355,14 @@ impl Reader {
         }
     }
 
-    /// Writes how it ended; whether it counts as an attempt.
+    /// Writes how it ended.
     pub(super) fn close(
         mut self,
         e: &mut Evidence,
         now: Stamp,
         capture_ended: bool,
-        _limits: &Limits,
         parser: &mut impl Parse,
-    ) -> bool {
+    ) {
         for Message { kind, body, at, when, .. } in std::mem::take(&mut self.early) {
             said::clear(e, Side::Server, kind, &body, Seen { value: (), at, when }, parser);
         }
@@ -436,19 +374,26 @@ impl Reader {
             }
         }
         if let Some(mut unsealing) = self.unsealing.take() {
-            unsealing.open(e, true);
-            unsealing.conclude(e);
+            unsealing.open(e, &mut self.transcript, true);
+            unsealing.conclude(e, &self.transcript);
         }
         outcome::settle(e, &self.facts, now, capture_ended);
         e.dtls = Some(Box::new(self.facts));
-        true
+    }
+
+    /// Bytes of what came before the server's hello.
+    fn early_held(&self) -> usize {
+        self.early.iter().map(|message| message.body.len()).sum()
     }
 
     /// Bytes held.
     pub(super) fn held(&self) -> usize {
-        let early: usize = self.early.iter().map(|message| message.body.len()).sum();
         let unsealing = self.unsealing.as_ref().map_or(0, |unsealing| unsealing.held());
-        self.messages.client.held() + self.messages.server.held() + early + self.transcript.held + unsealing
+        self.messages.client.held()
+            + self.messages.server.held()
+            + self.early_held()
+            + self.transcript.held()
+            + unsealing
     }
 }
 

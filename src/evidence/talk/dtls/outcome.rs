@@ -33,10 +33,7 @@ pub(super) fn settle(e: &mut Evidence, facts: &DtlsFacts, now: Stamp, capture_en
 
 fn read(e: &Evidence, facts: &DtlsFacts, now: Stamp, capture_ended: bool) -> (Outcome, Seen<Ending>) {
     let over = |value| Seen::new(value, e.last, e.ended);
-    let stopped = || {
-        let silence = Ending::Silence { lasted: now - e.ended };
-        over(if capture_ended { Ending::CaptureEnded } else { silence })
-    };
+    let stopped = || outcome::stopped(e, now, capture_ended);
     if carries_data(e) || facts.media && set_up(e) {
         return (success(e), over(Ending::WentOn));
     }

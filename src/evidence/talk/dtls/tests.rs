@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::base::PacketNo;
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::fixture::{Parses, SERVER, START, datagram, icmp_error};
-use crate::evidence::talk::{Protocol, Talk};
+use crate::evidence::fixture::{Parses, SERVER, START, icmp_error};
+use crate::evidence::talk::fixture::Feed;
 use crate::evidence::{Ending, Outcome};
 use crate::tls::cert::Certificate;
 use crate::tls::codes::AlertDescription;
@@ -68,34 +68,18 @@ impl Parse for Knows {
 }
 
 struct Story {
-    talk: Option<Talk>,
-    no: u64,
-    /// Milliseconds since it began.
-    at: i64,
+    feed: Feed<Knows>,
     numbers: PerSide<u8>,
-    last: Step,
-    parser: Knows,
 }
 
 impl Story {
     fn new() -> Self {
-        Self { talk: None, no: 0, at: 0, numbers: PerSide::default(), last: Step::Open, parser: Knows(None) }
+        Self { feed: Feed::new(Knows(None)), numbers: PerSide::default() }
     }
 
     /// A datagram, so many milliseconds after the one before.
     fn send(&mut self, from: Side, payload: &[u8], after: i64) -> &mut Self {
-        self.at += after;
-        self.no += 1;
-        let (datagram, sends) = datagram(from, payload);
-        let stamp = START + Span::from_millis(self.at);
-        let place = Place { no: PacketNo(self.no), stamp, clock: stamp };
-        if self.talk.is_none() {
-            let begun = Protocol::begun_by(payload);
-            self.talk = begun.and_then(|protocol| Talk::begin(protocol, &datagram, sends, place));
-        }
-        if let Some(talk) = &mut self.talk {
-            self.last = talk.datagram(&datagram, sends, place, &Limits::default(), &mut self.parser);
-        }
+        self.feed.send(from, payload, after);
         self
     }
 
@@ -117,8 +101,7 @@ impl Story {
     }
 
     fn ends(&mut self, secs: i64, capture_ended: bool) -> Box<Evidence> {
-        let now = START + Span::from_millis(self.at) + Span::from_secs(secs);
-        self.talk.take().unwrap().close(now, capture_ended, &Limits::default(), &mut self.parser).unwrap()
+        self.feed.ends(secs, capture_ended)
     }
 }
 
@@ -151,22 +134,35 @@ fn a_message_lost_to_the_capture_hides_no_other() {
 }
 
 #[test]
+fn what_comes_before_the_server_s_hello_is_bounded_and_its_loss_counted() {
+    let mut story = Story::new();
+    story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
+    let (most, size) = (Limits::default().bytes_per_side, 60_000);
+    for sequence in 1..6 {
+        story.says(Side::Server, 22, 0, &whole(11, sequence, &vec![0; size]));
+    }
+    assert!((size..=most).contains(&story.feed.talk.as_ref().unwrap().held()));
+    let e = story.ends(70, false);
+    assert_eq!(e.lost.bytes_dropped, 3 * size as u64);
+}
+
+#[test]
 fn both_finished_is_success_and_data_settles_it() {
     let mut story = Story::answered();
     story.says(Side::Client, 22, 1, &[0; 40]).says(Side::Server, 22, 1, &[0; 40]);
-    assert_eq!(story.last, Step::Open);
+    assert_eq!(story.feed.last, Step::Open);
     story.says(Side::Client, 23, 1, &[0; 50]).says(Side::Server, 23, 1, &[0; 50]);
-    assert_eq!(story.last, Step::Settled);
+    assert_eq!(story.feed.last, Step::Settled);
     assert_eq!(story.ends(0, false).outcome, Outcome::Completed);
 }
 
 #[test]
 fn media_behind_both_finished_settle_it_and_stun_is_passed_over() {
     let mut story = Story::answered();
-    assert_eq!(story.send(Side::Client, &[0, 1, 0, 0], 5).last, Step::NotOurs);
-    assert_eq!(story.send(Side::Client, &[0x80; 40], 5).last, Step::NotOurs, "before the keys");
+    assert_eq!(story.send(Side::Client, &[0, 1, 0, 0], 5).feed.last, Step::NotOurs);
+    assert_eq!(story.send(Side::Client, &[0x80; 40], 5).feed.last, Step::NotOurs, "before the keys");
     story.says(Side::Client, 22, 1, &[0; 40]).says(Side::Server, 22, 1, &[0; 40]);
-    assert_eq!(story.send(Side::Server, &[0x80; 40], 5).last, Step::Settled);
+    assert_eq!(story.send(Side::Server, &[0x80; 40], 5).feed.last, Step::Settled);
     let e = story.ends(0, false);
     assert_eq!((e.outcome, &e.ending.value), (Outcome::Completed, &Ending::WentOn));
 }
@@ -221,7 +217,7 @@ fn a_copy_of_a_packet_is_no_repeat() {
 fn another_random_is_another_attempt() {
     let mut story = Story::answered();
     story.says(Side::Client, 22, 0, &whole(1, 0, &hello(2, &[])));
-    assert_eq!(story.last, Step::Another);
+    assert_eq!(story.feed.last, Step::Another);
 }
 
 #[test]
@@ -229,7 +225,7 @@ fn a_closed_port_says_so() {
     let mut story = Story::new();
     story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
     let error = icmp_error(SERVER.addr, false, 3, 3, 17);
-    story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START);
+    story.feed.talk.as_mut().unwrap().evidence.icmp(error, PacketNo(2), START);
     assert_eq!(story.ends(5, false).outcome, Outcome::Failed);
 }
 
@@ -256,7 +252,7 @@ impl Story {
         keys.will_come();
         keys.add(log.as_bytes());
         let mut story = Self::new();
-        story.parser = Knows(Some(keys.clone()));
+        story.feed.parser = Knows(Some(keys.clone()));
         story.says(Side::Client, 22, 0, &whole(1, 0, &hello(1, &[])));
         story.says(Side::Server, 22, 0, &whole(2, 0, &server_hello_of([0xcc, 0xa9])));
         story.says(Side::Server, 22, 0, &whole(14, 1, &[]));
@@ -323,9 +319,9 @@ fn keys_that_come_last_open_what_was_kept_and_copies_count_once() {
 fn a_goodbye_ends_no_handshake_and_data_is_neither_kept_nor_opened() {
     let (mut story, _) = Story::keyed(&line(5));
     story.finishes().seals(Side::Server, 21, 1, &[1, 0]);
-    let held = story.talk.as_ref().unwrap().held();
+    let held = story.feed.talk.as_ref().unwrap().held();
     story.seals(Side::Client, 23, 1, b"a secret");
-    assert_eq!((story.last, story.talk.as_ref().unwrap().held()), (Step::Settled, held));
+    assert_eq!((story.feed.last, story.feed.talk.as_ref().unwrap().held()), (Step::Settled, held));
     let e = story.ends(1, false);
     assert_eq!((e.outcome, e.decryption.opened, e.alerts.len()), (Outcome::Completed, 3, 0));
 }
@@ -336,7 +332,7 @@ fn what_waits_for_keys_is_bounded() {
     for number in 0..200 {
         story.seals(Side::Client, 21, number, &[2, 48]);
     }
-    assert!(story.talk.as_ref().unwrap().held() < 2_000);
+    assert!(story.feed.talk.as_ref().unwrap().held() < 2_000);
     keys.add(line(5).as_bytes());
     let e = story.ends(70, false);
     assert_eq!((e.decryption.opened, e.decryption.failed), (0, 0));

@@ -4,39 +4,36 @@
 //! A record says which number it has, so that each opens by itself, whatever is lost. Handshake messages and alerts of the first
 //! keys are kept; application data never is, nor what a connection ID hides the type of.
 
-use std::collections::VecDeque;
-
+use super::transcript::Transcript;
 use super::{Place, Window, kind};
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side};
-use crate::evidence::attempt::flights::Flights;
+use crate::evidence::Evidence;
+use crate::evidence::attempt::unsealed::{By, Unsealed};
+use crate::evidence::attempt::waiting::Waiting;
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{AlertFrom, Evidence};
-use crate::tls::codes::{AlertDescription, AlertLevel, HandshakeType, Version};
+use crate::tls::codes::{HandshakeType, Version};
 use crate::tls::dtls::messages::{Messages, Took, fragments};
 use crate::tls::dtls::{self, Form, Record};
-use crate::tls::keys::{Keys, tls12};
+use crate::tls::keys::Keys;
+use crate::tls::keys::tls12::{self, Sealed};
 
-/// A record that waits for keys.
+/// A record of the first keys.
 #[derive(Debug)]
-struct Waiting {
+struct Kept {
     from: Side,
     content_type: u8,
     version: Version,
+    /// Its epoch and its sequence number in one.
     number: u64,
     body: Vec<u8>,
     place: Place,
 }
 
-/// A handshake message: who said it, which one of the sender's it is, its type, itself with DTLS's header (RFC 6347 section 4.2.6).
-type Said = (Side, u16, HandshakeType, Vec<u8>);
-
 /// Sealed records, and what opens them.
 #[derive(Debug)]
 pub(super) struct Unsealing {
     keys: Keys,
-    waiting: VecDeque<Waiting>,
-    /// Bytes of what waits.
-    held: usize,
+    waiting: Waiting<Kept>,
     session: Option<tls12::Session>,
     openers: Option<PerSide<tls12::Opener>>,
     messages: PerSide<Messages>,
@@ -46,43 +43,32 @@ pub(super) struct Unsealing {
     any: bool,
     /// Sealed records that are not to be opened although they may hold a message.
     passed: u32,
-    said: Vec<Said>,
-    /// Bytes of what was said.
-    said_len: usize,
-    /// What each side's Finished says.
-    finished: PerSide<Option<Seen<Vec<u8>>>>,
+    unsealed: Unsealed,
     limit: usize,
-    gave_up: bool,
 }
 
 impl Unsealing {
     /// Most records that wait for keys.
     const MOST: usize = 64;
-    /// Bytes kept of one handshake's messages.
-    const MOST_SAID: usize = 64 << 10;
 
     pub fn new(keys: Keys, limits: &Limits) -> Self {
         Self {
             keys,
-            waiting: VecDeque::new(),
-            held: 0,
+            waiting: Waiting::new(Self::MOST, limits.bytes_per_side),
             session: None,
             openers: None,
             messages: PerSide::default(),
             opened: PerSide::default(),
             any: false,
             passed: 0,
-            said: Vec::new(),
-            said_len: 0,
-            finished: PerSide::default(),
+            unsealed: Unsealed::default(),
             limit: limits.bytes_per_side,
-            gave_up: false,
         }
     }
 
     /// Bytes held.
     pub fn held(&self) -> usize {
-        self.held + self.said_len + self.messages.client.held() + self.messages.server.held()
+        self.waiting.held() + self.messages.client.held() + self.messages.server.held()
     }
 
     /// Keeps a sealed record until there are keys.
@@ -96,50 +82,20 @@ impl Unsealing {
         // The next epochs are sealed by the keys of another handshake.
         let Some(sequence) = record
             .sequence
-            .filter(|_| record.form == Form::Plain && record.epoch == 1 && whole && !self.gave_up)
+            .filter(|_| record.form == Form::Plain && record.epoch == 1 && whole && !self.waiting.gave_up())
         else {
             self.passed = self.passed.saturating_add(1);
             return;
         };
         let number = u64::from(record.epoch) << 48 | sequence;
-        self.held += record.body.len();
-        self.waiting.push_back(Waiting {
-            from,
-            content_type,
-            version,
-            number,
-            body: record.body.to_vec(),
-            place,
-        });
-        if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
-            self.passed = self.passed.saturating_add(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
-            self.give_up();
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.gave_up = true;
-        self.waiting = VecDeque::new();
-        self.held = 0;
-    }
-
-    /// Takes a whole message, in clear or opened, for what Finished covers.
-    pub fn say(&mut self, from: Side, sequence: u16, kind: HandshakeType, body: &[u8]) {
-        // What was answered by a HelloVerifyRequest is not in the hashes, nor is that.
-        if kind == HandshakeType::CLIENT_HELLO {
-            self.said.clear();
-            self.said_len = 0;
-        }
-        if self.said_len + body.len() <= Self::MOST_SAID {
-            let message = super::as_hashed(kind, sequence, body);
-            self.said_len += message.len();
-            self.said.push((from, sequence, kind, message));
-        }
+        let kept = Kept { from, content_type, version, number, body: record.body.to_vec(), place };
+        let passed = self.waiting.push(kept, record.body.len());
+        self.passed = self.passed.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
     }
 
     /// Looks for the keys as known before packet `at`; whether there are any that open.
     fn find(&mut self, e: &mut Evidence, at: PacketNo) -> bool {
-        if self.openers.is_some() || self.gave_up {
+        if self.openers.is_some() || self.waiting.gave_up() {
             return self.openers.is_some();
         }
         let (Some(hello), Some(server)) = (&e.hello, &e.server_hello) else { return false };
@@ -151,30 +107,24 @@ impl Unsealing {
             None if ours => return false,
             _ => {
                 e.decryption.keys = HadKeys::Unsupported;
-                self.give_up();
+                self.waiting.give_up();
                 return false;
             }
         };
-        let session = tls12::Session {
-            master,
-            suite: server.value.cipher,
-            version: version.of_tls(),
-            randoms: PerSide { client: hello.value.random, server: server.value.random },
-            encrypt_then_mac: server.value.encrypt_then_mac,
-        };
+        let session = tls12::Session::new(master, &hello.value, &server.value);
         self.openers = session.openers();
         e.decryption.keys = if self.openers.is_some() { HadKeys::Found } else { HadKeys::Unsupported };
         if self.openers.is_none() {
-            self.give_up();
+            self.waiting.give_up();
         }
         self.session = Some(session);
         self.openers.is_some()
     }
 
     /// Opens what waits, if there are keys by now. Whether somebody ended it. `late`: it ends here.
-    pub fn open(&mut self, e: &mut Evidence, late: bool) -> bool {
-        let last = match self.waiting.back() {
-            Some(waiting) => waiting.place.no,
+    pub fn open(&mut self, e: &mut Evidence, transcript: &mut Transcript, late: bool) -> bool {
+        let last = match self.waiting.last() {
+            Some(kept) => kept.place.no,
             None if late && self.any => e.last,
             None => return false,
         };
@@ -182,22 +132,21 @@ impl Unsealing {
             return false;
         }
         let mut over = false;
-        for waiting in std::mem::take(&mut self.waiting) {
-            over |= self.open_one(e, &waiting);
+        for kept in self.waiting.take() {
+            over |= self.open_one(e, transcript, &kept);
         }
-        self.held = 0;
         if e.decryption.opened == 0 && e.decryption.failed >= 4 {
             self.openers = None;
-            self.give_up();
+            self.waiting.give_up();
         }
         over
     }
 
     /// Opens one record and takes what it holds. Whether it ends the handshake.
-    fn open_one(&mut self, e: &mut Evidence, waiting: &Waiting) -> bool {
-        let &Waiting { from, content_type, version, number, ref body, place } = waiting;
+    fn open_one(&mut self, e: &mut Evidence, transcript: &mut Transcript, kept: &Kept) -> bool {
+        let &Kept { from, content_type, version, number, ref body, place } = kept;
         let Some(openers) = &self.openers else { return false };
-        let Some(content) = openers.of(from).open_at(number, content_type, version, body) else {
+        let Some(content) = openers.of(from).open_at(number, Sealed { content_type, version, body }) else {
             e.decryption.failed += 1;
             e.decryption.note(from, place.no, Held::Damaged);
             return false;
@@ -207,7 +156,8 @@ impl Unsealing {
         }
         e.decryption.opened += 1;
         if content_type == kind::ALERT {
-            return opened_alert(e, from, &content, place);
+            let seen = Seen::new((), place.no, place.stamp);
+            return dtls::alert(&content).is_some_and(|alert| e.opened_alert(from, alert, seen));
         }
         for fragment in fragments(&content) {
             let messages = self.messages.of_mut(from);
@@ -216,58 +166,27 @@ impl Unsealing {
                 continue;
             };
             e.decryption.note(from, place.no, Held::Message(message.kind));
-            if message.kind == HandshakeType::FINISHED && self.finished.of(from).is_none() {
-                let seen = Seen { value: message.body.to_vec(), at: message.at.clone(), when: message.when };
-                *self.finished.of_mut(from) = Some(seen);
-                self.say(from, message.sequence, message.kind, &message.body);
+            if message.kind == HandshakeType::FINISHED && !self.unsealed.has_finished(from) {
+                transcript.add(from, message.sequence, message.kind, &message.body);
+                let seen = Seen { value: (), at: message.at, when: message.when };
+                self.unsealed.finish(e, from, &message.body, seen);
             }
         }
         false
     }
 
-    /// What the messages of both sides tell once all are there: whether each Finished is right.
-    pub fn conclude(&mut self, e: &mut Evidence) {
-        match e.decryption.keys {
-            HadKeys::Unasked if self.any => e.decryption.keys = HadKeys::Absent,
-            HadKeys::Found => e.decryption.passed += self.passed,
-            _ => {}
+    /// What the messages of both sides tell once all are there.
+    pub fn conclude(&mut self, e: &mut Evidence, transcript: &Transcript) {
+        if self.any {
+            e.keys_were_absent();
         }
-        let whole = e.lost.malformed_messages == 0 && e.decryption.failed == 0;
-        let Some(session) = self.session.as_ref().filter(|_| whole) else { return };
-        self.said.sort_by_key(|&(from, sequence, ..)| (from == Side::Server, sequence));
-        // Another number than the next one: something is missing.
-        let unbroken = self.said.windows(2).all(|pair| match pair {
-            [(a, first, ..), (b, second, ..)] => a != b || first.checked_add(1) == Some(*second),
-            _ => false,
-        });
-        if !unbroken {
-            return;
+        if e.decryption.keys == HadKeys::Found {
+            e.decryption.passed += self.passed;
         }
-        let mut flights = Flights::default();
-        for (from, _, kind, message) in &self.said {
-            flights.add_framed(*from, *kind, message);
-        }
-        for side in [Side::Client, Side::Server] {
-            let Some(finished) = self.finished.of(side) else { continue };
-            let messages = flights.before_finished12(side);
-            if let Some(expected) = messages.and_then(|messages| session.verify_data(side, &messages)) {
-                let right = finished.value == expected;
-                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|_| right));
-            }
+        if let Some(session) = &self.session
+            && transcript.give(&mut self.unsealed)
+        {
+            self.unsealed.conclude(e, &By::Session(session));
         }
     }
-}
-
-/// Takes an alert that was sealed. Whether it ends the handshake.
-fn opened_alert(e: &mut Evidence, from: Side, content: &[u8], place: Place) -> bool {
-    let Some(alert) = dtls::alert(content) else { return false };
-    e.decryption.note(from, place.no, Held::Alert(alert.description));
-    // A goodbye is none that ends a handshake.
-    if alert.description == AlertDescription::CLOSE_NOTIFY && e.sealing.finished.of(from).is_some() {
-        return false;
-    }
-    if e.alerts.len() < 8 {
-        e.alerts.push(Seen::new(AlertFrom { from, alert, sealed: true }, place.no, place.stamp));
-    }
-    alert.level == AlertLevel::FATAL
 }

@@ -1,4 +1,5 @@
-//! QUIC's part of an attempt over datagrams: Initial packets are opened and read, the others counted by what they are.
+//! QUIC's part of an attempt over datagrams: Initial packets are opened and read, the others counted by what they are. Where
+//! there are keys, `unsealing` opens Handshake packets too.
 
 mod facts;
 mod outcome;
@@ -72,7 +73,7 @@ impl Keys {
 pub struct Reader {
     /// More than one behind a Retry or another version; four at most.
     keys: SmallVec<[Box<Keys>; 1]>,
-    version: QuicVersion,
+    facts: QuicFacts,
     /// What a Retry asked the client to send to.
     retry: Option<Cid>,
     /// Handshake bytes in Initial packets.
@@ -111,7 +112,7 @@ pub(super) fn begin(datagram: &Datagram<'_>) -> Option<Beginning> {
     let begins = |keys: Option<Box<Keys>>, version, from, tag| {
         let reader = Reader {
             keys: keys.into_iter().collect(),
-            version,
+            facts: QuicFacts { version, ..QuicFacts::default() },
             retry: None,
             crypto: PerSide::default(),
             unsealing: None,
@@ -147,42 +148,22 @@ impl Reader {
         limits: &Limits,
         parser: &mut impl Parse,
     ) -> Step {
-        let mut facts = evidence
-            .quic
-            .take()
-            .unwrap_or_else(|| Box::new(QuicFacts { version: self.version, ..QuicFacts::default() }));
-        let step = self.take(&mut facts, evidence, datagram, from, place, limits, parser);
-        evidence.quic = Some(facts);
-        step
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a datagram with its place")]
-    fn take(
-        &mut self,
-        facts: &mut QuicFacts,
-        evidence: &mut Evidence,
-        datagram: &Datagram<'_>,
-        from: Side,
-        place: Place,
-        limits: &Limits,
-        parser: &mut impl Parse,
-    ) -> Step {
         let first = initial(datagram.payload);
         let mut asked_anew = false;
         if let Some(first) = &first
             && self.is_fresh(first, from)
             && let Some(keys) = opened_as_first(first)
         {
-            if !self.goes_on(facts, first, from) {
+            if !self.goes_on(first, from) {
                 return Step::Another;
             }
-            if facts.version != first.version {
-                facts.first_version.get_or_insert(facts.version);
-                facts.version = first.version;
+            if self.facts.version != first.version {
+                self.facts.first_version.get_or_insert(self.facts.version);
+                self.facts.version = first.version;
                 // Another version, another ClientHello.
                 self.crypto = PerSide::default();
                 if let Some(unsealing) = &mut self.unsealing {
-                    unsealing.flights = <_>::default();
+                    unsealing.unsealed.flights = <_>::default();
                 }
                 if evidence.server_hello.is_none() {
                     evidence.hello = None;
@@ -211,8 +192,8 @@ impl Reader {
         for packet in packets(datagram.payload) {
             match packet {
                 Packet::Long(long) => {
-                    if facts.ids.of(from).is_none() || from == Side::Server {
-                        *facts.ids.of_mut(from) = Some(long.from);
+                    if self.facts.ids.of(from).is_none() || from == Side::Server {
+                        *self.facts.ids.of_mut(from) = Some(long.from);
                     }
                     match long.kind {
                         Kind::Initial => {
@@ -221,7 +202,6 @@ impl Reader {
                             match opened.and_then(|payload| room.get(payload)) {
                                 Some(payload) => {
                                     known += usize::from(!self.frames(
-                                        facts,
                                         evidence,
                                         frames(payload, long.version),
                                         from,
@@ -230,10 +210,10 @@ impl Reader {
                                         parser,
                                     ));
                                 }
-                                None => facts.unopened += 1,
+                                None => self.facts.unopened += 1,
                             }
                         }
-                        Kind::ZeroRtt => count(&mut facts.early_data, place),
+                        Kind::ZeroRtt => count(&mut self.facts.early_data, place),
                         Kind::Handshake => {
                             latest.handshake = true;
                             if let Some(unsealing) = &mut self.unsealing {
@@ -241,29 +221,29 @@ impl Reader {
                             }
                         }
                     }
-                    if from == Side::Server && long.version != facts.version {
+                    if from == Side::Server && long.version != self.facts.version {
                         // RFC 9368 section 2.3: the server's first packet says which one it chose.
-                        facts.first_version.get_or_insert(facts.version);
-                        facts.version = long.version;
+                        self.facts.first_version.get_or_insert(self.facts.version);
+                        self.facts.version = long.version;
                     }
                 }
                 Packet::Retry { from: id, .. } if from == Side::Server => {
                     self.retry = Some(id);
-                    facts.retry.get_or_insert(seen(()));
+                    self.facts.retry.get_or_insert(seen(()));
                     if evidence.hello.is_some() {
                         evidence.stage = evidence.stage.max(Stage::ClientHello);
                     }
                 }
                 Packet::Negotiation { versions, .. } if from == Side::Server => {
                     let listed = versions.iter().copied().filter(|version| !version.is_reserved()).collect();
-                    facts.negotiation.get_or_insert_with(|| Seen::new(listed, place.no, place.stamp));
+                    self.facts.negotiation.get_or_insert_with(|| Seen::new(listed, place.no, place.stamp));
                 }
                 Packet::Short(_) => latest.one_rtt = true,
                 Packet::Retry { .. } | Packet::Negotiation { .. } | Packet::Unknown(_) => {}
             }
         }
         if initials > 0 {
-            *facts.initials.of_mut(from) += 1;
+            *self.facts.initials.of_mut(from) += 1;
             let again = initials == known && !asked_anew && evidence.server_hello.is_none();
             if again && from == Side::Client {
                 // The same bytes again: no answer came in time.
@@ -274,26 +254,27 @@ impl Reader {
             }
         }
         if latest.handshake {
-            count(facts.handshakes.of_mut(from), place);
+            count(self.facts.handshakes.of_mut(from), place);
             if from == Side::Server {
                 evidence.stage = evidence.stage.max(Stage::Certificate);
                 evidence.sealing.finished.server.get_or_insert(seen(()));
             }
         }
         if let Some(unsealing) = &mut self.unsealing {
-            self.closed |= unsealing.open(facts, evidence, false, parser);
+            self.closed |= unsealing.open(&mut self.facts, evidence, false, parser);
         }
         if latest.one_rtt {
-            self.one_rtt(facts, evidence, datagram.payload_wire_len, from, place);
+            self.one_rtt(evidence, datagram.payload_wire_len, from, place);
         }
-        *facts.latest.of_mut(from) = Some(latest);
+        *self.facts.latest.of_mut(from) = Some(latest);
         // A client that closes without ever having been answered has given up: what it tries next comes behind it.
         let gave_up = self.closed && from == Side::Client && evidence.tcp.packets.server == 0;
-        if gave_up || facts.confirmed == Confirmed::WentOn { Step::Settled } else { Step::Open }
+        if gave_up || self.facts.confirmed == Confirmed::WentOn { Step::Settled } else { Step::Open }
     }
 
     /// A datagram with a 1-RTT packet.
-    fn one_rtt(&self, facts: &mut QuicFacts, evidence: &mut Evidence, len: u32, from: Side, place: Place) {
+    fn one_rtt(&mut self, evidence: &mut Evidence, len: u32, from: Side, place: Place) {
+        let facts = &mut self.facts;
         match facts.one_rtt.of_mut(from) {
             Some(seen) => seen.value = seen.value.saturating_add(1),
             none => *none = Some(Seen::new(1, place.no, place.stamp)),
@@ -330,7 +311,8 @@ impl Reader {
 
     /// Whether such a packet is the client's next word in this attempt: it answers a Retry or a list of versions, or
     /// bears the same ID of its own.
-    fn goes_on(&self, facts: &QuicFacts, packet: &Long<'_>, from: Side) -> bool {
+    fn goes_on(&self, packet: &Long<'_>, from: Side) -> bool {
+        let facts = &self.facts;
         if from == Side::Server || self.keys.is_empty() {
             return false;
         }
@@ -356,10 +338,8 @@ impl Reader {
     }
 
     /// Reads the frames of an Initial packet. Whether they say anything new.
-    #[expect(clippy::too_many_arguments, reason = "a payload with its place")]
     fn frames(
         &mut self,
-        facts: &mut QuicFacts,
         evidence: &mut Evidence,
         said: Frames<'_>,
         from: Side,
@@ -379,7 +359,7 @@ impl Reader {
                     any = true;
                     fresh = true;
                     self.closed = true;
-                    closed(facts, evidence, close, from, (place.no, place.stamp), false);
+                    closed(&mut self.facts, evidence, close, from, (place.no, place.stamp), false);
                 }
                 Frame::Other => {}
             }
@@ -392,7 +372,7 @@ impl Reader {
 
     fn message(&mut self, evidence: &mut Evidence, message: Message, from: Side, parser: &mut impl Parse) {
         if let Some(unsealing) = &mut self.unsealing {
-            unsealing.flights.add(from, message.kind, message.body());
+            unsealing.unsealed.flights.add(from, message.kind, message.body());
         }
         let seen = |message: Message| Seen { value: (), at: message.at, when: message.when };
         match (from, message.kind) {
@@ -427,10 +407,9 @@ impl Reader {
 
     /// How long to wait for the next datagram before the attempt is taken as it stands.
     pub(super) fn patience(&self, evidence: &Evidence, limits: &Limits) -> Span {
-        let facts = evidence.quic.as_deref();
         if self.closed {
             limits.after_end
-        } else if facts.is_some_and(|facts| facts.confirmed >= Confirmed::Asked) {
+        } else if self.facts.confirmed >= Confirmed::Asked {
             limits.linger
         } else if evidence.tcp.packets.server == 0 {
             limits.syn_answer
@@ -439,16 +418,14 @@ impl Reader {
         }
     }
 
-    /// Writes how it ended; whether it counts as an attempt.
+    /// Writes how it ended.
     pub(super) fn close(
         mut self,
         evidence: &mut Evidence,
         now: Stamp,
         capture_ended: bool,
-        limits: &Limits,
         parser: &mut impl Parse,
-    ) -> bool {
-        let _ = limits;
+    ) {
         for side in [Side::Client, Side::Server] {
             let stream = self.crypto.of_mut(side);
             if let Some((kind, have, want)) = stream.unfinished() {
@@ -468,14 +445,12 @@ impl Reader {
                 evidence.stage = evidence.stage.max(Stage::ClientHello);
             }
         }
-        let Some(mut facts) = evidence.quic.take() else { return false };
         if let Some(mut unsealing) = self.unsealing.take() {
-            unsealing.open(&mut facts, evidence, true, parser);
+            unsealing.open(&mut self.facts, evidence, true, parser);
             unsealing.conclude(evidence);
         }
-        outcome::settle(evidence, &facts, now, capture_ended);
-        evidence.quic = Some(facts);
-        true
+        outcome::settle(evidence, &self.facts, now, capture_ended);
+        evidence.quic = Some(Box::new(self.facts));
     }
 
     /// Bytes held.
@@ -512,7 +487,7 @@ fn closed(
         && evidence.alerts.is_empty()
     {
         let alert = Alert { level: AlertLevel::FATAL, description: AlertDescription(description) };
-        evidence.alerts.push(Seen::new(AlertFrom { from, alert, sealed }, no, when));
+        evidence.alert(AlertFrom { from, alert, sealed }, Seen::new((), no, when));
     }
     if facts.close.is_none() {
         let shown = close.reason.iter().take(WORDS);

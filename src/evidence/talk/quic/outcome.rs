@@ -6,7 +6,7 @@
 
 use super::facts::{Closed, Confirmed, Latest, QuicFacts};
 use crate::base::{Packets, Seen, Side, Span, Stamp};
-use crate::evidence::{Ending, Evidence, Outcome};
+use crate::evidence::{Ending, Evidence, Outcome, outcome};
 use crate::tls::codes::{AlertDescription, AlertLevel};
 use crate::tls::message::Alert;
 use crate::tls::quic::frames::Close;
@@ -35,10 +35,7 @@ pub(super) fn settle(e: &mut Evidence, facts: &QuicFacts, now: Stamp, capture_en
 
 fn read(e: &Evidence, facts: &QuicFacts, now: Stamp, capture_ended: bool) -> (Outcome, Seen<Ending>) {
     let over = |value| Seen::new(value, e.last, e.ended);
-    let stopped = || {
-        let silence = Ending::Silence { lasted: now - e.ended };
-        over(if capture_ended { Ending::CaptureEnded } else { silence })
-    };
+    let stopped = || outcome::stopped(e, now, capture_ended);
     if facts.confirmed >= Confirmed::Asked {
         let psk = e.server_hello.as_ref().is_some_and(|hello| hello.value.psk);
         let outcome = if psk { Outcome::Resumed } else { Outcome::Completed };

@@ -3,8 +3,8 @@
 use super::*;
 use crate::base::Endpoint;
 use crate::decode::Hop;
-use crate::evidence::fixture::{CLIENT, Parses, ROUTER, START, datagram, icmp_error};
-use crate::evidence::talk::{Protocol, Talk};
+use crate::evidence::fixture::{CLIENT, Parses, ROUTER, START, icmp_error};
+use crate::evidence::talk::fixture::Feed;
 use crate::evidence::{Ending, Outcome};
 
 const DESTINATION: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -52,26 +52,19 @@ fn close(code: u16) -> Vec<u8> {
 
 /// The attempt, and what happens to it.
 struct Story {
-    talk: Option<Talk>,
+    feed: Feed<Parses>,
     version: QuicVersion,
     destination: Vec<u8>,
     number: u8,
-    no: u64,
-    /// Milliseconds since it began.
-    at: i64,
-    last: Step,
 }
 
 impl Story {
     fn new() -> Self {
         Self {
-            talk: None,
+            feed: Feed::new(Parses),
             version: QuicVersion::V1,
             destination: DESTINATION.to_vec(),
             number: 0,
-            no: 0,
-            at: 0,
-            last: Step::Open,
         }
     }
 
@@ -117,19 +110,9 @@ impl Story {
         packet
     }
 
+    /// A datagram, so many milliseconds after the one before.
     fn send(&mut self, from: Side, payload: &[u8], after: i64) -> &mut Self {
-        self.at += after;
-        self.no += 1;
-        let (datagram, sends) = datagram(from, payload);
-        let stamp = START + Span::from_millis(self.at);
-        let place = Place { no: PacketNo(self.no), stamp, clock: stamp };
-        if self.talk.is_none() {
-            self.talk = Protocol::begun_by(payload)
-                .and_then(|protocol| Talk::begin(protocol, &datagram, sends, place));
-        }
-        if let Some(talk) = &mut self.talk {
-            self.last = talk.datagram(&datagram, sends, place, &Limits::default(), &mut Parses);
-        }
+        self.feed.send(from, payload, after);
         self
     }
 
@@ -145,8 +128,7 @@ impl Story {
 
     /// Nothing more comes for so many seconds.
     fn ends(&mut self, secs: i64, capture_ended: bool) -> Box<Evidence> {
-        let now = START + Span::from_millis(self.at) + Span::from_secs(secs);
-        self.talk.take().unwrap().close(now, capture_ended, &Limits::default(), &mut Parses).unwrap()
+        self.feed.ends(secs, capture_ended)
     }
 
     /// Both hellos and the server's flight.
@@ -189,9 +171,9 @@ fn both_versions_complete_once_packets_of_1_rtt_answer_each_other() {
         story.send(Side::Server, &flight, 0).send(Side::Client, &finished, 1);
         let short = [&[0x41][..], &[7; 60]].concat();
         story.send(Side::Client, &short, 1).send(Side::Server, &short, 20);
-        assert_eq!(story.last, Step::Open);
+        assert_eq!(story.feed.last, Step::Open);
         story.send(Side::Client, &short, 1);
-        assert_eq!(story.last, Step::Settled);
+        assert_eq!(story.feed.last, Step::Settled);
         let evidence = story.ends(0, false);
         assert_eq!((evidence.outcome, evidence.stage), (Outcome::Completed, Stage::Application));
         assert_eq!(evidence.quic.unwrap().version, version);
@@ -290,7 +272,7 @@ fn a_client_that_closes_unanswered_waited_in_vain() {
         story.client(&crypto(0, &hello(1)), after);
     });
     story.client(&close(0), 1_000);
-    assert_eq!(story.last, Step::Settled);
+    assert_eq!(story.feed.last, Step::Settled);
     assert_eq!(story.ends(0, false).outcome, Outcome::Failed);
 }
 
@@ -299,7 +281,7 @@ fn icmp_ends_it_too() {
     let mut story = Story::new();
     story.client(&crypto(0, &hello(1)), 0);
     let error = icmp_error(ROUTER, false, 3, 13, 17);
-    story.talk.as_mut().unwrap().icmp(error, PacketNo(2), START + Span::from_millis(9));
+    story.feed.talk.as_mut().unwrap().evidence.icmp(error, PacketNo(2), START + Span::from_millis(9));
     assert_eq!(story.ends(30, false).outcome, Outcome::Failed);
 }
 
@@ -336,7 +318,7 @@ fn another_connection_between_the_same_ends_is_another_attempt() {
     payload.resize(1_170, 0);
     let packet = keys.client.seal(&header, 1, &payload);
     story.send(Side::Client, &packet, 9);
-    assert_eq!(story.last, Step::Another);
+    assert_eq!(story.feed.last, Step::Another);
     assert_eq!(story.ends(0, true).tcp.packets.client, 1, "nothing is noted of it");
 }
 
@@ -380,7 +362,7 @@ fn whatever_bytes_come_nothing_breaks() {
         }
         let keep = packet.len().min(usize::from(next()) * 5);
         story.send(Side::Client, &packet[..keep], 1).send(Side::Server, &packet, 1);
-        let _ = story.talk.take().map(|talk| talk.held());
+        let _ = story.feed.talk.take().map(|talk| talk.held());
     }
 }
 

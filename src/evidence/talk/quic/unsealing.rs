@@ -1,19 +1,18 @@
 //! Handshake packets for which there may be keys (RFC 9001 section 5.1): kept until the keys are found, then opened.
 //!
-//! What they hold goes the way of clear messages. Packets of 1-RTT are never kept.
+//! What they hold becomes facts as clear messages do. Packets of 1-RTT are never kept.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::facts::QuicFacts;
 use crate::base::{Limits, PacketNo, PerSide, Seen, Side, Stamp};
-use crate::evidence::attempt::flights::Flights;
-use crate::evidence::attempt::{Parse, messages};
+use crate::evidence::attempt::Parse;
+use crate::evidence::attempt::unsealed::{By, Unsealed};
+use crate::evidence::attempt::waiting::Waiting;
 use crate::evidence::decryption::{HadKeys, Held};
-use crate::evidence::{Chain, Evidence, Stage};
-use crate::tls::codes::{AlertDescription, HandshakeType};
-use crate::tls::keys::{Keys, Secret, Secrets, tls13};
-use crate::tls::message::{self, CertificateRequest, CertificateVerify};
+use crate::evidence::{Chain, Evidence};
+use crate::tls::codes::AlertDescription;
+use crate::tls::keys::{Keys, Secret, Secrets};
 use crate::tls::quic::crypto::{Message, Stream};
 use crate::tls::quic::frames::{Close, Frame, frames};
 use crate::tls::quic::header::{Long, Packet, packets};
@@ -21,7 +20,7 @@ use crate::tls::quic::protection::PacketKey;
 
 /// A Handshake packet.
 #[derive(Debug)]
-struct Waiting {
+struct Sealed {
     from: Side,
     bytes: Vec<u8>,
     no: PacketNo,
@@ -32,18 +31,13 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Unsealing {
     keys: Keys,
-    waiting: VecDeque<Waiting>,
-    /// Bytes of what waits.
-    held: usize,
+    waiting: Waiting<Sealed>,
     secrets: Option<Arc<Secrets>>,
     openers: PerSide<Option<PacketKey>>,
     largest: PerSide<Option<u64>>,
     crypto: PerSide<Stream>,
-    pub flights: Flights,
-    /// What each side's Finished says.
-    finished: PerSide<Option<Seen<Vec<u8>>>>,
+    pub unsealed: Unsealed,
     limit: usize,
-    gave_up: bool,
 }
 
 impl Unsealing {
@@ -53,35 +47,29 @@ impl Unsealing {
     pub fn new(keys: Keys, limits: &Limits) -> Self {
         Self {
             keys,
-            waiting: VecDeque::new(),
-            held: 0,
+            waiting: Waiting::new(Self::MOST, limits.bytes_per_side),
             secrets: None,
             openers: PerSide::default(),
             largest: PerSide::default(),
             crypto: PerSide::default(),
-            flights: Flights::default(),
-            finished: PerSide::default(),
+            unsealed: Unsealed::default(),
             limit: limits.bytes_per_side,
-            gave_up: false,
         }
     }
 
     /// Bytes held.
     pub fn held(&self) -> usize {
-        self.held + self.flights.held() + self.crypto.client.held() + self.crypto.server.held()
+        self.waiting.held()
+            + self.unsealed.flights.held()
+            + self.crypto.client.held()
+            + self.crypto.server.held()
     }
 
     /// Keeps a packet until there are keys.
     pub fn keep(&mut self, packet: &Long<'_>, from: Side, no: PacketNo, when: Stamp) {
-        if self.gave_up || !packet.whole {
-            return;
-        }
-        self.held += packet.bytes.len();
-        self.waiting.push_back(Waiting { from, bytes: packet.bytes.to_vec(), no, when });
-        if self.waiting.len() > Self::MOST || self.held > 2 * self.limit {
-            self.gave_up = true;
-            self.waiting = VecDeque::new();
-            self.held = 0;
+        if packet.whole && !self.waiting.gave_up() {
+            let sealed = Sealed { from, bytes: packet.bytes.to_vec(), no, when };
+            self.waiting.push(sealed, packet.bytes.len());
         }
     }
 
@@ -117,17 +105,15 @@ impl Unsealing {
         late: bool,
         parser: &mut impl Parse,
     ) -> bool {
-        let Some(last) = self.waiting.back().map(|waiting| waiting.no) else { return false };
+        let Some(last) = self.waiting.last().map(|sealed| sealed.no) else { return false };
         let at = if late { e.last.max(last) } else { last };
         if !self.find(facts, e, at, late) {
             return false;
         }
         let mut closes = false;
         let mut room = Vec::new();
-        self.held = 0;
-        for waiting in std::mem::take(&mut self.waiting) {
-            let Some(Packet::Long(long)) = packets(&waiting.bytes).next() else { continue };
-            let (from, no) = (waiting.from, waiting.no);
+        for Sealed { from, bytes, no, when } in self.waiting.take() {
+            let Some(Packet::Long(long)) = packets(&bytes).next() else { continue };
             let largest = self.largest.of_mut(from);
             let opened = self.openers.of(from).as_ref().map(|key| key.open(&long, *largest, &mut room));
             match opened {
@@ -144,14 +130,14 @@ impl Unsealing {
                         match frame {
                             Frame::Crypto { offset, data } => {
                                 let stream = self.crypto.of_mut(from);
-                                stream.push(offset, data, no, waiting.when, self.limit);
+                                stream.push(offset, data, no, when, self.limit);
                             }
                             Frame::Close(close) => {
                                 closes = true;
                                 if let Some(alert) = Close::alert(close.code) {
                                     e.decryption.note(from, no, Held::Alert(AlertDescription(alert)));
                                 }
-                                super::closed(facts, e, close, from, (no, waiting.when), true);
+                                super::closed(facts, e, close, from, (no, when), true);
                             }
                             Frame::Other => {}
                         }
@@ -166,84 +152,19 @@ impl Unsealing {
     }
 
     fn message(&mut self, e: &mut Evidence, message: Message, from: Side, parser: &mut impl Parse) {
-        let Some(version) = e.version() else { return };
-        let kind = message.kind;
-        let body = message.body();
+        let (kind, body) = (message.kind, message.body());
+        self.unsealed.note(e, from, kind, body, &message.at);
         let seen = Seen { value: (), at: message.at.clone(), when: message.when };
-        e.decryption.note(from, seen.at.last().unwrap_or_default(), Held::Message(kind));
-        self.flights.add(from, kind, body);
-        match kind {
-            HandshakeType::CERTIFICATE => messages::certificate(e, from, version, body, seen, parser),
-            HandshakeType::COMPRESSED_CERTIFICATE => {
-                match message::uncompressed_certificate(body, self.limit) {
-                    Some(body) => messages::certificate(e, from, version, &body, seen, parser),
-                    None => e.lost.malformed_messages += 1,
-                }
-            }
-            HandshakeType::CERTIFICATE_REQUEST if from == Side::Server => {
-                if let Some(request) = CertificateRequest::parse(body, version) {
-                    e.certificate_request = Some(Box::new(seen.map(|()| request)));
-                }
-            }
-            HandshakeType::CERTIFICATE_VERIFY => {
-                if let Some((scheme, signature)) = message::certificate_verify(body, version) {
-                    let verify = CertificateVerify { scheme, signature: signature.to_vec(), signed: None };
-                    let verify = Some(Box::new(seen.map(|()| verify)));
-                    match from {
-                        Side::Server => e.decryption.server_verify = verify,
-                        Side::Client => e.certificate_verify = verify,
-                    }
-                }
-            }
-            HandshakeType::ENCRYPTED_EXTENSIONS if from == Side::Server => {
-                if let Some(extensions) = message::encrypted_extensions(body)
-                    && let Some(hello) = &mut e.server_hello
-                {
-                    hello.value.alpn = extensions.alpn.map(Into::into);
-                }
-            }
-            HandshakeType::FINISHED => {
-                e.sealing.finished.of_mut(from).get_or_insert(seen.clone());
-                self.finished.of_mut(from).get_or_insert(seen.map(|()| body.to_vec()));
-                if from == Side::Client {
-                    e.stage = e.stage.max(Stage::Finished);
-                }
-            }
-            _ => {}
-        }
+        self.unsealed.take13(e, from, kind, body, seen, self.limit, parser);
     }
 
-    /// What the messages of both sides tell once all are there: what was signed, and whether each Finished is right.
+    /// What the messages of both sides tell once all are there, and whether the server's chain was cut.
     pub fn conclude(&self, e: &mut Evidence) {
-        if e.decryption.opened == 0 && !self.waiting.is_empty() && e.decryption.keys == HadKeys::Unasked {
-            e.decryption.keys = HadKeys::Absent;
+        if self.waiting.last().is_some() {
+            e.keys_were_absent();
         }
-        let whole = e.lost.malformed_messages == 0 && e.decryption.failed == 0 && e.decryption.opened > 0;
-        let suite = e.server_hello.as_ref().map(|hello| hello.value.cipher).filter(|_| whole);
-        let Some(hash) = suite.and_then(tls13::Hash::of) else { return };
-        let signed = |side| {
-            let hash = self.flights.hash_before13(hash, side, HandshakeType::CERTIFICATE_VERIFY)?;
-            Some(tls13::signed_content(side == Side::Server, &hash))
-        };
-        if let Some(verify) = &mut e.decryption.server_verify {
-            verify.value.signed = signed(Side::Server);
-        }
-        if let Some(verify) = &mut e.certificate_verify {
-            verify.value.signed = signed(Side::Client);
-        }
-        for side in [Side::Client, Side::Server] {
-            let (Some(finished), Some(secrets)) = (self.finished.of(side), &self.secrets) else { continue };
-            let secret = match side {
-                Side::Client => &secrets.client_handshake,
-                Side::Server => &secrets.server_handshake,
-            };
-            let transcript = self.flights.hash_before13(hash, side, HandshakeType::FINISHED);
-            let expected = secret.as_ref().zip(transcript);
-            let expected =
-                expected.and_then(|(secret, transcript)| tls13::verify_data(hash, secret, &transcript));
-            if let Some(expected) = expected {
-                *e.decryption.finished.of_mut(side) = Some(finished.clone().map(|said| said == expected));
-            }
+        if let Some(secrets) = &self.secrets {
+            self.unsealed.conclude(e, &By::Secrets(secrets));
         }
         if self.openers.server.is_some()
             && let Chain::Sealed(at) = &e.chain

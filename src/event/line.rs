@@ -1,0 +1,42 @@
+//! An event as it waits to be printed.
+
+use std::sync::Arc;
+
+/// One event, a line of JSON. Pieces that come again and again (a server's certificates, what a program offers) lie beside its
+/// own text, shared with the other events that have them: while some thousand events wait for their turn, each takes a third of
+/// what it will be.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    own: Box<[u8]>,
+    /// What is to be put in, and before which byte of its own text, in order.
+    shared: Box<[Shared]>,
+}
+
+/// A piece, and its place in a text that lacks it.
+pub(super) type Shared = (u32, Arc<[u8]>);
+
+impl Line {
+    /// Of a text and what it lacks.
+    pub(super) fn new(own: &[u8], shared: impl IntoIterator<Item = Shared>) -> Self {
+        Self { own: own.into(), shared: shared.into_iter().collect() }
+    }
+
+    /// Appends it whole.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut rest = &*self.own;
+        let mut written = 0;
+        for (place, piece) in &self.shared {
+            let (own, behind) = rest.split_at_checked(*place as usize - written).unwrap_or((rest, &[]));
+            out.extend_from_slice(own);
+            out.extend_from_slice(piece);
+            (rest, written) = (behind, *place as usize);
+        }
+        out.extend_from_slice(rest);
+    }
+}
+
+impl From<&[u8]> for Line {
+    fn from(whole: &[u8]) -> Self {
+        Self { own: whole.into(), shared: Box::default() }
+    }
+}

@@ -1,0 +1,51 @@
+//! Asks for the memory that the next packets will touch, ahead of them.
+
+use super::{Shard, State};
+use crate::base::{PackedKey, prefetch};
+use crate::flow::table::Id;
+
+impl Shard {
+    /// Connections that take about a megabyte.
+    const LARGE: usize = 1 << 14;
+
+    /// Whether its connections are too many for a cache near the processor, so that looking ahead pays.
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.table.len() >= Self::LARGE
+    }
+
+    /// Has the memory fetched where the search for this connection begins. What it gives serves the further steps.
+    #[inline]
+    pub fn approach(&self, key: &PackedKey) -> u64 {
+        self.table.approach(key)
+    }
+
+    /// Has the connection itself fetched, some packets behind [`Self::approach`].
+    #[inline]
+    pub fn approach_connection(&self, hash: u64) -> Option<Id> {
+        self.table.approach_entry(hash)
+    }
+
+    /// Has what is known of it fetched, some packets behind [`Self::approach_connection`]. Gives the number of an attempt for
+    /// the last step.
+    #[inline]
+    pub fn approach_state(&self, likely: Id) -> Option<u32> {
+        match self.table.get(likely) {
+            State::Done(_) | State::Http(_) | State::Dns(_) => return None,
+            State::Opening(no) => self.openings.approach(no),
+            State::Open(no) => {
+                self.attempts.approach(no);
+                return Some(no);
+            }
+        }
+        None
+    }
+
+    /// Has an attempt's facts fetched, some packets behind [`Self::approach_state`].
+    #[inline]
+    pub fn approach_facts(&self, attempt: u32) {
+        if let Some(open) = self.attempts.get(attempt) {
+            prefetch(&*open.attempt.evidence);
+        }
+    }
+}
