@@ -362,8 +362,8 @@ fn a_client_whose_packets_passed_and_do_so_no_more_was_forgotten() {
             gateway.send(hello(25), Way::Passes);
             gateway.send(sent(46, Side::Server, ACK, 1, 518, 1_100), Way::Dropped);
             gateway.send(sent(47, Side::Client, RST, 518, 0, 0), Way::Made);
-            gateway.send(hello(300), way);
             gateway.send(hello(900), way);
+            gateway.send(hello(2_100), way);
         })
     };
     let both = [("reset_after_hello", Certainty::Suspected), ("mapping_lost", Certainty::Inferred)];
