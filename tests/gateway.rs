@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::judged::stamp;
 use support::service::commands;
 use support::{Scratch, root, tell};
 use tlswhy::base::{Limits, Stamp};
@@ -518,17 +519,6 @@ fn hello(name: &str) -> Vec<u8> {
     let salt = NEXT.fetch_add(1, Ordering::Relaxed);
     hello[11..43].iter_mut().for_each(|byte| *byte = byte.wrapping_add(salt));
     hello
-}
-
-/// The time in an event (RFC 3339, UTC, microseconds).
-fn stamp(text: &str) -> Option<Stamp> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    // Days since the epoch, the year beginning in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
-    let seconds = 3_600 * number(11..13)? + 60 * number(14..16)? + number(17..19)?;
-    Some(Stamp((86_400 * days + seconds) * 1_000_000 + number(20..26)?))
 }
 
 fn now() -> Stamp {

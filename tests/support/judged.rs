@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tlswhy::base::Stamp;
 
 use super::{Attempt, Label, captures_in, label, run};
 
@@ -27,6 +28,17 @@ pub struct Judged {
 /// A word of an event.
 pub fn word<'a>(event: &'a Value, field: &str) -> Option<&'a str> {
     event[field].as_str()
+}
+
+/// The time in an event (RFC 3339, UTC, microseconds).
+pub fn stamp(text: &str) -> Option<Stamp> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    // Days since the epoch, the year beginning in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+    let seconds = 3_600 * number(11..13)? + 60 * number(14..16)? + number(17..19)?;
+    Some(Stamp((86_400 * days + seconds) * 1_000_000 + number(20..26)?))
 }
 
 /// Whether the event is of a failure.
