@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::judged::stamp;
-use support::service::commands;
+use support::service::{commands, done, must};
 use support::{Scratch, root, tell};
 use tlswhy::base::{Limits, Stamp};
 use tlswhy::capture::file::FileReader;
@@ -576,14 +576,4 @@ impl Drop for Listening {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-fn done(command: &[&str]) -> bool {
-    let mut command_ = Command::new(command[0]);
-    command_.args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null());
-    command_.status().is_ok_and(|status| status.success())
-}
-
-fn must(command: &[&str]) {
-    assert!(done(command), "{} failed", command.join(" "));
 }

@@ -23,6 +23,7 @@ use serde_json::Value;
 use support::judged::{stamp, word};
 use support::keys::parted;
 use support::pcap::Pcap;
+use support::service::{done, must};
 use support::{Scratch, events, lab_roots, root, run, tell};
 
 /// Failures of every kind that fits into seconds, successes, ICMP, DNS, OCSP, upgrades, tags, fragments, tunnels, both
@@ -527,14 +528,4 @@ impl Listening {
         assert!(self.child.wait().unwrap().success());
         events(&text)
     }
-}
-
-fn done(command: &[&str]) -> bool {
-    let mut command_ = Command::new(command[0]);
-    command_.args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null());
-    command_.status().is_ok_and(|status| status.success())
-}
-
-fn must(command: &[&str]) {
-    assert!(done(command), "{} failed", command.join(" "));
 }

@@ -137,11 +137,10 @@ impl Bypass {
         }
     }
 
-    /// Whether there is nothing to see in a frame, as in most, so that the shard may have it as it is: a plain segment amid
+    /// Whether there is nothing to see in a plain frame, as in most, so that the shard may have it as it is: a segment amid
     /// its connection, which is none of those kept back, and no look is due.
     #[inline]
-    pub(super) fn passes_over(&mut self, frame: &Frame<'_>) -> bool {
-        let Some(plain) = Plain::of(frame.data) else { return false };
+    pub(super) fn passes_over(&mut self, plain: &Plain<'_>) -> bool {
         let [source, target] = plain.ports();
         if self.until_look <= 1 || turns(plain.flags()) || self.marks.has(source, target) {
             return false;

@@ -271,16 +271,19 @@ impl<'a> Follow<'a> {
         for frame in frames {
             self.pass(frame.stamp, elapsed);
             let now = self.clock.now();
-            if self.seen.is_none()
+            let plain = self.decoder.plain(frame);
+            if let Some(plain) = &plain
+                && self.seen.is_none()
                 && self.retain.is_none()
-                && self.bypass.as_mut().is_none_or(|bypass| bypass.passes_over(frame))
+                && self.bypass.as_mut().is_none_or(|bypass| bypass.passes_over(plain))
             {
-                if let Some(error) = self.shard.frame(&mut self.decoder, frame, now) {
-                    self.errors.tell(error, frame.no, frame.stamp);
-                }
+                self.shard.glance(plain, frame, now);
                 continue;
             }
-            let packet = self.decoder.decode(frame);
+            let packet = match plain {
+                Some(plain) => Packet::Segment(plain.segment()),
+                None => self.decoder.layers(frame),
+            };
             if let Some(bypass) = &mut self.bypass
                 && !bypass.sees(&packet, frame, &self.shard)
             {

@@ -31,6 +31,18 @@ pub fn commands(names: &[&str]) -> bool {
     missing.is_empty()
 }
 
+/// Runs a command, and whether it went well.
+pub fn done(command: &[&str]) -> bool {
+    let ran =
+        Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ran.is_ok_and(|status| status.success())
+}
+
+/// Runs a command that has to go well.
+pub fn must(command: &[&str]) {
+    assert!(done(command), "{} failed", command.join(" "));
+}
+
 /// A network namespace with a loopback interface, removed at the end.
 pub struct Namespace(String);
 

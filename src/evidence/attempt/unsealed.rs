@@ -135,6 +135,7 @@ impl Unsealed {
             let hash = self.flights.hash_before13(hash, side, HandshakeType::CERTIFICATE_VERIFY)?;
             Some(tls13::signed_content(side == Side::Server, &hash))
         };
+        // Asked first, since to write what few attempts have makes room for it.
         if e.decryption.server_verify.is_some()
             && let Some(verify) = &mut e.decryption.server_verify
         {

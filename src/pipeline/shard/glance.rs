@@ -4,7 +4,7 @@ use super::{Place, Shard, State, seconds};
 use crate::aside::dns;
 use crate::base::Stamp;
 use crate::decode::plain::Plain;
-use crate::decode::{Decoder, Frame, IcmpError, Packet, TcpFlags};
+use crate::decode::{Decoder, Frame, TcpFlags};
 use crate::flow::table::Id;
 
 /// What the payload begins with of a segment that may begin something on a connection that is over: a request or an answer
@@ -29,23 +29,29 @@ fn says_nothing(plain: &Plain<'_>) -> bool {
 }
 
 impl Shard {
-    /// Decodes a frame and takes it, as [`Self::packet`] does. Gives the ICMP error that it is, of which others may want to
-    /// hear.
+    /// Decodes a frame and takes it, as [`Self::packet`] does.
     #[inline]
-    pub fn frame(&mut self, decoder: &mut Decoder, frame: &Frame<'_>, now: Stamp) -> Option<IcmpError> {
-        let Some(plain) = decoder.plain(frame) else { return self.layered(decoder, frame, now) };
+    pub fn frame(&mut self, decoder: &mut Decoder, frame: &Frame<'_>, now: Stamp) {
+        match decoder.plain(frame) {
+            Some(plain) => self.glance(&plain, frame, now),
+            None => self.layered(decoder, frame, now),
+        }
+    }
+
+    /// Takes a plain frame, as [`Self::packet`] does its segment.
+    #[inline]
+    pub fn glance(&mut self, plain: &Plain<'_>, frame: &Frame<'_>, now: Stamp) {
         self.tick(now);
         let known = self.table.find(&plain.key().0);
         match known.map(|id| (id, self.table.get(id))) {
-            Some((id, State::Done(over))) if says_nothing_more(&plain) => {
+            Some((id, State::Done(over))) if says_nothing_more(plain) => {
                 if over.seen != seconds(now) {
                     self.table.set(id, State::Done(over.at(now)));
                 }
             }
-            None if says_nothing(&plain) => {}
-            _ => self.plain(known, &plain, Place { no: frame.no, stamp: frame.stamp, now }),
+            None if says_nothing(plain) => {}
+            _ => self.plain(known, plain, Place { no: frame.no, stamp: frame.stamp, now }),
         }
-        None
     }
 
     /// A plain segment that says something. `known`: the entry of its connection.
@@ -56,10 +62,9 @@ impl Shard {
     }
 
     #[inline(never)]
-    fn layered(&mut self, decoder: &mut Decoder, frame: &Frame<'_>, now: Stamp) -> Option<IcmpError> {
+    fn layered(&mut self, decoder: &mut Decoder, frame: &Frame<'_>, now: Stamp) {
         let packet = decoder.layers(frame);
         self.packet(&packet, frame.no, frame.stamp, now);
-        if let Packet::IcmpError(error) = packet { Some(error) } else { None }
     }
 }
 
