@@ -275,11 +275,20 @@ const fn suspicious(byte: u8) -> bool {
 }
 
 fn escape(text: &str, out: &mut Vec<u8>) {
-    let (chunks, rest) = text.as_bytes().as_chunks::<16>();
     let any = |chunk: &[u8; 16]| chunk.iter().fold(0, |any, &byte| any | u8::from(suspicious(byte))) != 0;
-    let mut last = [b' '; 16];
-    last.iter_mut().zip(rest).for_each(|(room, byte)| *room = *byte);
-    if !any(&last) && !chunks.iter().any(any) {
+    let bytes = text.as_bytes();
+    let found = match bytes.last_chunk::<16>() {
+        // The last sixteen cover what is left behind the whole ones.
+        Some(last) => any(last) || bytes.as_chunks::<16>().0.iter().any(any),
+        None => {
+            let mut all = [b' '; 16];
+            if let Some(room) = all.get_mut(..bytes.len()) {
+                room.copy_from_slice(bytes);
+            }
+            any(&all)
+        }
+    };
+    if !found {
         out.extend_from_slice(text.as_bytes());
         return;
     }

@@ -426,6 +426,31 @@ impl Attempt {
             self.evidence.tcp.first_seq = Some(seq);
             self.evidence.tcp.clock = clock(segment, now);
         }
+        if self.streams.of_mut(from).push_next(seq, segment.payload, wire) {
+            self.read(from, Piece::Bytes(segment.payload, no, now), limits, parser);
+            *self.evidence.tcp.bytes.of_mut(from) += u64::from(wire);
+            if from == Side::Client {
+                self.note_pause(no, now);
+            }
+        } else {
+            self.payload_elsewhere(seq, segment, from, no, now, limits, parser);
+        }
+    }
+
+    /// Takes bytes that are not just the next: cut, repeated, or with a hole before them.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
+    fn payload_elsewhere(
+        &mut self,
+        seq: u32,
+        segment: &Segment<'_>,
+        from: Side,
+        no: PacketNo,
+        now: Stamp,
+        limits: &Limits,
+        parser: &mut impl Parse,
+    ) {
+        let wire = segment.payload_wire_len;
         let mut stream = std::mem::take(self.streams.of_mut(from));
         let took = stream.push(
             seq,
