@@ -30,7 +30,8 @@ unsafe impl GlobalAlloc for Mimalloc {
         let (size, align) = (layout.size(), layout.align());
         // SAFETY: takes any size, and any power of two as alignment.
         unsafe {
-            if is_aligned_anyway(size, align) { mi_malloc(size) } else { mi_malloc_aligned(size, align) }.cast()
+            if is_aligned_anyway(size, align) { mi_malloc(size) } else { mi_malloc_aligned(size, align) }
+                .cast()
         }
     }
 
@@ -39,7 +40,8 @@ unsafe impl GlobalAlloc for Mimalloc {
         let (size, align) = (layout.size(), layout.align());
         // SAFETY: as for `alloc`.
         unsafe {
-            if is_aligned_anyway(size, align) { mi_zalloc(size) } else { mi_zalloc_aligned(size, align) }.cast()
+            if is_aligned_anyway(size, align) { mi_zalloc(size) } else { mi_zalloc_aligned(size, align) }
+                .cast()
         }
     }
 
@@ -75,8 +77,8 @@ mod tests {
         // SAFETY: each block is used within its size, and given back once with the layout that it has.
         unsafe {
             let zeroed = Mimalloc.alloc_zeroed(layout);
-            let mut good =
-                is_aligned(zeroed) && std::slice::from_raw_parts(zeroed, layout.size()).iter().all(|&b| b == 0);
+            let mut good = is_aligned(zeroed)
+                && std::slice::from_raw_parts(zeroed, layout.size()).iter().all(|&b| b == 0);
             let block = Mimalloc.alloc(layout);
             good &= is_aligned(block);
             block.write_bytes(7, layout.size());

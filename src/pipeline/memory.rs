@@ -136,7 +136,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 struct Places {
     index: Index,
-    links: Boxes<Link>,
+    links: Vec<Link>,
     /// Of the key written last.
     newest: u32,
     /// Of the key written longest ago.
@@ -163,7 +163,7 @@ impl Places {
     fn new(most: usize) -> Self {
         Self {
             index: Index::default(),
-            links: Boxes::default(),
+            links: Vec::new(),
             newest: NONE,
             oldest: NONE,
             most: most.clamp(1, NONE as usize - 1),
@@ -171,13 +171,13 @@ impl Places {
     }
 
     fn are_full(&self) -> bool {
-        self.links.len >= self.most
+        self.links.len() >= self.most
     }
 
     fn approach(&self, hash: u64) {
         self.index.approach(hash);
         if self.are_full()
-            && let Some(oldest) = self.links.get(self.oldest)
+            && let Some(oldest) = self.links.get(self.oldest as usize)
         {
             self.index.approach(oldest.hash);
         }
@@ -189,19 +189,19 @@ impl Places {
         let place = if self.are_full() {
             let place = self.oldest;
             self.unlink(place);
-            if let Some(link) = self.links.get_mut(place) {
+            if let Some(link) = self.links.get_mut(place as usize) {
                 let left = std::mem::replace(&mut link.hash, hash);
                 self.index.remove(left, place);
             }
             Place::Oldest(place)
         } else {
-            let place = u32::try_from(self.links.len).unwrap_or(NONE);
+            let place = u32::try_from(self.links.len()).unwrap_or(NONE);
             self.links.push(Link { hash, newer: NONE, older: NONE });
             Place::Another(place)
         };
         let (Place::Another(number) | Place::Oldest(number)) = place;
         let links = &self.links;
-        self.index.insert(hash, number, |place| links.get(place).map_or(0, |link| link.hash));
+        self.index.insert(hash, number, |place| links.get(place as usize).map_or(0, |link| link.hash));
         self.link(number);
         place
     }
@@ -215,10 +215,10 @@ impl Places {
 
     fn link(&mut self, place: u32) {
         let before = self.newest;
-        if let Some(link) = self.links.get_mut(place) {
+        if let Some(link) = self.links.get_mut(place as usize) {
             (link.older, link.newer) = (before, NONE);
         }
-        match self.links.get_mut(before) {
+        match self.links.get_mut(before as usize) {
             Some(link) => link.newer = place,
             None => self.oldest = place,
         }
@@ -226,12 +226,12 @@ impl Places {
     }
 
     fn unlink(&mut self, place: u32) {
-        let Some(&Link { older, newer, .. }) = self.links.get(place) else { return };
-        match self.links.get_mut(older) {
+        let Some(&Link { older, newer, .. }) = self.links.get(place as usize) else { return };
+        match self.links.get_mut(older as usize) {
             Some(link) => link.newer = newer,
             None => self.oldest = newer,
         }
-        match self.links.get_mut(newer) {
+        match self.links.get_mut(newer as usize) {
             Some(link) => link.older = older,
             None => self.newest = older,
         }
