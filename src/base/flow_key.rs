@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// cheap to copy, compare and hash on the path of every packet. Aligned as two words: as one number, which asks for 16 bytes,
 /// it made an end of 18 bytes take 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 pub struct Addr(pub u128);
 
 impl Addr {
