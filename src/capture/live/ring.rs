@@ -1,8 +1,8 @@
 //! A ring of packets that the kernel shares with this process: AF_PACKET with TPACKET_V3 (packet(7), Linux
 //! Documentation/networking/packet_mmap.rst).
 //!
-//! The ring is a row of blocks. The kernel fills one and hands it over, full or after [`RETIRE_MS`]; the reader takes its
-//! packets where they lie and gives it back. No system call a packet, and no copy.
+//! The ring is a row of blocks. The kernel fills one and hands it over, full or after a time that is told it; the reader
+//! takes its packets where they lie and gives it back. No system call a packet, and no copy.
 //!
 //! It takes `unsafe`: its socket options have no safe wrapper in any crate kept here, and the ring is
 //! memory that another party writes. What keeps it sound: a block is read only between the kernel's hand-over (acquire)
@@ -18,9 +18,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use smallvec::SmallVec;
 
 use crate::decode::BURST;
-
-/// The kernel hands over a block that is not full after this.
-pub const RETIRE_MS: u32 = 10;
 
 /// Room in front of each packet for the VLAN tag that the kernel took out.
 const TAG: usize = 4;
@@ -72,12 +69,12 @@ pub struct PacketRing {
 unsafe impl Send for PacketRing {}
 
 impl PacketRing {
-    /// A socket with a ring of `blocks` blocks of `block` bytes (a power of two, at least a page). It sees nothing
-    /// until [`Self::bind`].
+    /// A socket with a ring of `blocks` blocks of `block` bytes (a power of two, at least a page), of which one that is not
+    /// full is handed over after `retire_ms`. It sees nothing until [`Self::bind`].
     ///
     /// # Errors
     /// The user may not capture, or there is no memory for the ring.
-    pub fn new(block: u32, blocks: u32) -> io::Result<Self> {
+    pub fn new(block: u32, blocks: u32, retire_ms: u32) -> io::Result<Self> {
         // SAFETY: plain system call; the descriptor is owned from here on.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
         if fd < 0 {
@@ -93,7 +90,7 @@ impl PacketRing {
             tp_block_nr: blocks,
             tp_frame_size: FRAME,
             tp_frame_nr: block / FRAME * blocks,
-            tp_retire_blk_tov: RETIRE_MS,
+            tp_retire_blk_tov: retire_ms,
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };
