@@ -63,6 +63,9 @@ pub struct PacketRing {
     offset: usize,
     /// The block being read is ours and must be given back.
     held: bool,
+    /// Bytes that the last packet took in its block, and the last one before it that took another number.
+    size: usize,
+    other: usize,
 }
 
 // SAFETY: the mapping belongs to this value alone and is not tied to a thread.
@@ -110,7 +113,18 @@ impl PacketRing {
         if map == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { socket, map: map.cast(), block, blocks, at: 0, left: 0, offset: 0, held: false })
+        Ok(Self {
+            socket,
+            map: map.cast(),
+            block,
+            blocks,
+            at: 0,
+            left: 0,
+            offset: 0,
+            held: false,
+            size: 0,
+            other: 0,
+        })
     }
 
     /// Lets only packets through for which this program returns more than zero: so many of their bytes.
@@ -255,12 +269,7 @@ impl PacketRing {
             unsafe { block.add(start).cast::<libc::tpacket3_hdr>().read_unaligned() };
         let size = header.tp_next_offset as usize;
         self.offset = start.saturating_add(size);
-        // The next one; and the one behind it, should they have the same size, as they mostly have.
-        for ahead in [self.offset, self.offset.saturating_add(size)] {
-            if self.left > 0 && ahead < self.block {
-                fetch_ahead(block.wrapping_add(ahead));
-            }
-        }
+        self.look_ahead(block, size);
         let (mut from, mut len) = (start + usize::from(header.tp_mac), header.tp_snaplen as usize);
         let end = from.saturating_add(len);
         if from < start + header_len + TAG || end > self.block {
@@ -290,6 +299,21 @@ impl PacketRing {
         // block is given back. That takes `&mut self`, for which `burst` lends it.
         let data = unsafe { std::slice::from_raw_parts(block.add(from), len) };
         Some((RingPacket { data, wire_len, stamp: (header.tp_sec, header.tp_nsec) }, end))
+    }
+
+    /// Asks for the header of the next packet, and for those behind it by guess: where each begins stands in the one before.
+    /// Most packets are as large as the one before them, or as the last one that was not (segments and acknowledgments).
+    #[inline]
+    fn look_ahead(&mut self, block: *const u8, size: usize) {
+        if size != self.size {
+            self.other = std::mem::replace(&mut self.size, size);
+        }
+        for guess in [0, size, self.other, 2 * size, size + self.other] {
+            let ahead = self.offset.saturating_add(guess);
+            if self.left > 0 && ahead < self.block {
+                fetch_ahead(block.wrapping_add(ahead));
+            }
+        }
     }
 
     fn block_at(&self, place: usize) -> *mut u8 {
