@@ -308,7 +308,7 @@ impl PacketRing {
         if size != self.size {
             self.other = std::mem::replace(&mut self.size, size);
         }
-        for guess in [0, size, self.other, 2 * size, size + self.other] {
+        for guess in [0, size, self.other, size.saturating_mul(2), size.saturating_add(self.other)] {
             let ahead = self.offset.saturating_add(guess);
             if self.left > 0 && ahead < self.block {
                 fetch_ahead(block.wrapping_add(ahead));
