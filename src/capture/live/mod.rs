@@ -25,7 +25,7 @@ use crate::decode::{Frame, Frames, LinkType};
 
 /// The kernel may hold a packet back for so long, to hand over many at once: each wake finds code and data gone from the
 /// caches, which at moderate rates costs more than the packets.
-const RETIRE_MS: u32 = 25;
+const RETIRE_MS: u32 = 20;
 /// The same for each of several rings, whose events wait for the slowest of them.
 const RETIRE_BESIDE_MS: u32 = 10;
 /// A timer's tick, by which the kernel may be late with that (at 100 ticks a second).
