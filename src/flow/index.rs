@@ -22,12 +22,6 @@ impl Line {
     /// another.
     #[inline(always)]
     fn find(&self, tag: u8, is_meant: impl Fn(u32) -> bool) -> Option<u32> {
-        self.look(tag, is_meant).map(|(_, number)| number)
-    }
-
-    /// As [`Self::find`], with the place of the number. Eight tags are compared at once.
-    #[inline(always)]
-    fn look(&self, tag: u8, is_meant: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = ONES << 7;
         let [a, b, c, d, e, f, g, h, behind @ ..] = self.tags;
@@ -38,11 +32,11 @@ impl Line {
             let differ = tags ^ (ONES * u64::from(tag));
             let mut equal = differ.wrapping_sub(ONES) & !differ & HIGHS;
             while equal != 0 {
-                let place = (begin + equal.trailing_zeros() / 8) as usize;
-                if let Some(&number) = self.numbers.get(place)
+                let place = begin + equal.trailing_zeros() / 8;
+                if let Some(&number) = self.numbers.get(place as usize)
                     && is_meant(number)
                 {
-                    return Some((place, number));
+                    return Some(number);
                 }
                 equal &= equal - 1;
             }
@@ -52,12 +46,8 @@ impl Line {
 
     /// The place of this number with this tag.
     fn place_of(&self, tag: u8, number: u32) -> Option<usize> {
-        self.look(tag, |other| other == number).map(|(place, _)| place)
-    }
-
-    /// The first place without a number. What a borrow may add to it lies behind it.
-    fn free(&self) -> Option<usize> {
-        self.look(0, |_| true).map(|(place, _)| place)
+        let both = |(&one, &other): (&u8, &u32)| one == tag && other == number;
+        self.tags.iter().zip(&self.numbers).position(both)
     }
 }
 
@@ -157,7 +147,7 @@ impl Index {
         for step in 0..self.lines.len() {
             let at = self.place(hash, step);
             let Some(line) = self.lines.get_mut(at) else { return };
-            if let Some(free) = line.free()
+            if let Some(free) = line.tags.iter().position(|&tag| tag == 0)
                 && let (Some(place), Some(kept)) = (line.tags.get_mut(free), line.numbers.get_mut(free))
             {
                 *place = tag(hash);
