@@ -17,6 +17,7 @@ use tlswhy::cause::Cause;
 
 /// Each module and its floor. A module sees only the floors below its own.
 const FLOORS: [(&str, u8); 14] = [
+    ("allocator", 0), // the program's
     ("base", 0),
     ("decode", 1),
     ("tls", 1),
