@@ -33,6 +33,7 @@ impl Shard {
         match self.table.get(likely) {
             State::Done(_) | State::Http(_) | State::Dns(_) => return None,
             State::Opening(no) => self.openings.approach(no),
+            State::Idle(no) => self.idle.approach(no),
             State::Open(no) => {
                 self.attempts.approach(no);
                 return Some(no);
