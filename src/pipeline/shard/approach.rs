@@ -30,6 +30,7 @@ impl Shard {
     /// the last step.
     #[inline]
     pub fn approach_state(&self, likely: Id) -> Option<u32> {
+        self.table.approach_key(likely);
         match self.table.get(likely) {
             State::Done(_) | State::Http(_) | State::Dns(_) => return None,
             State::Opening(no) => self.openings.approach(no),

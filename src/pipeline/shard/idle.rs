@@ -88,7 +88,7 @@ impl Idles {
 
 impl Shard {
     /// Attempts from which on a hello waits for its answer in few bytes. Before, to copy it costs more than it saves.
-    const MANY: usize = 1 << 12;
+    const MANY: usize = 1 << 10;
 
     /// What takes kilobytes, or a hello's bytes.
     pub(super) fn under_way(&self) -> usize {
