@@ -281,7 +281,8 @@ impl Shard {
     pub fn mark(&mut self, no: PacketNo, now: Stamp) {
         let since = no.0.saturating_sub(self.marked.0);
         if since >= Self::MARK
-            && since >= (self.attempts.len() + self.idle.len() + self.exchanges.len() + self.talks.open()) as u64
+            && since
+                >= (self.attempts.len() + self.idle.len() + self.exchanges.len() + self.talks.open()) as u64
         {
             self.say_mark(no, now);
         }

@@ -10,6 +10,9 @@ const ACK: u8 = TcpFlags::ACK;
 /// As many bytes as [`hello`] has.
 const SAID: u32 = 57;
 
+/// The beginning of a hello in a record longer than any.
+const LONG: [u8; 10] = [22, 3, 1, 0xff, 0xff, 1, 0, 0xff, 0xfb, 3];
+
 /// A ClientHello that ends with zeros.
 fn hello() -> Vec<u8> {
     let mut hello = vec![22, 3, 1, 0, 52, 1, 0, 0, 48, 3, 3];
@@ -164,7 +167,9 @@ fn anything_else_is_left_to_an_attempt() {
         !both.takes(segment, from)
     };
     let said = [&hello[..], b"x"].concat();
-    for payload in [&hello[..9], &said, b"GET / HTTP/1.1\r\n\r\n", &[23, 3, 3, 0, 52, 1, 0, 0, 48, 3, 3]] {
+    for payload in
+        [&hello[..9], &said, b"GET / HTTP/1.1\r\n\r\n", &LONG, &[23, 3, 3, 0, 52, 1, 0, 0, 48, 3, 3]]
+    {
         assert!(wakes(false, Side::Client, &segment(Side::Client, 101, 501, ACK, payload)), "{payload:?}");
     }
     assert!(wakes(false, Side::Server, &segment(Side::Server, 501, 101, ACK, &hello)), "the server's");
