@@ -129,7 +129,7 @@ fn what_an_idle_connection_becomes_knows_what_an_attempt_from_the_start_knows() 
     proptest::proptest!(|(greets in proptest::prelude::any::<bool>(), steps in steps)| {
         let (hello, mut both) = (hello(), Both::established());
         let mut said = 0;
-        let mut add = |segment: &mut Segment<'_>, what: u32, n: u16| {
+        let add = |segment: &mut Segment<'_>, what: u32, n: u16| {
             segment.hop.ip_id = Some(n).filter(|_| what & 1 != 0);
             segment.options.timestamp = Some((7_000 + u32::from(n), 3)).filter(|_| what & 2 != 0);
         };
