@@ -145,6 +145,18 @@ impl PackedKey {
         folded(hash, second ^ (d << 32 | h))
     }
 
+    /// The last words of both addresses and the ports, and whether nothing else differs: both addresses are IPv4.
+    #[inline(always)]
+    pub fn near(&self) -> ([u32; 3], bool) {
+        let [a, b, c, d, e, f, g, h, ports] = self.0;
+        ([d, h, ports], a | b | (c ^ 0xffff) | e | f | (g ^ 0xffff) == 0)
+    }
+
+    /// The key of two IPv4 ends, from what [`Self::near`] gives.
+    pub const fn of_near([low, high, ports]: [u32; 3]) -> Self {
+        Self([0, 0, 0xffff, low, 0, 0, 0xffff, high, ports])
+    }
+
     /// The words of the lower address, those of the higher one, and the ports in the same order.
     pub fn words(&self) -> [u32; 9] {
         self.0
