@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
-use smallvec::SmallVec;
 
 use super::ahead;
 use super::join::Join;
@@ -164,11 +163,11 @@ impl Dealer {
             self.now = self.now.max(stamp);
             let Some(frame) = frame else { continue };
             self.totals.count(&frame);
-            let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
-            let turn = Turn { place, plain: ends.is_some(), now: self.now };
-            match ends {
-                Some((src, dst)) => {
-                    let owner = owner(FlowKey::of(src, dst).0, self.workers);
+            let key = if frame.link == LinkType::ETHERNET { plain::key(frame.data) } else { None };
+            let turn = Turn { place, plain: key.is_some(), now: self.now };
+            match key {
+                Some(key) => {
+                    let owner = owner(&key, self.workers);
                     turns.get_mut(owner).into_iter().for_each(|turns| turns.push(turn));
                 }
                 None => turns.iter_mut().for_each(|turns| turns.push(turn)),
@@ -228,30 +227,23 @@ impl Worker {
 
     /// Takes what is its own of a block. Hands on what comes of it in small lots, while it is in a cache.
     fn read(&mut self, dealt: &Dealt, hand_on: HandOn<'_>) {
-        // Its own plain frames, each with the capture's clock, that wait for being looked up together.
-        let mut waiting: Frames<'_> = Frames::new();
-        let mut clocks: SmallVec<[Stamp; BURST]> = SmallVec::new();
-        for turn in dealt.turns.get(self.id).into_iter().flatten() {
-            let Some(frame) = dealt.block.frame(turn.place as usize) else { continue };
-            self.now = turn.now;
-            if turn.plain {
-                waiting.push(frame);
-                clocks.push(turn.now);
-                if waiting.len() < BURST {
-                    continue;
+        for burst in dealt.turns.get(self.id).map_or(&[][..], Vec::as_slice).chunks(BURST) {
+            self.look_ahead(&dealt.block, burst);
+            for turn in burst {
+                let Some(frame) = dealt.block.frame(turn.place as usize) else { continue };
+                self.now = turn.now;
+                if turn.plain {
+                    self.shard.frame(&mut self.plain, &frame, self.now);
+                } else {
+                    self.take_other(&frame);
+                }
+                if self.shard.outs() >= LOT {
+                    // What was due before is decided first: nothing may come of it behind this.
+                    self.shard.tick(self.now);
+                    hand_on(&mut self.shard, (self.now, PacketNo(0)));
                 }
             }
-            self.take(&mut waiting, &mut clocks);
-            if !turn.plain {
-                self.take_other(&frame);
-            }
-            if self.shard.outs() >= LOT {
-                // What was due before is decided first: nothing may come of it behind this.
-                self.shard.tick(self.now);
-                hand_on(&mut self.shard, (self.now, PacketNo(0)));
-            }
         }
-        self.take(&mut waiting, &mut clocks);
         let (until, last) = dealt.block.until();
         self.now = self.now.max(until);
         self.shared.expire(self.now);
@@ -260,14 +252,12 @@ impl Worker {
         hand_on(&mut self.shard, (self.now, PacketNo(0)));
     }
 
-    fn take(&mut self, waiting: &mut Frames<'_>, clocks: &mut SmallVec<[Stamp; BURST]>) {
-        ahead::look(&self.shard, waiting);
-        for (frame, now) in waiting.iter().zip(clocks.iter()) {
-            let packet = self.plain.decode(frame);
-            self.shard.packet(&packet, frame.no, frame.stamp, *now);
+    #[inline]
+    fn look_ahead(&self, block: &Block, burst: &[Turn]) {
+        if self.shard.is_large() {
+            let frames: Frames<'_> = burst.iter().filter_map(|turn| block.frame(turn.place as usize)).collect();
+            ahead::look(&self.shard, &frames);
         }
-        waiting.clear();
-        clocks.clear();
     }
 
     fn take_other(&mut self, frame: &Frame<'_>) {
@@ -281,7 +271,7 @@ impl Worker {
             Packet::Datagram(datagram) => FlowKey::of(datagram.src(), datagram.dst()).0,
             _ => return,
         };
-        if owner(key, self.workers) == self.id {
+        if owner(&PackedKey::from(key), self.workers) == self.id {
             self.shard.packet(&packet, frame.no, frame.stamp, self.now);
         }
     }
@@ -289,8 +279,8 @@ impl Worker {
 
 /// Who of several follows a connection.
 #[inline]
-fn owner(key: FlowKey, workers: usize) -> usize {
+fn owner(key: &PackedKey, workers: usize) -> usize {
     // The digits of pi: which worker it is makes no difference, but to how evenly they are loaded.
-    let hash = PackedKey::from(key).hash([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344]);
+    let hash = key.hash([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344]);
     (hash >> 32) as usize % workers.max(1)
 }
