@@ -20,10 +20,12 @@ use crate::base::{Limits, Lost, PacketNo, Span, Stamp};
 use crate::decode::{Decoder, Frame, IcmpError, Packet};
 use crate::evidence::crossing::Vantage;
 
-/// Packets after which what was decided is handed on, on a link that never falls silent.
-const BATCH: usize = 4_096;
-/// What was decided is handed on no more often than this while packets come, so that the join is not woken for each.
+/// What was decided is handed on when nothing more lies ready, but no more often than this, so that what judges is neither
+/// woken nor fetched into the caches for each.
 const HAND: Span = Span::from_millis(5);
+/// On a link that never falls silent it is after so many packets, or after so long by their stamps.
+const BATCH: usize = 4_096;
+const LATEST: Span = Span::from_millis(50);
 /// How often the kernel is asked for its counts.
 const ASK: Span = Span::from_millis(100);
 /// Behind a moment of which nothing more will come.
@@ -147,9 +149,10 @@ pub(super) struct Follow<'a> {
     reading: Reading,
     totals: Totals,
     lost: Lost,
-    /// When the kernel was asked, and when something was handed on.
+    /// When the kernel was asked, and when something was handed on; that also by the clock that nobody sets.
     asked: Stamp,
     handed: Stamp,
+    handed_at: Span,
     /// Packets since then.
     since: usize,
     /// It ticked twice, and no packet came between.
@@ -195,6 +198,7 @@ impl<'a> Follow<'a> {
             lost: Lost::default(),
             asked: Stamp(i64::MIN),
             handed: Stamp(i64::MIN),
+            handed_at: Span::default(),
             since: 0,
             silent: false,
             ticked: false,
@@ -219,11 +223,12 @@ impl<'a> Follow<'a> {
                 break;
             }
             let now = self.clock.now();
-            if !self.silent && self.since < BATCH && now - self.handed < HAND {
+            let pause = self.silent || self.ticked && elapsed.0 - self.handed_at.0 >= HAND.0;
+            if !pause && self.since < BATCH && now - self.handed < LATEST {
                 continue;
             }
             self.since = 0;
-            self.handed = now;
+            (self.handed, self.handed_at) = (now, elapsed);
             if !self.hand_on(now) {
                 break;
             }

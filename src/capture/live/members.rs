@@ -7,14 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pcap_reader::PcapReader;
 use super::ring::{Instruction, PacketRing};
-use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, program, readable, stamp};
+use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, program, readable, retire_ms, stamp};
 use crate::base::FlowKey;
 use crate::capture::{PACKET_MOST, filter, plainly};
 use crate::decode::LinkType;
 
-/// Bytes of a block: room for the largest packets, and little enough to stay in cache from the kernel's writing to our
-/// reading (`benches/NOTES.md`).
-const BLOCK: u32 = 512 << 10;
+/// Bytes of a block, at least: room for the largest packets.
+const BLOCK_LEAST: u32 = 512 << 10;
+/// And at most: as much as the kernel has in one piece. A block that lasts as long as the kernel may hold it back costs the
+/// fewest wakes (`benches/NOTES.md`).
+const BLOCK_MOST: u32 = 4 << 20;
+/// Of so many blocks a ring is made where these bounds leave a choice: what is being read is not free for the kernel.
+const BLOCKS: u32 = 16;
 
 /// How an interface is read.
 pub enum Opened {
@@ -28,7 +32,9 @@ pub enum Opened {
 struct Interface {
     name: String,
     promiscuous: bool,
+    block: u32,
     blocks: u32,
+    retire_ms: u32,
     snap: u32,
     /// The filter in force.
     program: Mutex<Vec<Instruction>>,
@@ -62,10 +68,13 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
     }
     let compiled = probe.program()?;
     drop(probe);
+    let block = block(options.ring);
     let shared = Arc::new(Interface {
         name: name.to_owned(),
         promiscuous: options.promiscuous,
-        blocks: (options.ring / BLOCK).max(2),
+        block,
+        blocks: (options.ring / block).max(2),
+        retire_ms: retire_ms(rings as u64),
         snap: options.snap.clamp(64, PACKET_MOST as u32),
         program: Mutex::default(),
         rings,
@@ -93,6 +102,12 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
     Ok(Opened::Rings(members, link))
 }
 
+/// Bytes of each block of a ring of so many, a power of two.
+fn block(ring: u32) -> u32 {
+    let share = (ring / BLOCKS).clamp(BLOCK_LEAST, BLOCK_MOST);
+    1 << share.ilog2()
+}
+
 impl Interface {
     /// A filter expression, compiled, or none is what matters from now on.
     fn take_program(&self, compiled: Option<Vec<Instruction>>) {
@@ -107,7 +122,7 @@ impl Interface {
 
 impl MemberRing {
     fn open(shared: Arc<Interface>, program: &[Instruction]) -> io::Result<Self> {
-        let ring = PacketRing::new(BLOCK, shared.blocks)?;
+        let ring = PacketRing::new(shared.block, shared.blocks, shared.retire_ms)?;
         ring.filter(program)?;
         let Some((index, _)) = ring.interface(&shared.name) else {
             return Err(io::ErrorKind::NotFound.into());
@@ -158,7 +173,7 @@ impl MemberRing {
     }
 
     /// Waits for packets.
-    pub fn wait(&self, timeout_ms: i64) -> Waited {
+    pub fn wait(&self, timeout_ms: u32) -> Waited {
         if !readable(self.ring.as_fd(), timeout_ms) {
             return Waited::Nothing;
         }
@@ -266,4 +281,18 @@ fn count(file: &mut File) -> u64 {
         return 0;
     }
     text.trim().parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_made_of_sixteen_blocks_where_the_kernel_has_such() {
+        let mib = 1 << 20;
+        assert_eq!(
+            [1, 8, 20, 64, 1_024].map(|ring| block(ring * mib) >> 10),
+            [512, 512, 1_024, 4_096, 4_096]
+        );
+    }
 }

@@ -23,16 +23,18 @@ use super::{LATEST, PACKET_MOST};
 use crate::base::{FlowKey, PacketNo, Span, Stamp};
 use crate::decode::{Frame, Frames, LinkType};
 
+/// The kernel may hold a packet back for so long, to hand over many at once: each wake finds code and data gone from the
+/// caches, which at moderate rates costs more than the packets.
+const RETIRE_MS: u32 = 20;
+/// The same for each of several rings, whose events wait for the slowest of them.
+const RETIRE_BESIDE_MS: u32 = 10;
+/// A timer's tick, by which the kernel may be late with that (at 100 ticks a second).
+const TIMER_MS: u32 = 10;
+
 /// How long one wait for packets lasts on a silent link. A stop is noticed within this.
-const WAIT_MS: i64 = 100;
-/// The same where packets came just before, and for a ring beside others, whose events wait for its tick.
-const SHORT_WAIT_MS: i64 = 10;
+const WAIT_MS: u32 = 100;
 /// How long one wait for an interface lasts.
 const DOWN_MS: u64 = 100;
-
-/// A tick is this much behind the clock: the kernel holds a packet back for up to [`ring::RETIRE_MS`] after its stamp (and
-/// older ones for a timer's tick longer). What comes later than that all the same is read, only not in its place.
-const BEHIND: Span = Span::from_millis(20);
 
 /// A packet that the kernel has judged by a filter is stamped this much later at most.
 const STAMPED: Span = Span::from_millis(10);
@@ -274,7 +276,7 @@ impl LiveReader {
         }
         drop(frames);
         self.state = State::Idle;
-        Live::Tick(now())
+        Live::Tick(now(stride))
     }
 
     /// Waits for packets, or for the interface; `None` where there are packets to take.
@@ -295,7 +297,13 @@ impl LiveReader {
                 Err(why) => Said::Down(why),
             });
         }
-        let timeout = if self.stride > 1 || !self.silent { SHORT_WAIT_MS } else { WAIT_MS };
+        // Where packets came just before, and for a ring beside others, whose events wait for its tick, no longer than until
+        // the next block is due.
+        let timeout = match self.stride {
+            1 if self.silent => WAIT_MS,
+            1 => RETIRE_MS + TIMER_MS,
+            _ => RETIRE_BESIDE_MS,
+        };
         let waited = match &mut self.source {
             Backend::Ring(member) => member.wait(timeout),
             Backend::Pcap(reader) => reader.wait(timeout),
@@ -362,8 +370,19 @@ impl LiveReader {
         if self.stop.load(Ordering::Relaxed) {
             return Said::Stopped;
         }
-        Said::Tick(now())
+        Said::Tick(now(self.stride))
     }
+}
+
+/// How long the kernel holds packets back from each of so many rings.
+fn retire_ms(rings: u64) -> u32 {
+    if rings > 1 { RETIRE_BESIDE_MS } else { RETIRE_MS }
+}
+
+/// The clock, less the time for which the kernel may hold a packet back after its stamp. What comes later than that all the
+/// same is read, only not in its place.
+fn now(rings: u64) -> Stamp {
+    clock() - Span::from_millis(i64::from(retire_ms(rings) + TIMER_MS))
 }
 
 /// A packet as either source gives it.
@@ -387,8 +406,8 @@ fn stamp(secs: i64, micros: i64) -> Stamp {
 }
 
 /// Waits until a descriptor can be read, or has an error.
-fn readable(fd: BorrowedFd<'_>, timeout_ms: i64) -> bool {
-    let timeout = Timespec { tv_sec: 0, tv_nsec: timeout_ms * 1_000_000 };
+fn readable(fd: BorrowedFd<'_>, timeout_ms: u32) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(timeout_ms) * 1_000_000 };
     poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)).is_ok_and(|count| count > 0)
 }
 
@@ -405,11 +424,6 @@ pub fn elapsed() -> Span {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let since = BEGAN.get_or_init(Instant::now).elapsed();
     Span(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// The clock, less the margin by which packets may come late.
-fn now() -> Stamp {
-    clock() - BEHIND
 }
 
 #[cfg(test)]
@@ -439,7 +453,7 @@ mod tests {
         let port = to.local_addr().unwrap().port();
         let Some((mut reader, _)) = loopback(&format!("udp dst port {port}")) else { return };
         assert_eq!(reader.link(), LinkType::ETHERNET);
-        let before = now();
+        let before = now(1);
         for n in 0..3 {
             from.send_to(&[b'a' + n; 40], ("127.0.0.1", port)).unwrap();
         }
@@ -488,7 +502,7 @@ mod tests {
         let mut last = Stamp::default();
         for _ in 0..5 {
             let Live::Tick(stamp) = reader.next() else { panic!("something came") };
-            assert!(stamp >= last && stamp <= now());
+            assert!(stamp >= last && stamp <= now(1));
             last = stamp;
         }
         let setter = std::thread::spawn(move || {

@@ -6,13 +6,10 @@ use pcap::{Active, Capture, Device};
 
 use super::program;
 use super::ring::Instruction;
-use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, readable, stamp};
+use super::{LiveError, LiveOptions, LiveStats, RETIRE_MS, Taken, Waited, readable, stamp};
 use crate::capture::filter::{self, FilterError};
 use crate::capture::{PACKET_MOST, lower};
 use crate::decode::LinkType;
-
-/// How long the kernel may hold packets back to give them in one piece.
-const HOLD_MS: i32 = super::ring::RETIRE_MS as i32;
 
 /// An open capture of libpcap's.
 pub struct PcapReader {
@@ -94,7 +91,7 @@ impl PcapReader {
 
     /// Waits for packets. A blocking read would not do: on a silent link it does not come back in spite of its timeout
     /// (libpcap issues 550, 899, 903).
-    pub fn wait(&mut self, timeout_ms: i64) -> Waited {
+    pub fn wait(&mut self, timeout_ms: u32) -> Waited {
         match self.failed.take() {
             Some(why) => Waited::Down(why),
             // Errors are ready too: taking the next packet tells which.
@@ -147,7 +144,7 @@ fn activate(name: &str, options: &LiveOptions, promiscuous: bool) -> Result<Capt
     Capture::from_device(name)?
         .promisc(promiscuous)
         .snaplen(i32::try_from(options.snap).unwrap_or(i32::MAX).clamp(64, PACKET_MOST as i32))
-        .timeout(HOLD_MS)
+        .timeout(RETIRE_MS as i32)
         .immediate_mode(false)
         .buffer_size(i32::try_from(options.ring).unwrap_or(i32::MAX))
         .open()?

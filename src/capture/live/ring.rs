@@ -1,8 +1,8 @@
 //! A ring of packets that the kernel shares with this process: AF_PACKET with TPACKET_V3 (packet(7), Linux
 //! Documentation/networking/packet_mmap.rst).
 //!
-//! The ring is a row of blocks. The kernel fills one and hands it over, full or after [`RETIRE_MS`]; the reader takes its
-//! packets where they lie and gives it back. No system call a packet, and no copy.
+//! The ring is a row of blocks. The kernel fills one and hands it over, full or after a time that is told it; the reader
+//! takes its packets where they lie and gives it back. No system call a packet, and no copy.
 //!
 //! It takes `unsafe`: its socket options have no safe wrapper in any crate kept here, and the ring is
 //! memory that another party writes. What keeps it sound: a block is read only between the kernel's hand-over (acquire)
@@ -18,9 +18,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use smallvec::SmallVec;
 
 use crate::decode::BURST;
-
-/// The kernel hands over a block that is not full after this.
-pub const RETIRE_MS: u32 = 10;
 
 /// Room in front of each packet for the VLAN tag that the kernel took out.
 const TAG: usize = 4;
@@ -66,18 +63,21 @@ pub struct PacketRing {
     offset: usize,
     /// The block being read is ours and must be given back.
     held: bool,
+    /// Bytes that the last packet took in its block, and the last one before it that took another number.
+    size: usize,
+    other: usize,
 }
 
 // SAFETY: the mapping belongs to this value alone and is not tied to a thread.
 unsafe impl Send for PacketRing {}
 
 impl PacketRing {
-    /// A socket with a ring of `blocks` blocks of `block` bytes (a power of two, at least a page). It sees nothing
-    /// until [`Self::bind`].
+    /// A socket with a ring of `blocks` blocks of `block` bytes (a power of two, at least a page), of which one that is not
+    /// full is handed over after `retire_ms`. It sees nothing until [`Self::bind`].
     ///
     /// # Errors
     /// The user may not capture, or there is no memory for the ring.
-    pub fn new(block: u32, blocks: u32) -> io::Result<Self> {
+    pub fn new(block: u32, blocks: u32, retire_ms: u32) -> io::Result<Self> {
         // SAFETY: plain system call; the descriptor is owned from here on.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
         if fd < 0 {
@@ -93,7 +93,7 @@ impl PacketRing {
             tp_block_nr: blocks,
             tp_frame_size: FRAME,
             tp_frame_nr: block / FRAME * blocks,
-            tp_retire_blk_tov: RETIRE_MS,
+            tp_retire_blk_tov: retire_ms,
             tp_sizeof_priv: 0,
             tp_feature_req_word: 0,
         };
@@ -113,7 +113,18 @@ impl PacketRing {
         if map == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { socket, map: map.cast(), block, blocks, at: 0, left: 0, offset: 0, held: false })
+        Ok(Self {
+            socket,
+            map: map.cast(),
+            block,
+            blocks,
+            at: 0,
+            left: 0,
+            offset: 0,
+            held: false,
+            size: 0,
+            other: 0,
+        })
     }
 
     /// Lets only packets through for which this program returns more than zero: so many of their bytes.
@@ -258,12 +269,7 @@ impl PacketRing {
             unsafe { block.add(start).cast::<libc::tpacket3_hdr>().read_unaligned() };
         let size = header.tp_next_offset as usize;
         self.offset = start.saturating_add(size);
-        // The next one; and the one behind it, should they have the same size, as they mostly have.
-        for ahead in [self.offset, self.offset.saturating_add(size)] {
-            if self.left > 0 && ahead < self.block {
-                fetch_ahead(block.wrapping_add(ahead));
-            }
-        }
+        self.look_ahead(block, size);
         let (mut from, mut len) = (start + usize::from(header.tp_mac), header.tp_snaplen as usize);
         let end = from.saturating_add(len);
         if from < start + header_len + TAG || end > self.block {
@@ -293,6 +299,21 @@ impl PacketRing {
         // block is given back. That takes `&mut self`, for which `burst` lends it.
         let data = unsafe { std::slice::from_raw_parts(block.add(from), len) };
         Some((RingPacket { data, wire_len, stamp: (header.tp_sec, header.tp_nsec) }, end))
+    }
+
+    /// Asks for the header of the next packet, and for those behind it by guess: where each begins stands in the one before.
+    /// Most packets are as large as the one before them, or as the last one that was not (segments and acknowledgments).
+    #[inline]
+    fn look_ahead(&mut self, block: *const u8, size: usize) {
+        if size != self.size {
+            self.other = std::mem::replace(&mut self.size, size);
+        }
+        for guess in [0, size, self.other, size.saturating_mul(2), size.saturating_add(self.other)] {
+            let ahead = self.offset.saturating_add(guess);
+            if self.left > 0 && ahead < self.block {
+                fetch_ahead(block.wrapping_add(ahead));
+            }
+        }
     }
 
     fn block_at(&self, place: usize) -> *mut u8 {
