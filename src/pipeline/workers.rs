@@ -188,6 +188,10 @@ impl Dealer<'_> {
 
     /// Gives the next block to every worker; at the end, tells them so.
     fn deal(&mut self) {
+        // A file that grows behind its end is not read on.
+        if self.to_shards.is_empty() {
+            return;
+        }
         let spare = self.spare.try_recv().unwrap_or_default();
         match self.next(spare).map(Arc::new) {
             // Who is gone takes nothing any more.
