@@ -141,6 +141,14 @@ pub struct Hygiene {
 /// Defects that did not cause a failure, of both chains. Of a handshake that failed those that no finding tells; of
 /// another one no unknown root: a client that went on knows it. No dates that other clocks refute.
 pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygiene> {
+    let clean = evidence.defects.is_empty() && evidence.client_defects.is_empty();
+    let mut found = if clean { Vec::new() } else { of_defects(evidence, diagnosis) };
+    found.extend(revocation::hygiene(evidence));
+    found.extend(firewall::hygiene(evidence));
+    found
+}
+
+fn of_defects(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygiene> {
     let server = evidence.defects.iter().map(|defect| (defect, placed(defect.fault), true));
     let client = evidence.client_defects.iter().map(|defect| (defect, placed_of_client(defect.fault), false));
     let refuted = |defect: &Defect, chain: Option<&Seen<Vec<Arc<Certificate>>>>| {
@@ -165,8 +173,6 @@ pub fn hygiene(evidence: &Evidence, diagnosis: Option<&Diagnosis>) -> Vec<Hygien
         .filter(|(defect, ..)| if failed { !told(defect) } else { defect.fault != Fault::UnknownRoot })
         .filter(|(_, (cause, _), _)| *cause != Cause::NameMismatch || !evidence.may_hide_name())
         .map(item)
-        .chain(revocation::hygiene(evidence))
-        .chain(firewall::hygiene(evidence))
         .collect()
 }
 

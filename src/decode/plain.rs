@@ -2,7 +2,7 @@
 
 use super::transport::read_options;
 use super::{Hop, Segment, TcpFlags};
-use crate::base::{Addr, Direction, Endpoint, PackedKey};
+use crate::base::{Addr, Direction, PackedKey};
 
 /// Bytes of an Ethernet header.
 const LINK: usize = 14;
@@ -101,29 +101,15 @@ fn is_plain(ether_type: [u8; 2], version: u8, protocol: u8, fragment: [u8; 2]) -
         && u16::from_be_bytes(fragment) & 0x3fff == 0
 }
 
-/// The ends of a frame whose headers begin as such a frame's do. Of the rest nothing is checked: it may yet turn out to be
+/// The key of a frame whose headers begin as such a frame's do. Of the rest nothing is checked: it may yet turn out to be
 /// undecodable, but never to have other ends.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the address and the port")]
-pub fn ends(frame: &[u8]) -> Option<(Endpoint, Endpoint)> {
-    let end = |end: u64| Endpoint { addr: Addr::v4(((end >> 16) as u32).to_be_bytes()), port: end as u16 };
-    short_ends(frame).map(|(src, dst)| (end(src), end(dst)))
-}
-
-/// The key of the connection between [`ends`].
-#[inline]
 pub fn key(frame: &[u8]) -> Option<PackedKey> {
-    short_ends(frame).map(|(src, dst)| PackedKey::of_v4(src, dst).0)
-}
-
-/// See [`ends`]: each as [`PackedKey::of_v4`] takes it.
-#[inline]
-fn short_ends(frame: &[u8]) -> Option<(u64, u64)> {
     let &[k0, k1, version, _, _, _, _, _, f0, f1, _, protocol, _, _, ref ends @ ..] =
         frame.get(12..)?.first_chunk::<26>()?;
     let &[a0, a1, a2, a3, b0, b1, b2, b3, p0, p1, q0, q1] = ends;
-    is_plain([k0, k1], version, protocol, [f0, f1])
-        .then(|| (short_end([a0, a1, a2, a3], [p0, p1]), short_end([b0, b1, b2, b3], [q0, q1])))
+    let (src, dst) = (short_end([a0, a1, a2, a3], [p0, p1]), short_end([b0, b1, b2, b3], [q0, q1]));
+    is_plain([k0, k1], version, protocol, [f0, f1]).then(|| PackedKey::of_v4(src, dst).0)
 }
 
 /// An address in front of a port, in 48 bits.
@@ -156,7 +142,10 @@ mod tests {
     fn a_plain_segment_is_read_in_one_look_and_others_are_left_alone() {
         let plain = ethernet(0x0800, &ipv4(6, &tcp(&TIMESTAMPS, PAYLOAD)));
         assert_eq!(segment(&plain).unwrap().payload, PAYLOAD);
-        assert_eq!(segment(&plain).map(|segment| (segment.src(), segment.dst())), ends(&plain));
+        assert_eq!(
+            segment(&plain).map(|segment| FlowKey::of(segment.src(), segment.dst()).0.into()),
+            key(&plain)
+        );
         assert!(segment(&ethernet(0x86dd, &ipv6(6, &tcp(&TIMESTAMPS, PAYLOAD)))).is_none());
         assert!(segment(&ethernet(0x0800, &ipv4(17, &udp(1, 2, PAYLOAD)))).is_none());
         assert!(segment(&plain[..plain.len() - 1]).is_none(), "cut by the capture");
@@ -186,14 +175,13 @@ mod tests {
                 proptest::prop_assert_eq!(plain.ports(), [segment.src_port, segment.dst_port]);
                 proptest::prop_assert_eq!((plain.flags(), plain.payload), (segment.flags, segment.payload));
             }
-            proptest::prop_assert_eq!(key(&frame), ends(&frame).map(|(src, dst)| FlowKey::of(src, dst).0.into()));
-            if let Some(ends) = ends(&frame) {
+            if let Some(key) = key(&frame) {
                 let told = match Walk::default().frame(LinkType::ETHERNET, Rest { bytes: &frame, missing: 0 }) {
-                    Packet::Segment(segment) => Some((segment.src(), segment.dst())),
+                    Packet::Segment(segment) => Some(FlowKey::of(segment.src(), segment.dst()).0.into()),
                     Packet::Other | Packet::Undecodable => None,
                     other => panic!("{other:?}"),
                 };
-                proptest::prop_assert!(told.is_none_or(|told| told == ends));
+                proptest::prop_assert!(told.is_none_or(|told: PackedKey| told == key));
             }
         });
     }

@@ -1,11 +1,11 @@
 //! The ends of a connection, without the formatting machinery: every event has two.
 
-use super::json::{Object, Short, display, object};
+use super::json::{Short, display, object};
 use crate::base::{Addr, Endpoint};
 
-/// An address and a port, or null.
-pub(super) fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
-    o.maybe(name, end, |end, out| match v4(end.addr) {
+/// An address and a port.
+pub(super) fn endpoint(end: Endpoint, out: &mut Vec<u8>) {
+    match v4(end.addr) {
         Some(bytes) => {
             let mut text = Short::new();
             text.put(b"{\"ip\":\"", 7);
@@ -19,7 +19,7 @@ pub(super) fn endpoint(name: &str, end: Option<Endpoint>, o: &mut Object<'_>) {
             display(&end.addr, o.key("ip"));
             o.unsigned("port", u64::from(end.port));
         }),
-    });
+    }
 }
 
 /// IPv4 without the formatting machinery: every event has two addresses.

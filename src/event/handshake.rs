@@ -139,8 +139,8 @@ fn who(evidence: &Evidence, o: &mut Object<'_>) {
         });
     }
     let server = (evidence.stage != Stage::Dns).then_some(evidence.server);
-    endpoint("client", Some(evidence.client), o);
-    endpoint("server", server, o);
+    endpoint(evidence.client, o.key("client"));
+    o.maybe("server", server, endpoint);
     o.maybe("community_id", server, |server, out| {
         out.push(b'"');
         out.extend_from_slice(&community_id(evidence.client, server, evidence.transport.ip_protocol()));

@@ -135,18 +135,26 @@ fn add_addr(addr: Addr, room: &mut &mut [u8]) {
 }
 
 /// RFC 4648 section 4, of one to three bytes, padded.
+#[inline]
 fn base64(bytes: &[u8]) -> [u8; 4] {
-    let group = bytes.iter().fold(0, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - bytes.len()));
-    [0, 1, 2, 3].map(
-        |place| {
-            if place > bytes.len() { b'=' } else { base64_digit(group >> (18 - 6 * place) & 63) }
-        },
-    )
+    match *bytes {
+        [a, b, c] => digits([0, a, b, c]),
+        [a, b] => with_pads(digits([0, a, b, 0]), 1),
+        [a] => with_pads(digits([0, a, 0, 0]), 2),
+        _ => [b'='; 4],
+    }
 }
 
-fn base64_digit(value: u32) -> u8 {
+#[inline]
+fn digits(group: [u8; 4]) -> [u8; 4] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    DIGITS.get(value as usize).copied().unwrap_or(b'=')
+    let group = u32::from_be_bytes(group);
+    let digit = |shift: u32| DIGITS.get((group >> shift & 63) as usize).copied().unwrap_or(b'=');
+    [digit(18), digit(12), digit(6), digit(0)]
+}
+
+fn with_pads([a, b, c, _]: [u8; 4], pads: usize) -> [u8; 4] {
+    [a, b, if pads > 1 { b'=' } else { c }, b'=']
 }
 
 #[cfg(test)]

@@ -137,13 +137,29 @@ impl Object<'_> {
     /// is a few constants to store.
     #[inline(always)]
     pub(super) fn key(&mut self, name: &str) -> &mut Vec<u8> {
+        self.begin(name, "")
+    }
+
+    /// Writes a member's name and what its value begins with, in one piece: to append costs a look at the room each time.
+    #[inline(always)]
+    fn begin(&mut self, name: &str, value: &str) -> &mut Vec<u8> {
         if !self.first {
             self.out.push(b',');
         }
         self.first = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        let mut piece = [0; 48];
+        let used = 3 + name.len() + value.len();
+        let mut room = &mut piece[..];
+        add("\"", &mut room);
+        add(name, &mut room);
+        add("\":", &mut room);
+        add(value, &mut room);
+        match piece.get(..used) {
+            Some(whole) => self.out.extend_from_slice(whole),
+            None => [b"\"", name.as_bytes(), b"\":", value.as_bytes()]
+                .into_iter()
+                .for_each(|part| self.out.extend_from_slice(part)),
+        }
         self.out
     }
 
@@ -160,8 +176,7 @@ impl Object<'_> {
     /// A word of a closed list of ours, which needs no escaping.
     #[inline(always)]
     pub(super) fn word(&mut self, name: &str, word: &'static str) {
-        let out = self.key(name);
-        out.push(b'"');
+        let out = self.begin(name, "\"");
         out.extend_from_slice(word.as_bytes());
         out.push(b'"');
     }
@@ -184,15 +199,20 @@ impl Object<'_> {
     }
 
     /// A string.
-    #[inline]
+    #[inline(always)]
     pub(super) fn string(&mut self, name: &str, text: &str) {
-        string(text, self.key(name));
+        let out = self.begin(name, "\"");
+        escape(text, out);
+        out.push(b'"');
     }
 
     /// A string or null.
-    #[inline]
+    #[inline(always)]
     pub(super) fn maybe_string(&mut self, name: &str, text: Option<&str>) {
-        self.maybe(name, text, string);
+        match text {
+            Some(text) => self.string(name, text),
+            None => self.null(name),
+        }
     }
 
     /// What a value displays, as a string.
@@ -222,11 +242,11 @@ impl Object<'_> {
     /// Null.
     #[inline(always)]
     pub(super) fn null(&mut self, name: &str) {
-        self.key(name).extend_from_slice(b"null");
+        self.begin(name, "null");
     }
 
     /// A value written by `write`, or null.
-    #[inline]
+    #[inline(always)]
     pub(super) fn maybe<T>(&mut self, name: &str, value: Option<T>, write: impl FnOnce(T, &mut Vec<u8>)) {
         match value {
             Some(value) => write(value, self.key(name)),
@@ -235,9 +255,11 @@ impl Object<'_> {
     }
 
     /// An object.
-    #[inline]
+    #[inline(always)]
     pub(super) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
-        object(self.key(name), fill);
+        let out = self.begin(name, "{");
+        fill(&mut Object { out, first: true });
+        out.push(b'}');
     }
 
     /// An array, each item by `write`.
@@ -249,6 +271,15 @@ impl Object<'_> {
         write: impl FnMut(T, &mut Vec<u8>),
     ) {
         array(self.key(name), items, write);
+    }
+}
+
+/// Copies a text to the beginning of the room, which it leaves.
+#[inline(always)]
+fn add(text: &str, room: &mut &mut [u8]) {
+    if let Some((head, rest)) = std::mem::take(room).split_at_mut_checked(text.len()) {
+        head.copy_from_slice(text.as_bytes());
+        *room = rest;
     }
 }
 
@@ -275,11 +306,20 @@ const fn suspicious(byte: u8) -> bool {
 }
 
 fn escape(text: &str, out: &mut Vec<u8>) {
-    let (chunks, rest) = text.as_bytes().as_chunks::<16>();
     let any = |chunk: &[u8; 16]| chunk.iter().fold(0, |any, &byte| any | u8::from(suspicious(byte))) != 0;
-    let mut last = [b' '; 16];
-    last.iter_mut().zip(rest).for_each(|(room, byte)| *room = *byte);
-    if !any(&last) && !chunks.iter().any(any) {
+    let bytes = text.as_bytes();
+    let found = match bytes.last_chunk::<16>() {
+        // The last sixteen cover what is left behind the whole ones.
+        Some(last) => any(last) || bytes.as_chunks::<16>().0.iter().any(any),
+        None => {
+            let mut all = [b' '; 16];
+            if let Some(room) = all.get_mut(..bytes.len()) {
+                room.copy_from_slice(bytes);
+            }
+            any(&all)
+        }
+    };
+    if !found {
         out.extend_from_slice(text.as_bytes());
         return;
     }

@@ -20,8 +20,8 @@ pub(super) fn write(crossing: &Crossing, went_well: bool, o: &mut Object<'_>) {
     for (name, ends) in [("inside", inside), ("outside", outside)] {
         o.maybe(name, ends, |(client, server), out| {
             object(out, |o| {
-                endpoint("client", Some(client), o);
-                endpoint("server", Some(server), o);
+                endpoint(client, o.key("client"));
+                endpoint(server, o.key("server"));
             });
         });
     }

@@ -426,11 +426,36 @@ impl Attempt {
             self.evidence.tcp.first_seq = Some(seq);
             self.evidence.tcp.clock = clock(segment, now);
         }
+        let fresh = if self.streams.of_mut(from).push_next(seq, segment.payload, wire) {
+            self.read(from, Piece::Bytes(segment.payload, no, now), limits, parser);
+            wire
+        } else {
+            self.payload_elsewhere(seq, segment, from, no, now, limits, parser)
+        };
+        *self.evidence.tcp.bytes.of_mut(from) += u64::from(fresh);
+        if from == Side::Client && fresh > 0 {
+            self.note_pause(no, now);
+        }
+    }
+
+    /// Takes bytes that are not just the next (cut, repeated, or with a hole before them), and says how many are new.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
+    fn payload_elsewhere(
+        &mut self,
+        seq: u32,
+        segment: &Segment<'_>,
+        from: Side,
+        no: PacketNo,
+        now: Stamp,
+        limits: &Limits,
+        parser: &mut impl Parse,
+    ) -> u32 {
         let mut stream = std::mem::take(self.streams.of_mut(from));
         let took = stream.push(
             seq,
             segment.payload,
-            wire,
+            segment.payload_wire_len,
             no,
             now,
             limits.holes_per_side,
@@ -438,11 +463,6 @@ impl Attempt {
             &mut |piece| self.read(from, piece, limits, parser),
         );
         *self.streams.of_mut(from) = stream;
-        let evidence = &mut *self.evidence;
-        *evidence.tcp.bytes.of_mut(from) += u64::from(took.fresh);
-        if from == Side::Client && took.fresh > 0 {
-            self.note_pause(no, now);
-        }
         let evidence = &mut *self.evidence;
         if took.repeated > 0 {
             match evidence.tcp.repeats.of_mut(from) {
@@ -465,6 +485,7 @@ impl Attempt {
             evidence.lost.holes_dropped += 1;
             evidence.lost.bytes_dropped += u64::from(took.dropped);
         }
+        took.fresh
     }
 
     /// Reads the next bytes in order of one side.

@@ -5,6 +5,10 @@
 //! acknowledgment. They are kept as they came, and given to an [`Attempt`] as soon as anything else comes, so that
 //! both ways lead to the same facts.
 
+mod idle;
+
+pub use self::idle::Idle;
+
 use super::attempt::{Attempt, Parse};
 use crate::base::{Direction, Endpoint, FlowKey, Limits, PacketNo, PerSide, Side, Span, Stamp};
 use crate::decode::{Hop, Segment, TcpFlags, TcpOptions};
@@ -213,32 +217,41 @@ impl Opening {
             if reached > self.reached {
                 break;
             }
-            let (src, dst) = if from == Side::Client { (client, server) } else { (server, client) };
             let syn = flags & TcpFlags::SYN != 0;
             let options = TcpOptions {
                 mss: Some(*self.mss.of(from)).filter(|&mss| syn && mss != 0),
                 sack_permitted: reached == Reached::Asked && self.marks & RICH != 0,
                 ..TcpOptions::default()
             };
-            let (ttl, link_src) = (*self.ttl.of(from), self.link(from));
-            // As it was seen, as far as an attempt reads it.
-            let segment = Segment {
-                hop: Hop { src: src.addr, dst: dst.addr, ttl, link_src, ..Hop::default() },
-                src_port: src.port,
-                dst_port: dst.port,
-                seq,
-                ack,
-                flags: TcpFlags(flags),
-                window: 0,
-                options,
-                payload: &[],
-                payload_wire_len: 0,
-            };
-            let no = PacketNo(self.first.0 + u64::from(later.packets));
-            let stamp = self.started + Span(later.micros.into());
+            let segment = Segment { options, ..self.segment(key, from, flags, seq, ack) };
+            let (no, stamp) = self.when(later);
             attempt.segment(&segment, from, no, stamp, self.clock(), limits, parser);
         }
         attempt
+    }
+
+    /// One of its packets as it was seen, as far as an attempt reads it.
+    fn segment(&self, key: &FlowKey, from: Side, flags: u8, seq: u32, ack: u32) -> Segment<'static> {
+        let (client, server) = self.ends(key);
+        let (src, dst) = if from == Side::Client { (client, server) } else { (server, client) };
+        let (ttl, link_src) = (*self.ttl.of(from), self.link(from));
+        Segment {
+            hop: Hop { src: src.addr, dst: dst.addr, ttl, link_src, ..Hop::default() },
+            src_port: src.port,
+            dst_port: dst.port,
+            seq,
+            ack,
+            flags: TcpFlags(flags),
+            window: 0,
+            options: TcpOptions::default(),
+            payload: &[],
+            payload_wire_len: 0,
+        }
+    }
+
+    /// The number and the stamp of a packet.
+    fn when(&self, later: Later) -> (PacketNo, Stamp) {
+        (PacketNo(self.first.0 + u64::from(later.packets)), self.started + Span(later.micros.into()))
     }
 
     fn clock(&self) -> Stamp {

@@ -72,6 +72,8 @@ pub struct Stream {
 impl Stream {
     /// Bytes kept for comparison with repeats: a full server flight of ordinary size.
     const RECENT: usize = 8 * 1024;
+    /// The largest block that the allocator has at hand.
+    const AT_HAND: usize = 1_024;
 
     /// Offset 0 is this sequence number. Ignored once known.
     pub fn start(&mut self, seq: u32) {
@@ -109,6 +111,21 @@ impl Stream {
     /// Where the first bytes begin that wait behind a hole.
     pub fn held_at(&self) -> Option<u64> {
         self.held.segments.first_key_value().map(|(&offset, _)| offset)
+    }
+
+    /// Takes the payload of a segment that is next in order, whole, with nothing waiting behind holes: nearly each is. The
+    /// caller hands it on. `false`: it is another, for [`Self::push`].
+    #[inline]
+    pub fn push_next(&mut self, seq: u32, payload: &[u8], wire: u32) -> bool {
+        let is_next = self.next_seq() == Some(seq)
+            && payload.len() == wire as usize
+            && !payload.is_empty()
+            && self.held.segments.is_empty();
+        if is_next {
+            self.remember(payload);
+            self.next = self.next.saturating_add(u64::from(wire));
+        }
+        is_next
     }
 
     /// Takes a segment's payload. `wire` is its length on the wire. `holes` and `room` bound what
@@ -234,7 +251,9 @@ impl Stream {
             if len > self.recent.capacity() {
                 // A hello is followed by less than itself, the first segment of an answer by a few more: with room for
                 // two more of the kind nearly all that a side says in clear is moved never or once.
-                self.recent.reserve_exact((3 * len).min(Self::RECENT) - self.recent.len());
+                let room = (3 * len).min(Self::RECENT);
+                let room = if len <= Self::AT_HAND * 2 / 3 { room.min(Self::AT_HAND) } else { room };
+                self.recent.reserve_exact(room - self.recent.len());
             }
             self.recent.extend_from_slice(payload);
         }

@@ -69,15 +69,16 @@ impl Timers {
         }
     }
 
-    /// An entry that was to be looked at before nearly all others; it is in no list any more.
-    pub fn soonest<S: Copy + Default>(&mut self, table: &mut Table<S>) -> Option<Id> {
-        if let Some(Reverse((_, id))) = self.soon.pop() {
-            return Some(id);
+    /// An entry that was to be looked at before nearly all others, and by when; it is in no list any more.
+    pub fn soonest<S: Copy + Default>(&mut self, table: &mut Table<S>) -> Option<(Id, Stamp)> {
+        if let Some(Reverse((due, id))) = self.soon.pop() {
+            return Some((id, due));
         }
         let stretches = self.at..self.at + i64::from(Self::LISTS);
-        let id = stretches.into_iter().find_map(|stretch| table.front(self.list(stretch)))?;
+        let found = |stretch| Some((table.front(self.list(stretch))?, Stamp((stretch + 1) << Self::STRETCH)));
+        let (id, due) = stretches.into_iter().find_map(found)?;
         table.unlink(id);
-        Some(id)
+        Some((id, due))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "below the number of lists")]
@@ -158,6 +159,6 @@ mod tests {
     #[test]
     fn the_soonest_is_found_in_the_wheel_too() {
         let (mut table, mut timers) = armed(&[90_000_000, 40_000_000]);
-        assert_eq!(timers.soonest(&mut table).map(|id| table.get(id)), Some(1));
+        assert_eq!(timers.soonest(&mut table).map(|(id, _)| table.get(id)), Some(1));
     }
 }

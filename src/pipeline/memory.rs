@@ -12,15 +12,10 @@ use crate::flow::index::Index;
 /// The latest few values of many keys; the key written longest ago leaves first. Full, it allocates no more.
 #[derive(Debug)]
 pub struct Recent<K, V> {
-    /// Places of the keys in `slots`.
-    index: Index,
-    slots: Slots<K, V>,
-    /// The key written last.
-    newest: u32,
-    /// The key written longest ago.
-    oldest: u32,
+    slots: Boxes<Slot<K, V>>,
+    /// Where the keys are, and how long ago each was written.
+    places: Places,
     hasher: RandomState,
-    keys: usize,
     each: usize,
     /// Keys that left a full memory.
     pub dropped: u64,
@@ -28,58 +23,18 @@ pub struct Recent<K, V> {
 
 #[derive(Debug)]
 struct Slot<K, V> {
-    hash: u64,
     key: K,
     /// The oldest first.
     values: SmallVec<[V; 1]>,
-    newer: u32,
-    older: u32,
 }
-
-/// Slots in boxes of [`Slots::BOX`]: they grow without being moved, and without twice the memory meanwhile.
-#[derive(Debug)]
-struct Slots<K, V> {
-    boxes: Vec<Vec<Slot<K, V>>>,
-    len: usize,
-}
-
-impl<K, V> Slots<K, V> {
-    const BOX: usize = 64;
-
-    fn get(&self, place: u32) -> Option<&Slot<K, V>> {
-        let place = place as usize;
-        self.boxes.get(place / Self::BOX)?.get(place % Self::BOX)
-    }
-
-    fn get_mut(&mut self, place: u32) -> Option<&mut Slot<K, V>> {
-        let place = place as usize;
-        self.boxes.get_mut(place / Self::BOX)?.get_mut(place % Self::BOX)
-    }
-
-    fn push(&mut self, slot: Slot<K, V>) {
-        if self.len.is_multiple_of(Self::BOX) {
-            self.boxes.push(Vec::with_capacity(Self::BOX));
-        }
-        self.len += 1;
-        if let Some(last) = self.boxes.last_mut() {
-            last.push(slot);
-        }
-    }
-}
-
-/// No place.
-const NONE: u32 = u32::MAX;
 
 impl<K: Hash + Eq, V> Recent<K, V> {
     /// At most `keys` keys with `each` values.
     pub fn new(keys: usize, each: usize) -> Self {
         Self {
-            index: Index::default(),
-            slots: Slots { boxes: Vec::new(), len: 0 },
-            newest: NONE,
-            oldest: NONE,
+            slots: Boxes::default(),
+            places: Places::new(keys),
             hasher: RandomState::default(),
-            keys: keys.clamp(1, NONE as usize - 1),
             each: each.max(1),
             dropped: 0,
         }
@@ -102,23 +57,33 @@ impl<K: Hash + Eq, V> Recent<K, V> {
 
     fn write(&mut self, key: K, value: V, before: impl FnOnce(&mut Slot<K, V>)) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
-        let known = self.index.find(hash, |place| self.slots.get(place).is_some_and(|slot| slot.key == key));
-        let place = match known {
+        let place = match self.place(hash, &key) {
             Some(place) => {
-                self.unlink(place);
+                self.places.renew(place);
                 place
             }
-            None => self.place_for(hash, key),
+            None => match self.places.take(hash) {
+                Place::Another(place) => {
+                    self.slots.push(Slot { key, values: SmallVec::new() });
+                    place
+                }
+                Place::Oldest(place) => {
+                    self.dropped += 1;
+                    let slot = self.slots.get_mut(place)?;
+                    slot.key = key;
+                    slot.values.clear();
+                    place
+                }
+            },
         };
-        self.link(place);
         let each = self.each;
         let slot = self.slots.get_mut(place)?;
         before(slot);
         let left = (slot.values.len() >= each).then(|| slot.values.remove(0));
         slot.values.push(value);
         // What will leave for the next key.
-        if self.is_full()
-            && let Some(oldest) = self.slots.get(self.oldest)
+        if self.places.are_full()
+            && let Some(oldest) = self.slots.get(self.places.oldest)
         {
             prefetch(oldest);
         }
@@ -134,16 +99,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     /// as it is.
     #[inline]
     pub fn approach(&self, key: &(impl Hash + ?Sized)) {
-        self.index.approach(self.hasher.hash_one(key));
-        if self.is_full()
-            && let Some(oldest) = self.slots.get(self.oldest)
-        {
-            self.index.approach(oldest.hash);
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.slots.len >= self.keys
+        self.places.approach(self.hasher.hash_one(key));
     }
 
     /// The values of a key, newest first.
@@ -152,65 +108,169 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let same = |place: u32| self.slots.get(place).is_some_and(|slot| slot.key.borrow() == key);
-        let found = self.index.find(hash, same).and_then(|place| self.slots.get(place));
+        let found = self.place(self.hasher.hash_one(key), key).and_then(|place| self.slots.get(place));
         found.into_iter().flat_map(|slot| slot.values.iter().rev())
     }
 
     /// The newest value of a key, to be changed; its place among the keys stays.
     pub fn newest_mut(&mut self, key: &K) -> Option<&mut V> {
-        let hash = self.hasher.hash_one(key);
-        let same = |place: u32| self.slots.get(place).is_some_and(|slot| slot.key == *key);
-        let place = self.index.find(hash, same)?;
+        let place = self.place(self.hasher.hash_one(key), key)?;
         self.slots.get_mut(place)?.values.last_mut()
     }
 
-    /// A place for a new key: another one, or that of the oldest.
-    fn place_for(&mut self, hash: u64, key: K) -> u32 {
-        let place = if !self.is_full() {
-            let place = u32::try_from(self.slots.len).unwrap_or(NONE);
-            self.slots.push(Slot { hash, key, values: SmallVec::new(), newer: NONE, older: NONE });
-            place
-        } else {
+    #[inline]
+    fn place<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<u32>
+    where
+        K: Borrow<Q>,
+    {
+        let is_meant = |place: u32| self.slots.get(place).is_some_and(|slot| slot.key.borrow() == key);
+        self.places.index.find(hash, is_meant)
+    }
+}
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
+/// The places of a memory's slots, in order of writing: the same code for all memories, and their links side by side, of
+/// which a write touches four.
+#[derive(Debug)]
+struct Places {
+    index: Index,
+    links: Vec<Link>,
+    /// Of the key written last.
+    newest: u32,
+    /// Of the key written longest ago.
+    oldest: u32,
+    most: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    hash: u64,
+    newer: u32,
+    older: u32,
+}
+
+/// Where a new key goes.
+enum Place {
+    /// Into a slot that is yet to be made.
+    Another(u32),
+    /// Into that of the key written longest ago.
+    Oldest(u32),
+}
+
+impl Places {
+    fn new(most: usize) -> Self {
+        Self {
+            index: Index::default(),
+            links: Vec::new(),
+            newest: NONE,
+            oldest: NONE,
+            most: most.clamp(1, NONE as usize - 1),
+        }
+    }
+
+    fn are_full(&self) -> bool {
+        self.links.len() >= self.most
+    }
+
+    fn approach(&self, hash: u64) {
+        self.index.approach(hash);
+        if self.are_full()
+            && let Some(oldest) = self.links.get(self.oldest as usize)
+        {
+            self.index.approach(oldest.hash);
+        }
+    }
+
+    /// A place for a new key, which is then the newest.
+    #[inline(never)]
+    fn take(&mut self, hash: u64) -> Place {
+        let place = if self.are_full() {
             let place = self.oldest;
             self.unlink(place);
-            self.dropped += 1;
-            if let Some(slot) = self.slots.get_mut(place) {
-                self.index.remove(slot.hash, place);
-                (slot.hash, slot.key) = (hash, key);
-                slot.values.clear();
+            if let Some(link) = self.links.get_mut(place as usize) {
+                let left = std::mem::replace(&mut link.hash, hash);
+                self.index.remove(left, place);
             }
-            place
+            Place::Oldest(place)
+        } else {
+            let place = u32::try_from(self.links.len()).unwrap_or(NONE);
+            self.links.push(Link { hash, newer: NONE, older: NONE });
+            Place::Another(place)
         };
-        let slots = &self.slots;
-        self.index.insert(hash, place, |place| slots.get(place).map_or(0, |slot| slot.hash));
+        let (Place::Another(number) | Place::Oldest(number)) = place;
+        let links = &self.links;
+        self.index.insert(hash, number, |place| links.get(place as usize).map_or(0, |link| link.hash));
+        self.link(number);
         place
     }
 
-    /// Makes it the newest.
+    /// Its key was written again: it is the newest.
+    #[inline(never)]
+    fn renew(&mut self, place: u32) {
+        self.unlink(place);
+        self.link(place);
+    }
+
     fn link(&mut self, place: u32) {
         let before = self.newest;
-        if let Some(slot) = self.slots.get_mut(place) {
-            (slot.older, slot.newer) = (before, NONE);
+        if let Some(link) = self.links.get_mut(place as usize) {
+            (link.older, link.newer) = (before, NONE);
         }
-        match self.slots.get_mut(before) {
-            Some(slot) => slot.newer = place,
+        match self.links.get_mut(before as usize) {
+            Some(link) => link.newer = place,
             None => self.oldest = place,
         }
         self.newest = place;
     }
 
     fn unlink(&mut self, place: u32) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
-        let (older, newer) = (slot.older, slot.newer);
-        match self.slots.get_mut(older) {
-            Some(slot) => slot.newer = newer,
+        let Some(&Link { older, newer, .. }) = self.links.get(place as usize) else { return };
+        match self.links.get_mut(older as usize) {
+            Some(link) => link.newer = newer,
             None => self.oldest = newer,
         }
-        match self.slots.get_mut(newer) {
-            Some(slot) => slot.older = older,
+        match self.links.get_mut(newer as usize) {
+            Some(link) => link.older = older,
             None => self.newest = older,
+        }
+    }
+}
+
+/// Values in boxes of [`Boxes::EACH`]: they grow without being moved, and without twice the memory meanwhile.
+#[derive(Debug)]
+struct Boxes<T> {
+    boxes: Vec<Vec<T>>,
+    len: usize,
+}
+
+impl<T> Default for Boxes<T> {
+    fn default() -> Self {
+        Self { boxes: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Boxes<T> {
+    const EACH: usize = 64;
+
+    fn get(&self, place: u32) -> Option<&T> {
+        let place = place as usize;
+        self.boxes.get(place / Self::EACH)?.get(place % Self::EACH)
+    }
+
+    fn get_mut(&mut self, place: u32) -> Option<&mut T> {
+        let place = place as usize;
+        self.boxes.get_mut(place / Self::EACH)?.get_mut(place % Self::EACH)
+    }
+
+    fn push(&mut self, value: T) {
+        if self.len.is_multiple_of(Self::EACH) {
+            self.boxes.push(Vec::with_capacity(Self::EACH));
+        }
+        self.len += 1;
+        if let Some(last) = self.boxes.last_mut() {
+            last.push(value);
         }
     }
 }

@@ -7,11 +7,13 @@ mod close;
 mod dns;
 mod glance;
 mod http;
+mod idle;
 mod over;
 mod room;
 mod talks;
 mod watch;
 
+use self::idle::Idles;
 use self::over::{Over, seconds, since};
 use self::talks::Talks;
 pub use watch::{Census, Follows};
@@ -83,6 +85,8 @@ enum State {
     Done(Over),
     /// It has carried no byte.
     Opening(u32),
+    /// Nothing goes on, which is known in few bytes.
+    Idle(u32),
     /// An attempt.
     Open(u32),
     /// An HTTP exchange about revocation.
@@ -178,6 +182,7 @@ pub struct Shard {
     ports: Arc<Ports>,
     table: Table<State>,
     openings: Pool<Opening>,
+    idle: Idles,
     attempts: Pool<Open>,
     /// The latest packet of each, by its place: looked over for every mark.
     latest: Vec<PacketNo>,
@@ -223,6 +228,7 @@ impl Shard {
             ports,
             table: Table::new(TABLE_LISTS),
             openings: Pool::default(),
+            idle: Idles::default(),
             attempts: Pool::default(),
             latest: Vec::new(),
             exchanges: Pool::default(),
@@ -275,7 +281,8 @@ impl Shard {
     pub fn mark(&mut self, no: PacketNo, now: Stamp) {
         let since = no.0.saturating_sub(self.marked.0);
         if since >= Self::MARK
-            && since >= (self.attempts.len() + self.exchanges.len() + self.talks.open()) as u64
+            && since
+                >= (self.attempts.len() + self.idle.len() + self.exchanges.len() + self.talks.open()) as u64
         {
             self.say_mark(no, now);
         }
@@ -305,7 +312,7 @@ impl Shard {
 
     fn say_mark(&mut self, no: PacketNo, now: Stamp) {
         self.marked = no;
-        let attempts = self.latest.iter().copied();
+        let attempts = self.latest.iter().copied().chain(self.idle.latest());
         // In each list, the first one's latest packet came before all others'.
         let openings = OPENINGS.iter().filter_map(|(_, list)| {
             let State::Opening(no) = self.table.get(self.table.front(*list)?) else { return None };
@@ -351,8 +358,13 @@ impl Shard {
                 if opening.take(segment, direction, place.no, place.stamp, place.now) {
                     let opening = *opening;
                     self.wait(id, &opening);
-                } else if let Some(no) = self.promote(id, place.now) {
-                    self.of_attempt(id, no, direction, segment, place);
+                } else if !self.stays_idle(id, no, direction, segment, place) {
+                    self.wake(id, direction, segment, place);
+                }
+            }
+            State::Idle(no) => {
+                if !self.idle.take(no, segment, direction, place) {
+                    self.wake(id, direction, segment, place);
                 }
             }
             State::Open(no) => self.of_attempt(id, no, direction, segment, place),
@@ -457,13 +469,25 @@ impl Shard {
         self.due = self.due.min(self.openings_due);
     }
 
-    /// Makes an attempt of a connection without a byte.
+    /// More comes of a connection than could be known in few bytes.
+    fn wake(&mut self, id: Id, direction: Direction, segment: &Segment<'_>, place: Place) {
+        if let Some(no) = self.promote(id, place.now) {
+            self.of_attempt(id, no, direction, segment, place);
+        }
+    }
+
+    /// Makes an attempt of a connection that is known in few bytes.
     fn promote(&mut self, id: Id, now: Stamp) -> Option<u32> {
-        let State::Opening(no) = self.table.get(id) else { return None };
-        let opening = self.openings.take(no)?;
-        let key = self.table.key(id);
-        let tls_port = self.ports.contains(opening.ends(&key).1.port);
-        let attempt = opening.into_attempt(&key, tls_port, &self.limits, &mut self.parser);
+        let attempt = match self.table.get(id) {
+            State::Opening(no) => {
+                let opening = self.openings.take(no)?;
+                let key = self.table.key(id);
+                let tls_port = self.ports.contains(opening.ends(&key).1.port);
+                opening.into_attempt(&key, tls_port, &self.limits, &mut self.parser)
+            }
+            State::Idle(no) => self.attempt_of_idle(id, no)?,
+            _ => return None,
+        };
         Some(self.follow(id, attempt, now))
     }
 
@@ -541,7 +565,7 @@ impl Shard {
         let Some(id) = self.table.find(&key.into()) else { return };
         let no = match self.table.get(id) {
             State::Open(no) => Some(no),
-            State::Opening(_) => self.promote(id, place.now),
+            State::Opening(_) | State::Idle(_) => self.promote(id, place.now),
             State::Done(_) | State::Http(_) | State::Dns(_) => None,
         };
         if let Some((no, open)) = no.and_then(|no| Some((no, self.attempts.get_mut(no)?))) {

@@ -1,9 +1,9 @@
 //! Several workers on one capture: all read the same blocks of the file, and each follows the connections that are its own.
+//! Whoever of them has little to do reads the next block for all.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use crossbeam_channel::Receiver;
-use smallvec::SmallVec;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::ahead;
 use super::join::Join;
@@ -26,8 +26,10 @@ const LOT: usize = 32;
 /// Takes what has left a shard, and before which moment and packet nothing will.
 type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, (Stamp, PacketNo));
 
-/// Blocks in flight a shard: a reader that is ahead waits.
-const IN_FLIGHT: usize = 2;
+/// Blocks that wait for a shard at most: who reads waits for it.
+const IN_FLIGHT: usize = 4;
+/// Blocks waiting for a worker below which it reads another one, where nobody does, before it takes the first of them.
+const FEW: usize = 2;
 
 /// As [`super::run::analyse`], with several workers. The calling thread judges: one thread less, and what is made of the
 /// judged need not leave it.
@@ -42,12 +44,13 @@ pub(super) fn analyse<M: Make>(
         let (to_join, from_shards) = crossbeam_channel::bounded::<(usize, Vec<Out>, _)>(LOTS * workers);
         // Blocks return empty, since making them anew would take as long as filling them.
         let (give_back, spare) = crossbeam_channel::bounded::<Dealt>(IN_FLIGHT + 2);
-        let mut shards = Vec::with_capacity(workers);
+        let (to_shards, queues): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| crossbeam_channel::bounded::<Arc<Dealt>>(IN_FLIGHT)).unzip();
+        let dealer = Dealer { source, to_shards, spare, now: Stamp(i64::MIN), totals: Totals::default() };
+        let dealer = Arc::new(Mutex::new(dealer));
         let mut handles = Vec::with_capacity(workers);
-        for id in 0..workers {
-            let (to_shard, blocks) = crossbeam_channel::bounded::<Arc<Dealt>>(IN_FLIGHT);
-            shards.push(to_shard);
-            let (to_join, give_back) = (to_join.clone(), give_back.clone());
+        for (id, blocks) in queues.into_iter().enumerate() {
+            let (to_join, give_back, dealer) = (to_join.clone(), give_back.clone(), Arc::clone(&dealer));
             handles.push(scope.spawn(move || {
                 let mut worker = Worker::new(id, settings);
                 let hand_on = &mut |shard: &mut Shard, now| {
@@ -55,7 +58,7 @@ pub(super) fn analyse<M: Make>(
                     // The join only stops after every shard has.
                     drop(to_join.send((id, prepared, now)));
                 };
-                for block in blocks {
+                while let Some(block) = next_block(&blocks, &dealer) {
                     worker.read(&block, hand_on);
                     if let Some(block) = Arc::into_inner(block) {
                         // One too many goes.
@@ -79,26 +82,47 @@ pub(super) fn analyse<M: Make>(
             }));
         }
         drop(to_join);
-        let reader = scope.spawn(move || {
-            let mut dealer = Dealer { workers, now: Stamp(i64::MIN), totals: Totals::default() };
-            while let Some(dealt) = dealer.next(source, spare.try_recv().unwrap_or_default()) {
-                let dealt = Arc::new(dealt);
-                if shards.iter().any(|to_shard| to_shard.send(Arc::clone(&dealt)).is_err()) {
-                    break;
-                }
-            }
-            dealer.totals
-        });
         let lost = join(from_shards, settings, make, each);
-        let mut totals = reader.join().unwrap_or_default();
+        let mut totals = Totals::default();
         totals.lost.add(&lost);
         for handle in handles {
             if let Ok(lost) = handle.join() {
                 totals.lost.add(&lost);
             }
         }
-        totals
+        Totals::sum(&[free(&dealer).map(|dealer| dealer.totals.clone()).unwrap_or_default(), totals])
     })
+}
+
+/// The next block of those that wait for a worker, after reading another one where few wait and nobody reads. `None` at the end.
+fn next_block(blocks: &Receiver<Arc<Dealt>>, dealer: &Mutex<Dealer<'_>>) -> Option<Arc<Dealt>> {
+    if blocks.len() < FEW
+        && let Some(mut dealer) = free(dealer)
+        && dealer.has_room()
+    {
+        dealer.deal();
+    }
+    if let Ok(block) = blocks.try_recv() {
+        return Some(block);
+    }
+    // Never waits for the dealer itself: who has it may wait for room among these blocks.
+    if let Some(mut dealer) = free(dealer)
+        && blocks.is_empty()
+    {
+        dealer.deal();
+    }
+    // Else somebody reads, and deals it or ends.
+    blocks.recv().ok()
+}
+
+/// The dealer, unless another worker has it.
+fn free<'a, 'b>(dealer: &'a Mutex<Dealer<'b>>) -> Option<MutexGuard<'a, Dealer<'b>>> {
+    match dealer.try_lock() {
+        Ok(free) => Some(free),
+        // Whoever failed meanwhile is gone; the rest of the file is read by the others.
+        Err(TryLockError::Poisoned(free)) => Some(free.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// Judges what the shards give, in one order, until all have finished. What was lost of it.
@@ -147,28 +171,50 @@ struct Turn {
     now: Stamp,
 }
 
-/// Looks at the ends of each frame while they are in the cache of whoever read it.
-struct Dealer {
-    workers: usize,
+/// Reads blocks, and looks at the ends of each frame while they are in the cache of whoever read it.
+struct Dealer<'a> {
+    source: &'a mut (dyn Source + Send),
+    to_shards: Vec<Sender<Arc<Dealt>>>,
+    spare: Receiver<Dealt>,
     now: Stamp,
     totals: Totals,
 }
 
-impl Dealer {
-    fn next(&mut self, source: &mut dyn Source, spare: Dealt) -> Option<Dealt> {
+impl Dealer<'_> {
+    /// Whether a block more need not wait for anybody.
+    fn has_room(&self) -> bool {
+        self.to_shards.iter().all(|to_shard| to_shard.len() < IN_FLIGHT)
+    }
+
+    /// Gives the next block to every worker; at the end, tells them so.
+    fn deal(&mut self) {
+        // A file that grows behind its end is not read on.
+        if self.to_shards.is_empty() {
+            return;
+        }
+        let spare = self.spare.try_recv().unwrap_or_default();
+        match self.next(spare).map(Arc::new) {
+            // Who is gone takes nothing any more.
+            Some(dealt) => self.to_shards.iter().for_each(|shard| drop(shard.send(Arc::clone(&dealt)))),
+            None => self.to_shards.clear(),
+        }
+    }
+
+    fn next(&mut self, spare: Dealt) -> Option<Dealt> {
         let Dealt { block, mut turns } = spare;
-        let block = source.block(block)?;
-        turns.resize_with(self.workers, Vec::new);
+        let block = self.source.block(block)?;
+        let workers = self.to_shards.len();
+        turns.resize_with(workers, Vec::new);
         turns.iter_mut().for_each(Vec::clear);
         for (place, (stamp, frame)) in (0..).zip(block.frames()) {
             self.now = self.now.max(stamp);
             let Some(frame) = frame else { continue };
             self.totals.count(&frame);
-            let ends = if frame.link == LinkType::ETHERNET { plain::ends(frame.data) } else { None };
-            let turn = Turn { place, plain: ends.is_some(), now: self.now };
-            match ends {
-                Some((src, dst)) => {
-                    let owner = owner(FlowKey::of(src, dst).0, self.workers);
+            let key = if frame.link == LinkType::ETHERNET { plain::key(frame.data) } else { None };
+            let turn = Turn { place, plain: key.is_some(), now: self.now };
+            match key {
+                Some(key) => {
+                    let owner = owner(&key, workers);
                     turns.get_mut(owner).into_iter().for_each(|turns| turns.push(turn));
                 }
                 None => turns.iter_mut().for_each(|turns| turns.push(turn)),
@@ -228,30 +274,23 @@ impl Worker {
 
     /// Takes what is its own of a block. Hands on what comes of it in small lots, while it is in a cache.
     fn read(&mut self, dealt: &Dealt, hand_on: HandOn<'_>) {
-        // Its own plain frames, each with the capture's clock, that wait for being looked up together.
-        let mut waiting: Frames<'_> = Frames::new();
-        let mut clocks: SmallVec<[Stamp; BURST]> = SmallVec::new();
-        for turn in dealt.turns.get(self.id).into_iter().flatten() {
-            let Some(frame) = dealt.block.frame(turn.place as usize) else { continue };
-            self.now = turn.now;
-            if turn.plain {
-                waiting.push(frame);
-                clocks.push(turn.now);
-                if waiting.len() < BURST {
-                    continue;
+        for burst in dealt.turns.get(self.id).map_or(&[][..], Vec::as_slice).chunks(BURST) {
+            self.look_ahead(&dealt.block, burst);
+            for turn in burst {
+                let Some(frame) = dealt.block.frame(turn.place as usize) else { continue };
+                self.now = turn.now;
+                if turn.plain {
+                    self.shard.frame(&mut self.plain, &frame, self.now);
+                } else {
+                    self.take_other(&frame);
+                }
+                if self.shard.outs() >= LOT {
+                    // What was due before is decided first: nothing may come of it behind this.
+                    self.shard.tick(self.now);
+                    hand_on(&mut self.shard, (self.now, PacketNo(0)));
                 }
             }
-            self.take(&mut waiting, &mut clocks);
-            if !turn.plain {
-                self.take_other(&frame);
-            }
-            if self.shard.outs() >= LOT {
-                // What was due before is decided first: nothing may come of it behind this.
-                self.shard.tick(self.now);
-                hand_on(&mut self.shard, (self.now, PacketNo(0)));
-            }
         }
-        self.take(&mut waiting, &mut clocks);
         let (until, last) = dealt.block.until();
         self.now = self.now.max(until);
         self.shared.expire(self.now);
@@ -260,14 +299,13 @@ impl Worker {
         hand_on(&mut self.shard, (self.now, PacketNo(0)));
     }
 
-    fn take(&mut self, waiting: &mut Frames<'_>, clocks: &mut SmallVec<[Stamp; BURST]>) {
-        ahead::look(&self.shard, waiting);
-        for (frame, now) in waiting.iter().zip(clocks.iter()) {
-            let packet = self.plain.decode(frame);
-            self.shard.packet(&packet, frame.no, frame.stamp, *now);
+    #[inline]
+    fn look_ahead(&self, block: &Block, burst: &[Turn]) {
+        if self.shard.is_large() {
+            let frames: Frames<'_> =
+                burst.iter().filter_map(|turn| block.frame(turn.place as usize)).collect();
+            ahead::look(&self.shard, &frames);
         }
-        waiting.clear();
-        clocks.clear();
     }
 
     fn take_other(&mut self, frame: &Frame<'_>) {
@@ -281,7 +319,7 @@ impl Worker {
             Packet::Datagram(datagram) => FlowKey::of(datagram.src(), datagram.dst()).0,
             _ => return,
         };
-        if owner(key, self.workers) == self.id {
+        if owner(&PackedKey::from(key), self.workers) == self.id {
             self.shard.packet(&packet, frame.no, frame.stamp, self.now);
         }
     }
@@ -289,8 +327,85 @@ impl Worker {
 
 /// Who of several follows a connection.
 #[inline]
-fn owner(key: FlowKey, workers: usize) -> usize {
+fn owner(key: &PackedKey, workers: usize) -> usize {
     // The digits of pi: which worker it is makes no difference, but to how evenly they are loaded.
-    let hash = PackedKey::from(key).hash([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344]);
+    let hash = key.hash([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344]);
     (hash >> 32) as usize % workers.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+    use crate::pipeline::shard::Ports;
+    use crate::pipeline::{Arrival, AsJudged, Judged};
+    use crate::tls::keys::Keys;
+
+    /// Refused connections in blocks of one packet, so that workers meet where they read.
+    struct Small {
+        next: u32,
+        most: u32,
+        bytes: Vec<u8>,
+    }
+
+    impl Source for Small {
+        fn next(&mut self) -> Option<Arrival<'_>> {
+            use etherparse::PacketBuilder;
+            if self.next == self.most {
+                return None;
+            }
+            self.next += 1;
+            let stamp = Stamp::from_secs(1) + crate::base::Span(i64::from(self.next));
+            // Each block ends by a tick.
+            if self.next.is_multiple_of(2) {
+                return Some(Arrival::Tick(stamp));
+            }
+            let connection = self.next / 4;
+            let [_, b, c, d] = connection.to_be_bytes();
+            let (client, server) = ([10, b, c, d], [198, 51, 100, 2]);
+            self.bytes.clear();
+            if self.next % 4 == 1 {
+                let syn = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(client, server, 64);
+                syn.tcp(40_000, 443, 7, 64_240).syn().write(&mut self.bytes, &[]).unwrap();
+            } else {
+                let reset = PacketBuilder::ethernet2([2; 6], [1; 6]).ipv4(server, client, 64);
+                reset.tcp(443, 40_000, 0, 0).rst().ack(8).write(&mut self.bytes, &[]).unwrap();
+            }
+            Some(Arrival::one(Frame {
+                no: PacketNo(u64::from(self.next)),
+                stamp,
+                link: LinkType::ETHERNET,
+                data: &self.bytes,
+                wire_len: u32::try_from(self.bytes.len()).unwrap(),
+            }))
+        }
+    }
+
+    #[test]
+    fn however_workers_meet_every_packet_is_read_and_all_come_to_an_end() {
+        let judged = |workers| {
+            let settings = Settings {
+                workers,
+                limits: Arc::new(Limits::default()),
+                ports: Arc::new(Ports::new(&[443])),
+                trust: Arc::new(Trust::empty("none")),
+                given: Arc::default(),
+                keys: Keys::default(),
+                in_order: true,
+            };
+            let mut all = Vec::new();
+            let mut source = Small { next: 0, most: 4_000, bytes: Vec::new() };
+            let totals =
+                super::super::run::analyse(&mut source, &settings, &mut AsJudged, &mut |told: Judged| {
+                    all.push((told.evidence.client, told.evidence.last, told.evidence.outcome));
+                });
+            assert_eq!(totals.packets, 2_000, "{workers} workers");
+            all
+        };
+        let one = judged(1);
+        assert_eq!(one.len(), 1_000);
+        for workers in [2, 3, 7] {
+            assert!(judged(workers) == one, "{workers} workers");
+        }
+    }
 }

@@ -275,20 +275,25 @@ impl Inbound {
         {
             let how = self.enter(content_type, version, len, when, out);
             // And so does its body.
-            if let How::Sealed | How::Kept | How::Clear = how
-                && let Some((body, behind)) = rest.split_at_checked(len.into())
-            {
-                if how == How::Clear {
-                    self.joiner.feed(body, version, Packets::one(at), at, when, out);
-                } else {
-                    let unit = if how == How::Kept {
-                        Unit::Kept { content_type, version, body: body.to_vec() }
-                    } else {
-                        Unit::Sealed { content_type, len }
-                    };
+            if let Some((body, behind)) = rest.split_at_checked(len.into()) {
+                let unit = match how {
+                    How::Clear => {
+                        self.joiner.feed(body, version, Packets::one(at), at, when, out);
+                        return behind;
+                    }
+                    How::Kept => Some(Unit::Kept { content_type, version, body: body.to_vec() }),
+                    How::Sealed => Some(Unit::Sealed { content_type, len }),
+                    How::Small if content_type == CHANGE_CIPHER_SPEC && body == [1] => {
+                        self.changed = true;
+                        Some(Unit::ChangeCipherSpec)
+                    }
+                    How::Probe if self.is_sealed(body) => Some(Unit::Sealed { content_type, len }),
+                    _ => None,
+                };
+                if let Some(unit) = unit {
                     out(Read { unit, at: at.into(), when });
+                    return behind;
                 }
-                return behind;
             }
             self.begin(content_type, version, len, at.into(), how, when, out);
             return rest;
@@ -323,6 +328,13 @@ impl Inbound {
         self.joiner.cut();
         self.state = State::Dead;
         &[]
+    }
+
+    /// Whether this whole handshake record behind ChangeCipherSpec is sealed, and nobody may have its keys.
+    fn is_sealed(&self, body: &[u8]) -> bool {
+        let first = body.get(..PROBE).unwrap_or(body);
+        let len = u16::try_from(body.len()).unwrap_or(u16::MAX);
+        self.changed && self.sealed == How::Sealed && !body.is_empty() && !is_clear_hello(first, len)
     }
 
     /// A record's header is complete: how its body is to be read.

@@ -52,7 +52,9 @@ fn sealed_lens(plain: usize, suite: CipherSuite, version: Version) -> [Option<us
 /// Whether a body of `len` bytes has the size of a sealed alert. In TLS 1.3 it is 19 (CCM_8: 11), from JSSE 35; in
 /// TLS 1.2 26 with GCM, 18 with ChaCha20-Poly1305, 48 with AES-CBC and SHA-1.
 pub fn looks_like_alert(len: u16, suite: CipherSuite, version: Version) -> bool {
-    sealed_lens(ALERT, suite, version).contains(&Some(len.into()))
+    /// No suite makes one larger: a MAC has 64 bytes at most, an IV and padding 16 each.
+    const LARGEST: u16 = 128;
+    len <= LARGEST && sealed_lens(ALERT, suite, version).contains(&Some(len.into()))
 }
 
 /// Whether a body of `len` bytes has the size of a sealed Finished. In TLS 1.3 it is 53 or 69 by the suite's hash

@@ -19,6 +19,8 @@ pub(super) struct Transcript {
 impl Transcript {
     /// Bytes kept of one handshake. Real ones have some 10 kB.
     const MOST: usize = 64 << 10;
+    /// Room for a server's messages with a chain of two EC certificates.
+    const FLIGHT: usize = 2 << 10;
 
     /// Begins with the ClientHello that counts.
     pub(super) fn begin(&mut self, hello: &[u8]) {
@@ -46,7 +48,11 @@ impl Transcript {
             self.end();
         } else if kind != HandshakeType::HELLO_REQUEST {
             // RFC 5246 section 7.4.1.1: a HelloRequest is not in the hashes.
-            push(self.rest.get_or_insert_default().of_mut(from), kind, body);
+            let list = self.rest.get_or_insert_default().of_mut(from);
+            if list.is_empty() && from == Side::Server {
+                list.reserve_exact(Self::FLIGHT.max(4 + body.len()));
+            }
+            push(list, kind, body);
         }
     }
 

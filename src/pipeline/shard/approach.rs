@@ -30,9 +30,11 @@ impl Shard {
     /// the last step.
     #[inline]
     pub fn approach_state(&self, likely: Id) -> Option<u32> {
+        self.table.approach_key(likely);
         match self.table.get(likely) {
             State::Done(_) | State::Http(_) | State::Dns(_) => return None,
             State::Opening(no) => self.openings.approach(no),
+            State::Idle(no) => self.idle.approach(no),
             State::Open(no) => {
                 self.attempts.approach(no);
                 return Some(no);

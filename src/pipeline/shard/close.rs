@@ -31,6 +31,7 @@ impl Shard {
                 }),
                 State::Http(no) => self.exchanges.get(no).map(|http| http.deadline),
                 State::Dns(no) => self.channels.get(no).map(|channel| channel.deadline),
+                State::Idle(no) => self.idle.deadline(no, &self.limits),
                 State::Opening(_) | State::Done(_) => None,
             };
             match deadline {
@@ -103,6 +104,7 @@ impl Shard {
         let first = |state| match state {
             State::Opening(no) => self.openings.get(no).map(|opening| opening.first),
             State::Open(no) => self.attempts.get(no).map(|open| open.attempt.evidence.first),
+            State::Idle(no) => self.idle.first(no),
             State::Http(no) => self.exchanges.get(no).map(|http| http.first),
             State::Dns(no) => self.channels.get(no).map(|channel| channel.first),
             State::Done(_) => None,
@@ -153,6 +155,7 @@ impl Shard {
                     self.close_opening(id, opening, at, capture_ended, false);
                 }
             }
+            State::Idle(no) => self.close_idle(id, no, at, capture_ended, false),
             State::Http(no) => {
                 let Some(mut http) = self.exchanges.take(no) else { return };
                 self.held = self.held.saturating_sub(http.held());

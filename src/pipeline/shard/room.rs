@@ -37,7 +37,7 @@ impl Shard {
 
     /// Room for one more attempt or exchange, which is to be this entry's.
     pub(super) fn make_way(&mut self, id: Id, now: Stamp) {
-        if self.attempts.len() + self.exchanges.len() + self.channels.len() >= self.limits.under_way {
+        if self.under_way() >= self.limits.under_way {
             // Out of the way itself.
             self.table.unlink(id);
             self.evict_attempt(now);
@@ -49,7 +49,7 @@ impl Shard {
         // Who is not due has gone on since it was armed.
         const LOOKS: usize = 64;
         for look in 1.. {
-            let Some(id) = self.timers.soonest(&mut self.table) else { return };
+            let Some((id, due)) = self.timers.soonest(&mut self.table) else { return };
             let (armed, deadline) = match self.table.get(id) {
                 State::Open(no) => match self.attempts.get_mut(no) {
                     Some(open) => {
@@ -65,6 +65,10 @@ impl Shard {
                     Some(channel) => (channel.deadline, channel.deadline),
                     None => return,
                 },
+                State::Idle(no) => match self.idle.deadline(no, &self.limits) {
+                    Some(deadline) => (due, deadline),
+                    None => return,
+                },
                 State::Opening(_) | State::Done(_) => continue,
             };
             if deadline > armed && look < LOOKS {
@@ -72,10 +76,14 @@ impl Shard {
                 continue;
             }
             self.lost.flows_evicted += 1;
-            if let State::Open(no) = self.table.get(id)
-                && let Some(open) = self.attempts.get_mut(no)
-            {
-                open.attempt.evidence.lost.flows_evicted += 1;
+            match self.table.get(id) {
+                State::Open(no) => {
+                    if let Some(open) = self.attempts.get_mut(no) {
+                        open.attempt.evidence.lost.flows_evicted += 1;
+                    }
+                }
+                State::Idle(no) => return self.close_idle(id, no, now, true, true),
+                _ => {}
             }
             return self.close(id, now, true);
         }

@@ -225,7 +225,7 @@ impl Shard {
         // Who is not due has gone on since it was armed.
         const LOOKS: usize = 64;
         for look in 1.. {
-            let Some(id) = self.talks.timers.soonest(&mut self.talks.table) else { return };
+            let Some((id, _)) = self.talks.timers.soonest(&mut self.talks.table) else { return };
             let State::Open(no) = self.talks.table.get(id) else { continue };
             let Some(open) = self.talks.open.get_mut(no) else { continue };
             let deadline = open.talk.deadline;

@@ -42,7 +42,7 @@ impl Shard {
     /// What it does with a connection.
     pub fn follows(&self, key: &FlowKey) -> Follows {
         match self.table.find(&(*key).into()).map(|id| self.table.get(id)) {
-            Some(State::Opening(_) | State::Open(_)) => Follows::Attempt,
+            Some(State::Opening(_) | State::Idle(_) | State::Open(_)) => Follows::Attempt,
             Some(State::Http(_)) => Follows::Http,
             Some(State::Done(_) | State::Dns(_)) | None => Follows::Nothing,
         }
@@ -67,7 +67,8 @@ impl Shard {
 
     /// What it holds; cheap enough for every batch.
     pub fn census(&self) -> Census {
-        let open = self.openings.len() + self.attempts.len() + self.exchanges.len() + self.channels.len();
+        let under_way = self.attempts.len() + self.exchanges.len() + self.channels.len();
+        let open = self.openings.len() + self.idle.len() + under_way;
         let finished = self.table.len().saturating_sub(open) + self.talks.finished();
         let open = open + self.talks.open();
         Census { open: open as u64, finished: finished as u64, bytes_held: self.held as u64 }
