@@ -13,7 +13,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use support::{files, root};
+use support::{captures, files, root};
 use tlswhy::base::{Addr, Endpoint, Limits, PacketNo, Span, Stamp};
 use tlswhy::capture::file::FileReader;
 use tlswhy::decode::{Frame, LinkType};
@@ -292,4 +292,38 @@ fn five_million_names() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     println!("{} packets, {} asides dropped, {peak}", totals.packets, totals.lost.asides_dropped);
+}
+
+/// All that is known of every attempt of a capture, and its verdict.
+fn told(path: &Path, under_way: usize) -> (Vec<String>, Totals) {
+    let settings = Settings {
+        workers: 1,
+        limits: Arc::new(Limits { under_way, ..Limits::default() }),
+        ports: Arc::new(Ports::new(&Ports::DEFAULT)),
+        trust: Arc::new(Trust::empty("none")),
+        given: Arc::default(),
+        keys: tlswhy::tls::keys::Keys::default(),
+        in_order: true,
+    };
+    let mut told = Vec::new();
+    let totals =
+        analyse(&mut Flooded::new(path, 0, Flood::Syns), &settings, &mut AsJudged, &mut |judged: Judged| {
+            told.push(format!("{:?} {:?}", judged.evidence, judged.diagnosis));
+        });
+    (told, totals)
+}
+
+#[test]
+fn a_hello_that_waits_in_few_bytes_is_known_as_well_as_any_other() {
+    // With room for so few, every hello waits so; by default, only where a thousand others are under way.
+    let few = 255;
+    let mut waited = 0;
+    for path in captures() {
+        let (usual, totals) = told(&path, Limits::default().under_way);
+        let (kept, of_few) = told(&path, few);
+        assert_eq!(totals.lost, of_few.lost, "{}", path.display());
+        assert!(usual == kept, "{}", path.display());
+        waited += usual.len();
+    }
+    assert!(waited > 1_000, "{waited}");
 }

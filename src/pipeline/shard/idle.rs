@@ -87,8 +87,9 @@ impl Idles {
 }
 
 impl Shard {
-    /// Attempts from which on a hello waits for its answer in few bytes. Before, to copy it costs more than it saves.
-    const MANY: usize = 1 << 10;
+    /// A hello waits for its answer in few bytes from this part on of the attempts that may be under way. Before, to copy it
+    /// costs more than it saves.
+    const FEW: usize = 256;
 
     /// What takes kilobytes, or a hello's bytes.
     pub(super) fn under_way(&self) -> usize {
@@ -104,7 +105,7 @@ impl Shard {
         segment: &Segment<'_>,
         place: Place,
     ) -> bool {
-        if segment.payload_wire_len > 0 && self.under_way() < Self::MANY {
+        if segment.payload_wire_len > 0 && self.under_way() < self.limits.under_way / Self::FEW {
             return false;
         }
         let Place { no, stamp, now } = place;
