@@ -8,7 +8,8 @@ pub struct Limits {
     /// Connections known at once to one shard. Full: finished ones leave first, then those that have shown least, then
     /// the longest idle.
     pub flows: usize,
-    /// Of these, connections that have carried a byte and are not finished: each takes some kilobytes.
+    /// Of these, connections that have carried a byte and are not finished: each takes some kilobytes, where there are many
+    /// less than one until its hello is answered.
     pub under_way: usize,
     /// A finished connection that has been silent for this long is forgotten. While it is known, what it still carries
     /// costs one look-up; behind that, a look at each segment's first bytes.
