@@ -160,6 +160,18 @@ fn first_datagram() -> Vec<u8> {
     frame.data.to_vec()
 }
 
+fn settings(workers: usize, limits: Limits) -> Settings {
+    Settings {
+        workers,
+        limits: Arc::new(limits),
+        ports: Arc::new(Ports::new(&Ports::DEFAULT)),
+        trust: Arc::new(Trust::empty("none")),
+        given: Arc::default(),
+        keys: tlswhy::tls::keys::Keys::default(),
+        in_order: true,
+    }
+}
+
 /// Client, server, outcome and verdict of every attempt that is not the flood's.
 fn verdicts(path: &Path, kind: Flood, flood: u32, workers: usize) -> (Vec<String>, Totals) {
     let limits = match kind {
@@ -167,15 +179,7 @@ fn verdicts(path: &Path, kind: Flood, flood: u32, workers: usize) -> (Vec<String
         Flood::Initials => Limits { under_way: 4 * TALKS, ..Limits::default() },
         Flood::Names => Limits { asides: NAMES, servers: NAMES, ..Limits::default() },
     };
-    let settings = Settings {
-        workers,
-        limits: Arc::new(Limits { sibling: Span::from_secs(10), ..limits }),
-        ports: Arc::new(Ports::new(&Ports::DEFAULT)),
-        trust: Arc::new(Trust::empty("none")),
-        given: Arc::default(),
-        keys: tlswhy::tls::keys::Keys::default(),
-        in_order: true,
-    };
+    let settings = settings(workers, Limits { sibling: Span::from_secs(10), ..limits });
     let is_flood =
         |end: Endpoint| end.addr >= Addr::v4([45, 0, 0, 0]) && end.addr <= Addr::v4([45, 255, 255, 255]);
     let mut verdicts = Vec::new();
@@ -296,15 +300,7 @@ fn five_million_names() {
 
 /// All that is known of every attempt of a capture, and its verdict.
 fn told(path: &Path, under_way: usize) -> (Vec<String>, Totals) {
-    let settings = Settings {
-        workers: 1,
-        limits: Arc::new(Limits { under_way, ..Limits::default() }),
-        ports: Arc::new(Ports::new(&Ports::DEFAULT)),
-        trust: Arc::new(Trust::empty("none")),
-        given: Arc::default(),
-        keys: tlswhy::tls::keys::Keys::default(),
-        in_order: true,
-    };
+    let settings = settings(1, Limits { under_way, ..Limits::default() });
     let mut told = Vec::new();
     let totals =
         analyse(&mut Flooded::new(path, 0, Flood::Syns), &settings, &mut AsJudged, &mut |judged: Judged| {

@@ -34,7 +34,6 @@ struct Interface {
     promiscuous: bool,
     block: u32,
     blocks: u32,
-    retire_ms: u32,
     snap: u32,
     /// The filter in force.
     program: Mutex<Vec<Instruction>>,
@@ -74,7 +73,6 @@ pub fn open(name: &str, options: &LiveOptions, rings: usize) -> Result<Opened, L
         promiscuous: options.promiscuous,
         block,
         blocks: (options.ring / block).max(2),
-        retire_ms: retire_ms(rings as u64),
         snap: options.snap.clamp(64, PACKET_MOST as u32),
         program: Mutex::default(),
         rings,
@@ -122,7 +120,7 @@ impl Interface {
 
 impl MemberRing {
     fn open(shared: Arc<Interface>, program: &[Instruction]) -> io::Result<Self> {
-        let ring = PacketRing::new(shared.block, shared.blocks, shared.retire_ms)?;
+        let ring = PacketRing::new(shared.block, shared.blocks, retire_ms(shared.rings as u64))?;
         ring.filter(program)?;
         let Some((index, _)) = ring.interface(&shared.name) else {
             return Err(io::ErrorKind::NotFound.into());

@@ -89,7 +89,7 @@ impl Idles {
 impl Shard {
     /// A hello waits for its answer in few bytes from this part on of the attempts that may be under way. Before, to copy it
     /// costs more than it saves.
-    const FEW: usize = 256;
+    const PART: usize = 256;
 
     /// What takes kilobytes, or a hello's bytes.
     pub(super) fn under_way(&self) -> usize {
@@ -105,7 +105,7 @@ impl Shard {
         segment: &Segment<'_>,
         place: Place,
     ) -> bool {
-        if segment.payload_wire_len > 0 && self.under_way() < self.limits.under_way / Self::FEW {
+        if segment.payload_wire_len > 0 && self.under_way() < self.limits.under_way / Self::PART {
             return false;
         }
         let Place { no, stamp, now } = place;
