@@ -341,6 +341,10 @@ impl Shard {
     ) {
         let Some(id) = known else { return self.unknown(key, direction, segment, place) };
         match self.table.get(id) {
+            State::Done(over) if self.has_forgotten(over, place.now) => {
+                self.table.remove(id);
+                self.unknown(key, direction, segment, place);
+            }
             State::Done(_) if is_syn(segment) => {
                 self.begin(Some(id), key, direction, segment, Side::Client, place)
             }

@@ -44,7 +44,7 @@ impl Shard {
         self.tick(now);
         let known = self.table.find(&plain.key().0);
         match known.map(|id| (id, self.table.get(id))) {
-            Some((id, State::Done(over))) if says_nothing_more(plain) => {
+            Some((id, State::Done(over))) if says_nothing_more(plain) && !self.has_forgotten(over, now) => {
                 if over.seen != seconds(now) {
                     self.table.set(id, State::Done(over.at(now)));
                 }

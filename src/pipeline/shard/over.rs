@@ -1,5 +1,6 @@
 //! Connections that are over, and how long ago.
 
+use super::Shard;
 use crate::base::{Span, Stamp};
 
 /// What is known of a connection that is over.
@@ -16,6 +17,15 @@ impl Over {
     #[inline]
     pub fn at(self, now: Stamp) -> Self {
         Self { seen: seconds(now), ..self }
+    }
+}
+
+impl Shard {
+    /// Whether a connection that is over has been silent for longer than it is remembered. It is as one that was never seen,
+    /// whether its entry still stands or not: when entries leave depends on what else the shard follows.
+    #[inline]
+    pub(super) fn has_forgotten(&self, over: Over, now: Stamp) -> bool {
+        since(over.seen, now) > self.limits.remembered
     }
 }
 

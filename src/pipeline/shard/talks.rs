@@ -120,6 +120,13 @@ impl Shard {
         let known = self.talks.table.find(&key);
         match known.map(|id| (id, self.talks.table.get(id))) {
             Some((id, State::Open(no))) => self.feed_talk(id, no, datagram, sends, begins, place),
+            // Most of what comes behind an attempt is not even looked up.
+            Some((_, State::Done(..))) if begins.is_none() => {}
+            // As if its entry had left, which it does when others come.
+            Some((id, State::Done(seen, _))) if since(seen, place.now) > self.limits.remembered => {
+                self.talks.table.remove(id);
+                self.begin_talk(None, key, datagram, sends, begins, place);
+            }
             Some((id, State::Done(_, tag))) => {
                 self.talks.table.set(id, State::Done(seconds(place.now), tag));
                 self.begin_talk(known, key, datagram, sends, begins, place);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::Span;
-use crate::decode::{Hop, TcpFlags, TcpOptions};
+use crate::decode::{Datagram, Hop, TcpFlags, TcpOptions};
 use crate::evidence::around::StatusTrouble;
 
 const SERVER: Endpoint = Endpoint { addr: Addr::v4([198, 51, 100, 2]), port: 443 };
@@ -38,6 +38,15 @@ impl Bench {
         };
         let now = self.now();
         self.shard.packet(&Packet::Segment(segment), PacketNo(self.no), now, now);
+    }
+
+    fn datagram(&mut self, src: Endpoint, dst: Endpoint, payload: &[u8]) {
+        self.no += 1;
+        let hop = Hop { src: src.addr, dst: dst.addr, ttl: 60, ..Hop::default() };
+        let payload_wire_len = u32::try_from(payload.len()).unwrap();
+        let datagram = Datagram { hop, src_port: src.port, dst_port: dst.port, payload, payload_wire_len };
+        let now = self.now();
+        self.shard.packet(&Packet::Datagram(datagram), PacketNo(self.no), now, now);
     }
 
     fn asks(&mut self, n: u16) {
@@ -156,6 +165,55 @@ fn a_finished_connection_is_known_while_it_carries_something() {
     );
     // Some 450 end within ten seconds.
     assert!(bench.shard.table.len() < 1_000, "{}", bench.shard.table.len());
+}
+
+#[test]
+fn what_was_silent_for_longer_than_it_is_remembered_is_new_whether_its_entry_has_left_or_not() {
+    let server = Endpoint { port: 8_080, ..SERVER };
+    for others in [0, 1, 5] {
+        let mut bench = Bench::new(Limits { remembered: Span::from_secs(10), ..Limits::default() });
+        for n in [1, 2] {
+            bench.is_finished(n, 8_080);
+        }
+        bench.no += 5_000;
+        bench.packet(client(2), server, TcpFlags::ACK, 40, 91, b"more");
+        bench.no += 8_000;
+        // Whatever ends makes some entries leave.
+        (0..others).for_each(|n| bench.is_finished(100 + n, 8_080));
+        bench.reported();
+        for n in [1, 2] {
+            bench.packet(client(n), server, TcpFlags::ACK, 60, 91, HELLO);
+        }
+        assert_eq!(bench.follows(1, 8_080), Follows::Attempt, "13 s silent, beside {others}");
+        assert_eq!(bench.follows(2, 8_080), Follows::Nothing, "8 s silent, beside {others}");
+    }
+}
+
+#[test]
+fn a_late_copy_of_a_datagram_is_late_for_as_long_as_its_attempt_is_remembered() {
+    let quic = |bench: &mut Bench| {
+        // A first packet with too little in it to be read.
+        let payload = [&[0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0][..], &[0; 1_190]].concat();
+        bench.datagram(client(1), SERVER, &payload);
+        bench.shard.talks.open()
+    };
+    for between in [0, 1, 7] {
+        let mut bench = Bench::new(Limits { remembered: Span::from_secs(600), ..Limits::default() });
+        assert_eq!(quic(&mut bench), 1);
+        bench.no += 120_000;
+        bench.shard.tick(bench.now());
+        assert_eq!((bench.shard.talks.open(), quic(&mut bench)), (0, 0), "a copy");
+        bench.no += 400_000;
+        // Of a finished attempt whatever else comes counts for nothing, also where others are under way.
+        for n in 0..between {
+            bench.datagram(client(1), SERVER, &[0x40, 1, 2, 3]);
+            bench.datagram(client(50 + n), SERVER, &[0xc0, 0, 0, 0, 1, 8, 9, 9, 9, 9, 9, 9, 9, 9, 0, 0]);
+        }
+        bench.no += 300_000;
+        bench.shard.tick(bench.now());
+        let open = bench.shard.talks.open();
+        assert_eq!(quic(&mut bench), open + 1, "after 700 s, {between} others");
+    }
 }
 
 #[test]
