@@ -2,7 +2,7 @@
 
 use super::file::Head;
 use crate::base::{PacketNo, Stamp};
-use crate::decode::Frame;
+use crate::decode::{Frame, LinkType};
 
 /// Frames in order, with their bytes. Those that are left out still say what time it was.
 #[derive(Debug, Default)]
@@ -13,19 +13,31 @@ pub struct Block {
     until: (Stamp, PacketNo),
 }
 
-/// Where a frame lies.
+/// Where a frame lies. Small, since many of them go from one processor to another.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     no: PacketNo,
-    head: Head,
+    stamp: Stamp,
+    at: u32,
+    len: u32,
+    wire_len: u32,
+    link: LinkType,
     left_out: bool,
 }
 
 impl Place {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a block is at most a few records long")]
+    fn new(no: PacketNo, head: Head) -> Self {
+        let Head { at, len, stamp, link, wire_len } = head;
+        Self { no, stamp, at: at as u32, len: len as u32, wire_len, link, left_out: false }
+    }
+
+    #[inline]
     fn frame<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
-        let Self { no, head: Head { at, len, stamp, link, wire_len }, .. } = *self;
-        let data = bytes.get(at..at.saturating_add(len)).unwrap_or_default();
-        Frame { no, stamp, link, data, wire_len }
+        let Self { no, stamp, link, wire_len, .. } = *self;
+        let (at, len) = (self.at as usize, self.len as usize);
+        Frame { no, stamp, link, data: bytes.get(at..at + len).unwrap_or_default(), wire_len }
     }
 }
 
@@ -37,7 +49,7 @@ impl Block {
     pub fn frames(&self) -> impl Iterator<Item = (Stamp, Option<Frame<'_>>)> {
         self.places
             .iter()
-            .map(|place| (place.head.stamp, (!place.left_out).then(|| place.frame(&self.bytes))))
+            .map(|place| (place.stamp, (!place.left_out).then(|| place.frame(&self.bytes))))
     }
 
     /// A frame by its place among [`Self::frames`].
@@ -65,8 +77,9 @@ impl Block {
     }
 
     /// Adds a frame whose bytes lie here, or will.
+    #[inline]
     pub(super) fn place(&mut self, no: PacketNo, head: Head) {
-        self.places.push(Place { no, head, left_out: false });
+        self.places.push(Place::new(no, head));
         self.pass(head.stamp, no);
     }
 
@@ -87,6 +100,7 @@ impl Block {
     }
 
     /// Adds nothing but time, which has come to this stamp.
+    #[inline]
     pub fn pass(&mut self, stamp: Stamp, no: PacketNo) {
         self.until = (self.until.0.max(stamp), self.until.1.max(no));
     }

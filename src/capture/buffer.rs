@@ -5,7 +5,9 @@
 //! part of one record that has arrived.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
+use super::pieces::{FRONT, PIECE, Piece, Pieces};
 use super::plainly;
 
 /// Size at the start; also what one `read` asks for. So little that what was read is still near the processor when it is
@@ -25,10 +27,16 @@ pub(super) struct Buffer {
     start: usize,
     /// Behind the last byte read.
     end: usize,
-    /// Where `bytes[0]` lies in the input.
+    /// Where `bytes[0]` lies in the input. It may be free, and lie before the input's begin: below zero this wraps.
     base: u64,
-    input: Box<dyn Read + Send>,
+    input: Input,
     source: Source,
+}
+
+/// Where bytes come from.
+enum Input {
+    Read(Box<dyn Read + Send>),
+    Pieces(Arc<Pieces>),
 }
 
 /// Whether more can be read.
@@ -41,7 +49,7 @@ enum Source {
 impl Buffer {
     /// Nothing is read yet.
     pub fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { bytes: vec![0; SIZE], start: 0, end: 0, base: 0, input, source: Source::Open }
+        Self { bytes: vec![0; SIZE], start: 0, end: 0, base: 0, input: Input::Read(input), source: Source::Open }
     }
 
     /// The bytes that are here.
@@ -50,9 +58,14 @@ impl Buffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Where the window begins, for [`Self::lent`].
+    pub fn place(&self) -> usize {
+        self.start
+    }
+
     /// Where the window begins in the input.
     pub fn offset(&self) -> u64 {
-        self.base + self.start as u64
+        self.base.wrapping_add(self.start as u64)
     }
 
     /// Takes `len` bytes from the window, or all that it has, and returns their place for [`Self::lent`].
@@ -74,15 +87,33 @@ impl Buffer {
     pub fn trade(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
         let window = self.window();
         let rest = window.len();
-        if spare.len() < rest.max(GIVEN) {
-            spare.resize(rest.max(GIVEN), 0);
+        // A piece comes in a buffer of its own, with room for the rest in front.
+        let size = match &self.input {
+            Input::Read(_) => rest.max(GIVEN),
+            Input::Pieces(pieces) => {
+                pieces.give_back(std::mem::take(&mut spare));
+                rest
+            }
+        };
+        if spare.len() < size {
+            spare.resize(size, 0);
         }
         if let Some(front) = spare.get_mut(..rest) {
             front.copy_from_slice(window);
         }
-        self.base += self.start as u64;
+        self.base = self.offset();
         (self.start, self.end) = (0, rest);
         std::mem::replace(&mut self.bytes, spare)
+    }
+
+    /// Reads on in pieces from here on, which others read ahead. They have to begin where this has come to.
+    pub fn go_on_in(&mut self, pieces: Arc<Pieces>) {
+        self.input = Input::Pieces(pieces);
+    }
+
+    /// How many bytes of the input have been read.
+    pub fn read(&self) -> u64 {
+        self.base.wrapping_add(self.end as u64)
     }
 
     /// Whether the window holds `need` bytes, after reading as much as that takes. `need` is
@@ -107,6 +138,23 @@ impl Buffer {
 
     #[cold]
     fn refill(&mut self, need: usize) -> bool {
+        while self.end - self.start < need {
+            if self.ended() {
+                return false;
+            }
+            match &self.input {
+                Input::Read(_) => self.read_on(need),
+                Input::Pieces(pieces) => {
+                    let piece = pieces.take();
+                    self.take_piece(piece);
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads behind the window, which is moved where there is little room for `need` bytes.
+    fn read_on(&mut self, need: usize) {
         if self.bytes.len() < need {
             self.bytes.resize(need.next_multiple_of(SIZE), 0);
         }
@@ -117,20 +165,39 @@ impl Buffer {
             self.end -= self.start;
             self.start = 0;
         }
-        while self.end - self.start < need {
-            if self.ended() {
-                return false;
-            }
-            let Some(free) = self.bytes.get_mut(self.end..) else { return false };
-            match self.input.read(free) {
-                Ok(0) => self.source = Source::Ended,
-                // A reader that claims more than it was given room for is not believed.
-                Ok(count) => self.end = (self.end + count).min(self.bytes.len()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => self.source = Source::Failed(plainly(&error)),
-            }
+        let (Input::Read(input), Some(free)) = (&mut self.input, self.bytes.get_mut(self.end..)) else { return };
+        match input.read(free) {
+            Ok(0) => self.source = Source::Ended,
+            // A reader that claims more than it was given room for is not believed.
+            Ok(count) => self.end = (self.end + count).min(self.bytes.len()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.source = Source::Failed(plainly(&error)),
         }
-        true
+    }
+
+    /// Goes on in the buffer of the next piece, in front of which the window is put; a window too long for that takes the
+    /// piece in.
+    fn take_piece(&mut self, mut piece: Piece) {
+        if piece.len < PIECE {
+            self.source = piece.failure.as_ref().map_or(Source::Ended, |error| Source::Failed(plainly(error)));
+        }
+        let offset = self.offset();
+        let window = self.bytes.get(self.start..self.end).unwrap_or_default();
+        let start = FRONT.checked_sub(window.len());
+        if let Some((start, free)) = start.and_then(|start| Some((start, piece.bytes.get_mut(start..FRONT)?))) {
+            free.copy_from_slice(window);
+            (self.start, self.end) = (start, FRONT + piece.len);
+            std::mem::swap(&mut self.bytes, &mut piece.bytes);
+        } else {
+            let mut long = window.to_vec();
+            long.extend_from_slice(piece.bytes.get(FRONT..FRONT + piece.len).unwrap_or_default());
+            (self.start, self.end) = (0, long.len());
+            self.bytes = long;
+        }
+        self.base = offset.wrapping_sub(self.start as u64);
+        if let Input::Pieces(pieces) = &self.input {
+            pieces.give_back(piece.bytes);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! the patches of A. Kuznetsov to libpcap 0.4 and was never written down: libpcap's
 //! `sf-pcap.c` reads it, and so do we.
 
+use super::block::Block;
 use super::buffer::Buffer;
 use super::file::{Head, Opened, Progress, Step};
 use super::resync;
@@ -179,6 +180,30 @@ impl Classic {
         (count, window.len() - rest.len())
     }
 
+    /// Places the next records that are sound and whole in the window in a block.
+    pub fn place(&self, buffer: &mut Buffer, progress: &mut Progress, block: &mut Block) {
+        let window = buffer.window();
+        let (front, mut no, mut last) = (buffer.place(), progress.number, progress.last);
+        let mut taken = 0;
+        while let Some(rest) = window.get(taken..)
+            && let Some(header) = rest.first_chunk()
+        {
+            let record = self.layout.record(header);
+            let captured = record.captured as usize;
+            let whole = self.layout.header + captured;
+            if captured > PACKET_MOST || whole > rest.len() {
+                break;
+            }
+            (no, last) = (no + 1, record.stamp);
+            let at = front + taken + self.layout.header;
+            block.place(PacketNo(no), self.head(at, record));
+            taken += whole;
+        }
+        progress.given += no - progress.number;
+        (progress.number, progress.last) = (no, last);
+        buffer.take(taken);
+    }
+
     #[inline]
     fn give(&self, buffer: &mut Buffer, progress: &mut Progress, record: Record) -> Head {
         let captured = record.captured as usize;
@@ -186,9 +211,14 @@ impl Classic {
         progress.number += 1;
         progress.given += 1;
         progress.last = record.stamp;
+        self.head(at, record)
+    }
+
+    #[inline]
+    fn head(&self, at: usize, record: Record) -> Head {
         Head {
             at,
-            len: captured,
+            len: record.captured as usize,
             stamp: record.stamp,
             link: self.link,
             wire_len: record.original.max(record.captured),

@@ -13,7 +13,9 @@ use super::buffer::Buffer;
 use super::classic::Classic;
 use super::ending::{Ending, OpenError, OpenWhy, Skipped};
 use super::pcapng::Pcapng;
-use super::{Stopped, input, plainly};
+use super::pieces::Pieces;
+use super::input::{self, Unpacked};
+use super::{Stopped, plainly};
 use crate::base::{PacketNo, Stamp};
 use crate::decode::{BURST, Frame, Frames, LinkType};
 use crate::tls::keys::Keys;
@@ -26,6 +28,9 @@ pub struct FileReader {
     ending: Ending,
     read: Arc<AtomicU64>,
     size: Option<u64>,
+    was_packed: bool,
+    /// The file itself, where it can be read at any place.
+    file: Option<File>,
 }
 
 /// The two families of formats.
@@ -98,8 +103,10 @@ impl FileReader {
         if kind.is_dir() {
             return Err(failed(OpenWhy::Folder));
         }
+        let again = if kind.is_file() { file.try_clone().ok() } else { None };
         let mut reader = Self::from_reader(name.clone(), Box::new(file))?;
         reader.size = kind.is_file().then_some(kind.len());
+        reader.file = again;
         Ok(reader)
     }
 
@@ -108,7 +115,7 @@ impl FileReader {
     /// # Errors
     /// Its first bytes cannot be read or are not those of a capture.
     pub fn from_reader(name: String, reader: Box<dyn Read + Send>) -> Result<Self, OpenError> {
-        let (reader, read) = match input::unpack(reader) {
+        let Unpacked { reader, read, was_packed } = match input::unpack(reader) {
             Ok(unpacked) => unpacked,
             Err(error) => return Err(OpenError { name, why: OpenWhy::Io(plainly(&error)) }),
         };
@@ -121,6 +128,8 @@ impl FileReader {
                 ending: Ending { name, reached: false, packets: 0, skipped: None, stopped: None },
                 read,
                 size: None,
+                was_packed,
+                file: None,
             }),
             Err(why) => Err(OpenError { name, why }),
         }
@@ -170,13 +179,25 @@ impl FileReader {
     pub fn block(&mut self, mut block: Block) -> Option<Block> {
         block.clear();
         let first = self.step()?;
-        let mut next = Some(first);
-        while let Some(head) = next {
-            block.place(PacketNo(self.progress.number), head);
-            next = self.step_here();
+        block.place(PacketNo(self.progress.number), first);
+        if let Format::Classic(classic) = &self.format {
+            classic.place(&mut self.buffer, &mut self.progress, &mut block);
+        } else {
+            while let Some(head) = self.step_here() {
+                block.place(PacketNo(self.progress.number), head);
+            }
         }
         block.bytes = self.buffer.trade(std::mem::take(&mut block.bytes));
         Some(block)
+    }
+
+    /// What is not read yet, for threads that read it ahead; from here on frames come from what they read. `None` where the
+    /// file is packed, or none.
+    pub fn pieces(&mut self) -> Option<Arc<Pieces>> {
+        let file = self.file.take().filter(|_| !self.was_packed && !self.buffer.ended())?;
+        let pieces = Arc::new(Pieces::new(file, self.buffer.read(), Arc::clone(&self.read)));
+        self.buffer.go_on_in(Arc::clone(&pieces));
+        Some(pieces)
     }
 
     /// The next frame, where that moves no bytes.
@@ -312,7 +333,7 @@ impl Format {
 /// # Errors
 /// The file cannot be opened or read.
 pub(super) fn looks_like_a_capture(path: &Path) -> io::Result<bool> {
-    let (reader, _) = input::unpack(Box::new(File::open(path)?))?;
+    let reader = input::unpack(Box::new(File::open(path)?))?.reader;
     let mut start = Vec::with_capacity(32);
     reader.take(32).read_to_end(&mut start)?;
     Ok(Format::is_begun_by(&start))

@@ -24,14 +24,24 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-/// An input whose compression is undone, and the count of bytes taken from below it.
-pub(super) fn unpack(reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, Arc<AtomicU64>)> {
+/// An input whose compression is undone.
+pub(super) struct Unpacked {
+    pub reader: Box<dyn Read + Send>,
+    /// The count of bytes taken from below it.
+    pub read: Arc<AtomicU64>,
+    pub was_packed: bool,
+}
+
+/// Undoes compression, where there is any.
+pub(super) fn unpack(reader: Box<dyn Read + Send>) -> io::Result<Unpacked> {
     let count = Arc::new(AtomicU64::new(0));
     let mut reader: Box<dyn Read + Send> = Box::new(Counting { inner: reader, count: Arc::clone(&count) });
+    let mut was_packed = false;
     for _ in 0..LAYERS {
         let start = first_bytes(&mut reader)?;
         let packing = Packing::of(&start);
         reader = Box::new(Cursor::new(start).chain(reader));
+        was_packed |= packing.is_some();
         reader = match packing {
             None => break,
             Some(Packing::Gzip) => {
@@ -43,7 +53,7 @@ pub(super) fn unpack(reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read +
             }
         };
     }
-    Ok((reader, count))
+    Ok(Unpacked { reader, read: count, was_packed })
 }
 
 /// Up to four bytes; fewer only where the input has no more.
@@ -84,9 +94,9 @@ mod tests {
     }
 
     fn read(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        let (mut reader, _) = unpack(Box::new(Cursor::new(bytes)))?;
+        let mut unpacked = unpack(Box::new(Cursor::new(bytes)))?;
         let mut all = Vec::new();
-        reader.read_to_end(&mut all).map(|_| all)
+        unpacked.reader.read_to_end(&mut all).map(|_| all)
     }
 
     #[test]
@@ -118,8 +128,8 @@ mod tests {
     #[test]
     fn the_count_is_of_packed_bytes() {
         let packed = gzip(&vec![7; 1 << 20]);
-        let (mut reader, count) = unpack(Box::new(Cursor::new(packed.clone()))).unwrap();
-        io::copy(&mut reader, &mut io::sink()).unwrap();
-        assert_eq!(count.load(Ordering::Relaxed), packed.len() as u64);
+        let mut unpacked = unpack(Box::new(Cursor::new(packed.clone()))).unwrap();
+        io::copy(&mut unpacked.reader, &mut io::sink()).unwrap();
+        assert_eq!(unpacked.read.load(Ordering::Relaxed), packed.len() as u64);
     }
 }

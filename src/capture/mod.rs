@@ -18,6 +18,7 @@ pub mod filter;
 mod input;
 pub mod live;
 mod pcapng;
+pub mod pieces;
 pub mod recent;
 mod resync;
 pub mod walk;

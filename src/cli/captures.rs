@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -10,6 +11,7 @@ use crate::base::{PacketNo, Stamp};
 use crate::capture::block::Block;
 use crate::capture::file::FileReader;
 use crate::capture::filter::Filter;
+use crate::capture::pieces::Pieces;
 use crate::capture::walk;
 use crate::event::{FileRead, Stats};
 use crate::pipeline::run::{self, Lent};
@@ -60,6 +62,10 @@ impl Source for Frames<'_> {
         self.look_at_progress();
         self.reader.lend(&mut |frames| take(Lent::Frames(frames)))
             || self.end().map(|until| take(Lent::Tick(until))).is_some()
+    }
+
+    fn pieces(&mut self) -> Option<Arc<Pieces>> {
+        self.reader.pieces()
     }
 
     fn block(&mut self, spare: Block) -> Option<Block> {

@@ -10,6 +10,7 @@ use super::shard::{Out, Ports, Shard, What};
 use super::{ahead, workers};
 use crate::base::{Limits, Lost, PacketNo, Span, Stamp};
 use crate::capture::block::Block;
+use crate::capture::pieces::Pieces;
 use crate::decode::{Decoder, Frame, Frames};
 use crate::tls::given::Given;
 use crate::tls::keys::Keys;
@@ -57,6 +58,11 @@ pub trait Source {
     /// Lends the next thing, where it need not be moved; false at the end, and ever after.
     fn lend(&mut self, take: &mut dyn FnMut(Lent<'_>)) -> bool {
         lend_next(self, take)
+    }
+
+    /// What several threads may read ahead of [`Self::block`], where there is such a thing; asked once, before the first.
+    fn pieces(&mut self) -> Option<Arc<Pieces>> {
+        None
     }
 
     /// The next frames with their bytes, for several threads; `None` at the end. `spare` is to be filled again.

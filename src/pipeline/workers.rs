@@ -11,8 +11,9 @@ use super::make::Make;
 use super::run::{Merge, Settings, Source, Totals};
 use super::shard::{Out, Shard, What};
 use crate::aside::dns;
-use crate::base::{FlowKey, Lost, PackedKey, PacketNo, Stamp};
+use crate::base::{FlowKey, Lost, PackedKey, PacketNo, Stamp, prefetch};
 use crate::capture::block::Block;
+use crate::capture::pieces::Pieces;
 use crate::decode::{BURST, Decoder, Frame, Frames, LinkType, Packet, plain};
 use crate::evidence::{Evidence, Outcome};
 use crate::tls::chain::verify_ahead;
@@ -20,6 +21,8 @@ use crate::tls::trust::Trust;
 
 /// Lots in flight a shard.
 const LOTS: usize = 8;
+/// Blocks of a file that a worker reads before it hands on what little came of them: each time the join is woken.
+const KEPT: u32 = 4;
 /// What is handed on at once, at least.
 const LOT: usize = 32;
 
@@ -27,9 +30,9 @@ const LOT: usize = 32;
 type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, (Stamp, PacketNo));
 
 /// Blocks that wait for a shard at most: who reads waits for it.
-const IN_FLIGHT: usize = 4;
+const IN_FLIGHT: usize = 12;
 /// Blocks waiting for a worker below which it reads another one, where nobody does, before it takes the first of them.
-const FEW: usize = 2;
+const FEW: usize = 4;
 
 /// As [`super::run::analyse`], with several workers. The calling thread judges: one thread less, and what is made of the
 /// judged need not leave it.
@@ -46,19 +49,23 @@ pub(super) fn analyse<M: Make>(
         let (give_back, spare) = crossbeam_channel::bounded::<Dealt>(IN_FLIGHT + 2);
         let (to_shards, queues): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| crossbeam_channel::bounded::<Arc<Dealt>>(IN_FLIGHT)).unzip();
+        let pieces = source.pieces();
         let dealer = Dealer { source, to_shards, spare, now: Stamp(i64::MIN), totals: Totals::default() };
         let dealer = Arc::new(Mutex::new(dealer));
         let mut handles = Vec::with_capacity(workers);
         for (id, blocks) in queues.into_iter().enumerate() {
             let (to_join, give_back, dealer) = (to_join.clone(), give_back.clone(), Arc::clone(&dealer));
+            let pieces = pieces.clone();
             handles.push(scope.spawn(move || {
-                let mut worker = Worker::new(id, settings);
+                // Who waits for a pipe wants to see what came.
+                let keep = if pieces.is_some() { KEPT } else { 1 };
+                let mut worker = Worker::new(id, keep, settings);
                 let hand_on = &mut |shard: &mut Shard, now| {
                     let prepared = shard.drain().map(|out| prepared(out, &settings.trust)).collect();
                     // The join only stops after every shard has.
                     drop(to_join.send((id, prepared, now)));
                 };
-                while let Some(block) = next_block(&blocks, &dealer) {
+                while let Some(block) = next_block(&blocks, &dealer, pieces.as_deref()) {
                     worker.read(&block, hand_on);
                     if let Some(block) = Arc::into_inner(block) {
                         // One too many goes.
@@ -94,13 +101,18 @@ pub(super) fn analyse<M: Make>(
     })
 }
 
-/// The next block of those that wait for a worker, after reading another one where few wait and nobody reads. `None` at the end.
-fn next_block(blocks: &Receiver<Arc<Dealt>>, dealer: &Mutex<Dealer<'_>>) -> Option<Arc<Dealt>> {
-    if blocks.len() < FEW
-        && let Some(mut dealer) = free(dealer)
-        && dealer.has_room()
-    {
-        dealer.deal();
+/// The next block of those that wait for a worker, after reading on where few wait. `None` at the end.
+fn next_block(
+    blocks: &Receiver<Arc<Dealt>>,
+    dealer: &Mutex<Dealer<'_>>,
+    pieces: Option<&Pieces>,
+) -> Option<Arc<Dealt>> {
+    if blocks.len() < FEW {
+        // Which nobody waits for.
+        pieces.inspect(|pieces| pieces.read_ahead());
+        if let Some(mut dealer) = free(dealer) {
+            while dealer.has_room() && dealer.deal() && pieces.is_some_and(Pieces::is_here) {}
+        }
     }
     if let Ok(block) = blocks.try_recv() {
         return Some(block);
@@ -186,18 +198,20 @@ impl Dealer<'_> {
         self.to_shards.iter().all(|to_shard| to_shard.len() < IN_FLIGHT)
     }
 
-    /// Gives the next block to every worker; at the end, tells them so.
-    fn deal(&mut self) {
+    /// Gives the next block to every worker; at the end, tells them so. Whether there was one.
+    fn deal(&mut self) -> bool {
         // A file that grows behind its end is not read on.
         if self.to_shards.is_empty() {
-            return;
+            return false;
         }
         let spare = self.spare.try_recv().unwrap_or_default();
-        match self.next(spare).map(Arc::new) {
+        let next = self.next(spare).map(Arc::new);
+        match &next {
             // Who is gone takes nothing any more.
-            Some(dealt) => self.to_shards.iter().for_each(|shard| drop(shard.send(Arc::clone(&dealt)))),
+            Some(dealt) => self.to_shards.iter().for_each(|shard| drop(shard.send(Arc::clone(dealt)))),
             None => self.to_shards.clear(),
         }
+        next.is_some()
     }
 
     fn next(&mut self, spare: Dealt) -> Option<Dealt> {
@@ -257,12 +271,17 @@ struct Worker {
     /// Decodes all others, as every worker does: fragments, tunnels, other links.
     shared: Decoder,
     now: Stamp,
+    /// Blocks behind each of which what came of them is handed on, and how many they are by now.
+    keep: u32,
+    kept: u32,
 }
 
 impl Worker {
-    fn new(id: usize, settings: &Settings) -> Self {
+    fn new(id: usize, keep: u32, settings: &Settings) -> Self {
         Self {
             id,
+            keep,
+            kept: 0,
             workers: settings.workers,
             shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), id)
                 .with_keys(&settings.keys),
@@ -274,7 +293,12 @@ impl Worker {
 
     /// Takes what is its own of a block. Hands on what comes of it in small lots, while it is in a cache.
     fn read(&mut self, dealt: &Dealt, hand_on: HandOn<'_>) {
-        for burst in dealt.turns.get(self.id).map_or(&[][..], Vec::as_slice).chunks(BURST) {
+        let turns = dealt.turns.get(self.id).map_or(&[][..], Vec::as_slice);
+        let (first, behind) = turns.split_at_checked(BURST).unwrap_or((turns, &[]));
+        fetch(&dealt.block, first);
+        let mut next = behind.chunks(BURST);
+        for burst in turns.chunks(BURST) {
+            fetch(&dealt.block, next.next().unwrap_or_default());
             self.look_ahead(&dealt.block, burst);
             for turn in burst {
                 let Some(frame) = dealt.block.frame(turn.place as usize) else { continue };
@@ -296,7 +320,11 @@ impl Worker {
         self.shared.expire(self.now);
         self.shard.tick(self.now);
         self.shard.mark(last, self.now);
-        hand_on(&mut self.shard, (self.now, PacketNo(0)));
+        self.kept += 1;
+        if self.kept >= self.keep {
+            self.kept = 0;
+            hand_on(&mut self.shard, (self.now, PacketNo(0)));
+        }
     }
 
     #[inline]
@@ -321,6 +349,18 @@ impl Worker {
         };
         if owner(&PackedKey::from(key), self.workers) == self.id {
             self.shard.packet(&packet, frame.no, frame.stamp, self.now);
+        }
+    }
+}
+
+/// Has the headers of frames on their way here: most likely another processor read them.
+#[inline]
+fn fetch(block: &Block, turns: &[Turn]) {
+    for turn in turns {
+        let data = block.frame(turn.place as usize).map_or(&[][..], |frame| frame.data);
+        // Ethernet's, IPv4's and TCP's have their ends here, and lie in two lines at most.
+        for place in [0, 53] {
+            data.get(place).into_iter().for_each(prefetch);
         }
     }
 }
