@@ -47,9 +47,7 @@ impl Block {
 
     /// The stamp of each frame, and the frame unless it is left out.
     pub fn frames(&self) -> impl Iterator<Item = (Stamp, Option<Frame<'_>>)> {
-        self.places
-            .iter()
-            .map(|place| (place.stamp, (!place.left_out).then(|| place.frame(&self.bytes))))
+        self.places.iter().map(|place| (place.stamp, (!place.left_out).then(|| place.frame(&self.bytes))))
     }
 
     /// A frame by its place among [`Self::frames`].

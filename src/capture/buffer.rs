@@ -49,7 +49,14 @@ enum Source {
 impl Buffer {
     /// Nothing is read yet.
     pub fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { bytes: vec![0; SIZE], start: 0, end: 0, base: 0, input: Input::Read(input), source: Source::Open }
+        Self {
+            bytes: vec![0; SIZE],
+            start: 0,
+            end: 0,
+            base: 0,
+            input: Input::Read(input),
+            source: Source::Open,
+        }
     }
 
     /// The bytes that are here.
@@ -165,7 +172,9 @@ impl Buffer {
             self.end -= self.start;
             self.start = 0;
         }
-        let (Input::Read(input), Some(free)) = (&mut self.input, self.bytes.get_mut(self.end..)) else { return };
+        let (Input::Read(input), Some(free)) = (&mut self.input, self.bytes.get_mut(self.end..)) else {
+            return;
+        };
         match input.read(free) {
             Ok(0) => self.source = Source::Ended,
             // A reader that claims more than it was given room for is not believed.
@@ -179,12 +188,14 @@ impl Buffer {
     /// piece in.
     fn take_piece(&mut self, mut piece: Piece) {
         if piece.len < PIECE {
-            self.source = piece.failure.as_ref().map_or(Source::Ended, |error| Source::Failed(plainly(error)));
+            self.source =
+                piece.failure.as_ref().map_or(Source::Ended, |error| Source::Failed(plainly(error)));
         }
         let offset = self.offset();
         let window = self.bytes.get(self.start..self.end).unwrap_or_default();
         let start = FRONT.checked_sub(window.len());
-        if let Some((start, free)) = start.and_then(|start| Some((start, piece.bytes.get_mut(start..FRONT)?))) {
+        if let Some((start, free)) = start.and_then(|start| Some((start, piece.bytes.get_mut(start..FRONT)?)))
+        {
             free.copy_from_slice(window);
             (self.start, self.end) = (start, FRONT + piece.len);
             std::mem::swap(&mut self.bytes, &mut piece.bytes);

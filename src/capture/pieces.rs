@@ -134,3 +134,114 @@ impl Pieces {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::block::Block;
+    use super::super::ending::Ending;
+    use super::super::file::FileReader;
+    use super::super::testing::{End::Little, Owned, Pcap, enhanced, gzip, interface, read, section};
+    use super::*;
+
+    /// A file that is removed at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, bytes: &[u8]) -> Self {
+            let path = std::env::temp_dir().join(format!("tlswhy-pieces-{name}-{}", std::process::id()));
+            std::fs::write(&path, bytes).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    /// Bytes that differ, so many that records cross the ends of pieces at many places; one crosses with more than fits in front.
+    fn payloads() -> impl Iterator<Item = Vec<u8>> {
+        let sizes = (0..1_500).map(|n: usize| n * 37 % 1_400).chain([200_000, 60, 250_000, 250_000, 1, 0]);
+        sizes.enumerate().map(|(n, size)| (0..size).map(|place| (n * 7 + place * 13 % 251) as u8).collect())
+    }
+
+    fn pcap() -> Pcap {
+        payloads()
+            .fold(Pcap::new(Little, 0xa1b2_c3d4), |pcap, payload| pcap.record(1_700_000_000, 1, &payload))
+    }
+
+    fn pcapng() -> Vec<u8> {
+        let mut bytes = [section(Little), interface(Little, 1, 0, &[])].concat();
+        payloads().for_each(|payload| bytes.extend(enhanced(Little, 0, 1_700_000_000_000_000, &payload)));
+        bytes
+    }
+
+    /// All frames and the ending, block by block, while other threads read ahead.
+    fn in_blocks(file: &Scratch, threads: usize) -> (Vec<Owned>, Ending) {
+        let mut reader = FileReader::open(&file.0).unwrap();
+        let pieces = reader.pieces();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let pieces = pieces.clone();
+                scope.spawn(move || pieces.inspect(|pieces| (0..50).for_each(|_| pieces.read_ahead())));
+            }
+            let (mut frames, mut spare) = (Vec::new(), Block::default());
+            while let Some(block) = reader.block(spare) {
+                for frame in block.frames().filter_map(|(_, frame)| frame) {
+                    frames.push((
+                        frame.no.0,
+                        frame.stamp.0,
+                        frame.link.0,
+                        frame.data.to_vec(),
+                        frame.wire_len,
+                    ));
+                }
+                spare = block;
+            }
+            (frames, reader.ending().clone())
+        })
+    }
+
+    #[test]
+    fn whoever_reads_ahead_the_frames_and_the_end_are_those_of_the_file() {
+        let whole = pcap().bytes;
+        let damaged = [&whole[..600_000], &[0xff; 40][..], &whole[600_000..]].concat();
+        let cut = whole[..whole.len() - 9].to_vec();
+        let files = [whole, damaged, cut, pcapng(), gzip(&pcapng()), Pcap::new(Little, 0xa1b2_c3d4).bytes];
+        for (n, bytes) in files.into_iter().enumerate() {
+            let file = Scratch::new(&n.to_string(), &bytes);
+            let (frames, ending) = read(bytes);
+            for threads in [0, 1, 3] {
+                let (told, ended) = in_blocks(&file, threads);
+                assert_eq!(told.len(), frames.len(), "file {n}, {threads} threads");
+                assert!(told == frames, "file {n}, {threads} threads");
+                let name =
+                    |ending: &Ending| ending.to_string().split_once(": ").map(|(_, rest)| rest.to_owned());
+                assert_eq!(name(&ended), name(&ending), "file {n}, {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_ahead_than_a_few_pieces_and_nothing_behind_the_end() {
+        let file = Scratch::new("few", &vec![7; 6 * PIECE + 5]);
+        let pieces = Pieces::new(File::open(&file.0).unwrap(), 3, Arc::default());
+        (0..20).for_each(|_| pieces.read_ahead());
+        assert_eq!(pieces.read.load(Ordering::Relaxed), (AHEAD * PIECE) as u64);
+        let lens: Vec<_> = (0..8).map(|_| (pieces.read_ahead(), pieces.take().len).1).collect();
+        assert_eq!(lens, [PIECE, PIECE, PIECE, PIECE, PIECE, PIECE, 2, 0]);
+        assert!(!pieces.is_here());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_meanwhile_ends_there() {
+        let file = Scratch::new("cut", &vec![7; 4 * PIECE]);
+        let pieces = Pieces::new(File::open(&file.0).unwrap(), 0, Arc::default());
+        assert_eq!(pieces.take().len, PIECE);
+        File::options().write(true).open(&file.0).unwrap().set_len(PIECE as u64 + 9).unwrap();
+        assert_eq!((pieces.take().len, pieces.take().len), (9, 0));
+    }
+}

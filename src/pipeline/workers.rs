@@ -16,7 +16,7 @@ use crate::capture::block::Block;
 use crate::capture::pieces::Pieces;
 use crate::decode::{BURST, Decoder, Frame, Frames, LinkType, Packet, plain};
 use crate::evidence::{Evidence, Outcome};
-use crate::tls::chain::verify_ahead;
+use crate::tls::chain::{Verified, verify_ahead};
 use crate::tls::trust::Trust;
 
 /// Lots in flight a shard.
@@ -30,7 +30,7 @@ const LOT: usize = 32;
 type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, (Stamp, PacketNo));
 
 /// Blocks that wait for a shard at most: who reads waits for it.
-const IN_FLIGHT: usize = 12;
+const IN_FLIGHT: usize = 8;
 /// Blocks waiting for a worker below which it reads another one, where nobody does, before it takes the first of them.
 const FEW: usize = 4;
 
@@ -43,6 +43,7 @@ pub(super) fn analyse<M: Make>(
     each: &mut dyn FnMut(M::Made),
 ) -> Totals {
     let workers = settings.workers;
+    let verified = &Verified::default();
     std::thread::scope(|scope| {
         let (to_join, from_shards) = crossbeam_channel::bounded::<(usize, Vec<Out>, _)>(LOTS * workers);
         // Blocks return empty, since making them anew would take as long as filling them.
@@ -61,7 +62,8 @@ pub(super) fn analyse<M: Make>(
                 let keep = if pieces.is_some() { KEPT } else { 1 };
                 let mut worker = Worker::new(id, keep, settings);
                 let hand_on = &mut |shard: &mut Shard, now| {
-                    let prepared = shard.drain().map(|out| prepared(out, &settings.trust)).collect();
+                    let prepared =
+                        shard.drain().map(|out| prepared(out, &settings.trust, verified)).collect();
                     // The join only stops after every shard has.
                     drop(to_join.send((id, prepared, now)));
                 };
@@ -239,19 +241,19 @@ impl Dealer<'_> {
 }
 
 /// Does what takes long and needs nothing but the attempt itself, so that it is not left to the one thread that judges.
-fn prepared(mut out: Out, trust: &Trust) -> Out {
+fn prepared(mut out: Out, trust: &Trust, verified: &Verified) -> Out {
     if let What::Closed(evidence) = &mut out.what {
-        prepare(evidence, trust);
+        prepare(evidence, trust, verified);
     }
     out
 }
 
 /// Signatures of its chains and of what was signed in it, where the join will ask for them.
-fn prepare(evidence: &mut Evidence, trust: &Trust) {
+fn prepare(evidence: &mut Evidence, trust: &Trust, verified: &Verified) {
     let failed = evidence.outcome == Outcome::Failed;
     if (failed || evidence.outcome == Outcome::Completed) && !evidence.by_fingerprint() {
         for chain in [&evidence.chain, &evidence.client_chain] {
-            chain.clear().into_iter().for_each(|chain| verify_ahead(&chain.value, trust));
+            chain.clear().into_iter().for_each(|chain| verify_ahead(&chain.value, trust, verified));
         }
     }
     if (failed && evidence.chain.clear().is_some() || evidence.outcome == Outcome::Abandoned)

@@ -5,6 +5,7 @@
 //! here.
 
 mod cache;
+mod early;
 mod pair;
 mod path;
 mod pool;
@@ -14,6 +15,7 @@ mod rules;
 mod tests;
 
 pub use cache::ChainCache;
+pub use early::Verified;
 pub use pair::encryption_certificate;
 pub use pool::Pool;
 
@@ -151,11 +153,11 @@ pub fn assess_cached(
 }
 
 /// Verifies what [`assess`] is likely to ask of this chain's signatures, so that it finds the verdicts with the certificates:
-/// along the first path that what is presented and trusted gives. Once for each leaf.
-pub fn verify_ahead(presented: &[Arc<Certificate>], trust: &Trust) {
+/// along the first path that what is presented and trusted gives. Once for each leaf, and what `verified` has is not done again.
+pub fn verify_ahead(presented: &[Arc<Certificate>], trust: &Trust, verified: &Verified) {
     let Some(leaf) = presented.first().filter(|leaf| !leaf.ahead.is_done()) else { return };
     let mut budget = path::Budget { checks: 8, paths: 1, ..path::Budget::default() };
-    path::find_with(presented, &[], trust, &mut budget, &mut path::Early);
+    path::find_with(presented, &[], trust, &mut budget, &mut early::Early(verified));
     leaf.ahead.set(None);
 }
 

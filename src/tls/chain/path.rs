@@ -110,17 +110,6 @@ impl Verifier for Plain {
     }
 }
 
-/// Verifies, and leaves what came of it with the certificate.
-pub struct Early;
-
-impl Verifier for Early {
-    fn signed(&mut self, cert: &Certificate, issuer: &Certificate) -> Verdict {
-        let verdict = cert.signed_by(issuer);
-        cert.ahead.set(Some((issuer, verdict)));
-        verdict
-    }
-}
-
 /// Paths of the first presented certificate over others presented, known ones and roots, trusted ones first; one at least
 /// unless nothing was presented.
 pub fn find(

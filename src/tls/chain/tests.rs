@@ -80,7 +80,7 @@ impl World {
             assert_eq!(*assess_cached(&question, &self.trust, &mut pool, &mut cache), *defects);
         }
         // Signatures that were verified ahead change nothing.
-        verify_ahead(&presented, &self.trust);
+        verify_ahead(&presented, &self.trust, &Verified::default());
         assert_eq!(assess(&question, &self.trust, &mut pool), defects);
         defects
     }
@@ -226,15 +226,31 @@ fn a_spoiled_signature_is_told() {
 fn what_was_verified_ahead_is_asked_of_no_key_again() {
     let w = World::new();
     assert_eq!(w.leaf.ahead.by(&w.sub), None);
-    verify_ahead(&[w.leaf.clone(), w.sub.clone()], &w.trust);
+    let verified = Verified::default();
+    verify_ahead(&[w.leaf.clone(), w.sub.clone()], &w.trust, &verified);
     assert_eq!([w.leaf.ahead.by(&w.sub), w.sub.ahead.by(&w.root)], [Some(Verdict::Good); 2]);
     // By another key nothing is known, and of a copy nothing at all.
     assert_eq!((w.leaf.ahead.by(&w.root), w.leaf.signed_by(&w.root)), (None, Verdict::Bad));
     assert_eq!((*w.leaf).clone().ahead.by(&w.sub), None);
     // An issuer that is not presented is not looked for each time.
     let alone = w.leaf(Forge::leaf(HOST, "Sub"));
-    verify_ahead(std::slice::from_ref(&alone), &w.trust);
+    verify_ahead(std::slice::from_ref(&alone), &w.trust, &verified);
     assert!(alone.ahead.is_done() && alone.ahead.by(&w.sub).is_none());
+}
+
+#[test]
+fn what_one_thread_verified_is_not_verified_by_another() {
+    let w = World::new();
+    let verified = Verified::default();
+    let chain = || [(*w.leaf).clone(), (*w.sub).clone()].map(Arc::new);
+    let [first, second] = [chain(), chain()];
+    verify_ahead(&first, &w.trust, &verified);
+    // Nobody could verify this one; its name is all that is the same.
+    let unsigned = Certificate { signature: Vec::new(), ..(*second[0]).clone() };
+    let chain = [Arc::new(unsigned), second[1].clone()];
+    verify_ahead(&chain, &w.trust, &verified);
+    assert_eq!(chain[0].ahead.by(&w.sub), Some(Verdict::Good));
+    assert_eq!((*chain[0]).clone().signed_by(&w.sub), Verdict::Bad);
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! Signatures that several threads verify before they are asked for, each of them once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::path::Verifier;
+use crate::tls::cert::Certificate;
+use crate::tls::signature::Verdict;
+
+/// Verdicts that are kept at most, of 65 bytes each; then all are forgotten, and had anew.
+const MOST: usize = 1 << 14;
+
+/// What came of signatures that were verified, by the SHA-256 of the certificate and of its issuer's. Threads share it.
+#[derive(Default)]
+pub struct Verified(Mutex<HashMap<([u8; 32], [u8; 32]), Verdict>>);
+
+impl Verified {
+    fn verdict(&self, cert: &Certificate, issuer: &Certificate) -> Verdict {
+        let edge = (cert.sha256, issuer.sha256);
+        let known = |kept: &HashMap<_, _>| kept.get(&edge).copied();
+        if let Some(verdict) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return verdict;
+        }
+        // Not while others wait. Who verifies the same meanwhile finds the same.
+        let verdict = cert.signed_by(issuer);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == MOST {
+            kept.clear();
+        }
+        kept.insert(edge, verdict);
+        verdict
+    }
+}
+
+/// Verifies, and leaves what came of it with the certificate.
+pub(super) struct Early<'a>(pub &'a Verified);
+
+impl Verifier for Early<'_> {
+    fn signed(&mut self, cert: &Certificate, issuer: &Certificate) -> Verdict {
+        cert.ahead.by(issuer).unwrap_or_else(|| {
+            let verdict = self.0.verdict(cert, issuer);
+            cert.ahead.set(Some((issuer, verdict)));
+            verdict
+        })
+    }
+}
