@@ -28,6 +28,7 @@ pub struct FileReader {
     ending: Ending,
     read: Arc<AtomicU64>,
     size: Option<u64>,
+    /// Its bytes are not those that come.
     was_packed: bool,
     /// The file itself, where it can be read at any place.
     file: Option<File>,

@@ -1,5 +1,6 @@
-//! Several workers on one capture: all read the same blocks of the file, and each follows the connections that are its own.
-//! Whoever of them has little to do reads the next block for all.
+//! Several workers on one capture: all look at the same blocks of the file, and each follows the connections that are its own.
+//! Whoever of them has little to do reads on for all: pieces of a file each for itself, at once with others; where records begin
+//! in them, and whose they are, only in turn.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
