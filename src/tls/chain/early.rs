@@ -10,14 +10,17 @@ use crate::tls::signature::Verdict;
 /// Verdicts that are kept at most, of 65 bytes each; then all are forgotten, and had anew.
 const MOST: usize = 1 << 14;
 
-/// What came of signatures that were verified, by the SHA-256 of the certificate and of its issuer's. Threads share it.
+/// SHA-256 of a certificate, and of its issuer's.
+type Edge = ([u8; 32], [u8; 32]);
+
+/// What came of signatures that were verified. Threads share it.
 #[derive(Default)]
-pub struct Verified(Mutex<HashMap<([u8; 32], [u8; 32]), Verdict>>);
+pub struct Verified(Mutex<HashMap<Edge, Verdict>>);
 
 impl Verified {
     fn verdict(&self, cert: &Certificate, issuer: &Certificate) -> Verdict {
         let edge = (cert.sha256, issuer.sha256);
-        let known = |kept: &HashMap<_, _>| kept.get(&edge).copied();
+        let known = |kept: &HashMap<Edge, Verdict>| kept.get(&edge).copied();
         if let Some(verdict) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             return verdict;
         }
