@@ -9,6 +9,7 @@ mod clear;
 mod flights;
 mod lane;
 pub(super) mod messages;
+pub(super) mod opened;
 mod path;
 mod pauses;
 mod transcript;
@@ -23,7 +24,9 @@ use self::transcript::Transcript;
 use self::unsealing::Unsealing;
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence, Trouble};
-use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
+use crate::base::{
+    Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp, boxed,
+};
 use crate::decode::Segment;
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
@@ -133,7 +136,7 @@ impl Attempt {
         now: Stamp,
     ) -> Self {
         Self {
-            evidence: Box::new(Evidence::new(client, server, no, now)),
+            evidence: boxed(|| Evidence::new(client, server, no, now)),
             client_sends,
             deadline: now,
             streams: PerSide::default(),

@@ -79,7 +79,7 @@ impl Families {
             self.by_link.put(link, Arc::clone(&won));
         }
         if let Some(sni) = sni {
-            self.by_name.put(Arc::clone(sni), won);
+            self.by_name.put(sni, won);
         }
     }
 

@@ -478,7 +478,7 @@ impl<M: Make> Join<M> {
             && let Some(sni) = &hello.value.sni
         {
             let seen = Seen { value: (), at: hello.at.clone(), when: hello.when };
-            self.lookups.spoken(client.addr, Arc::clone(sni), seen);
+            self.lookups.spoken(client.addr, sni, seen);
         }
         if let Some(hello) = &evidence.server_hello
             && let Some(way) = hidden::way(server, evidence.sni()).or_else(|| {
@@ -507,15 +507,16 @@ impl<M: Make> Join<M> {
                 }
                 let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
                 let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
-                let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
-                let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key, offer };
+                let leaf = leaf(evidence);
                 if let Some(sni) = name(evidence) {
-                    self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
+                    let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
+                    let success = Success { server: seen.clone(), leaf, hello, ech_key, offer };
+                    self.reached_names.put((client.addr, sni), success);
                 }
                 if let Some(hello) = evidence.hello.as_ref().filter(|_| !proxied) {
                     let reach = Reach {
-                        seen: success.server,
-                        leaf: success.leaf,
+                        seen,
+                        leaf,
                         name: hello.value.sni.clone(),
                         offer: Arc::clone(&hello.value.offer),
                         clock: evidence.tcp.clock,

@@ -487,7 +487,7 @@ impl Shard {
                 let opening = self.openings.take(no)?;
                 let key = self.table.key(id);
                 let tls_port = self.ports.contains(opening.ends(&key).1.port);
-                opening.into_attempt(&key, tls_port, &self.limits, &mut self.parser)
+                opening.into_attempt(&key, tls_port, &self.limits)
             }
             State::Idle(no) => self.attempt_of_idle(id, no)?,
             _ => return None,

@@ -211,7 +211,7 @@ impl Idle {
     ) -> Attempt {
         let stand = self.stand();
         let Self { opening, said, said_at, said_clock, zeros, heard, marks } = self;
-        let mut attempt = opening.into_attempt(key, tls_port, limits, parser);
+        let mut attempt = opening.into_attempt(key, tls_port, limits);
         let has = |mark: u8| marks & mark != 0;
         let begun = |from: Side, seq, ack, clock: Option<u32>| {
             let mut segment = opening.segment(key, from, TcpFlags::ACK, seq, ack);
