@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use super::boxed;
+
 /// A value that is mostly as it was at the beginning: it takes a pointer until it is changed.
 #[derive(Clone, Debug)]
 pub struct Rare<T>(Option<Box<T>>);
@@ -30,7 +32,7 @@ impl<T: Blank> Deref for Rare<T> {
 impl<T: Blank> DerefMut for Rare<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.0.get_or_insert_default()
+        self.0.get_or_insert_with(|| boxed(T::default))
     }
 }
 

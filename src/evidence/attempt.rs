@@ -159,6 +159,7 @@ impl Attempt {
 
     /// Takes one segment of the connection, captured at `now`; `clock` is capture time, which never steps
     /// back.
+    #[inline(always)] // there is one place where segments come from
     #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
     pub fn segment(
         &mut self,
@@ -370,6 +371,7 @@ impl Attempt {
         Step::Open
     }
 
+    #[cold] // what an opening has is read from that
     fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
         let tcp = &mut self.evidence.tcp;

@@ -324,23 +324,25 @@ impl Shard {
         self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
+    #[inline(never)]
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
-        self.segment_of(self.table.find(&key), key, direction, segment, place);
+        self.segment_of(self.table.find_known(&key), key, direction, segment, place);
     }
 
-    /// A segment of a connection. `known`: its entry.
+    /// A segment of a connection. `known`: its entry, and what that says.
+    #[inline(always)] // on the short way, and on that of all others
     fn segment_of(
         &mut self,
-        known: Option<Id>,
+        known: Option<(Id, State)>,
         key: PackedKey,
         direction: Direction,
         segment: &Segment<'_>,
         place: Place,
     ) {
-        let Some(id) = known else { return self.unknown(key, direction, segment, place) };
-        match self.table.get(id) {
+        let Some((id, state)) = known else { return self.unknown(key, direction, segment, place) };
+        match state {
             State::Done(over) if self.has_forgotten(over, place.now) => {
                 self.table.remove(id);
                 self.unknown(key, direction, segment, place);
@@ -379,6 +381,7 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn of_attempt(&mut self, id: Id, no: u32, direction: Direction, segment: &Segment<'_>, place: Place) {
         let Some(Open { attempt, .. }) = self.attempts.get(no) else { return };
         let from = if direction == attempt.client_sends { Side::Client } else { Side::Server };
@@ -462,7 +465,7 @@ impl Shard {
         }
         let attempt = Attempt::new(client, server, client_sends, tls_port, no, stamp);
         let kept = self.follow(id, attempt, now);
-        self.feed(id, kept, segment, from, place);
+        self.of_attempt(id, kept, direction, segment, place);
     }
 
     /// Has a connection without a byte wait for its next packet.
@@ -520,6 +523,7 @@ impl Shard {
         self.due = self.due.min(self.timers.due());
     }
 
+    /// Called in one place, of which it then is a part.
     fn feed(&mut self, id: Id, kept: u32, segment: &Segment<'_>, from: Side, place: Place) {
         let Some(open) = self.attempts.get_mut(kept) else { return };
         let Place { no, stamp, now } = place;

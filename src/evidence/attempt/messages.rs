@@ -164,9 +164,6 @@ impl Attempt {
         }
         let records = self.evidence.sealing.records.of_mut(from);
         if records.len() < 16 {
-            if records.capacity() == 0 {
-                records.reserve_exact(8); // more are few
-            }
             records.push(SealedRecord { content_type, len, at: at.last().unwrap_or_default(), when });
         }
         heard

@@ -76,6 +76,7 @@ impl Attempt {
     }
 
     /// Notes a reset, and what contradicts it.
+    #[cold]
     pub(super) fn reset(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         self.ended_by_sign = true;
         let next = self.streams.of(from).offset(segment.seq);

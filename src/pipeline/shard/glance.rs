@@ -42,8 +42,8 @@ impl Shard {
     #[inline]
     pub fn glance(&mut self, plain: &Plain<'_>, frame: &Frame<'_>, now: Stamp) {
         self.tick(now);
-        let known = self.table.find(&plain.key().0);
-        match known.map(|id| (id, self.table.get(id))) {
+        let known = self.table.find_known(&plain.key().0);
+        match known {
             Some((id, State::Done(over))) if says_nothing_more(plain) && !self.has_forgotten(over, now) => {
                 if over.seen != seconds(now) {
                     self.table.set(id, State::Done(over.at(now)));
@@ -56,7 +56,7 @@ impl Shard {
 
     /// A plain segment that says something. `known`: the entry of its connection.
     #[inline(never)]
-    fn plain(&mut self, known: Option<Id>, plain: &Plain<'_>, place: Place) {
+    fn plain(&mut self, known: Option<(Id, State)>, plain: &Plain<'_>, place: Place) {
         let (key, direction) = plain.key();
         self.segment_of(known, key, direction, &plain.segment(), place);
     }
