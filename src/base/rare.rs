@@ -14,9 +14,14 @@ pub trait Blank: Default + 'static {
     const BLANK: &'static Self;
 }
 
+impl<T> Rare<T> {
+    /// As it was at the beginning.
+    pub const NEW: Self = Self(None);
+}
+
 impl<T> Default for Rare<T> {
     fn default() -> Self {
-        Self(None)
+        Self::NEW
     }
 }
 

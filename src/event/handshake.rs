@@ -59,7 +59,7 @@ pub fn handshake_with(
         kept.stamp(evidence.started, o.key("ts"));
         kept.stamp(evidence.ended, o.key("end_ts"));
         quoted_hex(Id::of(evidence).0, o.key("id"));
-        o.string("capture", capture);
+        kept.capture(capture, o);
         who(evidence, o);
         o.word("outcome", evidence.outcome.word());
         o.word("stage", evidence.stage.word());

@@ -23,9 +23,9 @@ pub struct Kept {
     answers: Memo<Box<[u8]>>,
     key: Vec<u8>,
     minute: Option<(i64, String)>,
+    /// The capture's name, and the member that names it.
+    capture: (String, Vec<u8>),
     apart: Apart,
-    /// Memory of the list of the last line.
-    spare: Vec<Shared>,
 }
 
 /// Pieces that are to lie beside the text under way, where that is asked for.
@@ -34,13 +34,23 @@ type Apart = Option<Vec<Shared>>;
 impl Kept {
     /// A line whose text is written by `write`, from the beginning of `text`.
     pub(super) fn line(&mut self, text: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) -> Line {
+        /// A hello, an answer and two certificates.
+        const USUAL: usize = 4;
         text.clear();
-        self.apart = Some(std::mem::take(&mut self.spare));
+        self.apart = Some(Vec::with_capacity(USUAL));
         write(self, text);
-        let mut shared = self.apart.take().unwrap_or_default();
-        let line = Line::new(text, shared.drain(..));
-        self.spare = shared;
-        line
+        Line::new(text, self.apart.take().unwrap_or_default())
+    }
+
+    /// `capture`. Events of one capture follow each other.
+    pub(super) fn capture(&mut self, name: &str, o: &mut Object<'_>) {
+        let (known, member) = &mut self.capture;
+        if known != name || member.is_empty() {
+            name.clone_into(known);
+            member.clear();
+            json::members(member, |o| o.string("capture", name));
+        }
+        o.members(|out| out.extend_from_slice(member));
     }
 
     pub(super) fn certificate(&mut self, certificate: &Certificate, out: &mut Vec<u8>) {

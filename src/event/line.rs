@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Line {
     own: Box<[u8]>,
     /// What is to be put in, and before which byte of its own text, in order.
-    shared: Box<[Shared]>,
+    shared: Vec<Shared>,
 }
 
 /// A piece, and its place in a text that lacks it.
@@ -17,8 +17,8 @@ pub(super) type Shared = (u32, Arc<[u8]>);
 
 impl Line {
     /// Of a text and what it lacks.
-    pub(super) fn new(own: &[u8], shared: impl IntoIterator<Item = Shared>) -> Self {
-        Self { own: own.into(), shared: shared.into_iter().collect() }
+    pub(super) fn new(own: &[u8], shared: Vec<Shared>) -> Self {
+        Self { own: own.into(), shared }
     }
 
     /// Appends it whole.
@@ -37,6 +37,6 @@ impl Line {
 
 impl From<&[u8]> for Line {
     fn from(whole: &[u8]) -> Self {
-        Self { own: whole.into(), shared: Box::default() }
+        Self { own: whole.into(), shared: Vec::new() }
     }
 }

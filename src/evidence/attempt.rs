@@ -126,7 +126,8 @@ impl Attempt {
     /// Bytes of the client that may come in smaller segments.
     const CLEAR_BYTES: u64 = 2_048;
 
-    /// Begins with the first segment seen. `client` is who sent the SYN or the ClientHello.
+    /// Begins with the first segment seen. Its parts are written where it stays. `client` is who sent the SYN or the ClientHello.
+    #[inline]
     pub fn new(
         client: Endpoint,
         server: Endpoint,
@@ -139,21 +140,21 @@ impl Attempt {
             evidence: boxed(|| Evidence::new(client, server, no, now)),
             client_sends,
             deadline: now,
-            streams: PerSide::default(),
-            reading: PerSide::default(),
-            first_bytes: Rare::default(),
+            streams: PerSide { client: Stream::NEW, server: Stream::NEW },
+            reading: PerSide { client: Reading::Silent, server: Reading::Silent },
+            first_bytes: Rare::NEW,
             clear_segments: 0,
             dialogue: Dialogue::default(),
             transcript: Transcript::default(),
             unsealing: None,
             tls_port,
             ended_by_sign: false,
-            last_of: PerSide::default(),
-            ip_id: PerSide::default(),
-            clock: PerSide::default(),
+            last_of: PerSide { client: None, server: None },
+            ip_id: PerSide { client: None, server: None },
+            clock: PerSide { client: None, server: None },
             latest: None,
             paused: Span(0),
-            stands_at: PerSide::default(),
+            stands_at: PerSide { client: 0, server: 0 },
         }
     }
 
@@ -310,6 +311,7 @@ impl Attempt {
 
     /// Bytes held by this attempt, for the shard's bound. Where room is scarce, what is held only in case that the client
     /// will sign is let go of first.
+    #[inline]
     pub fn held(&mut self, roomy: bool) -> usize {
         if !roomy {
             self.transcript.end();
@@ -347,6 +349,7 @@ impl Attempt {
         }
     }
 
+    #[inline(always)]
     fn step(&self) -> Step {
         let evidence = &self.evidence;
         if super::outcome::carries_data(evidence) || self.dialogue.went_on() {
@@ -413,6 +416,7 @@ impl Attempt {
         }
     }
 
+    #[inline(always)]
     fn payload(
         &mut self,
         segment: &Segment<'_>,

@@ -192,9 +192,20 @@ impl Opening {
 
     /// Goes on as an attempt, which knows all that was seen.
     pub fn into_attempt(self, key: &FlowKey, tls_port: bool, limits: &Limits) -> Attempt {
+        let mut attempt = self.attempt(key, tls_port);
+        self.tell(&mut attempt, limits);
+        attempt
+    }
+
+    /// An attempt that knows nothing of it yet but its first packet.
+    #[inline]
+    pub fn attempt(&self, key: &FlowKey, tls_port: bool) -> Attempt {
         let (client, server) = self.ends(key);
-        let mut attempt =
-            Attempt::new(client, server, self.client_sends(), tls_port, self.first, self.started);
+        Attempt::new(client, server, self.client_sends(), tls_port, self.first, self.started)
+    }
+
+    /// Tells such an attempt all that was seen.
+    pub fn tell(&self, attempt: &mut Attempt, limits: &Limits) {
         attempt.was_asked(&self.syn(Side::Client, Later::default()), self.marks & RICH != 0);
         if self.reached >= Reached::Answered {
             attempt.was_answered(&self.syn(Side::Server, self.answer));
@@ -204,7 +215,6 @@ impl Opening {
             attempt.was_established(no, when);
         }
         attempt.deadline = self.deadline(limits);
-        attempt
     }
 
     /// The SYN or the SYN/ACK.

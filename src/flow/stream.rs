@@ -75,6 +75,10 @@ impl Stream {
     /// The largest block that the allocator has at hand.
     const AT_HAND: usize = 1_024;
 
+    /// Nothing is known yet.
+    pub const NEW: Self =
+        Self { base: None, next: 0, held: Rare::NEW, recent: Vec::new(), recent_end: 0, acked: 0 };
+
     /// Offset 0 is this sequence number. Ignored once known.
     pub fn start(&mut self, seq: u32) {
         self.base.get_or_insert(seq);

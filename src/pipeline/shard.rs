@@ -328,32 +328,32 @@ impl Shard {
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
-        self.segment_of(self.table.find_known(&key), key, direction, segment, place);
+        self.segment_of(self.table.find_known(&key), || key, direction, segment, place);
     }
 
-    /// A segment of a connection. `known`: its entry, and what that says.
+    /// A segment of a connection. `known`: its entry, and what that says. `key`: its addresses, which few ask for.
     #[inline(always)] // on the short way, and on that of all others
     fn segment_of(
         &mut self,
         known: Option<(Id, State)>,
-        key: PackedKey,
+        key: impl Fn() -> PackedKey,
         direction: Direction,
         segment: &Segment<'_>,
         place: Place,
     ) {
-        let Some((id, state)) = known else { return self.unknown(key, direction, segment, place) };
+        let Some((id, state)) = known else { return self.unknown(key(), direction, segment, place) };
         match state {
             State::Done(over) if self.has_forgotten(over, place.now) => {
                 self.table.remove(id);
-                self.unknown(key, direction, segment, place);
+                self.unknown(key(), direction, segment, place);
             }
             State::Done(_) if is_syn(segment) => {
-                self.begin(Some(id), key, direction, segment, Side::Client, place)
+                self.begin(Some(id), key(), direction, segment, Side::Client, place)
             }
             // Another request on a connection that is kept open.
             State::Done(over) if may_be_a_request(segment.payload) => {
                 self.table.set(id, State::Done(over.at(place.now)));
-                self.ask(Some(id), key, direction, segment, place);
+                self.ask(Some(id), key(), direction, segment, place);
             }
             State::Done(over) => {
                 self.table.set(id, State::Done(over.at(place.now)));
@@ -463,8 +463,7 @@ impl Shard {
             self.wait(id, &opening);
             return;
         }
-        let attempt = Attempt::new(client, server, client_sends, tls_port, no, stamp);
-        let kept = self.follow(id, attempt, now);
+        let kept = self.follow(id, now, || Attempt::new(client, server, client_sends, tls_port, no, stamp));
         self.of_attempt(id, kept, direction, segment, place);
     }
 
@@ -485,24 +484,29 @@ impl Shard {
 
     /// Makes an attempt of a connection that is known in few bytes.
     fn promote(&mut self, id: Id, now: Stamp) -> Option<u32> {
-        let attempt = match self.table.get(id) {
+        match self.table.get(id) {
             State::Opening(no) => {
                 let opening = self.openings.take(no)?;
                 let key = self.table.key(id);
                 let tls_port = self.ports.contains(opening.ends(&key).1.port);
-                opening.into_attempt(&key, tls_port, &self.limits)
+                let no = self.follow(id, now, || opening.attempt(&key, tls_port));
+                opening.tell(&mut self.attempts.get_mut(no)?.attempt, &self.limits);
+                Some(no)
             }
-            State::Idle(no) => self.attempt_of_idle(id, no)?,
-            _ => return None,
-        };
-        Some(self.follow(id, attempt, now))
+            State::Idle(no) => {
+                let attempt = self.attempt_of_idle(id, no)?;
+                Some(self.follow(id, now, || attempt))
+            }
+            _ => None,
+        }
     }
 
-    /// Keeps an attempt, to be looked at before long.
-    fn follow(&mut self, id: Id, attempt: Attempt, now: Stamp) -> u32 {
+    /// Keeps an attempt, to be looked at before long. It is made where it stays.
+    #[inline]
+    fn follow(&mut self, id: Id, now: Stamp, make: impl FnOnce() -> Attempt) -> u32 {
         self.make_way(id, now);
         let armed = now + self.limits.after_end;
-        let no = self.attempts.put(Open { attempt, held: 0, armed });
+        let no = self.attempts.put_with(|| Open { attempt: make(), held: 0, armed });
         if self.latest.len() <= no as usize {
             self.latest.resize(no as usize + 1, NONE);
         }

@@ -144,6 +144,27 @@ impl Joiner {
         }
     }
 
+    /// Reads the clear bytes of a record that lies whole in one packet, as [`Self::feed`]. So do nearly always its messages.
+    #[inline]
+    pub fn feed_whole<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        record_version: Version,
+        at: PacketNo,
+        when: Stamp,
+        out: &mut impl FnMut(Read<'a>),
+    ) -> bool {
+        while !self.is_inside()
+            && let Some((kind, body, behind)) = self.whole(bytes)
+        {
+            self.make_room(body.len());
+            let unit = Unit::Handshake { kind, record_version, body: body.into() };
+            out(Read { unit, at: at.into(), when });
+            bytes = behind;
+        }
+        bytes.is_empty() || self.feed(bytes, record_version, at.into(), at, when, out)
+    }
+
     /// Reads clear bytes of one record. `lead`: packets of the record's header, where these are its first bytes; the
     /// message that they belong to cites them. `false`: they are no handshake messages; the rest of the record is
     /// worth nothing.
