@@ -64,6 +64,11 @@ impl Make for Scribe {
         Waiting { event, failed: None }
     }
 
+    #[inline]
+    fn approach(made: &Waiting) {
+        made.event.approach();
+    }
+
     fn status(&mut self, told: Told) -> Option<Waiting> {
         self.statuses.add(&told.seen.value);
         if !self.json {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::base::prefetch;
+
 /// One event, a line of JSON. Pieces that come again and again (a server's certificates, what a program offers) lie beside its
 /// own text, shared with the other events that have them: while some thousand events wait for their turn, each takes a third of
 /// what it will be.
@@ -19,6 +21,14 @@ impl Line {
     /// Of a text and what it lacks.
     pub(super) fn new(own: &[u8], shared: Vec<Shared>) -> Self {
         Self { own: own.into(), shared }
+    }
+
+    /// Has its beginning fetched: what lies behind is read in order, which a processor foresees.
+    #[inline]
+    pub fn approach(&self) {
+        const BEGINNING: usize = 512;
+        self.own.iter().take(BEGINNING).step_by(64).for_each(prefetch);
+        self.shared.iter().step_by(2).for_each(prefetch);
     }
 
     /// Appends it whole.

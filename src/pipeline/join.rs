@@ -248,6 +248,9 @@ impl<M: Make> Join<M> {
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
         let open = self.statuses.earliest().map_or(open, |status| status.min(open));
         while let Some(made) = order.settled(open) {
+            if let Some(soon) = order.soon() {
+                M::approach(soon);
+            }
             each(made);
         }
     }

@@ -87,6 +87,12 @@ impl<T> Order<T> {
         }
     }
 
+    /// A value that will likely leave behind the next one.
+    #[inline]
+    pub fn soon(&self) -> Option<&T> {
+        self.row.get(1).map(|(_, value)| value)
+    }
+
     /// The next value, settled or not.
     pub fn pop(&mut self) -> Option<T> {
         let place = self.first()?;
