@@ -60,8 +60,9 @@ impl Make for Scribe {
             return Waiting { event: Line::default(), failed: failed.then(|| Box::new(judged)) };
         }
         let (kept, text) = (&mut self.kept, &mut self.line);
-        let event = event::handshake_line(kept, evidence, diagnosis.as_ref(), hygiene, &self.capture, text);
-        Waiting { event, failed: None }
+        event::handshake_apart(kept, evidence, diagnosis.as_ref(), hygiene, &self.capture, text);
+        drop(judged);
+        Waiting { event: kept.line(text), failed: None }
     }
 
     #[inline]

@@ -32,13 +32,18 @@ pub struct Kept {
 type Apart = Option<Vec<Shared>>;
 
 impl Kept {
-    /// A line whose text is written by `write`, from the beginning of `text`.
-    pub(super) fn line(&mut self, text: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) -> Line {
+    /// Has a text written from its beginning, without the pieces that are to lie beside it.
+    pub(super) fn apart(&mut self, text: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) {
         /// A hello, an answer and two certificates.
         const USUAL: usize = 4;
         text.clear();
         self.apart = Some(Vec::with_capacity(USUAL));
         write(self, text);
+    }
+
+    /// The line of that text. It is written to memory that is far from the processor, and to change a count of references waits
+    /// for all that was written before: what the text was made of is best let go of first.
+    pub fn line(&mut self, text: &[u8]) -> Line {
         Line::new(text, self.apart.take().unwrap_or_default())
     }
 

@@ -471,6 +471,13 @@ impl<M: Make> Join<M> {
     /// Files what later attempts may want to know of this one.
     fn remember(&mut self, evidence: &Evidence) {
         let (client, server) = (evidence.client, evidence.server);
+        // First, and what leaves for it last: to change a count of references waits for all that was written before.
+        let over_tcp = evidence.transport == Transport::Tcp;
+        let went_well = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
+        let hello = evidence.hello.as_ref().map(|hello| &hello.value).filter(|_| over_tcp && went_well);
+        let sni = hello.and_then(|hello| hello.sni.clone());
+        let [first, second] = [0; 2].map(|_| hello.map(|hello| Arc::clone(&hello.offer)));
+        let mut former = (None, None);
         if let (Some(ttl), Some(rtt), Some(syn_ack)) =
             (*evidence.tcp.ttl.of(Side::Server), evidence.tcp.rtt, &evidence.tcp.syn_ack)
         {
@@ -508,24 +515,16 @@ impl<M: Make> Join<M> {
                     self.served.put(server, seen.clone().map(|_| client.addr));
                     self.families.won(evidence, &seen);
                 }
-                let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
-                let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
                 let leaf = leaf(evidence);
-                if let Some(sni) = name(evidence) {
-                    let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
-                    let success = Success { server: seen.clone(), leaf, hello, ech_key, offer };
-                    self.reached_names.put((client.addr, sni), success);
+                if let Some(asked) = name(evidence) {
+                    let (len, ech_key) = hello.map_or((0, None), |hello| (hello.len, hello.ech_key));
+                    let success = Success { server: seen.clone(), leaf, hello: len, ech_key, offer: first };
+                    former.0 = self.reached_names.exchange((client.addr, asked), success);
                 }
-                if let Some(hello) = evidence.hello.as_ref().filter(|_| !proxied) {
-                    let reach = Reach {
-                        seen,
-                        leaf,
-                        name: hello.value.sni.clone(),
-                        offer: Arc::clone(&hello.value.offer),
-                        clock: evidence.tcp.clock,
-                        takes_older: false,
-                    };
-                    self.reached(client.addr, reach);
+                if let Some(offer) = second.filter(|_| !proxied) {
+                    let clock = evidence.tcp.clock;
+                    let reach = Reach { seen, leaf, name: sni, offer, clock, takes_older: false };
+                    former.1 = self.reached(client.addr, reach);
                 }
             }
             Outcome::Failed => {
@@ -544,6 +543,7 @@ impl<M: Make> Join<M> {
             self.touched.put(client.addr, (evidence.started, server));
         }
         self.shown.remember(evidence);
+        drop(former);
     }
 
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {
