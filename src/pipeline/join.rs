@@ -136,6 +136,8 @@ pub struct Join<M: Make = AsJudged> {
     decided: Vec<Judged>,
     /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
     order: Option<Order<M::Made>>,
+    /// What comes has been looked at before.
+    foresees: bool,
     now: Stamp,
 }
 
@@ -176,6 +178,7 @@ impl<M: Make> Join<M> {
             parked: BTreeMap::new(),
             decided: Vec::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
+            foresees: false,
             now: Stamp(i64::MIN),
             limits,
             trust,
@@ -322,7 +325,9 @@ impl<M: Make> Join<M> {
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
-        self.approach(&evidence);
+        if !self.foresees {
+            self.approach(&evidence);
+        }
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
