@@ -1,6 +1,6 @@
 //! An attempt over TCP while it runs: segments go in, facts with their packets are kept.
 //!
-//! A segment is first read for what it shows of the path (`path`, `pauses`); its bytes go through a reassembled stream to the
+//! A segment is first read for what it shows of the opening and the path (`opened`, `path`, `pauses`); its bytes go through a reassembled stream to the
 //! record reader of their direction, or to the dialogue in clear before TLS (`clear`). What is read means something by
 //! `messages`. Where there may be keys, sealed records wait for them (`waiting`), are opened one direction each (`lane`,
 //! `unsealing`), and what they hold goes to `unsealed`; without keys their sizes alone are noted.
@@ -59,10 +59,6 @@ pub enum Step {
     /// The connection carries something else than TLS and never mattered: forget it.
     NotOurs,
 }
-
-/// A SYN that comes again sooner is a copy (a tap on both sides of a router, a mirror of two ports): no stack resends
-/// before some hundred milliseconds (RFC 6298 section 2: one second).
-const COPY: Span = Span::from_millis(100);
 
 /// How one direction is being read.
 #[derive(Debug, Default)]
@@ -372,48 +368,6 @@ impl Attempt {
             return if self.tls_port { Step::Settled } else { Step::NotOurs };
         }
         Step::Open
-    }
-
-    #[cold] // what an opening has is read from that
-    fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
-        self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
-        let tcp = &mut self.evidence.tcp;
-        match from {
-            Side::Client => {
-                if tcp.last_syn.is_none_or(|last| now - last > COPY) {
-                    tcp.syns += 1;
-                    if tcp.syns > 1 && tcp.syn_again.len() < Trouble::TIMES {
-                        tcp.syn_again.push(now);
-                    }
-                }
-                tcp.last_syn = Some(now);
-                match &mut tcp.syn {
-                    Some(syn) => {
-                        syn.at.add(no);
-                        tcp.clock = clock(segment, now);
-                    }
-                    None => {
-                        tcp.syn = Some(Seen::new(segment.seq, no, now));
-                        tcp.syn_rich = segment.options.timestamp.is_some() || segment.options.sack_permitted;
-                    }
-                }
-            }
-            Side::Server => {
-                tcp.syn_acks += 1;
-                match &mut tcp.syn_ack {
-                    Some(syn_ack) => syn_ack.at.add(no),
-                    None => {
-                        tcp.syn_ack = Some(Seen::new(segment.seq, no, now));
-                        // A SYN sent twice leaves open which one was answered.
-                        if tcp.syns == 1
-                            && let Some(syn) = &tcp.syn
-                        {
-                            tcp.rtt = Some(now - syn.when);
-                        }
-                    }
-                }
-            }
-        }
     }
 
     #[inline(always)]

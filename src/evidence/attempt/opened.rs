@@ -1,7 +1,14 @@
-//! An attempt whose first packets were kept in few bytes: it knows from them what it would have read from the packets.
+//! How a connection was opened, read from its packets or told by who kept them in few bytes: an attempt knows the same.
 
 use super::Attempt;
-use crate::base::{PacketNo, Seen, Side, Stamp};
+use super::pauses::clock;
+use crate::base::{PacketNo, Seen, Side, Span, Stamp};
+use crate::decode::Segment;
+use crate::evidence::Trouble;
+
+/// A SYN that comes again sooner is a copy (a tap on both sides of a router, a mirror of two ports): no stack resends
+/// before some hundred milliseconds (RFC 6298 section 2: one second).
+const COPY: Span = Span::from_millis(100);
 
 /// A SYN or a SYN/ACK.
 pub(in crate::evidence) struct Syn {
@@ -60,5 +67,48 @@ impl Attempt {
         self.streams.of_mut(from).start(syn.seq.wrapping_add(1));
         *self.last_of.of_mut(from) = Some(syn.when);
         self.latest = Some((from, asks, 0));
+    }
+
+    /// Takes a SYN or a SYN/ACK as it comes: of most connections an opening tells them.
+    #[cold]
+    pub(super) fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
+        self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
+        let tcp = &mut self.evidence.tcp;
+        match from {
+            Side::Client => {
+                if tcp.last_syn.is_none_or(|last| now - last > COPY) {
+                    tcp.syns += 1;
+                    if tcp.syns > 1 && tcp.syn_again.len() < Trouble::TIMES {
+                        tcp.syn_again.push(now);
+                    }
+                }
+                tcp.last_syn = Some(now);
+                match &mut tcp.syn {
+                    Some(syn) => {
+                        syn.at.add(no);
+                        tcp.clock = clock(segment, now);
+                    }
+                    None => {
+                        tcp.syn = Some(Seen::new(segment.seq, no, now));
+                        tcp.syn_rich = segment.options.timestamp.is_some() || segment.options.sack_permitted;
+                    }
+                }
+            }
+            Side::Server => {
+                tcp.syn_acks += 1;
+                match &mut tcp.syn_ack {
+                    Some(syn_ack) => syn_ack.at.add(no),
+                    None => {
+                        tcp.syn_ack = Some(Seen::new(segment.seq, no, now));
+                        // A SYN sent twice leaves open which one was answered.
+                        if tcp.syns == 1
+                            && let Some(syn) = &tcp.syn
+                        {
+                            tcp.rtt = Some(now - syn.when);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
