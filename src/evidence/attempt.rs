@@ -1,9 +1,9 @@
 //! An attempt over TCP while it runs: segments go in, facts with their packets are kept.
 //!
-//! A segment is first read for what it shows of the opening and the path (`opened`, `path`, `pauses`); its bytes go through a reassembled stream to the
-//! record reader of their direction, or to the dialogue in clear before TLS (`clear`). What is read means something by
-//! `messages`. Where there may be keys, sealed records wait for them (`waiting`), are opened one direction each (`lane`,
-//! `unsealing`), and what they hold goes to `unsealed`; without keys their sizes alone are noted.
+//! A segment is first read for what it shows of the opening and the path (`opened`, `path`, `pauses`); its bytes go through a
+//! reassembled stream to the record reader of their direction, or to the dialogue in clear before TLS (`clear`). What is read
+//! means something by `messages`. Where there may be keys, sealed records wait for them (`waiting`), are opened one direction
+//! each (`lane`, `unsealing`), and what they hold goes to `unsealed`; without keys their sizes alone are noted.
 
 mod clear;
 mod flights;
