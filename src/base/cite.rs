@@ -41,7 +41,7 @@ impl fmt::Display for PacketNo {
 pub struct Packets(Kept);
 
 /// Sixteen bytes, for there are many: facts that few packets carried, near each other, are kept without allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Kept {
     /// How many, by how much each of the others lies behind the first, the first.
     Few(u8, u16, u32, u64),
@@ -50,7 +50,19 @@ enum Kept {
     Many(Box<Vec<PacketNo>>),
 }
 
-/// Three distances as two numbers, and back. As one list they would be copied in parts through memory, and that is waited for.
+impl Clone for Kept {
+    /// One packet, as mostly, is written as two whole numbers: what was just written in parts is moved on slowly.
+    #[inline]
+    fn clone(&self) -> Self {
+        match self {
+            Self::Few(1, _, _, first) => Self::Few(1, 0, 0, *first),
+            Self::Few(have, one, others, first) => Self::Few(*have, *one, *others, *first),
+            Self::Many(all) => Self::Many(all.clone()),
+        }
+    }
+}
+
+/// Three distances as two numbers, and back.
 #[inline]
 const fn packed([one, two, three]: [u16; 3]) -> (u16, u32) {
     (one, two as u32 | (three as u32) << 16)
@@ -101,6 +113,16 @@ impl Packets {
     #[inline]
     pub fn one(no: PacketNo) -> Self {
         Self(Kept::Few(1, 0, 0, no.0))
+    }
+
+    /// The same, where it was written just now and is to be kept: see [`Kept::clone`].
+    #[inline]
+    #[must_use]
+    pub fn anew(self) -> Self {
+        match self.0 {
+            Kept::Few(1, _, _, first) => Self::one(PacketNo(first)),
+            _ => self,
+        }
     }
 
     /// Adds one packet, keeping order. Beyond sixteen the newest replaces the last.

@@ -43,6 +43,7 @@ impl Kept {
 
     /// The line of that text. It is written to memory that is far from the processor, and to change a count of references waits
     /// for all that was written before: what the text was made of is best let go of first.
+    #[inline]
     pub fn line(&mut self, text: &[u8]) -> Line {
         Line::new(text, self.apart.take().unwrap_or_default())
     }

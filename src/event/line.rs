@@ -19,6 +19,7 @@ pub(super) type Shared = (u32, Arc<[u8]>);
 
 impl Line {
     /// Of a text and what it lacks.
+    #[inline]
     pub(super) fn new(own: &[u8], shared: Vec<Shared>) -> Self {
         Self { own: own.into(), shared }
     }

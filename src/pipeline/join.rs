@@ -463,6 +463,7 @@ impl<M: Make> Join<M> {
         self.decided = decided;
     }
 
+    #[inline(always)]
     fn hold(&mut self, place: super::order::Place, made: M::Made, each: &mut dyn FnMut(M::Made)) {
         let leaves = match &mut self.order {
             Some(order) => order.hold(place, made),

@@ -44,6 +44,7 @@ impl<T> Order<T> {
     }
 
     /// Takes a value, and gives the one that must leave because too many wait.
+    #[inline]
     pub fn hold(&mut self, place: Place, value: T) -> Option<T> {
         self.late += u64::from(place < self.gone);
         if place > self.newest {
@@ -56,6 +57,7 @@ impl<T> Order<T> {
     }
 
     /// Of two values with one place the later one stays.
+    #[inline(never)]
     fn put_before(&mut self, place: Place, value: T) {
         let same = self.row.binary_search_by_key(&place, |(other, _)| *other);
         match same.ok().and_then(|same| self.row.get_mut(same)) {

@@ -26,6 +26,7 @@ impl Attempt {
     /// Takes one thing read from a direction.
     pub(in crate::evidence) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
         let Read { unit, at, when } = read;
+        let at = at.anew();
         match unit {
             Unit::Handshake { kind, record_version, body } => {
                 self.message(from, kind, record_version, &body, at, when, parser);
