@@ -41,18 +41,42 @@ impl fmt::Display for PacketNo {
 pub struct Packets(Kept);
 
 /// Sixteen bytes, for there are many: facts that few packets carried, near each other, are kept without allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Kept {
     /// How many, by how much each of the others lies behind the first, the first.
-    Few(u8, [u16; 3], u64),
+    Few(u8, u16, u32, u64),
     /// More, or farther apart.
     #[expect(clippy::box_collection, reason = "a vector alone is larger than the rest")]
     Many(Box<Vec<PacketNo>>),
 }
 
+impl Clone for Kept {
+    /// One packet, as mostly, is written as two whole numbers: what was just written in parts is moved on slowly.
+    #[inline]
+    fn clone(&self) -> Self {
+        match self {
+            Self::Few(1, _, _, first) => Self::Few(1, 0, 0, *first),
+            Self::Few(have, one, others, first) => Self::Few(*have, *one, *others, *first),
+            Self::Many(all) => Self::Many(all.clone()),
+        }
+    }
+}
+
+/// Three distances as two numbers, and back.
+#[inline]
+const fn packed([one, two, three]: [u16; 3]) -> (u16, u32) {
+    (one, two as u32 | (three as u32) << 16)
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each takes its half")]
+const fn list(one: u16, others: u32) -> [u16; 3] {
+    [one, others as u16, (others >> 16) as u16]
+}
+
 impl Default for Kept {
     fn default() -> Self {
-        Self::Few(0, [0; 3], 0)
+        Self::Few(0, 0, 0, 0)
     }
 }
 
@@ -70,8 +94,9 @@ impl Kept {
                 Err(_) => return Self::Many(Box::new(all)),
             }
         }
+        let (one, others) = packed(behind);
         #[expect(clippy::cast_possible_truncation, reason = "at most four")]
-        Self::Few(all.len() as u8, behind, first.0)
+        Self::Few(all.len() as u8, one, others, first.0)
     }
 }
 
@@ -87,22 +112,33 @@ impl Packets {
     /// One packet.
     #[inline]
     pub fn one(no: PacketNo) -> Self {
-        Self(Kept::Few(1, [0; 3], no.0))
+        Self(Kept::Few(1, 0, 0, no.0))
+    }
+
+    /// The same, where it was written just now and is to be kept: see [`Kept::clone`].
+    #[inline]
+    #[must_use]
+    pub fn anew(self) -> Self {
+        match self.0 {
+            Kept::Few(1, _, _, first) => Self::one(PacketNo(first)),
+            _ => self,
+        }
     }
 
     /// Adds one packet, keeping order. Beyond sixteen the newest replaces the last.
     #[inline]
     pub fn add(&mut self, no: PacketNo) {
         match &mut self.0 {
-            Kept::Few(0, ..) => self.0 = Kept::Few(1, [0; 3], no.0),
-            Kept::Few(1, _, first) if *first == no.0 => {}
+            Kept::Few(0, ..) => self.0 = Kept::Few(1, 0, 0, no.0),
+            Kept::Few(1, _, _, first) if *first == no.0 => {}
             _ => self.add_more(no),
         }
     }
 
     fn add_more(&mut self, no: PacketNo) {
         match &mut self.0 {
-            Kept::Few(have, behind, first) => {
+            Kept::Few(have, one, others, first) => {
+                let mut behind = list(*one, *others);
                 let last =
                     usize::from(*have).checked_sub(2).and_then(|at| behind.get(at)).copied().unwrap_or(0);
                 let apart = no.0.checked_sub(*first).and_then(|apart| u16::try_from(apart).ok());
@@ -114,6 +150,7 @@ impl Packets {
                         && let Some(place) = behind.get_mut(usize::from(*have) - 1)
                     {
                         *place = apart;
+                        (*one, *others) = packed(behind);
                         *have += 1;
                         return;
                     }
@@ -131,7 +168,7 @@ impl Packets {
     pub fn add_all(&mut self, other: &Self) {
         match other.0 {
             Kept::Few(0, ..) => {}
-            Kept::Few(1, _, first) => self.add(PacketNo(first)),
+            Kept::Few(1, _, _, first) => self.add(PacketNo(first)),
             _ => other.iter().for_each(|no| self.add(no)),
         }
     }
@@ -151,8 +188,11 @@ impl Packets {
             Kept::Many(all) => all.len(),
         };
         (0..have).filter_map(|nth| match &self.0 {
-            Kept::Few(_, _, first) if nth == 0 => Some(PacketNo(*first)),
-            Kept::Few(_, behind, first) => Some(PacketNo(first + u64::from(*behind.get(nth - 1)?))),
+            Kept::Few(_, _, _, first) if nth == 0 => Some(PacketNo(*first)),
+            Kept::Few(_, one, others, first) => {
+                let apart = list(*one, *others).get(nth - 1).copied()?;
+                Some(PacketNo(first + u64::from(apart)))
+            }
             Kept::Many(all) => all.get(nth).copied(),
         })
     }
@@ -162,7 +202,7 @@ impl Packets {
     pub fn first(&self) -> Option<PacketNo> {
         match &self.0 {
             Kept::Few(0, ..) => None,
-            Kept::Few(_, _, first) => Some(PacketNo(*first)),
+            Kept::Few(_, _, _, first) => Some(PacketNo(*first)),
             Kept::Many(all) => all.first().copied(),
         }
     }
@@ -172,7 +212,8 @@ impl Packets {
     pub fn last(&self) -> Option<PacketNo> {
         match &self.0 {
             Kept::Few(0, ..) => None,
-            Kept::Few(have, behind, first) => {
+            Kept::Few(have, one, others, first) => {
+                let behind = list(*one, *others);
                 let apart = usize::from(*have).checked_sub(2).and_then(|at| behind.get(at)).copied();
                 Some(PacketNo(first + u64::from(apart.unwrap_or(0))))
             }

@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use super::boxed;
+
 /// A value that is mostly as it was at the beginning: it takes a pointer until it is changed.
 #[derive(Clone, Debug)]
 pub struct Rare<T>(Option<Box<T>>);
@@ -12,9 +14,14 @@ pub trait Blank: Default + 'static {
     const BLANK: &'static Self;
 }
 
+impl<T> Rare<T> {
+    /// As it was at the beginning.
+    pub const NEW: Self = Self(None);
+}
+
 impl<T> Default for Rare<T> {
     fn default() -> Self {
-        Self(None)
+        Self::NEW
     }
 }
 
@@ -30,7 +37,7 @@ impl<T: Blank> Deref for Rare<T> {
 impl<T: Blank> DerefMut for Rare<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.0.get_or_insert_default()
+        self.0.get_or_insert_with(|| boxed(T::default))
     }
 }
 

@@ -38,6 +38,26 @@ impl Scribe {
     }
 }
 
+impl Scribe {
+    fn count(&mut self, judged: &Judged) {
+        self.tally.add(&judged.evidence, judged.diagnosis.as_ref());
+        if judged.evidence.outcome == Outcome::Failed
+            && let Some(wanted) = &mut self.wanted
+        {
+            wanted.add(judged);
+        }
+    }
+
+    /// Writes the event, and lets go of what it was made of.
+    #[inline(never)]
+    fn write(&mut self, judged: Judged) {
+        self.count(&judged);
+        let Judged { evidence, diagnosis, hygiene, .. } = &judged;
+        let (kept, text) = (&mut self.kept, &mut self.line);
+        event::handshake_apart(kept, evidence, diagnosis.as_ref(), hygiene, &self.capture, text);
+    }
+}
+
 /// An attempt as it waits to be printed.
 struct Waiting {
     /// Its event.
@@ -49,19 +69,21 @@ struct Waiting {
 impl Make for Scribe {
     type Made = Waiting;
 
+    /// Part of its caller, so that what it gives is written where it will wait: a line's own text is far away.
+    #[inline]
     fn make(&mut self, judged: Judged) -> Waiting {
-        let Judged { evidence, diagnosis, hygiene, .. } = &judged;
-        self.tally.add(evidence, diagnosis.as_ref());
-        let failed = evidence.outcome == Outcome::Failed;
-        if failed && let Some(wanted) = &mut self.wanted {
-            wanted.add(&judged);
+        if self.json {
+            self.write(judged);
+            return Waiting { event: self.kept.line(&self.line), failed: None };
         }
-        if !self.json {
-            return Waiting { event: Line::default(), failed: failed.then(|| Box::new(judged)) };
-        }
-        let (kept, text) = (&mut self.kept, &mut self.line);
-        let event = event::handshake_line(kept, evidence, diagnosis.as_ref(), hygiene, &self.capture, text);
-        Waiting { event, failed: None }
+        self.count(&judged);
+        let failed = judged.evidence.outcome == Outcome::Failed;
+        Waiting { event: Line::default(), failed: failed.then(|| Box::new(judged)) }
+    }
+
+    #[inline]
+    fn approach(made: &Waiting) {
+        made.event.approach();
     }
 
     fn status(&mut self, told: Told) -> Option<Waiting> {

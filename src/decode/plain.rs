@@ -1,7 +1,7 @@
 //! The frame that nearly all frames are: TCP in IPv4 without options or fragments in Ethernet, captured whole.
 
-use super::transport::read_options;
-use super::{Hop, Segment, TcpFlags};
+use super::transport::{read_options, timestamp_alone};
+use super::{Hop, Segment, TcpFlags, TcpOptions};
 use crate::base::{Addr, Direction, PackedKey};
 
 /// Bytes of an Ethernet header.
@@ -62,8 +62,16 @@ impl<'a> Plain<'a> {
     /// All that its headers say.
     #[inline]
     pub fn segment(&self) -> Segment<'a> {
-        let mut options = read_options(self.options);
-        options.any = !self.options.is_empty();
+        // Each way writes its options where they stay: what was just written in parts is read as a whole slowly.
+        match timestamp_alone(self.options) {
+            Some(timestamp) => self.with(TcpOptions { timestamp, any: true, ..TcpOptions::default() }),
+            None if self.options.is_empty() => self.with(TcpOptions::default()),
+            None => self.with(TcpOptions { any: true, ..read_options(self.options) }),
+        }
+    }
+
+    #[inline(always)]
+    fn with(&self, options: TcpOptions) -> Segment<'a> {
         // Taken apart behind the options, so that nothing has to be put aside while they are read.
         let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, _, _, ref packet @ ..] = self.front;
         let &[_, _, _, _, i0, i1, f0, _, ttl, _, _, _, a0, a1, a2, a3, b0, b1, b2, b3, ref tcp @ ..] = packet;

@@ -75,13 +75,17 @@ impl<'a> Walk<'a> {
 /// The options that causes read (RFC 9293 section 3.1). Reading stops at the first malformed one.
 #[inline]
 pub(super) fn read_options(bytes: &[u8]) -> TcpOptions {
-    // Nearly every segment of a connection that uses timestamps looks like this (RFC 7323 appendix A).
-    if let Some(&[1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3]) = bytes.as_array() {
-        let value = u32::from_be_bytes([v0, v1, v2, v3]);
-        let echo = u32::from_be_bytes([e0, e1, e2, e3]);
-        return TcpOptions { timestamp: Some((value, echo)), ..TcpOptions::default() };
+    if let Some(timestamp) = timestamp_alone(bytes) {
+        return TcpOptions { timestamp, ..TcpOptions::default() };
     }
     if bytes.is_empty() { TcpOptions::default() } else { read_any_options(bytes) }
+}
+
+/// What nearly every segment of a connection has that uses timestamps (RFC 7323 appendix A).
+#[inline]
+pub(super) fn timestamp_alone(bytes: &[u8]) -> Option<Option<(u32, u32)>> {
+    let &[1, 1, 8, 10, v0, v1, v2, v3, e0, e1, e2, e3] = bytes.as_array()? else { return None };
+    Some(Some((u32::from_be_bytes([v0, v1, v2, v3]), u32::from_be_bytes([e0, e1, e2, e3]))))
 }
 
 #[inline(never)]

@@ -264,7 +264,7 @@ pub(crate) fn sealed_rejection() -> Evidence {
     let answered = evidence.server_hello.as_ref().expect("an answer").when;
     let record = |len, no| SealedRecord { content_type: 23, len, at: PacketNo(no), when: answered };
     evidence.sealing.records.server = [23, 895, 96, 53].map(|len| record(len, 15)).into();
-    evidence.sealing.records.client = vec![record(19, 17)];
+    evidence.sealing.records.client = vec![record(19, 17)].into();
     let chain = Seen::new(vec![Arc::new(leaf())], PacketNo(3), T0);
     let before = ShownBefore::of_size(chain, record(895, 15), KnownFrom::Server);
     evidence.around.known_chains =

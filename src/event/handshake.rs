@@ -5,7 +5,6 @@ use super::ends::endpoint;
 use super::id::{Id, asked_name, community_id};
 use super::json::{self, Object, display, object, string, unsigned};
 use super::kept::{Choice, Kept};
-use super::line::Line;
 use super::network::network;
 use super::quic::quic;
 use super::sealed::sealed;
@@ -31,16 +30,17 @@ pub fn handshake(
     handshake_with(&mut Kept::default(), evidence, diagnosis, hygiene, capture, out);
 }
 
-/// As [`handshake`], for a caller that makes many events which then wait. `text` lends its memory.
-pub fn handshake_line(
+/// As [`handshake`], for a caller that makes many events which then wait. `text` lends its memory; [`Kept::line`] makes a line of
+/// it.
+pub fn handshake_apart(
     kept: &mut Kept,
     evidence: &Evidence,
     diagnosis: Option<&Diagnosis>,
     hygiene: &[Hygiene],
     capture: &str,
     text: &mut Vec<u8>,
-) -> Line {
-    kept.line(text, |kept, out| handshake_with(kept, evidence, diagnosis, hygiene, capture, out))
+) {
+    kept.apart(text, |kept, out| handshake_with(kept, evidence, diagnosis, hygiene, capture, out))
 }
 
 /// As [`handshake`], faster for a caller that writes many events: `kept` lives from one to the next.
@@ -59,7 +59,7 @@ pub fn handshake_with(
         kept.stamp(evidence.started, o.key("ts"));
         kept.stamp(evidence.ended, o.key("end_ts"));
         quoted_hex(Id::of(evidence).0, o.key("id"));
-        o.string("capture", capture);
+        kept.capture(capture, o);
         who(evidence, o);
         o.word("outcome", evidence.outcome.word());
         o.word("stage", evidence.stage.word());
@@ -364,7 +364,8 @@ mod tests {
         for evidence in [fixture::completed(), fixture::expired(), fixture::completed(), fixture::expired()] {
             let (mut whole, mut written) = (Vec::new(), Vec::new());
             handshake(&evidence, None, &[], "a.pcap", &mut whole);
-            handshake_line(&mut kept, &evidence, None, &[], "a.pcap", &mut text).write(&mut written);
+            handshake_apart(&mut kept, &evidence, None, &[], "a.pcap", &mut text);
+            kept.line(&text).write(&mut written);
             assert_eq!(str::from_utf8(&written), str::from_utf8(&whole));
             // What is written at once is not taken apart.
             written.clear();
@@ -372,7 +373,8 @@ mod tests {
             assert_eq!(written, whole);
         }
         let (mut whole, completed) = (Vec::new(), fixture::completed());
-        handshake_line(&mut kept, &completed, None, &[], "a.pcap", &mut text).write(&mut whole);
+        handshake_apart(&mut kept, &completed, None, &[], "a.pcap", &mut text);
+        kept.line(&text).write(&mut whole);
         assert!(text.len() < whole.len(), "something lies apart");
     }
 

@@ -320,7 +320,7 @@ mod tests {
             let mut evidence = fixture::expired();
             evidence.client.port += port;
             let says = format!("the leaf has notAfter X, {port} before the capture at {port}");
-            evidence.defects = [Defect { fault: Fault::LeafExpired, cert: Some(0), says }].into();
+            evidence.defects = vec![Defect { fault: Fault::LeafExpired, cert: Some(0), says }].into();
             inventory.add(&evidence);
         }
         inventory

@@ -9,8 +9,7 @@ use crate::tls::codes::{Group, SignatureScheme};
 use crate::tls::hello::{Offer, ServerHello};
 use crate::tls::stack::Stack;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use std::borrow::Borrow;
+use hashbrown::{Equivalent, HashMap};
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -24,24 +23,40 @@ pub struct Kept {
     answers: Memo<Box<[u8]>>,
     key: Vec<u8>,
     minute: Option<(i64, String)>,
+    /// The capture's name, and the member that names it.
+    capture: (String, Vec<u8>),
     apart: Apart,
-    /// Memory of the list of the last line.
-    spare: Vec<Shared>,
 }
 
 /// Pieces that are to lie beside the text under way, where that is asked for.
 type Apart = Option<Vec<Shared>>;
 
 impl Kept {
-    /// A line whose text is written by `write`, from the beginning of `text`.
-    pub(super) fn line(&mut self, text: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) -> Line {
+    /// Has a text written from its beginning, without the pieces that are to lie beside it.
+    pub(super) fn apart(&mut self, text: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) {
+        /// A hello, an answer and two certificates.
+        const USUAL: usize = 4;
         text.clear();
-        self.apart = Some(std::mem::take(&mut self.spare));
+        self.apart = Some(Vec::with_capacity(USUAL));
         write(self, text);
-        let mut shared = self.apart.take().unwrap_or_default();
-        let line = Line::new(text, shared.drain(..));
-        self.spare = shared;
-        line
+    }
+
+    /// The line of that text. It is written to memory that is far from the processor, and to change a count of references waits
+    /// for all that was written before: what the text was made of is best let go of first.
+    #[inline]
+    pub fn line(&mut self, text: &[u8]) -> Line {
+        Line::new(text, self.apart.take().unwrap_or_default())
+    }
+
+    /// `capture`. Events of one capture follow each other.
+    pub(super) fn capture(&mut self, name: &str, o: &mut Object<'_>) {
+        let (known, member) = &mut self.capture;
+        if known != name || member.is_empty() {
+            name.clone_into(known);
+            member.clear();
+            json::members(member, |o| o.string("capture", name));
+        }
+        o.members(|out| out.extend_from_slice(member));
     }
 
     pub(super) fn certificate(&mut self, certificate: &Certificate, out: &mut Vec<u8>) {
@@ -52,18 +67,17 @@ impl Kept {
 
     /// `ja3`, `ja4` and `offered`.
     pub(super) fn hello(&mut self, offer: &Arc<Offer>, o: &mut Object<'_>) {
-        let offer = This(Arc::clone(offer));
         o.members(|out| {
             self.offers.write(
-                &offer,
-                || offer.clone(),
+                &Spot(Arc::as_ptr(offer)),
+                || This(Arc::clone(offer)),
                 &mut self.apart,
                 out,
                 |out| {
                     json::members(out, |o| {
-                        o.string("ja3", &offer.0.ja3());
-                        o.string("ja4", &offer.0.ja4());
-                        o.maybe("client_stack", Stack::of_offer(&offer.0), |stack, out| {
+                        o.string("ja3", &offer.ja3());
+                        o.string("ja4", &offer.ja4());
+                        o.maybe("client_stack", Stack::of_offer(offer), |stack, out| {
                             json::object(out, |o| {
                                 o.word("name", stack.word());
                                 // Told by a shape, which others may take on: never proven.
@@ -72,7 +86,7 @@ impl Kept {
                                 o.word("certainty", certainty.word());
                             });
                         });
-                        o.object("offered", |o| offered(&offer.0, o));
+                        o.object("offered", |o| offered(offer, o));
                     });
                 },
             );
@@ -198,7 +212,17 @@ impl Eq for This {}
 
 impl Hash for This {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+        Spot(Arc::as_ptr(&self.0)).hash(state);
+    }
+}
+
+/// Where an offer is: looks for [`This`] without counting one more reference to it.
+#[derive(Hash)]
+struct Spot(*const Offer);
+
+impl Equivalent<This> for Spot {
+    fn equivalent(&self, other: &This) -> bool {
+        self.0 == Arc::as_ptr(&other.0)
     }
 }
 
@@ -222,16 +246,14 @@ impl<K: Hash + Eq> Memo<K> {
     const OVERHEAD: usize = 128;
 
     /// Writes the piece of `key`, made now or earlier, or lays it apart; `own` gives the key to keep.
-    fn write<Q: Hash + Eq + ?Sized>(
+    fn write<Q: Hash + Equivalent<K> + ?Sized>(
         &mut self,
         key: &Q,
         own: impl FnOnce() -> K,
         apart: &mut Apart,
         out: &mut Vec<u8>,
         make: impl FnOnce(&mut Vec<u8>),
-    ) where
-        K: Borrow<Q>,
-    {
+    ) {
         if let Some(piece) = self.kept.get(key) {
             match (apart, u32::try_from(out.len())) {
                 (Some(apart), Ok(place)) => apart.push((place, Arc::clone(piece))),

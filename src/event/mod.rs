@@ -30,7 +30,7 @@ pub(crate) mod fixture;
 
 pub use crate::cause::weigh::Hygiene;
 pub use certificate::certificate_json;
-pub use handshake::{handshake, handshake_line, handshake_with};
+pub use handshake::{handshake, handshake_apart, handshake_with};
 pub use id::{Id, asked_name, community_id};
 pub use inventory::{Inventory, Item, Role, certificate_event, certificates_csv, shown};
 pub use json::is_unprintable;

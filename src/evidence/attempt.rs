@@ -1,14 +1,15 @@
 //! An attempt over TCP while it runs: segments go in, facts with their packets are kept.
 //!
-//! A segment is first read for what it shows of the path (`path`, `pauses`); its bytes go through a reassembled stream to the
-//! record reader of their direction, or to the dialogue in clear before TLS (`clear`). What is read means something by
-//! `messages`. Where there may be keys, sealed records wait for them (`waiting`), are opened one direction each (`lane`,
-//! `unsealing`), and what they hold goes to `unsealed`; without keys their sizes alone are noted.
+//! A segment is first read for what it shows of the opening and the path (`opened`, `path`, `pauses`); its bytes go through a
+//! reassembled stream to the record reader of their direction, or to the dialogue in clear before TLS (`clear`). What is read
+//! means something by `messages`. Where there may be keys, sealed records wait for them (`waiting`), are opened one direction
+//! each (`lane`, `unsealing`), and what they hold goes to `unsealed`; without keys their sizes alone are noted.
 
 mod clear;
 mod flights;
 mod lane;
 pub(super) mod messages;
+pub(super) mod opened;
 mod path;
 mod pauses;
 mod transcript;
@@ -23,7 +24,9 @@ use self::transcript::Transcript;
 use self::unsealing::Unsealing;
 use super::upgrade::Dialogue;
 use super::{Chain, Evidence, Trouble};
-use crate::base::{Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp};
+use crate::base::{
+    Blank, Direction, Endpoint, Limits, PacketNo, PerSide, Rare, Seen, Side, Span, Stamp, boxed,
+};
 use crate::decode::Segment;
 use crate::flow::stream::{Piece, Stream};
 use crate::tls::cert::Certificate;
@@ -56,10 +59,6 @@ pub enum Step {
     /// The connection carries something else than TLS and never mattered: forget it.
     NotOurs,
 }
-
-/// A SYN that comes again sooner is a copy (a tap on both sides of a router, a mirror of two ports): no stack resends
-/// before some hundred milliseconds (RFC 6298 section 2: one second).
-const COPY: Span = Span::from_millis(100);
 
 /// How one direction is being read.
 #[derive(Debug, Default)]
@@ -123,7 +122,8 @@ impl Attempt {
     /// Bytes of the client that may come in smaller segments.
     const CLEAR_BYTES: u64 = 2_048;
 
-    /// Begins with the first segment seen. `client` is who sent the SYN or the ClientHello.
+    /// Begins with the first segment seen. Its parts are written where it stays. `client` is who sent the SYN or the ClientHello.
+    #[inline]
     pub fn new(
         client: Endpoint,
         server: Endpoint,
@@ -133,29 +133,30 @@ impl Attempt {
         now: Stamp,
     ) -> Self {
         Self {
-            evidence: Box::new(Evidence::new(client, server, no, now)),
+            evidence: boxed(|| Evidence::new(client, server, no, now)),
             client_sends,
             deadline: now,
-            streams: PerSide::default(),
-            reading: PerSide::default(),
-            first_bytes: Rare::default(),
+            streams: PerSide { client: Stream::NEW, server: Stream::NEW },
+            reading: PerSide { client: Reading::Silent, server: Reading::Silent },
+            first_bytes: Rare::NEW,
             clear_segments: 0,
             dialogue: Dialogue::default(),
             transcript: Transcript::default(),
             unsealing: None,
             tls_port,
             ended_by_sign: false,
-            last_of: PerSide::default(),
-            ip_id: PerSide::default(),
-            clock: PerSide::default(),
+            last_of: PerSide { client: None, server: None },
+            ip_id: PerSide { client: None, server: None },
+            clock: PerSide { client: None, server: None },
             latest: None,
             paused: Span(0),
-            stands_at: PerSide::default(),
+            stands_at: PerSide { client: 0, server: 0 },
         }
     }
 
     /// Takes one segment of the connection, captured at `now`; `clock` is capture time, which never steps
     /// back.
+    #[inline(always)] // there is one place where segments come from
     #[expect(clippy::too_many_arguments, reason = "a segment with its place")]
     pub fn segment(
         &mut self,
@@ -306,6 +307,7 @@ impl Attempt {
 
     /// Bytes held by this attempt, for the shard's bound. Where room is scarce, what is held only in case that the client
     /// will sign is let go of first.
+    #[inline]
     pub fn held(&mut self, roomy: bool) -> usize {
         if !roomy {
             self.transcript.end();
@@ -343,6 +345,7 @@ impl Attempt {
         }
     }
 
+    #[inline(always)]
     fn step(&self) -> Step {
         let evidence = &self.evidence;
         if super::outcome::carries_data(evidence) || self.dialogue.went_on() {
@@ -367,47 +370,7 @@ impl Attempt {
         Step::Open
     }
 
-    fn synchronize(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
-        self.streams.of_mut(from).start(segment.seq.wrapping_add(1));
-        let tcp = &mut self.evidence.tcp;
-        match from {
-            Side::Client => {
-                if tcp.last_syn.is_none_or(|last| now - last > COPY) {
-                    tcp.syns += 1;
-                    if tcp.syns > 1 && tcp.syn_again.len() < Trouble::TIMES {
-                        tcp.syn_again.push(now);
-                    }
-                }
-                tcp.last_syn = Some(now);
-                match &mut tcp.syn {
-                    Some(syn) => {
-                        syn.at.add(no);
-                        tcp.clock = clock(segment, now);
-                    }
-                    None => {
-                        tcp.syn = Some(Seen::new(segment.seq, no, now));
-                        tcp.syn_rich = segment.options.timestamp.is_some() || segment.options.sack_permitted;
-                    }
-                }
-            }
-            Side::Server => {
-                tcp.syn_acks += 1;
-                match &mut tcp.syn_ack {
-                    Some(syn_ack) => syn_ack.at.add(no),
-                    None => {
-                        tcp.syn_ack = Some(Seen::new(segment.seq, no, now));
-                        // A SYN sent twice leaves open which one was answered.
-                        if tcp.syns == 1
-                            && let Some(syn) = &tcp.syn
-                        {
-                            tcp.rtt = Some(now - syn.when);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
+    #[inline(always)]
     fn payload(
         &mut self,
         segment: &Segment<'_>,

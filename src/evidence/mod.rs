@@ -36,7 +36,7 @@ pub mod upgrade;
 use crate::base::{Endpoint, Lost, PacketNo, Packets, Rare, Seen, Side, Span, Stamp};
 use crate::decode::IcmpError;
 use crate::tls::cert::Certificate;
-use crate::tls::chain::Defect;
+use crate::tls::chain::Defects;
 use crate::tls::codes::{AlertLevel, ExtensionType, HandshakeType, Version};
 use crate::tls::hello::{ClientHello, ServerHello};
 use crate::tls::message::{Alert, CertificateRequest, CertificateVerify, ServerKeyExchange};
@@ -316,9 +316,9 @@ pub struct Evidence {
     /// A message that never became whole: its sender, type, bytes had and bytes wanted.
     pub unfinished: Option<(Side, HandshakeType, usize, usize)>,
     /// Everything wrong with the server's chain, judged at capture time.
-    pub defects: Arc<[Defect]>,
+    pub defects: Defects,
     /// Everything wrong with the client's chain, judged at capture time.
-    pub client_defects: Arc<[Defect]>,
+    pub client_defects: Defects,
     /// What other traffic tells.
     pub around: Rare<Around>,
     /// What was lost of this attempt.
@@ -367,8 +367,8 @@ impl Evidence {
             sealing: Rare::default(),
             decryption: Rare::default(),
             unfinished: None,
-            defects: Arc::default(),
-            client_defects: Arc::default(),
+            defects: Defects::default(),
+            client_defects: Defects::default(),
             around: Rare::default(),
             lost: Rare::default(),
         }

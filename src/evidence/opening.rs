@@ -9,7 +9,8 @@ mod idle;
 
 pub use self::idle::Idle;
 
-use super::attempt::{Attempt, Parse};
+use super::attempt::Attempt;
+use super::attempt::opened::Syn;
 use crate::base::{Direction, Endpoint, FlowKey, Limits, PacketNo, PerSide, Side, Span, Stamp};
 use crate::decode::{Hop, Segment, TcpFlags, TcpOptions};
 
@@ -190,44 +191,37 @@ impl Opening {
     }
 
     /// Goes on as an attempt, which knows all that was seen.
-    pub fn into_attempt(
-        self,
-        key: &FlowKey,
-        tls_port: bool,
-        limits: &Limits,
-        parser: &mut impl Parse,
-    ) -> Attempt {
-        let (client, server) = self.ends(key);
-        let mut attempt =
-            Attempt::new(client, server, self.client_sends(), tls_port, self.first, self.started);
-        let (asked, answered) = (self.seq.client.wrapping_add(1), self.seq.server.wrapping_add(1));
-        let came = [
-            (Reached::Asked, Side::Client, TcpFlags::SYN, self.seq.client, 0, Later::default()),
-            (
-                Reached::Answered,
-                Side::Server,
-                TcpFlags::SYN | TcpFlags::ACK,
-                self.seq.server,
-                asked,
-                self.answer,
-            ),
-            (Reached::Established, Side::Client, TcpFlags::ACK, asked, answered, self.acknowledgment),
-        ];
-        for (reached, from, flags, seq, ack, later) in came {
-            if reached > self.reached {
-                break;
-            }
-            let syn = flags & TcpFlags::SYN != 0;
-            let options = TcpOptions {
-                mss: Some(*self.mss.of(from)).filter(|&mss| syn && mss != 0),
-                sack_permitted: reached == Reached::Asked && self.marks & RICH != 0,
-                ..TcpOptions::default()
-            };
-            let segment = Segment { options, ..self.segment(key, from, flags, seq, ack) };
-            let (no, stamp) = self.when(later);
-            attempt.segment(&segment, from, no, stamp, self.clock(), limits, parser);
-        }
+    pub fn into_attempt(self, key: &FlowKey, tls_port: bool, limits: &Limits) -> Attempt {
+        let mut attempt = self.attempt(key, tls_port);
+        self.tell(&mut attempt, limits);
         attempt
+    }
+
+    /// An attempt that knows nothing of it yet but its first packet.
+    #[inline]
+    pub fn attempt(&self, key: &FlowKey, tls_port: bool) -> Attempt {
+        let (client, server) = self.ends(key);
+        Attempt::new(client, server, self.client_sends(), tls_port, self.first, self.started)
+    }
+
+    /// Tells such an attempt all that was seen.
+    pub fn tell(&self, attempt: &mut Attempt, limits: &Limits) {
+        attempt.was_asked(&self.syn(Side::Client, Later::default()), self.marks & RICH != 0);
+        if self.reached >= Reached::Answered {
+            attempt.was_answered(&self.syn(Side::Server, self.answer));
+        }
+        if self.reached == Reached::Established {
+            let (no, when) = self.when(self.acknowledgment);
+            attempt.was_established(no, when);
+        }
+        attempt.deadline = self.deadline(limits);
+    }
+
+    /// The SYN or the SYN/ACK.
+    fn syn(&self, from: Side, later: Later) -> Syn {
+        let (no, when) = self.when(later);
+        let mss = Some(*self.mss.of(from)).filter(|&mss| mss != 0);
+        Syn { seq: *self.seq.of(from), no, when, sender: (*self.ttl.of(from), self.link(from)), mss }
     }
 
     /// One of its packets as it was seen, as far as an attempt reads it.
@@ -343,7 +337,7 @@ mod tests {
             let opening = opening.unwrap();
             assert_eq!(opening.last(), attempt.evidence.last);
             assert_eq!(opening.deadline(&limits), attempt.deadline);
-            let later = opening.into_attempt(&key, true, &limits, &mut parser);
+            let later = opening.into_attempt(&key, true, &limits);
             assert_eq!(format!("{later:?}"), format!("{attempt:?}"), "after {came} packets");
         }
     }

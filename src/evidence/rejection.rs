@@ -343,7 +343,7 @@ mod tests {
         e.outcome = Outcome::Completed;
         if version.is_tls13() {
             e.chain = Chain::Sealed(seen((), 6, 42).at);
-            e.sealing.records.server = vec![sealed(23, 900, 6, 42), sealed(23, 53, 6, 42)];
+            e.sealing.records.server = vec![sealed(23, 900, 6, 42), sealed(23, 53, 6, 42)].into();
         }
         e.sealing.finished.server = Some(seen((), 6, 42));
         e.sealing.finished.client = Some(seen((), 7, 43));
@@ -430,9 +430,10 @@ mod tests {
     #[test]
     fn a_client_certificate_shows_by_records_before_finished() {
         let mut e = answered(Version::TLS13);
-        e.sealing.records.client = vec![sealed(23, 437, 8, 47), sealed(23, 97, 8, 47), sealed(23, 53, 8, 47)];
+        e.sealing.records.client =
+            vec![sealed(23, 437, 8, 47), sealed(23, 97, 8, 47), sealed(23, 53, 8, 47)].into();
         assert!(shows_certificate(&e));
-        e.sealing.records.client = vec![sealed(23, 53, 8, 47), sealed(23, 437, 8, 47)];
+        e.sealing.records.client = vec![sealed(23, 53, 8, 47), sealed(23, 437, 8, 47)].into();
         assert!(!shows_certificate(&e), "Finished, then a request");
     }
 }

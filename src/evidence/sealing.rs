@@ -3,7 +3,7 @@
 use super::{Evidence, Transport};
 use crate::base::{Blank, PerSide, Seen};
 use crate::tls::cert::Certificate;
-use crate::tls::sealed::{Reading, SealedRecord, Setting};
+use crate::tls::sealed::{Reading, Records, Setting};
 use std::sync::Arc;
 
 /// What was seen of the close of the handshake.
@@ -12,7 +12,7 @@ pub struct Sealing {
     /// ChangeCipherSpec by each side.
     pub ccs: PerSide<Option<Seen<()>>>,
     /// The first sealed records of each side, in order (bounded).
-    pub records: PerSide<Vec<SealedRecord>>,
+    pub records: PerSide<Records>,
     /// Of the server's bytes, how many the client had acknowledged, and how many had been captured, when it sent its first
     /// sealed alert (TLS 1.2 and older).
     pub alert_behind: Option<(u64, u64)>,
@@ -28,7 +28,7 @@ pub struct Sealing {
 impl Blank for Sealing {
     const BLANK: &'static Self = &Self {
         ccs: PerSide { client: None, server: None },
-        records: PerSide { client: Vec::new(), server: Vec::new() },
+        records: PerSide { client: Records::new_const(), server: Records::new_const() },
         alert_behind: None,
         finished_behind: None,
         finished: PerSide { client: None, server: None },

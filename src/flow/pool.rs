@@ -23,11 +23,17 @@ impl<T> Pool<T> {
 
     /// Keeps a value and numbers it.
     pub fn put(&mut self, value: T) -> u32 {
+        self.put_with(|| value)
+    }
+
+    /// The same of a value that is made where it stays.
+    #[inline]
+    pub fn put_with(&mut self, make: impl FnOnce() -> T) -> u32 {
         self.len += 1;
-        if let Some(no) = self.free.pop()
-            && let Some(place) = self.place(no)
-        {
-            *place = Some(value);
+        if let Some(no) = self.free.pop() {
+            if let Some(place) = self.place(no) {
+                *place = Some(make());
+            }
             return no;
         }
         let last = match self.chunks.last_mut() {
@@ -39,7 +45,7 @@ impl<T> Pool<T> {
                 last
             }
         };
-        last.push(Some(value));
+        last.push(Some(make()));
         let behind = last.len();
         let no = (self.chunks.len() - 1) * Self::CHUNK + behind - 1;
         u32::try_from(no).unwrap_or(u32::MAX)

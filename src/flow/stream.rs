@@ -75,6 +75,10 @@ impl Stream {
     /// The largest block that the allocator has at hand.
     const AT_HAND: usize = 1_024;
 
+    /// Nothing is known yet.
+    pub const NEW: Self =
+        Self { base: None, next: 0, held: Rare::NEW, recent: Vec::new(), recent_end: 0, acked: 0 };
+
     /// Offset 0 is this sequence number. Ignored once known.
     pub fn start(&mut self, seq: u32) {
         self.base.get_or_insert(seq);
@@ -105,7 +109,8 @@ impl Stream {
     pub fn offset(&self, seq: u32) -> Option<i64> {
         let next = self.next_seq()?;
         let ahead = seq.wrapping_sub(next).cast_signed();
-        Some(i64::try_from(self.next).unwrap_or(i64::MAX).saturating_add(i64::from(ahead)))
+        // No capture brings a side near 2^63 bytes.
+        Some(self.next.cast_signed().wrapping_add(i64::from(ahead)))
     }
 
     /// Where the first bytes begin that wait behind a hole.

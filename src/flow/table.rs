@@ -4,6 +4,7 @@
 //! that grow each for itself: no doubling copies more than a small part of a full table, or takes its memory
 //! twice.
 
+use std::cell::Cell;
 use std::hash::BuildHasher;
 
 use super::index::Index;
@@ -121,8 +122,14 @@ impl<S: Copy + Default> Table<S> {
     }
 
     /// The entry of a key.
-    #[inline(always)]
+    #[inline]
     pub fn find(&self, key: &PackedKey) -> Option<Id> {
+        self.find_known(key).map(|(id, _)| id)
+    }
+
+    /// The entry of a key, and what is known of it.
+    #[inline(always)]
+    pub fn find_known(&self, key: &PackedKey) -> Option<(Id, S)> {
         let hash = self.hash(key);
         let part = self.index.get(part(hash))?;
         let ([low, high, ports], is_near) = key.near();
@@ -131,7 +138,12 @@ impl<S: Copy + Default> Table<S> {
             (a ^ low) | (b ^ high) | (c ^ ports) == 0
                 && if is_near { entry.whole == NEAR } else { self.whole.get(entry.whole) == Some(key) }
         };
-        part.find(hash, |id| self.entry(id).is_some_and(is_meant)).map(Id)
+        let state = Cell::new(S::default());
+        let found = part.find(hash, |id| {
+            let entry = self.entry(id).filter(|entry| is_meant(entry));
+            entry.inspect(|entry| state.set(entry.state)).is_some()
+        });
+        found.map(|id| (Id(id), state.get()))
     }
 
     /// Adds an entry, in no list yet. The key must not be in the table.

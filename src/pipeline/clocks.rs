@@ -57,6 +57,12 @@ impl Clocks {
         }
     }
 
+    /// Has fetched where a search for these hosts begins.
+    #[inline]
+    pub(super) fn approach(&self, hosts: [Addr; 2]) {
+        hosts.iter().for_each(|host| self.told.approach(host));
+    }
+
     /// An attempt has ended: takes the times in it.
     pub(super) fn learn(&mut self, evidence: &Evidence, trust: &Trust) {
         for (host, told) in of_hellos(evidence).into_iter().flatten() {

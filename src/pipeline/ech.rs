@@ -26,7 +26,7 @@ impl EchKeys {
     pub fn answered(&mut self, client: Addr, answer: &Seen<DnsAnswer>) {
         for key in &answer.value.ech_keys {
             let told = answer.clone().map(|answer| (key.id, answer.name.into()));
-            self.0.put((client, key.public_name.as_str().into()), told);
+            self.0.put((client, Arc::<str>::from(&*key.public_name)), told);
         }
     }
 

@@ -26,11 +26,11 @@ const DELAY: Span = Span::from_secs(2);
 const PATIENT: Span = Span::from_secs(5);
 
 /// A connection that carried data.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Won {
     client: Addr,
-    server: Endpoint,
     started: Stamp,
+    /// Its server.
     seen: Seen<Endpoint>,
 }
 
@@ -38,9 +38,9 @@ struct Won {
 #[derive(Debug)]
 pub struct Families {
     /// By the client's link address.
-    by_link: Recent<[u8; 6], Arc<Won>>,
+    by_link: Recent<[u8; 6], Won>,
     /// By the name asked for.
-    by_name: Recent<Arc<str>, Arc<Won>>,
+    by_name: Recent<Arc<str>, Won>,
     /// Who was told an address, and under which name.
     told: Recent<Addr, (Addr, Arc<Seen<DnsAnswer>>)>,
 }
@@ -69,17 +69,12 @@ impl Families {
         if sni.is_none() && link.is_none() {
             return;
         }
-        let won = Arc::new(Won {
-            client: evidence.client.addr,
-            server: evidence.server,
-            started: evidence.started,
-            seen: seen.clone(),
-        });
+        let won = Won { client: evidence.client.addr, started: evidence.started, seen: seen.clone() };
         if let Some(link) = link {
-            self.by_link.put(link, Arc::clone(&won));
+            self.by_link.put(link, won.clone());
         }
         if let Some(sni) = sni {
-            self.by_name.put(Arc::clone(sni), won);
+            self.by_name.put(sni, won);
         }
     }
 
@@ -90,12 +85,12 @@ impl Families {
             return None;
         }
         let refused = !evidence.tcp.resets.is_empty() || !evidence.tcp.icmp.is_empty();
-        let next = |won: &&Arc<Won>| {
-            won.server.port == evidence.server.port
-                && won.server.addr.is_v4() != evidence.server.addr.is_v4()
+        let next = |won: &&Won| {
+            won.seen.value.port == evidence.server.port
+                && won.seen.value.addr.is_v4() != evidence.server.addr.is_v4()
                 && (0..PATIENT.0).contains(&(won.started - evidence.started).0)
         };
-        let at_once = |won: &&Arc<Won>| {
+        let at_once = |won: &&Won| {
             next(won)
                 && if refused {
                     (0..AT_ONCE.0).contains(&(won.started - evidence.ended).0)
@@ -111,7 +106,7 @@ impl Families {
                     (*client == evidence.client.addr || *client == won.client)
                         && self
                             .told
-                            .get(&won.server.addr)
+                            .get(&won.seen.value.addr)
                             .any(|told| told.0 == *client && told.1.value.name == *name)
                 })
             })

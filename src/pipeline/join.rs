@@ -136,6 +136,8 @@ pub struct Join<M: Make = AsJudged> {
     decided: Vec<Judged>,
     /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
     order: Option<Order<M::Made>>,
+    /// What comes has been looked at before.
+    foresees: bool,
     now: Stamp,
 }
 
@@ -176,6 +178,7 @@ impl<M: Make> Join<M> {
             parked: BTreeMap::new(),
             decided: Vec::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
+            foresees: false,
             now: Stamp(i64::MIN),
             limits,
             trust,
@@ -248,6 +251,9 @@ impl<M: Make> Join<M> {
         let open = self.lookups.earliest().map_or(parked, |lookup| lookup.min(parked));
         let open = self.statuses.earliest().map_or(open, |status| status.min(open));
         while let Some(made) = order.settled(open) {
+            if let Some(soon) = order.soon() {
+                M::approach(soon);
+            }
             each(made);
         }
     }
@@ -319,7 +325,9 @@ impl<M: Make> Join<M> {
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
-        self.approach(&evidence);
+        if !self.foresees {
+            self.approach(&evidence);
+        }
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);
@@ -455,6 +463,7 @@ impl<M: Make> Join<M> {
         self.decided = decided;
     }
 
+    #[inline(always)]
     fn hold(&mut self, place: super::order::Place, made: M::Made, each: &mut dyn FnMut(M::Made)) {
         let leaves = match &mut self.order {
             Some(order) => order.hold(place, made),
@@ -468,6 +477,13 @@ impl<M: Make> Join<M> {
     /// Files what later attempts may want to know of this one.
     fn remember(&mut self, evidence: &Evidence) {
         let (client, server) = (evidence.client, evidence.server);
+        // First, and what leaves for it last: to change a count of references waits for all that was written before.
+        let over_tcp = evidence.transport == Transport::Tcp;
+        let went_well = matches!(evidence.outcome, Outcome::Completed | Outcome::Resumed);
+        let hello = evidence.hello.as_ref().map(|hello| &hello.value).filter(|_| over_tcp && went_well);
+        let sni = hello.and_then(|hello| hello.sni.clone());
+        let [first, second] = [0; 2].map(|_| hello.map(|hello| Arc::clone(&hello.offer)));
+        let mut former = (None, None);
         if let (Some(ttl), Some(rtt), Some(syn_ack)) =
             (*evidence.tcp.ttl.of(Side::Server), evidence.tcp.rtt, &evidence.tcp.syn_ack)
         {
@@ -478,7 +494,7 @@ impl<M: Make> Join<M> {
             && let Some(sni) = &hello.value.sni
         {
             let seen = Seen { value: (), at: hello.at.clone(), when: hello.when };
-            self.lookups.spoken(client.addr, Arc::clone(sni), seen);
+            self.lookups.spoken(client.addr, sni, seen);
         }
         if let Some(hello) = &evidence.server_hello
             && let Some(way) = hidden::way(server, evidence.sni()).or_else(|| {
@@ -505,23 +521,16 @@ impl<M: Make> Join<M> {
                     self.served.put(server, seen.clone().map(|_| client.addr));
                     self.families.won(evidence, &seen);
                 }
-                let hello = evidence.hello.as_ref().map_or(0, |hello| hello.value.len);
-                let ech_key = evidence.hello.as_ref().and_then(|hello| hello.value.ech_key);
-                let offer = evidence.hello.as_ref().map(|hello| Arc::clone(&hello.value.offer));
-                let success = Success { server: seen, leaf: leaf(evidence), hello, ech_key, offer };
-                if let Some(sni) = name(evidence) {
-                    self.reached_names.put((client.addr, Arc::clone(sni)), success.clone());
+                let leaf = leaf(evidence);
+                if let Some(asked) = name(evidence) {
+                    let (len, ech_key) = hello.map_or((0, None), |hello| (hello.len, hello.ech_key));
+                    let success = Success { server: seen.clone(), leaf, hello: len, ech_key, offer: first };
+                    former.0 = self.reached_names.exchange((client.addr, asked), success);
                 }
-                if let Some(hello) = evidence.hello.as_ref().filter(|_| !proxied) {
-                    let reach = Reach {
-                        seen: success.server,
-                        leaf: success.leaf,
-                        name: hello.value.sni.clone(),
-                        offer: Arc::clone(&hello.value.offer),
-                        clock: evidence.tcp.clock,
-                        takes_older: false,
-                    };
-                    self.reached(client.addr, reach);
+                if let Some(offer) = second.filter(|_| !proxied) {
+                    let clock = evidence.tcp.clock;
+                    let reach = Reach { seen, leaf, name: sni, offer, clock, takes_older: false };
+                    former.1 = self.reached(client.addr, reach);
                 }
             }
             Outcome::Failed => {
@@ -540,6 +549,7 @@ impl<M: Make> Join<M> {
             self.touched.put(client.addr, (evidence.started, server));
         }
         self.shown.remember(evidence);
+        drop(former);
     }
 
     fn judge(&mut self, mut evidence: Box<Evidence>, decided: Stamp, each: &mut dyn FnMut(M::Made)) {

@@ -128,7 +128,7 @@ impl Lookups {
     }
 
     /// A client's handshake bears this name, in lower case.
-    pub fn spoken(&mut self, client: Addr, name: Arc<str>, hello: Seen<()>) {
+    pub fn spoken(&mut self, client: Addr, name: &Arc<str>, hello: Seen<()>) {
         self.spoken.put(name, (client, hello.map(|()| "a handshake bears the name")));
     }
 

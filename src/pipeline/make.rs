@@ -16,6 +16,11 @@ pub trait Make {
     /// Makes it.
     fn make(&mut self, judged: Judged) -> Self::Made;
 
+    /// Has fetched what is soon to leave: it has waited for long.
+    fn approach(made: &Self::Made) {
+        let _ = made;
+    }
+
     /// Adds to an attempt what another vantage point shows of it, before it is judged or let go.
     fn look_across(&mut self, evidence: &mut Evidence) {
         let _ = evidence;
@@ -38,6 +43,10 @@ impl<M: Make> Make for &mut M {
 
     fn make(&mut self, judged: Judged) -> Self::Made {
         (**self).make(judged)
+    }
+
+    fn approach(made: &Self::Made) {
+        M::approach(made);
     }
 
     fn look_across(&mut self, evidence: &mut Evidence) {

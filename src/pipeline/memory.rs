@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
@@ -28,6 +29,64 @@ struct Slot<K, V> {
     values: SmallVec<[V; 1]>,
 }
 
+/// What finds a key and, where that is not there yet, becomes it. To bring the key itself may cost more than to find it.
+pub trait Finds<K>: Hash {
+    /// Whether this is the key.
+    fn is(&self, key: &K) -> bool;
+
+    /// The key. It has the same hash.
+    fn own(self) -> K;
+}
+
+impl<K: Hash + Eq> Finds<K> for K {
+    #[inline]
+    fn is(&self, key: &K) -> bool {
+        self == key
+    }
+
+    #[inline]
+    fn own(self) -> K {
+        self
+    }
+}
+
+/// A name, or something with a name, as it lies elsewhere.
+impl Finds<Arc<str>> for &Arc<str> {
+    #[inline]
+    fn is(&self, key: &Arc<str>) -> bool {
+        *self == key
+    }
+
+    #[inline]
+    fn own(self) -> Arc<str> {
+        Arc::clone(self)
+    }
+}
+
+impl<T: Hash + Eq> Finds<(T, Arc<str>)> for (T, &Arc<str>) {
+    #[inline]
+    fn is(&self, (one, name): &(T, Arc<str>)) -> bool {
+        self.0 == *one && self.1 == name
+    }
+
+    #[inline]
+    fn own(self) -> (T, Arc<str>) {
+        (self.0, Arc::clone(self.1))
+    }
+}
+
+impl<T: Hash + Eq> Finds<(T, Option<Arc<str>>)> for (T, Option<&Arc<str>>) {
+    #[inline]
+    fn is(&self, (one, name): &(T, Option<Arc<str>>)) -> bool {
+        self.0 == *one && self.1 == name.as_ref()
+    }
+
+    #[inline]
+    fn own(self) -> (T, Option<Arc<str>>) {
+        (self.0, self.1.cloned())
+    }
+}
+
 impl<K: Hash + Eq, V> Recent<K, V> {
     /// At most `keys` keys with `each` values.
     pub fn new(keys: usize, each: usize) -> Self {
@@ -41,36 +100,36 @@ impl<K: Hash + Eq, V> Recent<K, V> {
     }
 
     /// Remembers a value, the newest of its key.
-    pub fn put(&mut self, key: K, value: V) {
+    pub fn put(&mut self, key: impl Finds<K>, value: V) {
         drop(self.exchange(key, value));
     }
 
     /// As [`Self::put`]; takes the place of a value that is `same`, if there is one.
-    pub fn put_anew(&mut self, key: K, value: V, same: impl Fn(&V) -> bool) {
+    pub fn put_anew(&mut self, key: impl Finds<K>, value: V, same: impl Fn(&V) -> bool) {
         drop(self.write(key, value, |slot| slot.values.retain(|value| !same(value))));
     }
 
     /// As [`Self::put`]. Gives the value of the key that left for it.
-    pub fn exchange(&mut self, key: K, value: V) -> Option<V> {
+    pub fn exchange(&mut self, key: impl Finds<K>, value: V) -> Option<V> {
         self.write(key, value, |_| ())
     }
 
-    fn write(&mut self, key: K, value: V, before: impl FnOnce(&mut Slot<K, V>)) -> Option<V> {
+    fn write(&mut self, key: impl Finds<K>, value: V, before: impl FnOnce(&mut Slot<K, V>)) -> Option<V> {
         let hash = self.hasher.hash_one(&key);
-        let place = match self.place(hash, &key) {
+        let place = match self.place(hash, |known| key.is(known)) {
             Some(place) => {
                 self.places.renew(place);
                 place
             }
             None => match self.places.take(hash) {
                 Place::Another(place) => {
-                    self.slots.push(Slot { key, values: SmallVec::new() });
+                    self.slots.push(Slot { key: key.own(), values: SmallVec::new() });
                     place
                 }
                 Place::Oldest(place) => {
                     self.dropped += 1;
                     let slot = self.slots.get_mut(place)?;
-                    slot.key = key;
+                    slot.key = key.own();
                     slot.values.clear();
                     place
                 }
@@ -108,22 +167,20 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let found = self.place(self.hasher.hash_one(key), key).and_then(|place| self.slots.get(place));
+        let place = self.place(self.hasher.hash_one(key), |known| known.borrow() == key);
+        let found = place.and_then(|place| self.slots.get(place));
         found.into_iter().flat_map(|slot| slot.values.iter().rev())
     }
 
     /// The newest value of a key, to be changed; its place among the keys stays.
     pub fn newest_mut(&mut self, key: &K) -> Option<&mut V> {
-        let place = self.place(self.hasher.hash_one(key), key)?;
+        let place = self.place(self.hasher.hash_one(key), |known| known == key)?;
         self.slots.get_mut(place)?.values.last_mut()
     }
 
     #[inline]
-    fn place<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<u32>
-    where
-        K: Borrow<Q>,
-    {
-        let is_meant = |place: u32| self.slots.get(place).is_some_and(|slot| slot.key.borrow() == key);
+    fn place(&self, hash: u64, is: impl Fn(&K) -> bool) -> Option<u32> {
+        let is_meant = |place: u32| self.slots.get(place).is_some_and(|slot| is(&slot.key));
         self.places.index.find(hash, is_meant)
     }
 }

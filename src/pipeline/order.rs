@@ -1,6 +1,6 @@
 //! Events in order of their ends: each is held until no attempt that is still open can end before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::PacketNo;
 
@@ -16,7 +16,12 @@ pub type Place = (PacketNo, PacketNo, u32);
 /// then comes too late is counted. When marks come does not change the order in which values leave.
 #[derive(Debug)]
 pub struct Order<T> {
-    waiting: BTreeMap<Place, T>,
+    /// What came in order, which is nearly everything.
+    row: VecDeque<(Place, T)>,
+    /// The latest place that the row has had.
+    newest: Place,
+    /// The rest.
+    others: BTreeMap<Place, T>,
     marks: Vec<PacketNo>,
     most: usize,
     gone: Place,
@@ -28,7 +33,9 @@ impl<T> Order<T> {
     /// Nothing waits yet, and at most `most` values will.
     pub fn new(shards: usize, most: usize) -> Self {
         Self {
-            waiting: BTreeMap::new(),
+            row: VecDeque::new(),
+            newest: Place::default(),
+            others: BTreeMap::new(),
             marks: vec![PacketNo::default(); shards],
             most,
             gone: Place::default(),
@@ -37,10 +44,26 @@ impl<T> Order<T> {
     }
 
     /// Takes a value, and gives the one that must leave because too many wait.
+    #[inline]
     pub fn hold(&mut self, place: Place, value: T) -> Option<T> {
         self.late += u64::from(place < self.gone);
-        self.waiting.insert(place, value);
-        if self.waiting.len() > self.most { self.pop() } else { None }
+        if place > self.newest {
+            self.newest = place;
+            self.row.push_back((place, value));
+        } else {
+            self.put_before(place, value);
+        }
+        if self.row.len() + self.others.len() > self.most { self.pop() } else { None }
+    }
+
+    /// Of two values with one place the later one stays.
+    #[inline(never)]
+    fn put_before(&mut self, place: Place, value: T) {
+        let same = self.row.binary_search_by_key(&place, |(other, _)| *other);
+        match same.ok().and_then(|same| self.row.get_mut(same)) {
+            Some(same) => same.1 = value,
+            None => drop(self.others.insert(place, value)),
+        }
     }
 
     /// A shard says that no attempt it has now, or will have, ended before packet `no`.
@@ -53,15 +76,33 @@ impl<T> Order<T> {
     /// The next value that ended before all marks and before `other`.
     pub fn settled(&mut self, other: PacketNo) -> Option<T> {
         let mark = self.marks.iter().copied().min().unwrap_or(other).min(other);
-        let (first, _) = self.waiting.first_key_value()?;
-        if first.0 < mark { self.pop() } else { None }
+        let (first, ..) = self.first()?;
+        if first < mark { self.pop() } else { None }
+    }
+
+    /// The first place, the row's or another.
+    fn first(&self) -> Option<Place> {
+        match (self.row.front(), self.others.first_key_value()) {
+            (Some((place, _)), Some((other, _))) => Some(*place.min(other)),
+            (Some((place, _)), None) | (None, Some((place, _))) => Some(*place),
+            (None, None) => None,
+        }
+    }
+
+    /// A value that will likely leave behind the next one.
+    #[inline]
+    pub fn soon(&self) -> Option<&T> {
+        self.row.get(1).map(|(_, value)| value)
     }
 
     /// The next value, settled or not.
     pub fn pop(&mut self) -> Option<T> {
-        let (place, value) = self.waiting.pop_first()?;
+        let place = self.first()?;
         self.gone = self.gone.max(place);
-        Some(value)
+        match self.row.pop_front_if(|(first, _)| *first == place) {
+            Some((_, value)) => Some(value),
+            None => self.others.pop_first().map(|(_, value)| value),
+        }
     }
 }
 

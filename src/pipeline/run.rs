@@ -319,7 +319,7 @@ pub fn analyse_here<M: Make>(
         decoder: Decoder::new(&settings.limits),
         shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0)
             .with_keys(&settings.keys),
-        join: Join::making(make, settings, settings.in_order, 1),
+        join: Join::making(make, settings, settings.in_order, 1).foreseeing(),
         merge: Merge::default(),
         now: Stamp(i64::MIN),
         taken: 0,
@@ -360,7 +360,7 @@ impl<M: Make> Here<'_, M> {
             self.shard.frame(&mut self.decoder, frame, self.now);
             self.shard.mark(frame.no, self.now);
             if self.shard.has_out() {
-                self.merge.extend(0, self.shard.drain());
+                self.merge.extend(0, self.shard.drain().inspect(|out| self.join.foresee(out)));
             }
         }
         self.taken += frames.len();

@@ -324,34 +324,36 @@ impl Shard {
         self.out.push(Out { at: now, no: PacketNo(u64::MAX), what: What::Mark(self.id, mark) });
     }
 
+    #[inline(never)]
     fn segment(&mut self, segment: &Segment<'_>, place: Place) {
         let (key, direction) = FlowKey::of(segment.src(), segment.dst());
         let key = PackedKey::from(key);
-        self.segment_of(self.table.find(&key), key, direction, segment, place);
+        self.segment_of(self.table.find_known(&key), || key, direction, segment, place);
     }
 
-    /// A segment of a connection. `known`: its entry.
+    /// A segment of a connection. `known`: its entry, and what that says. `key`: its addresses, which few ask for.
+    #[inline(always)] // on the short way, and on that of all others
     fn segment_of(
         &mut self,
-        known: Option<Id>,
-        key: PackedKey,
+        known: Option<(Id, State)>,
+        key: impl Fn() -> PackedKey,
         direction: Direction,
         segment: &Segment<'_>,
         place: Place,
     ) {
-        let Some(id) = known else { return self.unknown(key, direction, segment, place) };
-        match self.table.get(id) {
+        let Some((id, state)) = known else { return self.unknown(key(), direction, segment, place) };
+        match state {
             State::Done(over) if self.has_forgotten(over, place.now) => {
                 self.table.remove(id);
-                self.unknown(key, direction, segment, place);
+                self.unknown(key(), direction, segment, place);
             }
             State::Done(_) if is_syn(segment) => {
-                self.begin(Some(id), key, direction, segment, Side::Client, place)
+                self.begin(Some(id), key(), direction, segment, Side::Client, place)
             }
             // Another request on a connection that is kept open.
             State::Done(over) if may_be_a_request(segment.payload) => {
                 self.table.set(id, State::Done(over.at(place.now)));
-                self.ask(Some(id), key, direction, segment, place);
+                self.ask(Some(id), key(), direction, segment, place);
             }
             State::Done(over) => {
                 self.table.set(id, State::Done(over.at(place.now)));
@@ -379,6 +381,7 @@ impl Shard {
         }
     }
 
+    #[inline(never)]
     fn of_attempt(&mut self, id: Id, no: u32, direction: Direction, segment: &Segment<'_>, place: Place) {
         let Some(Open { attempt, .. }) = self.attempts.get(no) else { return };
         let from = if direction == attempt.client_sends { Side::Client } else { Side::Server };
@@ -460,9 +463,8 @@ impl Shard {
             self.wait(id, &opening);
             return;
         }
-        let attempt = Attempt::new(client, server, client_sends, tls_port, no, stamp);
-        let kept = self.follow(id, attempt, now);
-        self.feed(id, kept, segment, from, place);
+        let kept = self.follow(id, now, || Attempt::new(client, server, client_sends, tls_port, no, stamp));
+        self.of_attempt(id, kept, direction, segment, place);
     }
 
     /// Has a connection without a byte wait for its next packet.
@@ -482,24 +484,29 @@ impl Shard {
 
     /// Makes an attempt of a connection that is known in few bytes.
     fn promote(&mut self, id: Id, now: Stamp) -> Option<u32> {
-        let attempt = match self.table.get(id) {
+        match self.table.get(id) {
             State::Opening(no) => {
                 let opening = self.openings.take(no)?;
                 let key = self.table.key(id);
                 let tls_port = self.ports.contains(opening.ends(&key).1.port);
-                opening.into_attempt(&key, tls_port, &self.limits, &mut self.parser)
+                let no = self.follow(id, now, || opening.attempt(&key, tls_port));
+                opening.tell(&mut self.attempts.get_mut(no)?.attempt, &self.limits);
+                Some(no)
             }
-            State::Idle(no) => self.attempt_of_idle(id, no)?,
-            _ => return None,
-        };
-        Some(self.follow(id, attempt, now))
+            State::Idle(no) => {
+                let attempt = self.attempt_of_idle(id, no)?;
+                Some(self.follow(id, now, || attempt))
+            }
+            _ => None,
+        }
     }
 
-    /// Keeps an attempt, to be looked at before long.
-    fn follow(&mut self, id: Id, attempt: Attempt, now: Stamp) -> u32 {
+    /// Keeps an attempt, to be looked at before long. It is made where it stays.
+    #[inline]
+    fn follow(&mut self, id: Id, now: Stamp, make: impl FnOnce() -> Attempt) -> u32 {
         self.make_way(id, now);
         let armed = now + self.limits.after_end;
-        let no = self.attempts.put(Open { attempt, held: 0, armed });
+        let no = self.attempts.put_with(|| Open { attempt: make(), held: 0, armed });
         if self.latest.len() <= no as usize {
             self.latest.resize(no as usize + 1, NONE);
         }
@@ -520,6 +527,7 @@ impl Shard {
         self.due = self.due.min(self.timers.due());
     }
 
+    /// Called in one place, of which it then is a part.
     fn feed(&mut self, id: Id, kept: u32, segment: &Segment<'_>, from: Side, place: Place) {
         let Some(open) = self.attempts.get_mut(kept) else { return };
         let Place { no, stamp, now } = place;

@@ -5,6 +5,7 @@
 //! here.
 
 mod cache;
+mod defects;
 mod early;
 mod pair;
 mod path;
@@ -15,6 +16,7 @@ mod rules;
 mod tests;
 
 pub use cache::ChainCache;
+pub use defects::Defects;
 pub use early::Verified;
 pub use pair::encryption_certificate;
 pub use pool::Pool;
@@ -144,7 +146,7 @@ pub fn assess_cached(
     trust: &Trust,
     pool: &mut Pool,
     cache: &mut ChainCache,
-) -> Arc<[Defect]> {
+) -> Defects {
     if question.uses == KeyUse::Pair {
         return pair::assess(question, &mut |half| assess_cached(half, trust, pool, cache));
     }

@@ -24,14 +24,26 @@ impl<T: Clone> Generations<T> {
     }
 
     /// The value of this hash that is the one looked for. Of `weight`, should it have to move.
-    pub(super) fn get(&mut self, hash: u64, weight: usize, mut same: impl FnMut(&T) -> bool) -> Option<T> {
+    pub(super) fn get(&mut self, hash: u64, weight: usize, same: impl FnMut(&T) -> bool) -> Option<T> {
+        self.look(hash, weight, same, T::clone)
+    }
+
+    /// What `take` makes of that value. To copy all of it may cost more than what is wanted: counts of references are changed
+    /// slowly.
+    pub(super) fn look<R>(
+        &mut self,
+        hash: u64,
+        weight: usize,
+        mut same: impl FnMut(&T) -> bool,
+        take: impl FnOnce(&T) -> R,
+    ) -> Option<R> {
         if let Some((_, value)) = self.young.find(hash, |(_, value)| same(value)) {
-            return Some(value.clone());
+            return Some(take(value));
         }
         let (_, value) = self.old.find(hash, |(_, value)| same(value))?;
-        let value = value.clone();
-        self.put(hash, weight, value.clone());
-        Some(value)
+        let (value, taken) = (value.clone(), take(value));
+        self.put(hash, weight, value);
+        Some(taken)
     }
 
     /// Keeps a value; the hash has none like it.

@@ -278,7 +278,7 @@ impl Inbound {
             if let Some((body, behind)) = rest.split_at_checked(len.into()) {
                 let unit = match how {
                     How::Clear => {
-                        self.joiner.feed(body, version, Packets::one(at), at, when, out);
+                        self.joiner.feed_whole(body, version, at, when, out);
                         return behind;
                     }
                     How::Kept => Some(Unit::Kept { content_type, version, body: body.to_vec() }),

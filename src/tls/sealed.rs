@@ -6,6 +6,7 @@ mod reading;
 
 use super::codes::{Bulk, CipherSuite, Version};
 use crate::base::{PacketNo, Stamp};
+use smallvec::SmallVec;
 
 pub use fit::{Fit, Offered, client_fit, fit};
 pub use reading::{Item, Part, Reading, Setting, Several, key_of_signature, signature_of_key};
@@ -22,6 +23,9 @@ pub struct SealedRecord {
     /// That packet's stamp.
     pub when: Stamp,
 }
+
+/// The first sealed records of one side, in order. Until data flows there are few more than these.
+pub type Records = SmallVec<[SealedRecord; 4]>;
 
 /// Body of an alert.
 const ALERT: usize = 2;

@@ -4,6 +4,8 @@
 //! resolver's name in the hello, or that the client's own resolver named it by discovery (RFC 9462). A resolver that runs under
 //! a name of its own, or that clients address without one, is not seen.
 
+use std::cmp::Ordering;
+
 use crate::base::Endpoint;
 
 /// The port of DNS over TLS and DNS over QUIC (RFC 7858 section 3.1, RFC 9250 section 4.1.1).
@@ -25,55 +27,61 @@ pub enum Way {
 
 /// Hosts of public resolvers over HTTPS, as their operators document them and as browsers and systems have them built in
 /// (the lists of Chromium's `net/dns/public/doh_provider_entry.cc`, of Firefox's trusted resolvers, and of Windows and Apple).
+/// In order of [`by_length`].
 const HOSTS: [&str; 47] = [
-    "1dot1dot1dot1.cloudflare-dns.com",
-    "adblock.dns.mullvad.net",
-    "anycast.uncensoreddns.org",
-    "base.dns.mullvad.net",
-    "chrome.cloudflare-dns.com",
-    "cloudflare-dns.com",
-    "dns.adguard-dns.com",
-    "dns.adguard.com",
-    "dns.alidns.com",
-    "dns.cloudflare.com",
-    "dns.controld.com",
-    "dns.digitale-gesellschaft.ch",
+    "dns.sb",
+    "dns0.eu",
+    "doh.pub",
+    "dot.pub",
+    "doh360.cn",
     "dns.google",
+    "doh.dns.sb",
+    "doh.cox.net",
+    "odvr.nic.cz",
+    "dns.twnic.tw",
+    "dns.quad9.net",
+    "dns.switch.ch",
+    "dns.alidns.com",
     "dns.google.com",
     "dns.levonet.sk",
-    "dns.mullvad.net",
     "dns.nextdns.io",
-    "dns.quad9.net",
-    "dns.sb",
-    "dns.switch.ch",
-    "dns.twnic.tw",
-    "dns0.eu",
+    "dns9.quad9.net",
+    "dns.adguard.com",
+    "dns.mullvad.net",
     "dns10.quad9.net",
     "dns11.quad9.net",
-    "dns64.dns.google",
-    "dns9.quad9.net",
-    "doh-01.spectrum.com",
-    "doh.cleanbrowsing.org",
-    "doh.cox.net",
-    "doh.dns.sb",
-    "doh.familyshield.opendns.com",
     "doh.opendns.com",
-    "doh.pub",
-    "doh.quickline.ch",
     "doh.xfinity.com",
-    "doh360.cn",
-    "dot.pub",
-    "family.cloudflare-dns.com",
-    "firefox.dns.nextdns.io",
-    "freedns.controld.com",
-    "mozilla.cloudflare-dns.com",
-    "odvr.nic.cz",
     "one.one.one.one",
-    "private.canadianshield.cira.ca",
+    "dns.controld.com",
+    "dns64.dns.google",
+    "doh.quickline.ch",
     "public.dns.iij.jp",
-    "security.cloudflare-dns.com",
+    "cloudflare-dns.com",
+    "dns.cloudflare.com",
+    "dns.adguard-dns.com",
+    "doh-01.spectrum.com",
+    "base.dns.mullvad.net",
+    "freedns.controld.com",
+    "doh.cleanbrowsing.org",
+    "firefox.dns.nextdns.io",
+    "adblock.dns.mullvad.net",
+    "anycast.uncensoreddns.org",
+    "chrome.cloudflare-dns.com",
+    "family.cloudflare-dns.com",
+    "mozilla.cloudflare-dns.com",
     "unfiltered.adguard-dns.com",
+    "security.cloudflare-dns.com",
+    "dns.digitale-gesellschaft.ch",
+    "doh.familyshield.opendns.com",
+    "private.canadianshield.cira.ca",
+    "1dot1dot1dot1.cloudflare-dns.com",
 ];
+
+/// Shorter names first: every hello's is looked for, and lengths are soon compared.
+fn by_length(one: &str, other: &str) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+}
 
 /// Whether a TLS connection to this server, under this name, carries DNS.
 pub fn way(server: Endpoint, sni: Option<&str>) -> Option<Way> {
@@ -82,7 +90,8 @@ pub fn way(server: Endpoint, sni: Option<&str>) -> Option<Way> {
     }
     // Each customer of these has a name below theirs.
     let of_customer = |sni: &str| sni.ends_with(".dns.nextdns.io") || sni.ends_with(".d.adguard-dns.com");
-    let known = |sni: &str| HOSTS.binary_search(&sni).is_ok() || of_customer(sni);
+    let is_host = |sni: &str| HOSTS.binary_search_by(|host| by_length(host, sni)).is_ok();
+    let known = |sni: &str| is_host(sni) || of_customer(sni);
     sni.is_some_and(known).then_some(Way::Https)
 }
 
@@ -102,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_hosts_are_in_order_so_that_all_are_found() {
-        assert!(HOSTS.is_sorted());
+        assert!(HOSTS.is_sorted_by(|one, other| by_length(one, other).is_lt()));
         assert!(HOSTS.iter().all(|host| way_of(443, host) == Some(Way::Https)));
     }
 

@@ -78,7 +78,7 @@ mod tests {
         e.sealing.finished.server = Some(seen((), 6, 40));
         e.sealing.finished.client = Some(seen((), 8, 60));
         e.sealing.records.server = [101, 900, 97, 53].map(|len| record(len, 6, 40)).into();
-        e.sealing.records.client = vec![record(53, 8, 60), record(19, 9, 60 + after)];
+        e.sealing.records.client = vec![record(53, 8, 60), record(19, 9, 60 + after)].into();
         (e.outcome, e.stage) = (Outcome::Completed, Stage::Finished);
         ends(&mut e, Ending::Fin { from: Side::Client }, 10, 60 + after);
         e.outcome = Outcome::Failed;
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_flight_in_one_record_does_not_show_that_keys_were_sent() {
         let mut e = again(left(1));
-        e.sealing.records.server = vec![record(1_153, 6, 40)];
+        e.sealing.records.server = vec![record(1_153, 6, 40)].into();
         assert_eq!(found(&e), Some((Certainty::Suspected, "ech_rejected")));
     }
 

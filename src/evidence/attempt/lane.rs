@@ -1,5 +1,6 @@
 //! One direction of sealed records and the secrets that open them, in order.
 
+use super::messages::Sealed;
 use crate::base::{Packets, Side, Stamp};
 use crate::tls::codes::{CipherSuite, HandshakeType, Version};
 use crate::tls::keys::{Secret, tls12, tls13};
@@ -21,6 +22,12 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn len(&self) -> u16 {
         u16::try_from(self.body.len()).unwrap_or(u16::MAX)
+    }
+
+    /// The record without its bytes.
+    pub(super) fn sealed(&self) -> Sealed {
+        let &Self { from, content_type, when, heard, .. } = self;
+        Sealed { from, content_type, len: self.len(), when, heard }
     }
 
     /// Its five bytes of header, which TLS 1.3 authenticates from draft 25 on.

@@ -26,6 +26,7 @@ impl Attempt {
     /// Takes one thing read from a direction.
     pub(in crate::evidence) fn unit(&mut self, from: Side, read: Read<'_>, parser: &mut impl Parse) {
         let Read { unit, at, when } = read;
+        let at = at.anew();
         match unit {
             Unit::Handshake { kind, record_version, body } => {
                 self.message(from, kind, record_version, &body, at, when, parser);
@@ -52,9 +53,7 @@ impl Attempt {
                     unsealing.pass(from);
                 }
                 let heard = self.note_sealed(from, content_type, len, &at, when);
-                let record =
-                    Record { from, content_type, version: Version(0), body: Vec::new(), at, when, heard };
-                self.shape(&record, len);
+                self.shape(Sealed { from, content_type, len, when, heard }, &at);
             }
             Unit::Kept { content_type, version, body } => {
                 let len = u16::try_from(body.len()).unwrap_or(u16::MAX);
@@ -164,29 +163,26 @@ impl Attempt {
         }
         let records = self.evidence.sealing.records.of_mut(from);
         if records.len() < 16 {
-            if records.capacity() == 0 {
-                records.reserve_exact(8); // more are few
-            }
             records.push(SealedRecord { content_type, len, at: at.last().unwrap_or_default(), when });
         }
         heard
     }
 
     /// What the place and size of a sealed record tell (see the sizes in `tls::sealed`).
-    pub(super) fn shape(&mut self, record: &Record, len: u16) {
-        let &Record { from, content_type, when, heard, .. } = record;
+    pub(super) fn shape(&mut self, record: Sealed, at: &Packets) {
+        let Sealed { from, content_type, len, when, heard } = record;
         let (cipher, version) = self.suite();
         let tls13 = version.is_tls13();
         let hello_answered = self.evidence.server_hello.is_some();
         let early_data = self.evidence.hello.as_ref().is_some_and(|hello| hello.value.early_data);
         let sealing = &mut *self.evidence.sealing;
-        let seen = Seen { value: (), at: record.at.clone(), when };
+        let seen = || Seen { value: (), at: at.clone(), when };
         if tls13 {
             let alert = looks_like_alert(len, cipher, version);
             match from {
                 Side::Server if sealing.finished.client.is_none() => {
                     // The server's flight; where it ends cannot be told, its Finished is in it.
-                    sealing.finished.server = Some(seen);
+                    sealing.finished.server = Some(seen());
                     self.reach(Stage::Certificate);
                 }
                 Side::Server => {
@@ -201,7 +197,7 @@ impl Attempt {
                     let is_early =
                         early_data && !crate::tls::sealed::looks_like_finished(len, cipher, version);
                     if !alert && !before_finished && !is_early {
-                        sealing.finished.client = Some(seen);
+                        sealing.finished.client = Some(seen());
                         self.reach(Stage::Finished);
                     }
                 }
@@ -214,7 +210,7 @@ impl Attempt {
         } else {
             match content_type {
                 22 => {
-                    sealing.finished.of_mut(from).get_or_insert(seen);
+                    sealing.finished.of_mut(from).get_or_insert_with(seen);
                     self.reach(Stage::Finished);
                 }
                 23 if heard => *sealing.application.of_mut(from) += u64::from(len),
@@ -225,6 +221,17 @@ impl Attempt {
             self.reach(Stage::Application);
         }
     }
+}
+
+/// What is told of a sealed record without its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Sealed {
+    pub from: Side,
+    pub content_type: u8,
+    pub len: u16,
+    pub when: Stamp,
+    /// Its receiver had not left yet.
+    pub heard: bool,
 }
 
 /// A message in clear behind the hellos that says the same whatever carried it.

@@ -10,6 +10,7 @@ const BEHIND: Span = Span::from_secs(2);
 
 impl Attempt {
     /// Notes from where a segment came that is no reset.
+    #[inline(always)] // as all that a segment goes through, in one place
     pub(super) fn note_sender(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         let tcp = &mut self.evidence.tcp;
         let hop = &segment.hop;
@@ -76,6 +77,7 @@ impl Attempt {
     }
 
     /// Notes a reset, and what contradicts it.
+    #[cold]
     pub(super) fn reset(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         self.ended_by_sign = true;
         let next = self.streams.of(from).offset(segment.seq);
@@ -170,6 +172,7 @@ impl Attempt {
 
     /// Notes what stands still: a segment sent again because the peer lacks it, bytes that the peer has behind those
     /// it lacks, and segments that stand behind bytes which never came.
+    #[inline(always)]
     pub(super) fn stuck(&mut self, segment: &Segment<'_>, from: Side, no: PacketNo, now: Stamp) {
         let tcp = &mut self.evidence.tcp;
         let stream = self.streams.of(from);

@@ -17,6 +17,7 @@ impl Attempt {
     }
 
     /// Notes what a segment of the server, which is no reset, says of the client's last.
+    #[inline(always)]
     pub(super) fn note_answer(&mut self, segment: &Segment<'_>, no: PacketNo, now: Stamp) {
         self.paused = Span(0);
         let tcp = &mut self.evidence.tcp;

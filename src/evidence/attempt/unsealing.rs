@@ -181,12 +181,12 @@ impl Attempt {
     /// A sealed record, with its bytes since there may be keys.
     pub(super) fn kept(&mut self, record: Record) {
         let Some(mut unsealing) = self.unsealing.take() else {
-            self.shape(&record, record.len());
+            self.shape(record.sealed(), &record.at);
             return;
         };
         unsealing.before.get_or_insert(self.evidence.stage);
         if !matches!(unsealing.state, State::Open(_)) {
-            self.shape(&record, record.len());
+            self.shape(record.sealed(), &record.at);
         }
         if !matches!(unsealing.state, State::GaveUp) {
             unsealing.wait(record);
@@ -234,7 +234,7 @@ impl Attempt {
             Opened::Early => {}
             Opened::Keyless => {
                 self.evidence.decryption.passed += 1;
-                self.shape(record, record.len());
+                self.shape(record.sealed(), &record.at);
             }
             Opened::Failed => {
                 let decryption = &mut *self.evidence.decryption;
@@ -243,7 +243,7 @@ impl Attempt {
                 if decryption.opened == 0 && decryption.failed >= 4 {
                     unsealing.state = State::GaveUp;
                 }
-                self.shape(record, record.len());
+                self.shape(record.sealed(), &record.at);
             }
         }
     }

@@ -211,7 +211,10 @@ impl Idle {
     ) -> Attempt {
         let stand = self.stand();
         let Self { opening, said, said_at, said_clock, zeros, heard, marks } = self;
-        let mut attempt = opening.into_attempt(key, tls_port, limits, parser);
+        let mut attempt = opening.into_attempt(key, tls_port, limits);
+        let mut take = |attempt: &mut Attempt, segment: &Segment<'_>, from, no, stamp| {
+            attempt.segment(segment, from, no, stamp, opening.clock(), limits, parser);
+        };
         let has = |mark: u8| marks & mark != 0;
         let begun = |from: Side, seq, ack, clock: Option<u32>| {
             let mut segment = opening.segment(key, from, TcpFlags::ACK, seq, ack);
@@ -226,7 +229,7 @@ impl Idle {
             let mut segment = begun(Side::Client, asked, stand.server, clock);
             (segment.payload, segment.payload_wire_len) = (&whole, stand.client.wrapping_sub(asked));
             let (no, stamp) = opening.when(said_at);
-            attempt.segment(&segment, Side::Client, no, stamp, opening.clock(), limits, parser);
+            take(&mut attempt, &segment, Side::Client, no, stamp);
         }
         let mut sides = [Side::Client, Side::Server];
         sides.sort_unstable_by_key(|&side| heard.of(side).last.packets);
@@ -239,7 +242,7 @@ impl Idle {
             };
             let segment = begun(from, seq, ack, Some(clock).filter(|_| has(*CLOCK.of(from))));
             let (no, stamp) = opening.when(last);
-            attempt.segment(&segment, from, no, stamp, opening.clock(), limits, parser);
+            take(&mut attempt, &segment, from, no, stamp);
             *attempt.evidence.tcp.packets.of_mut(from) += u32::from(others);
         }
         attempt

@@ -3,8 +3,25 @@
 
 use super::{Join, Make, name};
 use crate::evidence::Evidence;
+use crate::pipeline::shard::{Out, What};
 
 impl<M: Make> Join<M> {
+    /// Has fetched where what a shard gave will be written, some packets before it is taken. Who calls this does so for all.
+    #[inline]
+    pub fn foresee(&self, out: &Out) {
+        match &out.what {
+            What::Syn(server, first_seq, _) => self.syns.approach(&(*server, *first_seq)),
+            What::Closed(evidence) => self.approach(evidence),
+            _ => {}
+        }
+    }
+
+    /// From now on [`Self::foresee`] is called for all that will be taken.
+    pub fn foreseeing(mut self) -> Self {
+        self.foresees = true;
+        self
+    }
+
     /// Has fetched where [`Self::remember`] begins with what it keeps of every attempt that went well, so that its misses are
     /// waited for at once.
     pub(super) fn approach(&self, evidence: &Evidence) {
@@ -18,6 +35,7 @@ impl<M: Make> Join<M> {
             self.lookups.approach(name);
             self.families.approach(name);
         }
+        self.clocks.approach([client, server]);
         if evidence.chain.clear().is_some() {
             self.shown.approach(server, name);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Join, Make};
 use crate::evidence::Evidence;
 use crate::tls::cert::Certificate;
-use crate::tls::chain::{Defect, KeyUse, Question, assess_cached};
+use crate::tls::chain::{Defects, KeyUse, Question, assess_cached};
 use crate::tls::codes::{Kx, Version};
 
 impl<M: Make> Join<M> {
@@ -34,7 +34,7 @@ impl<M: Make> Join<M> {
     }
 
     /// What is wrong with a chain that this server shows, or may have shown.
-    pub(super) fn defects_of(&mut self, evidence: &Evidence, chain: &[Arc<Certificate>]) -> Arc<[Defect]> {
+    pub(super) fn defects_of(&mut self, evidence: &Evidence, chain: &[Arc<Certificate>]) -> Defects {
         let question = Question {
             presented: chain,
             at: evidence.started,

@@ -61,16 +61,18 @@ impl<M: Make> Join<M> {
         }
     }
 
-    /// A client reached an address.
-    pub(super) fn reached(&mut self, client: Addr, reach: Reach) {
+    /// A client reached an address. Gives how it did before.
+    pub(super) fn reached(&mut self, client: Addr, reach: Reach) -> Option<Reach> {
         let key = (client, reach.seen.value.addr);
         let (clock, when) = (reach.clock, reach.seen.when);
-        if let Some(former) = self.reached_addresses.exchange(key, reach)
-            && contrasts::takes_older(&former, clock, when)
+        let former = self.reached_addresses.exchange(key, reach);
+        if let Some(former) = &former
+            && contrasts::takes_older(former, clock, when)
             && let Some(now) = self.reached_addresses.newest_mut(&key)
         {
             now.takes_older = true;
         }
+        former
     }
 
     /// Looks for a chain of another issuer that another client was shown for the same name at about the same time.

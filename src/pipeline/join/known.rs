@@ -106,10 +106,10 @@ impl ShownInClear {
         let shown = Arc::new(InClear::of(evidence, chain));
         let same = |other: &Arc<InClear>| is_like(&other.chain.value, &shown.chain.value);
         let server = evidence.server.addr;
-        self.by_server.put_anew((server, host.cloned()), Arc::clone(&shown), same);
+        self.by_server.put_anew((server, host), Arc::clone(&shown), same);
         self.by_address.put_anew(server, Arc::clone(&shown), same);
         if let Some(host) = host {
-            self.by_name.put_anew(Arc::clone(host), Arc::clone(&shown), same);
+            self.by_name.put_anew(host, Arc::clone(&shown), same);
         }
     }
 

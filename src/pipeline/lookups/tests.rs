@@ -117,7 +117,7 @@ fn one_kind_alone_counts_where_the_name_is_known_to_be_for_tls() {
     }
     let mut scene = Scene::new();
     scene.turn(NAME, 1, 2);
-    scene.lookups.spoken(SERVER.addr, NAME.into(), Seen::new((), PacketNo(9), START));
+    scene.lookups.spoken(SERVER.addr, &NAME.into(), Seen::new((), PacketNo(9), START));
     assert_eq!(scene.judged(), missed(true, 2));
 }
 
@@ -151,7 +151,7 @@ fn a_client_that_reached_or_greeted_the_name_had_an_address_from_elsewhere() {
     );
     let mut scene = Scene::new();
     let hello = Seen::new((), PacketNo(9), START + Span::from_secs(60));
-    scene.lookups.spoken(CLIENT.addr, NAME.into(), hello);
+    scene.lookups.spoken(CLIENT.addr, &NAME.into(), hello);
     assert_eq!(scene.misses(&refused), []);
 }
 

@@ -166,7 +166,7 @@ impl Told {
 
     /// A client got two answers to one question.
     pub fn contradicted(&mut self, client: Addr, rival: Rival) {
-        let name = rival.first.value.name.as_str().into();
+        let name: Arc<str> = rival.first.value.name.as_str().into();
         self.rivals.put((client, name), Arc::new(rival));
     }
 

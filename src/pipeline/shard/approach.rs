@@ -5,8 +5,8 @@ use crate::base::{PackedKey, prefetch};
 use crate::flow::table::Id;
 
 impl Shard {
-    /// Connections that take about a megabyte.
-    const LARGE: usize = 1 << 14;
+    /// Connections that no longer fit the caches near a processor. Fewer are looked up as fast as they are asked for ahead.
+    const LARGE: usize = 1 << 16;
 
     /// Whether its connections are too many for a cache near the processor, so that looking ahead pays.
     #[inline]

@@ -187,7 +187,7 @@ impl Shard {
         let (client, server) = opening.ends(&key);
         let no = opening.first;
         if self.ports.contains(server.port) {
-            let mut attempt = opening.into_attempt(&key, true, &self.limits, &mut self.parser);
+            let mut attempt = opening.into_attempt(&key, true, &self.limits);
             if evicted {
                 attempt.evidence.lost.flows_evicted += 1;
             }

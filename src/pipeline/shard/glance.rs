@@ -30,7 +30,7 @@ fn says_nothing(plain: &Plain<'_>) -> bool {
 
 impl Shard {
     /// Decodes a frame and takes it, as [`Self::packet`] does.
-    #[inline]
+    #[inline(always)] // as the next, part of the loop over frames
     pub fn frame(&mut self, decoder: &mut Decoder, frame: &Frame<'_>, now: Stamp) {
         match decoder.plain(frame) {
             Some(plain) => self.glance(&plain, frame, now),
@@ -39,11 +39,11 @@ impl Shard {
     }
 
     /// Takes a plain frame, as [`Self::packet`] does its segment.
-    #[inline]
+    #[inline(always)]
     pub fn glance(&mut self, plain: &Plain<'_>, frame: &Frame<'_>, now: Stamp) {
         self.tick(now);
-        let known = self.table.find(&plain.key().0);
-        match known.map(|id| (id, self.table.get(id))) {
+        let known = self.table.find_known(&plain.key().0);
+        match known {
             Some((id, State::Done(over))) if says_nothing_more(plain) && !self.has_forgotten(over, now) => {
                 if over.seen != seconds(now) {
                     self.table.set(id, State::Done(over.at(now)));
@@ -56,9 +56,9 @@ impl Shard {
 
     /// A plain segment that says something. `known`: the entry of its connection.
     #[inline(never)]
-    fn plain(&mut self, known: Option<Id>, plain: &Plain<'_>, place: Place) {
-        let (key, direction) = plain.key();
-        self.segment_of(known, key, direction, &plain.segment(), place);
+    fn plain(&mut self, known: Option<(Id, State)>, plain: &Plain<'_>, place: Place) {
+        let (_, direction) = plain.key();
+        self.segment_of(known, || plain.key().0, direction, &plain.segment(), place);
     }
 
     #[inline(never)]

@@ -2,7 +2,7 @@
 
 use super::path::{Budget, End, Path, Verifier, find_with};
 use super::rules::same_throughout;
-use super::{Defect, KeyUse, Pool, Question, judge};
+use super::{Defects, KeyUse, Pool, Question, judge};
 use crate::tls::cert::Certificate;
 use crate::tls::generations::Generations;
 use crate::tls::signature::Verdict;
@@ -36,7 +36,7 @@ struct Judged {
     uses: KeyUse,
     /// Seconds of capture time in which the answer is the same.
     throughout: Range<i64>,
-    defects: Arc<[Defect]>,
+    defects: Defects,
 }
 
 /// A certificate and its issuer, by their SHA-256.
@@ -86,12 +86,12 @@ impl ChainCache {
         presented.iter().for_each(|cert| hasher.write(&cert.sha256));
         let hash = hasher.finish();
         let same = |entry: &Entry| entry.chain.iter().eq(presented.iter().map(|cert| &cert.sha256));
-        let kept = self.chains.get(hash, 1, same);
-        if let Some(Entry { known: None, paths, .. }) = kept {
+        let kept = self.chains.look(hash, 1, same, |entry| (entry.known, Arc::clone(&entry.paths)));
+        if let Some((None, paths)) = kept {
             return paths;
         }
         let known = &pool.above(presented);
-        if let Some(Entry { known: Some(then), paths, .. }) = kept
+        if let Some((Some(then), paths)) = kept
             && then == of_known(&self.hasher, known)
         {
             return paths;
@@ -112,7 +112,7 @@ impl ChainCache {
 
 impl ChainCache {
     /// The defects of a chain whose paths these are.
-    pub(super) fn verdict(&mut self, question: &Question<'_>, paths: &Arc<[Path]>) -> Arc<[Defect]> {
+    pub(super) fn verdict(&mut self, question: &Question<'_>, paths: &Arc<[Path]>) -> Defects {
         let mut hasher = self.hasher.build_hasher();
         Arc::as_ptr(paths).hash(&mut hasher);
         (question.host, question.server_ip, question.client, question.uses).hash(&mut hasher);
@@ -125,11 +125,12 @@ impl ChainCache {
                 && judged.client == question.client
                 && judged.uses == question.uses
         };
-        let known = self.verdicts.get(hash, 1, same);
-        if let Some(judged) = known.as_ref().filter(|judged| judged.throughout.contains(&second)) {
-            return Arc::clone(&judged.defects);
+        let now = |judged: &Arc<Judged>| judged.throughout.contains(&second).then(|| judged.defects.clone());
+        let known = self.verdicts.look(hash, 1, same, now);
+        if let Some(Some(defects)) = known {
+            return defects;
         }
-        let defects: Arc<[Defect]> = judge(question, paths).into();
+        let defects: Defects = judge(question, paths).into();
         if !question.presented.is_empty()
             && question.presented.len() <= Self::LONGEST
             && !defects.iter().any(|defect| defect.fault.is_of_the_moment())
@@ -144,7 +145,7 @@ impl ChainCache {
                 client: question.client,
                 uses: question.uses,
                 throughout: same_throughout(question.presented, paths, second),
-                defects: Arc::clone(&defects),
+                defects: defects.clone(),
             };
             self.verdicts.put(hash, 1, Arc::new(judged));
         }

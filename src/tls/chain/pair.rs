@@ -1,15 +1,12 @@
 //! The two certificates of one TLCP holder: the first is for signatures, the second for encipherment, and the authorities of
 //! both come behind them (GB/T 38636-2020 section 6.4.5.3).
 
-use super::{Defect, Fault, KeyUse, Question};
+use super::{Defect, Defects, Fault, KeyUse, Question};
 use crate::tls::cert::Certificate;
 use std::sync::Arc;
 
 /// Every defect of a presented pair, that of the certificate for signatures first, each kind once. `ask` judges one chain.
-pub(super) fn assess(
-    question: &Question<'_>,
-    ask: &mut dyn FnMut(&Question<'_>) -> Arc<[Defect]>,
-) -> Arc<[Defect]> {
+pub(super) fn assess(question: &Question<'_>, ask: &mut dyn FnMut(&Question<'_>) -> Defects) -> Defects {
     let Some((signing, encryption, above)) = halves(question.presented) else {
         let single = ask(&Question { uses: KeyUse::Signs, ..*question });
         // A client of ECC suites only signs.

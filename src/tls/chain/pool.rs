@@ -4,6 +4,7 @@ use crate::tls::cert::Certificate;
 use crate::tls::generations::Generations;
 use crate::tls::given::Given;
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -45,17 +46,20 @@ impl Pool {
     /// Authorities that may stand above these certificates.
     pub(super) fn above(&mut self, presented: &[Arc<Certificate>]) -> Vec<Arc<Certificate>> {
         let mut found: Vec<Arc<Certificate>> = Vec::new();
-        let mut names: Vec<Arc<Certificate>> = presented.iter().take(Self::MOST).cloned().collect();
-        while let Some(below) = names.pop() {
-            let name = &below.issuer_der;
+        // By their places among those presented and, behind these, those found.
+        let mut below: SmallVec<[usize; Self::MOST]> = (0..presented.len().min(Self::MOST)).collect();
+        while let Some(place) = below.pop() {
+            let Some(cert) = presented.iter().chain(&found).nth(place) else { continue };
+            let name = &cert.issuer_der;
             let hash = self.hasher.hash_one(name);
             let seen =
                 self.seen.get(hash, 1, |list| list.first().is_some_and(|first| first.subject_der == *name));
-            for cert in self.given.authorities(name).iter().chain(seen.iter().flat_map(|list| list.iter())) {
+            let given = self.given.authorities(name);
+            for cert in given.iter().chain(seen.iter().flat_map(|list| list.iter())) {
                 let known = presented.iter().chain(&found).any(|other| other.sha256 == cert.sha256);
                 if !known && found.len() < Self::MOST {
+                    below.push(presented.len() + found.len());
                     found.push(Arc::clone(cert));
-                    names.push(Arc::clone(cert));
                 }
             }
         }

@@ -51,9 +51,11 @@ impl HelloCache {
         let shape = shape::of(body, &mut self.shape).map(|own| (own, self.hasher.hash_one(&*self.shape)));
         if let Some((own, hash)) = &shape {
             let bytes = &*self.shape;
-            if let Some(known) = self.shapes.get(*hash, bytes.len(), |known| *known.bytes == *bytes) {
+            let same = |known: &Arc<Shape>| *known.bytes == *bytes;
+            let offer = |known: &Arc<Shape>| Arc::clone(&known.offer);
+            if let Some(offer) = self.shapes.look(*hash, bytes.len(), same, offer) {
                 let sni = own.sni.map(|sent| self.names.name(&self.hasher, sent));
-                return Some(ClientHello::of(record_version, own, sni, Arc::clone(&known.offer)));
+                return Some(ClientHello::of(record_version, own, sni, offer));
             }
         }
         let own = self.scratch.read(body)?;

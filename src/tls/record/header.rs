@@ -108,7 +108,20 @@ pub(super) enum Header {
 }
 
 /// Reads a header. Judges each byte as soon as it is there, so that the outcome does not depend on the cut.
+#[inline(always)]
 pub(super) fn header(bytes: &[u8], fresh: bool) -> Header {
+    // What nearly all begin with, in one look.
+    if let &[content_type @ 20..=24, 3, minor @ 0..=4, high, low, ..] = bytes {
+        let len = u16::from_be_bytes([high, low]);
+        if usize::from(len) <= MOST_BODY {
+            return Header::Record { content_type, version: Version(0x0300 | u16::from(minor)), len };
+        }
+    }
+    any_header(bytes, fresh)
+}
+
+#[cold]
+fn any_header(bytes: &[u8], fresh: bool) -> Header {
     let Some(&content_type) = bytes.first() else { return Header::Want(1) };
     if fresh && content_type & 0x80 != 0 {
         return match (starts_sslv2(bytes), bytes) {

@@ -144,6 +144,27 @@ impl Joiner {
         }
     }
 
+    /// Reads the clear bytes of a record that lies whole in one packet, as [`Self::feed`]. So do nearly always its messages.
+    #[inline]
+    pub fn feed_whole<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        record_version: Version,
+        at: PacketNo,
+        when: Stamp,
+        out: &mut impl FnMut(Read<'a>),
+    ) -> bool {
+        while !self.is_inside()
+            && let Some((kind, body, behind)) = self.whole(bytes)
+        {
+            self.make_room(body.len());
+            let unit = Unit::Handshake { kind, record_version, body: body.into() };
+            out(Read { unit, at: at.into(), when });
+            bytes = behind;
+        }
+        bytes.is_empty() || self.feed(bytes, record_version, at.into(), at, when, out)
+    }
+
     /// Reads clear bytes of one record. `lead`: packets of the record's header, where these are its first bytes; the
     /// message that they belong to cites them. `false`: they are no handshake messages; the rest of the record is
     /// worth nothing.
@@ -158,6 +179,19 @@ impl Joiner {
     ) -> bool {
         lead.add(at);
         while !bytes.is_empty() {
+            // Nearly always a message lies whole in one piece.
+            if !self.is_inside()
+                && let Some((kind, body, behind)) = self.whole(bytes)
+            {
+                self.make_room(body.len());
+                out(Read {
+                    unit: Unit::Handshake { kind, record_version, body: body.into() },
+                    at: lead,
+                    when,
+                });
+                (bytes, lead) = (behind, at.into());
+                continue;
+            }
             match &mut self.place {
                 Place::Head { buf, have, version, at: packets } => {
                     if *have == 0 {
@@ -194,15 +228,6 @@ impl Joiner {
                             at: packets,
                             when,
                         });
-                    } else if let Some((body, rest)) = bytes.split_at_checked(want) {
-                        self.make_room(want);
-                        self.place = Place::start();
-                        let unit =
-                            Unit::Handshake { kind, record_version: version, body: Cow::Borrowed(body) };
-                        out(Read { unit, at: packets, when });
-                        bytes = rest;
-                        lead = at.into();
-                        continue;
                     } else {
                         self.make_room(want);
                         let body = Vec::with_capacity(want.min(bytes.len()));
@@ -234,6 +259,15 @@ impl Joiner {
             }
         }
         true
+    }
+
+    /// The message that bytes begin with, where it lies whole in them, and what is behind it.
+    #[inline]
+    fn whole<'a>(&self, bytes: &'a [u8]) -> Option<(HandshakeType, &'a [u8], &'a [u8])> {
+        let (&[kind, a, b, c], rest) = bytes.split_first_chunk()?;
+        let (kind, want) = (HandshakeType(kind), u32::from_be_bytes([0, a, b, c]) as usize);
+        let (body, behind) = rest.split_at_checked(want)?;
+        (want <= self.limit && kind.is_known()).then_some((kind, body, behind))
     }
 
     /// A message of this many bytes begins: the one that was cut goes where both are too much.

@@ -9,6 +9,8 @@
 //! OpenSSL, GnuTLS, JSSE and Go write a record for each message, rustls one for the whole flight. Sizes are told without
 //! the record's own bytes (inner type, tag, padding). What fits more than one reading is not told.
 
+use std::ops::Deref;
+
 use super::{JSSE_PADDING, SealedRecord, looks_like_alert};
 use crate::base::{PacketNo, PerSide, Stamp};
 use crate::tls::cert::{KeyKind, PublicKey};
@@ -175,7 +177,7 @@ impl Sizes {
 
 impl Reading {
     /// Reads the records of both sides. `None`: this is no TLS 1.3, its suite is not known, or the server sealed nothing.
-    pub fn of(records: &PerSide<Vec<SealedRecord>>, setting: &Setting) -> Option<Self> {
+    pub fn of(records: &PerSide<impl Deref<Target = [SealedRecord]>>, setting: &Setting) -> Option<Self> {
         if !(setting.version.is_tls13() || setting.suite.is_tls13()) || setting.suite.bulk().is_none() {
             return None;
         }

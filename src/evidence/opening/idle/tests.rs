@@ -106,7 +106,7 @@ impl Both {
         let (key, _) = FlowKey::of(CLIENT, SERVER);
         let later = match self.idle {
             Some(idle) => idle.into_attempt(&key, true, &Limits::default(), &mut Parses),
-            None => self.opening.into_attempt(&key, true, &Limits::default(), &mut Parses),
+            None => self.opening.into_attempt(&key, true, &Limits::default()),
         };
         [self.attempt, later].map(|attempt| format!("{attempt:?}"))
     }
