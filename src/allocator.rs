@@ -2,7 +2,8 @@
 //!
 //! Its crate asks for every block with its alignment, and mimalloc then makes each one larger and moves the block's
 //! start within it, unless the size is a power of two or the page happens to have a block at hand. What it gives
-//! unasked is aligned to 16 bytes already, which is more than nearly everything needs.
+//! unasked is aligned to 16 bytes already, which is more than nearly everything needs. The slabs of the tables need more:
+//! they are whole memory pages, for which it is to be asked for the alignment of a page, or it makes them a quarter larger.
 #![allow(unsafe_code, reason = "an allocator hands out memory; there is no safe way to say it")]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -17,9 +18,18 @@ pub struct Mimalloc;
 /// Alignment of every block that is at least as large (`MI_MAX_ALIGN_SIZE`, `mimalloc/types.h`).
 const ALIGNED: usize = 16;
 
+/// Alignment of every block whose size is a multiple of it (`MI_PAGE_OSPAGE_BLOCK_ALIGN2`, the same), which it knows where it
+/// is asked for just this.
+const PAGE: usize = 4_096;
+
 /// Whether a block of this size comes aligned without being asked to.
 fn is_aligned_anyway(size: usize, align: usize) -> bool {
     align <= ALIGNED && align <= size
+}
+
+/// What to ask for where this alignment is needed.
+fn asked(size: usize, align: usize) -> usize {
+    if align < PAGE && size.is_multiple_of(PAGE) { PAGE } else { align }
 }
 
 // SAFETY: what mimalloc gives is a block of at least the size, aligned as asked or, by `is_aligned_anyway`, unasked; it
@@ -30,8 +40,12 @@ unsafe impl GlobalAlloc for Mimalloc {
         let (size, align) = (layout.size(), layout.align());
         // SAFETY: takes any size, and any power of two as alignment.
         unsafe {
-            if is_aligned_anyway(size, align) { mi_malloc(size) } else { mi_malloc_aligned(size, align) }
-                .cast()
+            if is_aligned_anyway(size, align) {
+                mi_malloc(size)
+            } else {
+                mi_malloc_aligned(size, asked(size, align))
+            }
+            .cast()
         }
     }
 
@@ -40,8 +54,12 @@ unsafe impl GlobalAlloc for Mimalloc {
         let (size, align) = (layout.size(), layout.align());
         // SAFETY: as for `alloc`.
         unsafe {
-            if is_aligned_anyway(size, align) { mi_zalloc(size) } else { mi_zalloc_aligned(size, align) }
-                .cast()
+            if is_aligned_anyway(size, align) {
+                mi_zalloc(size)
+            } else {
+                mi_zalloc_aligned(size, asked(size, align))
+            }
+            .cast()
         }
     }
 
@@ -59,7 +77,7 @@ unsafe impl GlobalAlloc for Mimalloc {
             if is_aligned_anyway(size, align) {
                 mi_realloc(block.cast(), size)
             } else {
-                mi_realloc_aligned(block.cast(), size, align)
+                mi_realloc_aligned(block.cast(), size, asked(size, align))
             }
             .cast()
         }
@@ -97,8 +115,11 @@ mod tests {
     #[test]
     fn every_block_is_aligned_and_holds_its_bytes() {
         for align in (0..=13).map(|power| 1 << power) {
-            for size in [1, 7, 8, 9, 15, 16, 17, 24, 56, 100, 1_000, 1_024, 1_025, 5_000, 70_000, 300_001] {
-                for other in [1, 8, 24, 40, 900, 3_001, 120_000] {
+            for size in [
+                1, 7, 8, 9, 15, 16, 17, 24, 56, 100, 1_000, 1_024, 1_025, 5_000, 8_192, 70_000, 131_072,
+                300_001,
+            ] {
+                for other in [1, 8, 24, 40, 900, 3_001, 65_536, 120_000] {
                     let layout = Layout::from_size_align(size, align).unwrap();
                     assert!(serves(layout, other), "{size} bytes aligned to {align}, then {other}");
                 }

@@ -121,6 +121,13 @@ impl<S: Copy + Default> Table<S> {
         }
     }
 
+    /// Has the entries fetched that stand beside one in its list.
+    pub fn approach_neighbours(&self, id: Id) {
+        let Some(entry) = self.entry(id.0) else { return };
+        let neighbours = [entry.links.before, entry.links.behind];
+        neighbours.iter().filter_map(|&beside| self.entry(beside)).for_each(prefetch);
+    }
+
     /// The entry of a key.
     #[inline]
     pub fn find(&self, key: &PackedKey) -> Option<Id> {
@@ -198,6 +205,11 @@ impl<S: Copy + Default> Table<S> {
         if let Some(entry) = self.entry_mut(id.0) {
             entry.state = state;
         }
+    }
+
+    /// The key of an entry.
+    pub fn packed_key(&self, id: Id) -> PackedKey {
+        self.entry(id.0).map_or(PackedKey::of_near([0; 3]), |entry| entry.key(&self.whole))
     }
 
     /// The addresses of an entry.

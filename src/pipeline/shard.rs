@@ -8,6 +8,7 @@ mod dns;
 mod glance;
 mod http;
 mod idle;
+mod left;
 mod over;
 mod room;
 mod talks;
@@ -202,7 +203,7 @@ pub struct Shard {
     /// The packet at which it last said how far it is.
     marked: PacketNo,
     /// Once the capture has ended: what is still to be closed.
-    left: Option<std::vec::IntoIter<(PacketNo, close::Left)>>,
+    left: Option<left::Leftover>,
     /// Connections that ended and are none of ours, with their last packets; where somebody wants to know.
     unreported: Option<Vec<(FlowKey, PacketNo)>>,
 }

@@ -50,4 +50,12 @@ impl Shard {
             prefetch(&*open.attempt.evidence);
         }
     }
+
+    /// Has what the end of a connection will touch fetched: what is known of it, its neighbours in its list, and where its
+    /// key is found.
+    pub(super) fn approach_end(&self, id: Id) {
+        self.approach_state(id);
+        self.table.approach_neighbours(id);
+        self.table.approach(&self.table.packed_key(id));
+    }
 }

@@ -1,5 +1,6 @@
 //! How connections leave: what has waited long enough, what is settled, and what comes of it.
 
+use super::left::{Left, Leftover};
 use super::{DONE, NONE, OPENINGS, Open, Out, Over, Shard, State, TABLE_LISTS, TIMERS, What, since};
 use crate::base::{PacketNo, Seen, Side, Stamp};
 use crate::evidence::opening::{Opening, Reached};
@@ -9,15 +10,6 @@ use crate::flow::timer::Timers;
 
 /// Ports of responders and of servers of lists: HTTP, its alternatives, and that of common responders' manuals.
 const HTTP: [u16; 4] = [80, 2560, 8080, 8888];
-
-/// What is still to be closed when the capture has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Left {
-    /// A connection.
-    Connection(Id),
-    /// An attempt over datagrams.
-    Talk(Id),
-}
 
 impl Shard {
     /// Closes everything whose deadline has passed.
@@ -67,20 +59,26 @@ impl Shard {
     pub fn finish(&mut self, now: Stamp) -> Option<PacketNo> {
         // Each may leave kilobytes, which are to be gone before the next come.
         const AT_ONCE: usize = 1_024;
+        // So many ends later its memory is there.
+        const AHEAD: usize = 8;
         let mut left = match self.left.take() {
             Some(left) => left,
             None => {
                 self.tick(now);
-                self.all_open().into_iter()
+                self.all_open()
             }
         };
-        for (_, left) in left.by_ref().take(AT_ONCE) {
-            match left {
-                Left::Connection(id) => self.close(id, now, true),
-                Left::Talk(id) => self.close_talk(id, now, true),
+        for _ in 0..AT_ONCE {
+            if let Some(Left::Connection(id)) = left.ahead(AHEAD) {
+                self.approach_end(id);
+            }
+            match left.next() {
+                Some(Left::Connection(id)) => self.close(id, now, true),
+                Some(Left::Talk(id)) => self.close_talk(id, now, true),
+                None => break,
             }
         }
-        let next = left.as_slice().first().map(|(first, _)| *first);
+        let next = left.first();
         self.left = Some(left);
         if next.is_none() {
             // How far time has come, though nothing may have come of the last packets.
@@ -100,7 +98,7 @@ impl Shard {
         self.left = None;
     }
 
-    fn all_open(&self) -> Vec<(PacketNo, Left)> {
+    fn all_open(&self) -> Leftover {
         let first = |state| match state {
             State::Opening(no) => self.openings.get(no).map(|opening| opening.first),
             State::Open(no) => self.attempts.get(no).map(|open| open.attempt.evidence.first),
@@ -111,9 +109,7 @@ impl Shard {
         };
         let open = self.table.iter().filter_map(|(id, state)| Some((first(state)?, Left::Connection(id))));
         let talks = self.talks.all_open().map(|(first, id)| (first, Left::Talk(id)));
-        let mut open: Vec<_> = open.chain(talks).collect();
-        open.sort_unstable();
-        open
+        Leftover::of(open.chain(talks), self.census().open as usize)
     }
 
     /// A connection is over for us: what is known of it is taken, and its entry stays for what it may still carry.
