@@ -36,9 +36,6 @@ impl Decoder {
     /// [`Self::layers`].
     #[inline]
     pub fn plain<'a>(&mut self, frame: &Frame<'a>) -> Option<Plain<'a>> {
-        if frame.stamp >= self.fragments.due() {
-            self.fragments.expire(frame.stamp);
-        }
         if frame.wire_len as usize > frame.data.len() {
             self.lost.snapped_packets += 1;
         }
@@ -60,8 +57,8 @@ impl Decoder {
         packet
     }
 
-    /// Forgets the fragments that have waited too long at `now`. Every frame does this as well; it is for
-    /// links that fall silent.
+    /// Forgets the fragments that have waited too long at `now`. Every fragment does this as well; it is for links on which
+    /// none comes any more.
     pub fn expire(&mut self, now: Stamp) {
         self.fragments.expire(now);
     }
@@ -86,6 +83,8 @@ impl Decoder {
     /// Adds a fragment, and reads the datagram where it is whole. What that tunnels may be a fragment again.
     #[inline(never)]
     fn rejoin<'a>(&'a mut self, fragment: &Fragment<'_>, now: Stamp) -> Packet<'a> {
+        // By the time of fragments alone: whoever else is looked at beside them, and when, makes no difference.
+        self.fragments.expire(now);
         let Some(mut whole) = self.fragments.add(fragment, now) else { return Packet::Other };
         for _ in 0..NESTING {
             let mut walk = Walk::default();

@@ -87,12 +87,6 @@ impl Defrag {
         }
     }
 
-    /// From when on `expire` has something to do.
-    #[inline]
-    pub fn due(&self) -> Stamp {
-        self.due
-    }
-
     /// Datagrams that wait.
     pub fn held(&self) -> usize {
         self.pending.len()
@@ -303,6 +297,19 @@ mod tests {
             assert_eq!((segment.payload, segment.hop.ttl, segment.seq), (&whole[32..], 57, 7));
             assert_eq!(dropped(decoder), 0);
         }
+    }
+
+    #[test]
+    fn only_the_time_of_fragments_makes_others_give_up() {
+        let (whole, mut decoder) = (segment(), decoder());
+        let packets = parts(&whole, &[1_480, 2_960], false);
+        let other = ipv4(6, &tcp(&TIMESTAMPS, PAYLOAD));
+        // Of two captures in one, the second may be of an earlier time.
+        for (second, packet) in [(0, &packets[0]), (1_000, &other), (1, &packets[1]), (1_000, &other)] {
+            decoder.decode(&at(second, packet));
+        }
+        assert!(matches!(decoder.decode(&at(2, &packets[2])), Packet::Segment(_)));
+        assert_eq!(dropped(decoder), 0);
     }
 
     proptest! {

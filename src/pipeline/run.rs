@@ -383,7 +383,6 @@ impl<M: Make> Here<'_, M> {
 
     fn tick(&mut self, stamp: Stamp) {
         self.now = self.now.max(stamp);
-        self.decoder.expire(self.now);
         self.shard.tick(self.now);
         self.release(self.now);
         // Nothing may leave the shard for long: what waits for a sibling is judged by the clock alone.

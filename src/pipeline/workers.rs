@@ -320,7 +320,6 @@ impl Worker {
         }
         let (until, last) = dealt.block.until();
         self.now = self.now.max(until);
-        self.shared.expire(self.now);
         self.shard.tick(self.now);
         self.shard.mark(last, self.now);
         self.kept += 1;
