@@ -7,6 +7,11 @@
 /// Bytes of a line.
 const LINE: usize = 64;
 
+/// Whether the last byte of such a value may lie in one line more than its bytes would fill.
+const fn may_straddle<T>() -> bool {
+    size_of::<T>() > 1 && size_of::<T>() > align_of::<T>() && align_of::<T>() < LINE
+}
+
 /// Has the lines fetched in which `place` lies. Reads nothing and changes nothing.
 #[inline]
 pub fn prefetch<T>(place: &T) {
@@ -14,13 +19,13 @@ pub fn prefetch<T>(place: &T) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let begin = std::ptr::from_ref(place).cast::<i8>();
-        let mut at = 0;
-        while at < size_of::<T>() {
+        for at in (0..size_of::<T>()).step_by(LINE) {
             // SAFETY: a hint; no address is wrong for it, and this is the value's own.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_add(at)) };
-            // The last byte may lie in one line more.
-            let last = size_of::<T>() - 1;
-            at = if at < last { (at + LINE).min(last) } else { size_of::<T>() };
+        }
+        if may_straddle::<T>() {
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_add(size_of::<T>() - 1)) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
@@ -29,6 +34,22 @@ pub fn prefetch<T>(place: &T) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_value_within_its_alignment_is_asked_for_once() {
+        #[expect(dead_code, reason = "asked for its size")]
+        #[repr(align(32))]
+        struct Half([u64; 3]);
+        #[expect(dead_code, reason = "asked for its size")]
+        #[repr(align(64))]
+        struct Whole([u64; 12]);
+        assert!(
+            !super::may_straddle::<Half>()
+                && !super::may_straddle::<Whole>()
+                && !super::may_straddle::<u64>()
+        );
+        assert!(super::may_straddle::<[u64; 2]>() && super::may_straddle::<[u8; 64]>());
+    }
+
     #[test]
     fn what_is_fetched_ahead_is_as_it_was() {
         let line = [7_u64; 8];

@@ -26,8 +26,16 @@ fn look_at(shard: &Shard, frames: &[Frame<'_>]) {
         }
     }
     let mut likely: SmallVec<[Id; BURST]> = SmallVec::new();
-    hashes.iter().for_each(|&hash| likely.extend(shard.approach_connection(hash)));
+    for &hash in &hashes {
+        if let Some(id) = shard.approach_connection(hash) {
+            likely.push(id);
+        }
+    }
     let mut attempts: SmallVec<[u32; BURST]> = SmallVec::new();
-    likely.iter().for_each(|&id| attempts.extend(shard.approach_state(id)));
+    for &id in &likely {
+        if let Some(attempt) = shard.approach_state(id) {
+            attempts.push(attempt);
+        }
+    }
     attempts.iter().for_each(|&attempt| shard.approach_facts(attempt));
 }
