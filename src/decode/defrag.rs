@@ -383,13 +383,14 @@ mod tests {
         let mut decoder = decoder();
         decoder.decode(&at(100, &packets[0]));
         decoder.decode(&at(101, &packets[1]));
-        decoder.decode(&at(130, &inner4()));
-        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (1, 0));
-        decoder.decode(&at(131, &inner4()));
-        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (0, 2));
+        let other = ipv4_fragment(5, 0, true, &[0; 24]);
+        decoder.decode(&at(130, &other));
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (2, 0));
+        decoder.decode(&at(131, &other));
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (1, 2));
         assert!(matches!(decoder.decode(&at(131, &packets[2])), Packet::Other));
         decoder.expire(Stamp::from_secs(162));
-        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (0, 1));
+        assert_eq!((decoder.fragments_held(), decoder.take_lost().fragments_dropped), (0, 3));
     }
 
     #[test]
