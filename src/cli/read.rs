@@ -36,9 +36,7 @@ impl Scribe {
             capture,
         }
     }
-}
 
-impl Scribe {
     fn count(&mut self, judged: &Judged) {
         self.tally.add(&judged.evidence, judged.diagnosis.as_ref());
         if judged.evidence.outcome == Outcome::Failed
