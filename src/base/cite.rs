@@ -115,7 +115,7 @@ impl Packets {
         Self(Kept::Few(1, 0, 0, no.0))
     }
 
-    /// The same, where it was written just now and is to be kept: see [`Kept::clone`].
+    /// The same, where it was written just now and is to be kept: of one packet, in whole numbers, as a copy is.
     #[inline]
     #[must_use]
     pub fn anew(self) -> Self {
