@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What one read asks for: half of it is still near the processor when the other half was read.
+/// What one read asks for. So little that it is still near the processor when its records are looked for.
 pub(super) const PIECE: usize = 256 << 10;
 
 /// Bytes left free in front of each piece, for what the piece before ends with.

@@ -32,7 +32,7 @@ type HandOn<'a> = &'a mut dyn FnMut(&mut Shard, (Stamp, PacketNo));
 
 /// Blocks that wait for a shard at most: who reads waits for it.
 const IN_FLIGHT: usize = 8;
-/// Blocks waiting for a worker below which it reads another one, where nobody does, before it takes the first of them.
+/// Blocks waiting for a worker below which it reads a piece more, and deals where nobody does, before it takes the first of them.
 const FEW: usize = 4;
 
 /// As [`super::run::analyse`], with several workers. The calling thread judges: one thread less, and what is made of the
@@ -297,11 +297,11 @@ impl Worker {
     /// Takes what is its own of a block. Hands on what comes of it in small lots, while it is in a cache.
     fn read(&mut self, dealt: &Dealt, hand_on: HandOn<'_>) {
         let turns = dealt.turns.get(self.id).map_or(&[][..], Vec::as_slice);
-        let (first, behind) = turns.split_at_checked(BURST).unwrap_or((turns, &[]));
-        fetch(&dealt.block, first);
-        let mut next = behind.chunks(BURST);
+        // One burst ahead of the one that is looked at.
+        let mut ahead = turns.chunks(BURST);
+        fetch(&dealt.block, ahead.next().unwrap_or_default());
         for burst in turns.chunks(BURST) {
-            fetch(&dealt.block, next.next().unwrap_or_default());
+            fetch(&dealt.block, ahead.next().unwrap_or_default());
             self.look_ahead(&dealt.block, burst);
             for turn in burst {
                 let Some(frame) = dealt.block.frame(turn.place as usize) else { continue };

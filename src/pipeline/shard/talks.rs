@@ -120,7 +120,7 @@ impl Shard {
         let known = self.talks.table.find(&key);
         match known.map(|id| (id, self.talks.table.get(id))) {
             Some((id, State::Open(no))) => self.feed_talk(id, no, datagram, sends, begins, place),
-            // Most of what comes behind an attempt is not even looked up.
+            // It renews nothing: where no other attempt is under way it is not even looked up.
             Some((_, State::Done(..))) if begins.is_none() => {}
             // As if its entry had left, which it does when others come.
             Some((id, State::Done(seen, _))) if since(seen, place.now) > self.limits.remembered => {

@@ -1,7 +1,7 @@
 //! Signatures that several threads verify before they are asked for, each of them once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::path::Verifier;
 use crate::tls::cert::Certificate;
@@ -20,18 +20,22 @@ pub struct Verified(Mutex<HashMap<Edge, Verdict>>);
 impl Verified {
     fn verdict(&self, cert: &Certificate, issuer: &Certificate) -> Verdict {
         let edge = (cert.sha256, issuer.sha256);
-        let known = |kept: &HashMap<Edge, Verdict>| kept.get(&edge).copied();
-        if let Some(verdict) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let known = self.kept().get(&edge).copied();
+        if let Some(verdict) = known {
             return verdict;
         }
         // Not while others wait. Who verifies the same meanwhile finds the same.
         let verdict = cert.signed_by(issuer);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         if kept.len() == MOST {
             kept.clear();
         }
         kept.insert(edge, verdict);
         verdict
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Edge, Verdict>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
