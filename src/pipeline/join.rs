@@ -136,8 +136,6 @@ pub struct Join<M: Make = AsJudged> {
     decided: Vec<Judged>,
     /// What was made of judged attempts, waiting for earlier ends; `None` lets it go as decided.
     order: Option<Order<M::Made>>,
-    /// What comes has been looked at before.
-    foresees: bool,
     now: Stamp,
 }
 
@@ -178,7 +176,6 @@ impl<M: Make> Join<M> {
             parked: BTreeMap::new(),
             decided: Vec::new(),
             order: in_order.then(|| Order::new(shards, limits.held_events)),
-            foresees: false,
             now: Stamp(i64::MIN),
             limits,
             trust,
@@ -325,9 +322,6 @@ impl<M: Make> Join<M> {
     }
 
     fn closed(&mut self, mut evidence: Box<Evidence>, at: Stamp, each: &mut dyn FnMut(M::Made)) {
-        if !self.foresees {
-            self.approach(&evidence);
-        }
         match evidence.outcome {
             Outcome::Completed => {
                 self.assess(&mut evidence);

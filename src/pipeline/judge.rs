@@ -66,7 +66,7 @@ impl<M: Make<Made = ()>> Judge<M> {
         if era > self.era {
             self.later.extend(outs.into_iter().map(|out| (ring, era, out)));
         } else {
-            self.merge.extend(ring, outs);
+            self.merge.extend(ring, outs, &self.join);
         }
         if let Some(of_ring) = self.marks.get_mut(ring) {
             *of_ring = mark;
@@ -94,7 +94,7 @@ impl<M: Make<Made = ()>> Judge<M> {
         let later = std::mem::take(&mut self.later);
         let (now, later): (Vec<_>, _) = later.into_iter().partition(|(_, era, _)| *era <= self.era);
         self.later = later;
-        now.into_iter().for_each(|(ring, _, out)| self.merge.extend(ring, [out]));
+        now.into_iter().for_each(|(ring, _, out)| self.merge.extend(ring, [out], &self.join));
     }
 
     /// All rings have ended: judges what is left. What the join lost.

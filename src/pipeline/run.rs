@@ -194,13 +194,18 @@ impl Merge {
     /// More do not wait, even if time stands still: some captures have one stamp for all packets.
     const MOST: usize = 1 << 15;
 
-    /// Takes what this shard gave.
-    pub(super) fn extend(&mut self, shard: usize, outs: impl IntoIterator<Item = Out>) {
+    /// Takes what this shard gave, and has the join foresee it.
+    pub(super) fn extend<M: Make>(
+        &mut self,
+        shard: usize,
+        outs: impl IntoIterator<Item = Out>,
+        join: &Join<M>,
+    ) {
         if self.lanes.len() <= shard {
             self.lanes.resize_with(shard + 1, VecDeque::new);
         }
         let Some(lane) = self.lanes.get_mut(shard) else { return };
-        for out in outs.into_iter().map(Ordered) {
+        for out in outs.into_iter().inspect(|out| join.foresee(out)).map(Ordered) {
             self.waiting += 1;
             if lane.back().is_none_or(|last| *last <= out) {
                 lane.push_back(out);
@@ -319,7 +324,7 @@ pub fn analyse_here<M: Make>(
         decoder: Decoder::new(&settings.limits),
         shard: Shard::new(Arc::clone(&settings.limits), Arc::clone(&settings.ports), 0)
             .with_keys(&settings.keys),
-        join: Join::making(make, settings, settings.in_order, 1).foreseeing(),
+        join: Join::making(make, settings, settings.in_order, 1),
         merge: Merge::default(),
         now: Stamp(i64::MIN),
         taken: 0,
@@ -360,7 +365,7 @@ impl<M: Make> Here<'_, M> {
             self.shard.frame(&mut self.decoder, frame, self.now);
             self.shard.mark(frame.no, self.now);
             if self.shard.has_out() {
-                self.merge.extend(0, self.shard.drain().inspect(|out| self.join.foresee(out)));
+                self.merge.extend(0, self.shard.drain(), &self.join);
             }
         }
         self.taken += frames.len();
@@ -393,16 +398,16 @@ impl<M: Make> Here<'_, M> {
 
     /// Has judged what was decided before this.
     fn release(&mut self, watermark: Stamp) {
-        self.merge.extend(0, self.shard.drain());
+        self.merge.extend(0, self.shard.drain(), &self.join);
         self.merge.release(watermark, &mut self.join, self.each);
     }
 
     fn finish(mut self) -> Totals {
         while let Some(next) = self.shard.finish(self.now) {
-            self.merge.extend(0, self.shard.drain());
+            self.merge.extend(0, self.shard.drain(), &self.join);
             self.merge.release_to((self.now, next), &mut self.join, self.each);
         }
-        self.merge.extend(0, self.shard.drain());
+        self.merge.extend(0, self.shard.drain(), &self.join);
         self.merge.finish(&mut self.join, self.each);
         self.decoder.finish();
         let mut totals = self.totals;
@@ -419,6 +424,19 @@ mod tests {
     use crate::decode::LinkType;
     use crate::pipeline::{AsJudged, Judged};
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// One worker, events in order, and nothing that is trusted.
+    fn settings(limits: Limits) -> Settings {
+        Settings {
+            workers: 1,
+            limits: Arc::new(limits),
+            ports: Arc::new(Ports::new(&[443])),
+            trust: Arc::new(Trust::empty("none")),
+            given: Arc::default(),
+            keys: crate::tls::keys::Keys::default(),
+            in_order: true,
+        }
+    }
 
     /// A refused SYN, then a silent link: only ticks, a second apart. Counts what was judged before the end.
     struct Idle<'a> {
@@ -470,15 +488,7 @@ mod tests {
             .rst()
             .ack(8);
         let judged = AtomicUsize::new(0);
-        let settings = Settings {
-            workers: 1,
-            limits: Arc::new(Limits::default()),
-            ports: Arc::new(Ports::new(&[443])),
-            trust: Arc::new(Trust::empty("none")),
-            given: Arc::default(),
-            keys: crate::tls::keys::Keys::default(),
-            in_order: false,
-        };
+        let settings = Settings { in_order: false, ..settings(Limits::default()) };
         let frames = vec![built(syn), built(reset)];
         let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
         let mut decided = None;
@@ -538,16 +548,17 @@ mod tests {
             let what = What::Mark(shard, PacketNo(no));
             Out { at: Stamp(at), no: PacketNo(no), what }
         };
-        let mut merge = Merge::default();
+        let settings = settings(Limits::default());
+        let (mut merge, join) = (Merge::default(), Join::making(AsJudged, &settings, true, 2));
         // Out of order within a shard, and between two.
-        merge.extend(1, [out(1, 3, 4), out(1, 5, 1), out(1, 5, 9), out(1, 5, 2), out(1, 8, 7)]);
-        merge.extend(0, [out(0, 1, 9), out(0, 5, 3), out(0, 4, 6), out(0, 9, 8)]);
+        merge.extend(1, [out(1, 3, 4), out(1, 5, 1), out(1, 5, 9), out(1, 5, 2), out(1, 8, 7)], &join);
+        merge.extend(0, [out(0, 1, 9), out(0, 5, 3), out(0, 4, 6), out(0, 9, 8)], &join);
         let left = |merge: &mut Merge, until: i64| -> Vec<_> {
             let next = || merge.pop_if(|out| out.at < Stamp(until)).map(|out| (out.at.0, out.no.0));
             std::iter::from_fn(next).collect()
         };
         assert_eq!(left(&mut merge, 5), [(1, 9), (3, 4), (4, 6)]);
-        merge.extend(0, [out(0, 5, 5)]);
+        merge.extend(0, [out(0, 5, 5)], &join);
         assert_eq!(left(&mut merge, 9), [(5, 1), (5, 2), (5, 3), (5, 5), (5, 9), (8, 7)]);
         assert_eq!((left(&mut merge, 10), merge.waiting), (vec![(9, 8)], 0));
     }
@@ -557,15 +568,7 @@ mod tests {
         let judged = AtomicUsize::new(0);
         // A table so small that connections end for want of room.
         let limits = Limits { flows: 1_000, held_events: 100, ..Limits::default() };
-        let settings = Settings {
-            workers: 1,
-            limits: Arc::new(limits),
-            ports: Arc::new(Ports::new(&[443])),
-            trust: Arc::new(Trust::empty("none")),
-            given: Arc::default(),
-            keys: crate::tls::keys::Keys::default(),
-            in_order: true,
-        };
+        let settings = settings(limits);
         let mut source = Standing { sent: 0, bytes: Vec::new(), judged: &judged, before_the_end: 0 };
         analyse_here(&mut source, &settings, &mut AsJudged, &mut |_: Judged| {
             judged.fetch_add(1, Ordering::SeqCst);

@@ -165,7 +165,7 @@ impl<M: Make> Point<M> {
             if self.shard.finish(now).is_none() {
                 self.now = None;
             }
-            self.merge.extend(0, self.shard.drain());
+            self.merge.extend(0, self.shard.drain(), &self.join);
             return;
         }
         match source.next() {
@@ -180,7 +180,7 @@ impl<M: Make> Point<M> {
             }
             None => self.ended = true,
         }
-        self.merge.extend(0, self.shard.drain());
+        self.merge.extend(0, self.shard.drain(), &self.join);
     }
 
     fn pass(&mut self, stamp: Stamp) -> Stamp {
@@ -190,7 +190,7 @@ impl<M: Make> Point<M> {
             let steps = (1..STEPS).map(|n| before + Span(n * STEP.0)).take_while(|&step| step < now);
             for step in steps {
                 self.shard.tick(step);
-                self.merge.extend(0, self.shard.drain());
+                self.merge.extend(0, self.shard.drain(), &self.join);
             }
         }
         self.now = Some(now);

@@ -151,7 +151,7 @@ fn join<M: Make>(
     let mut merge = Merge::default();
     let mut marks = vec![(Stamp(i64::MIN), PacketNo(0)); settings.workers];
     for (id, out, watermark) in from_shards {
-        merge.extend(id, out);
+        merge.extend(id, out, &join);
         if let Some(mark) = marks.get_mut(id) {
             *mark = watermark;
         }

@@ -6,7 +6,7 @@ use crate::evidence::Evidence;
 use crate::pipeline::shard::{Out, What};
 
 impl<M: Make> Join<M> {
-    /// Has fetched where what a shard gave will be written, some packets before it is taken. Who calls this does so for all.
+    /// Has fetched where what a shard gave will be written, some packets before it is taken.
     #[inline]
     pub fn foresee(&self, out: &Out) {
         match &out.what {
@@ -16,15 +16,9 @@ impl<M: Make> Join<M> {
         }
     }
 
-    /// From now on [`Self::foresee`] is called for all that will be taken.
-    pub fn foreseeing(mut self) -> Self {
-        self.foresees = true;
-        self
-    }
-
     /// Has fetched where [`Self::remember`] begins with what it keeps of every attempt that went well, so that its misses are
     /// waited for at once.
-    pub(super) fn approach(&self, evidence: &Evidence) {
+    fn approach(&self, evidence: &Evidence) {
         let (client, server) = (evidence.client.addr, evidence.server.addr);
         self.paths.approach(&(client, server));
         self.reached_addresses.approach(&(client, server));
