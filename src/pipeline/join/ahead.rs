@@ -2,6 +2,7 @@
 //! another place.
 
 use super::{Join, Make, name};
+use crate::base::prefetch;
 use crate::evidence::Evidence;
 use crate::pipeline::shard::{Out, What};
 
@@ -11,7 +12,10 @@ impl<M: Make> Join<M> {
     pub fn foresee(&self, out: &Out) {
         match &out.what {
             What::Syn(server, first_seq, _) => self.syns.approach(&(*server, *first_seq)),
-            What::Closed(evidence) => self.approach(evidence),
+            What::Closed(evidence) => {
+                prefetch(&**evidence);
+                self.approach(evidence);
+            }
             _ => {}
         }
     }
