@@ -137,43 +137,35 @@ fn named_as_capture(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::super::testing::{End, Pcap, gzip};
     use super::*;
 
-    /// A folder that is removed at the end.
-    struct Folder(PathBuf);
+    struct Folder(TempDir);
 
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("tlswhy-walk-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
         fn file(&self, name: &str, bytes: &[u8]) {
-            let path = self.0.join(name);
+            let path = self.0.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
 
         fn found(&self) -> Vec<String> {
-            let found = expand(&[&self.0]);
+            let found = expand(&[self.0.path()]);
             assert_eq!(found.problems, []);
-            let name = |path: &PathBuf| path.strip_prefix(&self.0).unwrap().display().to_string();
+            let name = |path: &PathBuf| path.strip_prefix(self.0.path()).unwrap().display().to_string();
             found.files.iter().map(name).collect()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 
     #[test]
     fn a_folder_gives_its_captures_sorted() {
-        let folder = Folder::new("sorted");
+        let folder = Folder::new();
         let pcap = Pcap::new(End::Little, 0xa1b2_c3d4).bytes;
         for name in ["b.pcap", "a.CAP", "c/z.pcapng.gz", "c/d/y.trace.zst", "x.dmp"] {
             folder.file(name, b"judged by name");
@@ -193,11 +185,11 @@ mod tests {
     #[test]
     fn links_that_lead_back_are_followed_once() {
         use std::os::unix::fs::symlink;
-        let folder = Folder::new("links");
+        let folder = Folder::new();
         folder.file("in/a.pcap", b"");
-        symlink(&folder.0, folder.0.join("in/up")).unwrap();
-        symlink(folder.0.join("in/a.pcap"), folder.0.join("in/b.pcap")).unwrap();
-        symlink("nowhere", folder.0.join("in/c.pcap")).unwrap();
+        symlink(folder.0.path(), folder.0.path().join("in/up")).unwrap();
+        symlink(folder.0.path().join("in/a.pcap"), folder.0.path().join("in/b.pcap")).unwrap();
+        symlink("nowhere", folder.0.path().join("in/c.pcap")).unwrap();
         assert_eq!(folder.found(), ["in/a.pcap"]);
     }
 

@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn until_when_the_capture_ran_is_written_behind_the_packets() {
-        let path = std::env::temp_dir().join(format!("tlswhy-until-{}.pcapng", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
         let mut writer = PcapngWriter::create(&path).unwrap();
         write(&mut writer);
         let until = Stamp(1_700_000_003_000_000);
@@ -336,7 +337,6 @@ mod tests {
         let mut reader = crate::capture::file::FileReader::open(&path).unwrap();
         while reader.next().is_some() {}
         assert_eq!(reader.ran_until(), Some(until));
-        fs::remove_file(&path).unwrap();
     }
 
     #[test]
@@ -354,7 +354,8 @@ mod tests {
 
     #[test]
     fn a_file_gets_its_name_when_it_is_whole() {
-        let path = std::env::temp_dir().join(format!("tlswhy-write-{}.pcapng", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
         let part = PathBuf::from(format!("{}.part", path.display()));
         let mut writer = PcapngWriter::create(&path).unwrap();
         write(&mut writer);
@@ -362,7 +363,6 @@ mod tests {
         writer.finish().unwrap();
         assert!(!part.exists() && path.exists());
         wireshark_reads(&path);
-        fs::remove_file(&path).unwrap();
     }
 
     /// Asks tshark, where there is one.
@@ -402,8 +402,8 @@ mod tests {
 
     #[test]
     fn a_file_is_gone_on_with_and_nothing_else_is_touched() {
-        let path = std::env::temp_dir().join(format!("tlswhy-append-{}.pcapng", std::process::id()));
-        drop(fs::remove_file(&path));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pcapng");
         for no in 1..=3 {
             let mut writer = PcapngWriter::append(&path).unwrap();
             let data = [no as u8; 60];
@@ -427,6 +427,5 @@ mod tests {
         let said = PcapngWriter::append(&path).err().unwrap().to_string();
         assert!(said.contains("is no pcapng file"), "{said}");
         assert_eq!(fs::read(&path).unwrap(), b"notes");
-        fs::remove_file(&path).unwrap();
     }
 }

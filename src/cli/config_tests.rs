@@ -1,18 +1,22 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use tempfile::TempDir;
+
 use super::*;
 
 /// A file with this text, and a command line that names it.
 struct Case {
     path: PathBuf,
+    _folder: TempDir,
 }
 
 impl Case {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tlswhy-config-{name}-{}.toml", std::process::id()));
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tlswhy.toml");
         std::fs::write(&path, text).unwrap();
-        Self { path }
+        Self { path, _folder: folder }
     }
 
     fn argv(&self, more: &[&str]) -> Vec<OsString> {
@@ -42,12 +46,6 @@ impl Case {
     }
 }
 
-impl Drop for Case {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.path));
-    }
-}
-
 /// What is said of a text that is wrong.
 fn wrong(text: &str) -> String {
     File::from_text("x.toml", text).unwrap_err()
@@ -56,7 +54,6 @@ fn wrong(text: &str) -> String {
 #[test]
 fn the_file_says_what_the_command_line_could() {
     let case = Case::new(
-        "all",
         "interface = ['eth0', 'eth1']\nworkers = 3\nports = [443, 8443]\nfilter = 'tcp'\npromiscuous = false\n\
          json = true\nconfine = 'require'\nreopen = true\n[limits]\nflows = 10_000\nstall = '2 min'\n\
          bytes_per_shard = '32 MiB'\n",
@@ -74,7 +71,7 @@ fn the_file_says_what_the_command_line_could() {
 
 #[test]
 fn the_command_line_counts_more_than_the_file() {
-    let case = Case::new("beats", "interface = 'eth0'\nworkers = 3\ntrust = ['system']\n");
+    let case = Case::new("interface = 'eth0'\nworkers = 3\ntrust = ['system']\n");
     let live = case.live(&["-i", "lo", "--workers", "2"]);
     assert_eq!((live.interfaces.as_slice(), live.shared.workers), (&["lo".to_owned()][..], Some(2)));
     assert_eq!(live.shared.trust, ["system"]);
@@ -117,7 +114,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
 
 #[test]
 fn a_file_without_an_interface_needs_one_on_the_command_line() {
-    let case = Case::new("none", "workers = 1\n");
+    let case = Case::new("workers = 1\n");
     let Err(Unusable::File(said)) = parse(&case.argv(&[])) else { panic!("it was taken") };
     assert!(said.ends_with("names no interface (interface = [\"eth0\"], or -i eth0)"), "{said}");
     assert_eq!(case.live(&["-i", "lo"]).interfaces, ["lo"]);
@@ -126,7 +123,6 @@ fn a_file_without_an_interface_needs_one_on_the_command_line() {
 #[test]
 fn commands_that_read_captures_take_bounds_and_what_all_share() {
     let case = Case::new(
-        "shared",
         "interface = 'eth0'\nworkers = 3\ntrust = 'system'\ncerts = 'c.pem'\nports = [443, 8443]\ncolor = 'never'\n\
          [limits]\nstall = '2 min'\n",
     );
@@ -152,7 +148,6 @@ fn commands_that_read_captures_take_bounds_and_what_all_share() {
 #[test]
 fn what_is_the_service_s_alone_is_left_to_it() {
     let case = Case::new(
-        "alone",
         "inside = 'lan0'\noutside = 'wan0'\nfilter = 'udp'\njson = true\nwrite = 'w.pcapng'\nexit_code = true\n",
     );
     let Ok(Args { command: Command::Read(read) }) = parse(&case.argv_of("read", &["x.pcap"])) else {
@@ -165,7 +160,7 @@ fn what_is_the_service_s_alone_is_left_to_it() {
 
 #[test]
 fn a_bad_file_is_refused_with_the_same_words_by_all() {
-    let case = Case::new("same", "interface = 'eth0'\nrecent = 'lots'\nwokers = 1\n[limits]\nflow = 1\n");
+    let case = Case::new("interface = 'eth0'\nrecent = 'lots'\nwokers = 1\n[limits]\nflow = 1\n");
     let says = |command: &str, more: &[&str]| match parse(&case.argv_of(command, more)) {
         Err(Unusable::File(why)) => why,
         _ => panic!("{command} took it"),
@@ -179,14 +174,12 @@ fn a_bad_file_is_refused_with_the_same_words_by_all() {
 
 #[test]
 fn what_is_in_force_is_printed_as_a_file_that_says_the_same() {
-    let case = Case::new(
-        "again",
-        "interface = ['eth0']\nfilter = 'host 192.0.2.1 or \"x\"'\n[limits]\nidle = '5 min'\n",
-    );
+    let case =
+        Case::new("interface = ['eth0']\nfilter = 'host 192.0.2.1 or \"x\"'\n[limits]\nidle = '5 min'\n");
     let first = case.live(&["--no-promiscuous"]);
     let text = render(&first.service.in_force);
     assert!(text.contains("promiscuous = false") && text.contains("# command line"), "{text}");
-    let again = Case::new("again2", &text).live(&[]);
+    let again = Case::new(&text).live(&[]);
     let values = |args: &LiveArgs| {
         args.service
             .in_force
@@ -199,7 +192,7 @@ fn what_is_in_force_is_printed_as_a_file_that_says_the_same() {
 
 #[test]
 fn a_reload_names_what_changed_and_what_waits() {
-    let case = Case::new("reload", "interface = 'eth0'\n");
+    let case = Case::new("interface = 'eth0'\n");
     let old = case.live(&[]);
     assert!(reload_with(&case.argv(&[]), &old).unwrap().says.ends_with("nothing changed"));
     std::fs::write(&case.path, "interface = 'eth1'\nexit_code = true\n").unwrap();
@@ -213,7 +206,7 @@ fn a_reload_names_what_changed_and_what_waits() {
 
 #[test]
 fn a_reload_of_a_bad_file_says_why() {
-    let case = Case::new("bad-reload", "interface = 'eth0'\n");
+    let case = Case::new("interface = 'eth0'\n");
     let old = case.live(&[]);
     for (text, says) in [
         ("interface = 'eth0'\nfilter = 'port and'\n", "pcap-filter(7)"),

@@ -208,15 +208,10 @@ mod tests {
         keys.find(&[random; 32], PacketNo(1)).is_some()
     }
 
-    fn scratch(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("tlswhy-keylog-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder.join("keys.log")
-    }
-
     #[test]
     fn a_log_is_read_as_it_grows_is_cut_and_is_replaced() {
-        let path = scratch("grows");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.log");
         let (first, second) = (line(1), line(2));
         std::fs::write(&path, &first).unwrap();
         let keys = Keys::default();
@@ -240,20 +235,18 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         tails.follow();
         tails.reopen();
-        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
     #[test]
     fn a_log_that_is_not_there_is_an_error_that_says_so() {
-        let path = scratch("absent");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.log");
         let said = |result: Result<(), Failure>| result.err().map(|failure| failure.to_string()).unwrap();
         let keys = Keys::default();
         assert!(said(read(std::slice::from_ref(&path), &keys)).contains("SSLKEYLOGFILE"));
-        let folder = path.parent().unwrap().to_path_buf();
-        assert!(said(read(std::slice::from_ref(&folder), &keys)).contains("is a folder"));
+        assert!(said(read(&[folder.path().to_path_buf()], &keys)).contains("is a folder"));
         std::fs::write(&path, line(1).trim_end()).unwrap();
         read(std::slice::from_ref(&path), &keys).unwrap();
         assert!(knows(&keys, 1), "the last line needs no end");
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

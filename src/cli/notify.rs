@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn both_kinds_of_address_are_reached() {
         let name = format!("tlswhy-notify-{}", std::process::id());
-        let path = std::env::temp_dir().join(&name);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manager");
         let by_path = UnixDatagram::bind(&path).unwrap();
         let by_name = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         for (address, manager) in
@@ -152,7 +153,6 @@ mod tests {
             notifier.stopping();
             assert_eq!(heard(&manager).unwrap(), "STOPPING=1");
         }
-        std::fs::remove_file(&path).unwrap();
         assert!(connect(OsStr::new("/no-such/socket")).is_err());
     }
 }
