@@ -27,6 +27,9 @@ use tlswhy::capture::live::{Live, LiveOptions, LiveReader};
 
 /// The ring of both, in bytes.
 const RING: i32 = 64 << 20;
+/// What takes its turn in each run.
+const NAMES: [&str; 4] =
+    ["bare libpcap loop", "bare loop on our ring", "tlswhy live --no-bypass", "tlswhy live"];
 const SENDER: (&str, &str) = ("live-bench-a", "live-bench0");
 const RECEIVER: (&str, &str) = ("live-bench-b", "live-bench1");
 
@@ -80,14 +83,15 @@ fn main() -> ExitCode {
     for rate in rates.split(',') {
         let rate: u64 = rate.parse().expect("a rate is a number");
         let mut best: [Option<Run>; 4] = [None, None, None, None];
-        for _ in 0..runs {
+        for run in 1..=runs {
             let commands = [
                 vec![own.as_str(), "--bare", RECEIVER.1],
                 vec![own.as_str(), "--ring", RECEIVER.1],
                 vec![program, "live", "-i", RECEIVER.1, "--json", "--workers", workers, "--no-bypass"],
                 vec![program, "live", "-i", RECEIVER.1, "--json", "--workers", workers],
             ];
-            for (best, command) in best.iter_mut().zip(commands) {
+            for ((best, command), name) in best.iter_mut().zip(commands).zip(NAMES) {
+                eprintln!("{rate} packets/s, run {run} of {runs}: {name}");
                 let run = network.run(&command, &file, rate, loops);
                 let lost = best.as_ref().map_or(0, |best| best.lost).max(run.lost);
                 let better = best.as_ref().is_none_or(|best| run.cpu < best.cpu);
@@ -100,12 +104,7 @@ fn main() -> ExitCode {
             }
         }
         let [Some(bare), Some(ring), Some(all), Some(ours)] = &best else { continue };
-        for (name, run) in [
-            ("bare libpcap loop", bare),
-            ("bare loop on our ring", ring),
-            ("tlswhy live --no-bypass", all),
-            ("tlswhy live", ours),
-        ] {
+        for (name, run) in NAMES.into_iter().zip([bare, ring, all, ours]) {
             println!(
                 "| {} | {:.0} | {name} | {} | {} | {:.3} | {:.2} |",
                 if rate == 0 { "all".to_owned() } else { rate.to_string() },
@@ -304,7 +303,7 @@ fn mixed() -> PathBuf {
     let mixed = files.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("mixed-")
-            && name.contains("200000000")
+            && name.contains("-200000000-")
             && name.ends_with(".pcap")
             && !name.contains("first")
     });
