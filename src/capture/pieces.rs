@@ -48,6 +48,8 @@ pub(super) struct Piece {
     /// How many they are; less than [`PIECE`] where the file ends behind them, or failed.
     pub len: usize,
     pub failure: Option<io::Error>,
+    /// Who read it ahead.
+    reader: Option<usize>,
 }
 
 impl Pieces {
@@ -57,17 +59,17 @@ impl Pieces {
         Self { file, state: Mutex::new(state), arrived: Condvar::new(), read }
     }
 
-    /// Reads one piece ahead, where not enough are. Any number of threads may do so at once.
-    pub fn read_ahead(&self) {
+    /// Reads one piece ahead, where not enough are. Any number of threads may do so at once, each under a number of its own.
+    pub fn read_ahead(&self, reader: usize) {
         let state = self.state();
         if state.ahead.len() < AHEAD && !state.ended {
-            drop(self.read(state));
+            drop(self.read(state, Some(reader)));
         }
     }
 
-    /// Whether the piece that is due has been read.
-    pub fn is_here(&self) -> bool {
-        matches!(self.state().ahead.front(), Some(Some(_)))
+    /// Whether the piece that is due has been read, and by this one, in whose cache it is.
+    pub fn is_here(&self, reader: usize) -> bool {
+        matches!(self.state().ahead.front(), Some(Some(piece)) if piece.reader == Some(reader))
     }
 
     /// The piece that is due. Reads it, or waits for who does.
@@ -83,7 +85,7 @@ impl Pieces {
                     state.ahead.push_front(None);
                     state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                None => state = self.read(state),
+                None => state = self.read(state, None),
             }
         }
     }
@@ -96,13 +98,14 @@ impl Pieces {
         }
     }
 
-    fn read<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn read<'a>(&'a self, mut state: MutexGuard<'a, State>, reader: Option<usize>) -> MutexGuard<'a, State> {
         let (offset, no) = (state.next, state.taken + state.ahead.len() as u64);
         state.next += PIECE as u64;
         state.ahead.push_back(None);
         let bytes = state.spare.pop();
         drop(state);
-        let piece = self.piece(bytes.unwrap_or_else(|| vec![0; FRONT + PIECE]), offset);
+        let mut piece = self.piece(bytes.unwrap_or_else(|| vec![0; FRONT + PIECE]), offset);
+        piece.reader = reader;
         let mut state = self.state();
         state.ended |= piece.len < PIECE;
         let place = no.checked_sub(state.taken).and_then(|place| usize::try_from(place).ok());
@@ -127,7 +130,7 @@ impl Pieces {
             }
         }
         self.read.fetch_add(len as u64, Ordering::Relaxed);
-        Piece { bytes, len, failure }
+        Piece { bytes, len, failure, reader: None }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,7 +140,10 @@ impl Pieces {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::io::Write as _;
+    use std::path::Path;
+
+    use tempfile::NamedTempFile;
 
     use super::super::block::Block;
     use super::super::ending::Ending;
@@ -145,21 +151,10 @@ mod tests {
     use super::super::testing::{End::Little, Owned, Pcap, enhanced, gzip, interface, read, section};
     use super::*;
 
-    /// A file that is removed at the end.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str, bytes: &[u8]) -> Self {
-            let path = std::env::temp_dir().join(format!("tlswhy-pieces-{name}-{}", std::process::id()));
-            std::fs::write(&path, bytes).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.0);
-        }
+    fn file(bytes: &[u8]) -> NamedTempFile {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
     }
 
     /// Bytes that differ, so many that records cross the ends of pieces at many places; one crosses with more than fits in front.
@@ -180,13 +175,13 @@ mod tests {
     }
 
     /// All frames and the ending, block by block, while other threads read ahead.
-    fn in_blocks(file: &Scratch, threads: usize) -> (Vec<Owned>, Ending) {
-        let mut reader = FileReader::open(&file.0).unwrap();
+    fn in_blocks(path: &Path, threads: usize) -> (Vec<Owned>, Ending) {
+        let mut reader = FileReader::open(path).unwrap();
         let pieces = reader.pieces();
         std::thread::scope(|scope| {
-            for _ in 0..threads {
+            for id in 0..threads {
                 let pieces = pieces.clone();
-                scope.spawn(move || pieces.inspect(|pieces| (0..50).for_each(|_| pieces.read_ahead())));
+                scope.spawn(move || pieces.inspect(|pieces| (0..50).for_each(|_| pieces.read_ahead(id))));
             }
             let (mut frames, mut spare) = (Vec::new(), Block::default());
             while let Some(block) = reader.block(spare) {
@@ -212,10 +207,10 @@ mod tests {
         let cut = whole[..whole.len() - 9].to_vec();
         let files = [whole, damaged, cut, pcapng(), gzip(&pcapng()), Pcap::new(Little, 0xa1b2_c3d4).bytes];
         for (n, bytes) in files.into_iter().enumerate() {
-            let file = Scratch::new(&n.to_string(), &bytes);
+            let file = file(&bytes);
             let (frames, ending) = read(bytes);
             for threads in [0, 1, 3] {
-                let (told, ended) = in_blocks(&file, threads);
+                let (told, ended) = in_blocks(file.path(), threads);
                 assert_eq!(told.len(), frames.len(), "file {n}, {threads} threads");
                 assert!(told == frames, "file {n}, {threads} threads");
                 let name =
@@ -227,21 +222,21 @@ mod tests {
 
     #[test]
     fn no_more_is_read_ahead_than_a_few_pieces_and_nothing_behind_the_end() {
-        let file = Scratch::new("few", &vec![7; 6 * PIECE + 5]);
-        let pieces = Pieces::new(File::open(&file.0).unwrap(), 3, Arc::default());
-        (0..20).for_each(|_| pieces.read_ahead());
+        let file = file(&vec![7; 6 * PIECE + 5]);
+        let pieces = Pieces::new(file.reopen().unwrap(), 3, Arc::default());
+        (0..20).for_each(|_| pieces.read_ahead(0));
         assert_eq!(pieces.read.load(Ordering::Relaxed), (AHEAD * PIECE) as u64);
-        let lens: Vec<_> = (0..8).map(|_| (pieces.read_ahead(), pieces.take().len).1).collect();
+        let lens: Vec<_> = (0..8).map(|_| (pieces.read_ahead(0), pieces.take().len).1).collect();
         assert_eq!(lens, [PIECE, PIECE, PIECE, PIECE, PIECE, PIECE, 2, 0]);
-        assert!(!pieces.is_here());
+        assert!(!pieces.is_here(0));
     }
 
     #[test]
     fn a_file_that_is_cut_meanwhile_ends_there() {
-        let file = Scratch::new("cut", &vec![7; 4 * PIECE]);
-        let pieces = Pieces::new(File::open(&file.0).unwrap(), 0, Arc::default());
+        let file = file(&vec![7; 4 * PIECE]);
+        let pieces = Pieces::new(file.reopen().unwrap(), 0, Arc::default());
         assert_eq!(pieces.take().len, PIECE);
-        File::options().write(true).open(&file.0).unwrap().set_len(PIECE as u64 + 9).unwrap();
+        file.as_file().set_len(PIECE as u64 + 9).unwrap();
         assert_eq!((pieces.take().len, pieces.take().len), (9, 0));
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn analyse<M: Make>(
                     // The join only stops after every shard has.
                     drop(to_join.send((id, prepared, now)));
                 };
-                while let Some(block) = next_block(&blocks, &dealer, pieces.as_deref()) {
+                while let Some(block) = next_block(id, &blocks, &dealer, pieces.as_deref()) {
                     worker.read(&block, hand_on);
                     if let Some(block) = Arc::into_inner(block) {
                         // One too many goes.
@@ -106,15 +106,17 @@ pub(super) fn analyse<M: Make>(
 
 /// The next block of those that wait for a worker, after reading on where few wait. `None` at the end.
 fn next_block(
+    id: usize,
     blocks: &Receiver<Arc<Dealt>>,
     dealer: &Mutex<Dealer<'_>>,
     pieces: Option<&Pieces>,
 ) -> Option<Arc<Dealt>> {
     if blocks.len() < FEW {
         // Which nobody waits for.
-        pieces.inspect(|pieces| pieces.read_ahead());
+        pieces.inspect(|pieces| pieces.read_ahead(id));
+        let is_here = || pieces.is_none_or(|pieces| pieces.is_here(id));
         if let Some(mut dealer) = free(dealer) {
-            while dealer.has_room() && dealer.deal() && pieces.is_some_and(Pieces::is_here) {}
+            while is_here() && dealer.has_room() && dealer.deal() && pieces.is_some() {}
         }
     }
     if let Ok(block) = blocks.try_recv() {
