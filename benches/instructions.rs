@@ -33,7 +33,7 @@ struct Counted {
 const COUNTED: [Counted; 4] = [
     Counted {
         name: "following_packet",
-        scenes: [Scene::Crowd(CROWD), Scene::Opening(CROWD)],
+        scenes: [crowd(100_000), crowd(50_000)],
         by: |capture| capture.made.packets,
     },
     Counted {
@@ -55,7 +55,9 @@ const COUNTED: [Counted; 4] = [
 ];
 
 /// Connections that are open, and packets that follow on them.
-const CROWD: Crowd = Crowd { flows: 2_000, packets: 50_000 };
+const fn crowd(packets: u64) -> Scene {
+    Scene::Crowd(Crowd { flows: 2_000, packets })
+}
 
 const fn traffic(mb: u64, mixed: bool, unique: bool) -> Scene {
     Scene::Traffic(Plan { bytes: mb * 1_000_000, mixed, unique })

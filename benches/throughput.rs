@@ -251,8 +251,8 @@ fn flows(asked: &Asked) -> io::Result<()> {
     println!("\n### Connections open at once\n");
     println!(
         "A quarter each: connected without a byte, plain HTTP, after a ClientHello, finished handshakes with bulk. \
-         When all are open, {} packets follow, each on a connection chosen by chance; their time is that of the whole \
-         file less that of the file up to there.\n",
+         When all are open, {} packets follow, each on a connection chosen by chance. A packet's time is what as many more of \
+         them take: to open the connections and to close them is then in neither.\n",
         grouped(FOLLOWING)
     );
     println!(
@@ -262,35 +262,36 @@ fn flows(asked: &Asked) -> io::Result<()> {
     let ways = [asked.ours(1).remove(0), Way::floor("flows")?];
     let mut captures = Vec::new();
     for flows in CROWDS {
-        let crowd = Crowd { flows, packets: FOLLOWING };
-        captures.push((flows, Scene::Opening(crowd).capture()?, Scene::Crowd(crowd).capture()?));
+        let following = |packets| Scene::Crowd(Crowd { flows, packets }).capture();
+        captures.push((flows, following(FOLLOWING)?, following(2 * FOLLOWING)?));
     }
     let mut figures = vec![[[(); 2]; 2].map(|pair| pair.map(|()| Figures::default())); captures.len()];
     for _ in 0..asked.runs {
-        for ((_, opening, whole), figures) in captures.iter().zip(&mut figures) {
-            for (way, [open, all]) in ways.iter().zip(figures) {
-                way.run(opening, open)?;
-                way.run(whole, all)?;
+        for ((_, fewer, more), figures) in captures.iter().zip(&mut figures) {
+            for (way, [with_fewer, with_more]) in ways.iter().zip(figures) {
+                way.run(fewer, with_fewer)?;
+                way.run(more, with_more)?;
             }
         }
     }
     let mut lines = [(); 3].map(|()| Vec::new());
     let mut first = None;
-    for ((flows, ..), [[open, all], [floor_open, floor_all]]) in captures.iter().zip(&figures) {
-        let a_packet = |open: &Figures, all: &Figures| {
-            (all.least().as_secs_f64() - open.least().as_secs_f64()) * 1e9 / FOLLOWING as f64
+    for ((flows, ..), [ours, floor]) in captures.iter().zip(&figures) {
+        let [fewer, more] = ours;
+        let a_packet = |[fewer, more]: &[Figures; 2]| {
+            (more.least().as_secs_f64() - fewer.least().as_secs_f64()) * 1e9 / FOLLOWING as f64
         };
-        let (ours, floor) = (a_packet(open, all), a_packet(floor_open, floor_all));
+        let (ours, floor) = (a_packet(ours), a_packet(floor));
         let ratio = ours / *first.get_or_insert(ours);
-        let opening = open.least().as_secs_f64();
+        let opening = fewer.least().as_secs_f64() - ours * FOLLOWING as f64 / 1e9;
         println!(
             "| {} | {ours:.0} | {ratio:.2} | {floor:.0} | {opening:.3} | {:.0} | {:.0} |",
             grouped(*flows),
-            all.peak_mb(),
-            all.peak_kb as f64 * 1_024.0 / *flows as f64,
+            more.peak_mb(),
+            more.peak_kb as f64 * 1_024.0 / *flows as f64,
         );
         let across = *flows as f64;
-        for (line, value) in lines.iter_mut().zip([ours, floor, all.peak_mb()]) {
+        for (line, value) in lines.iter_mut().zip([ours, floor, more.peak_mb()]) {
             line.push((across, value));
         }
     }

@@ -21,8 +21,6 @@ const OUTER: &str = "outer-";
 pub enum Scene {
     Traffic(Plan),
     Crowd(Crowd),
-    /// A crowd up to where all its connections are open.
-    Opening(Crowd),
     Flood(Flood),
     Busy(Busy),
     /// A flood of names.
@@ -53,7 +51,6 @@ impl Scene {
                 format!("{kind}-{}-{bytes}", if *unique { "unique" } else { "repeated" })
             }
             Self::Crowd(Crowd { flows, packets }) => format!("crowd-{flows}-{packets}"),
-            Self::Opening(Crowd { flows, packets }) => format!("opening-{flows}-{packets}"),
             Self::Flood(Flood { syns, handshakes }) => format!("flood-{syns}-{handshakes}"),
             Self::Busy(Busy { connections, bytes }) => format!("busy-{connections}-{bytes}"),
             Self::Names(Flood { syns, handshakes }) => format!("names-{syns}-{handshakes}"),
@@ -78,7 +75,6 @@ impl Scene {
                 Self::Traffic(Plan { bytes: second, mixed: kind == "mixed", unique: first == "unique" })
             }
             "crowd" => Self::Crowd(Crowd { flows: first.parse().ok()?, packets: second }),
-            "opening" => Self::Opening(Crowd { flows: first.parse().ok()?, packets: second }),
             "busy" => Self::Busy(Busy { connections: first.parse().ok()?, bytes: second }),
             "flood" => Self::Flood(Flood { syns: first.parse().ok()?, handshakes: second }),
             "names" => Self::Names(Flood { syns: first.parse().ok()?, handshakes: second }),
@@ -118,23 +114,7 @@ impl Scene {
                 }));
                 gateway::outside(path, &inner)
             }
-            Self::Crowd(plan) => {
-                let (made, opened) = crowd::crowd(path, plan, root)?;
-                let opening = Self::Opening(*plan).words();
-                let opening = path.with_file_name(format!("{opening}-{EDITION}.pcap"));
-                io::copy(&mut File::open(path)?.take(opened.bytes), &mut File::create(&opening)?)?;
-                tell(&opening, &opened)?;
-                Ok(made)
-            }
-            Self::Opening(plan) => {
-                let opening = self.words();
-                let crowd = path.with_file_name(path.file_name().map_or(String::new(), |name| {
-                    name.to_string_lossy().replace(&opening, &Self::Crowd(*plan).words())
-                }));
-                let made = Self::Crowd(*plan).make(&crowd)?;
-                tell(&crowd, &made)?;
-                told(path).ok_or_else(|| io::Error::other("no opening"))
-            }
+            Self::Crowd(plan) => crowd::crowd(path, plan, root),
         }
     }
 }
