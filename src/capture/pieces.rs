@@ -104,8 +104,8 @@ impl Pieces {
         state.ahead.push_back(None);
         let bytes = state.spare.pop();
         drop(state);
-        let mut piece = self.piece(bytes.unwrap_or_else(|| vec![0; FRONT + PIECE]), offset);
-        piece.reader = reader;
+        let bytes = bytes.unwrap_or_else(|| vec![0; FRONT + PIECE]);
+        let piece = self.piece(bytes, offset, reader);
         let mut state = self.state();
         state.ended |= piece.len < PIECE;
         let place = no.checked_sub(state.taken).and_then(|place| usize::try_from(place).ok());
@@ -116,7 +116,7 @@ impl Pieces {
         state
     }
 
-    fn piece(&self, mut bytes: Vec<u8>, offset: u64) -> Piece {
+    fn piece(&self, mut bytes: Vec<u8>, offset: u64, reader: Option<usize>) -> Piece {
         let (mut len, mut failure) = (0, None);
         while let Some(free) = bytes.get_mut(FRONT + len..FRONT + PIECE).filter(|free| !free.is_empty()) {
             match self.file.read_at(free, offset + len as u64) {
@@ -130,7 +130,7 @@ impl Pieces {
             }
         }
         self.read.fetch_add(len as u64, Ordering::Relaxed);
-        Piece { bytes, len, failure, reader: None }
+        Piece { bytes, len, failure, reader }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -226,6 +226,7 @@ mod tests {
         let pieces = Pieces::new(file.reopen().unwrap(), 3, Arc::default());
         (0..20).for_each(|_| pieces.read_ahead(0));
         assert_eq!(pieces.read.load(Ordering::Relaxed), (AHEAD * PIECE) as u64);
+        assert!(pieces.is_here(0) && !pieces.is_here(1), "read by another");
         let lens: Vec<_> = (0..8).map(|_| (pieces.read_ahead(0), pieces.take().len).1).collect();
         assert_eq!(lens, [PIECE, PIECE, PIECE, PIECE, PIECE, PIECE, 2, 0]);
         assert!(!pieces.is_here(0));
