@@ -174,7 +174,8 @@ fn soak(arguments: &[String]) -> io::Result<bool> {
     reader.join().expect("no panic");
     drop(stage);
     println!("every sample: {}", csv.display());
-    let verdict = judge(&samples, sent, &printed, [completed, failed]);
+    let bypasses = !common::with(arguments).iter().any(|word| word == "--no-bypass");
+    let verdict = judge(&samples, sent, &printed, [completed, failed], bypasses);
     Ok(verdict && well && samples.len() > 2)
 }
 
@@ -367,7 +368,13 @@ fn lost() -> Option<u64> {
 }
 
 /// Says what the samples tell; true where nothing grew or was lost.
-fn judge(samples: &[Sample], sent: u64, printed: &Printed, [completed, failed]: [u64; 2]) -> bool {
+fn judge(
+    samples: &[Sample],
+    sent: u64,
+    printed: &Printed,
+    [completed, failed]: [u64; 2],
+    bypasses: bool,
+) -> bool {
     let Some(last) = samples.last() else { return false };
     let stats = printed.stats.lock().expect("no panic").take().unwrap_or_default();
     let counted = stats["packets"].as_u64().unwrap_or_default();
@@ -403,12 +410,14 @@ fn judge(samples: &[Sample], sent: u64, printed: &Printed, [completed, failed]: 
     };
     same("descriptors", |sample| sample.descriptors, &mut say);
     same("threads", |sample| sample.threads, &mut say);
-    // What the kernel kept back is an estimate. The counters are read one after another while packets may still pass, at the
-    // begin and at the end.
+    // What the kernel kept back is an estimate by the one packet of 64 that passes, and too low for connections that are kept back
+    // for moments: beside it a hundred-thousandth of all may be missing. With `--no-bypass` none may. The counters are read one
+    // after another while packets may still pass, at the begin and at the end.
     let interfaces = stats["interfaces"].as_array().into_iter().flatten();
     let bypassed = interfaces.filter_map(|one| one["bypassed"]["packets"].as_u64()).sum::<u64>();
+    let unknown = if bypasses { bypassed + sent / 100_000 } else { 0 };
     say(
-        (counted + bypassed).abs_diff(sent) <= 64 + bypassed,
+        (counted + bypassed).abs_diff(sent) <= 64 + unknown,
         format!(
             "packets at the interface {}, counted {}, left in the kernel some {}",
             grouped(sent),

@@ -114,9 +114,14 @@ fn next_block(
     if blocks.len() < FEW {
         // Which nobody waits for.
         pieces.inspect(|pieces| pieces.read_ahead(id));
-        let is_here = || pieces.is_none_or(|pieces| pieces.is_here(id));
         if let Some(mut dealer) = free(dealer) {
-            while is_here() && dealer.has_room() && dealer.deal() && pieces.is_some() {}
+            match pieces {
+                // What another read is in that one's cache.
+                Some(pieces) => while pieces.is_here(id) && dealer.has_room() && dealer.deal() {},
+                None => {
+                    let _ = dealer.has_room() && dealer.deal();
+                }
+            }
         }
     }
     if let Ok(block) = blocks.try_recv() {
