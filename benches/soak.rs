@@ -367,6 +367,15 @@ fn lost() -> Option<u64> {
     (!text.is_empty()).then(|| values.sum::<f64>() as u64)
 }
 
+/// How many packets the kernel can have kept back, at least and at most, of which the program says some number: of 64 one passes, by
+/// chance, and stands for the others. Four standard deviations of how many pass, which is the root of their number.
+fn kept_back(said: f64) -> (f64, f64) {
+    const OTHERS: f64 = 63.0;
+    let passed = said / OTHERS;
+    let [least, most] = [(passed.sqrt() - 2.0).max(0.0), (passed + 1.0).sqrt() + 2.0];
+    (OTHERS * least * least, OTHERS * most * most)
+}
+
 /// Says what the samples tell; true where nothing grew or was lost.
 fn judge(
     samples: &[Sample],
@@ -410,14 +419,14 @@ fn judge(
     };
     same("descriptors", |sample| sample.descriptors, &mut say);
     same("threads", |sample| sample.threads, &mut say);
-    // What the kernel kept back is an estimate by the one packet of 64 that passes, and too low for connections that are kept back
-    // for moments: beside it a hundred-thousandth of all may be missing. With `--no-bypass` none may. The counters are read one
-    // after another while packets may still pass, at the begin and at the end.
     let interfaces = stats["interfaces"].as_array().into_iter().flatten();
     let bypassed = interfaces.filter_map(|one| one["bypassed"]["packets"].as_u64()).sum::<u64>();
-    let unknown = if bypasses { bypassed + sent / 100_000 } else { 0 };
+    let (least, most) = if bypasses { kept_back(bypassed as f64) } else { (0.0, 0.0) };
+    // The counters are read one after another while packets may still pass, at the begin and at the end.
+    const MEANWHILE: f64 = 64.0;
+    let missing = sent as f64 - counted as f64;
     say(
-        (counted + bypassed).abs_diff(sent) <= 64 + unknown,
+        (least - MEANWHILE..=most + MEANWHILE).contains(&missing),
         format!(
             "packets at the interface {}, counted {}, left in the kernel some {}",
             grouped(sent),

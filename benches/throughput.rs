@@ -12,7 +12,7 @@
 //!
 //! Options: `--mb N` for captures of another size in `files` and `sides`, `--runs N`, `--program PATH` for another build,
 //! `--against PATH` for a second one in the same turns, `--with "ARGUMENTS"` for both, `--no-peers`, `--plots` to write
-//! `benches/plots/`. The captures, 13 GB for all, are made once under `target/bench/`. Times are CPU seconds (user and
+//! `benches/plots/`. The captures, 25 GB for all, are made once under `target/bench/`. Times are CPU seconds (user and
 //! system) of the whole child; runs are interleaved, the least counts, the median shows how quiet the machine was.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
 

@@ -224,8 +224,6 @@ mod tests {
     use crate::decode::LinkType;
     use crate::evidence::Outcome;
     use crate::pipeline::Judged;
-    use crate::pipeline::shard::Ports;
-    use crate::tls::trust::Trust;
     use etherparse::{PacketBuilder, TcpOptionElement};
 
     /// A ring with these packets, by their times in milliseconds; then ticks a second apart.
@@ -311,15 +309,7 @@ mod tests {
             let error = PacketBuilder::ipv4(router, client, 64).icmpv4_raw(3, 13, [0; 4]);
             error.write(to, &syn).unwrap();
         });
-        let settings = Settings {
-            workers: 2,
-            limits: Arc::new(Limits::default()),
-            ports: Arc::new(Ports::new(&[443])),
-            trust: Arc::new(Trust::empty("none")),
-            given: Arc::default(),
-            keys: crate::tls::keys::Keys::default(),
-            in_order: false,
-        };
+        let settings = Settings { workers: 2, in_order: false, ..Settings::plain(Limits::default()) };
         // The error lies in a ring that has come to it long before the SYN's ring has come to the SYN.
         let ring = |frames, number| Scripted {
             frames,
@@ -365,15 +355,8 @@ mod tests {
 
     /// What is judged of rings with these packets, and how often each saw the clock being set.
     fn judged(rings: Vec<Vec<(i64, Vec<u8>)>>) -> (Vec<Judged>, Vec<u64>) {
-        let settings = Settings {
-            workers: rings.len(),
-            limits: Arc::new(Limits::default()),
-            ports: Arc::new(Ports::new(&[443])),
-            trust: Arc::new(Trust::empty("none")),
-            given: Arc::default(),
-            keys: crate::tls::keys::Keys::default(),
-            in_order: false,
-        };
+        let settings =
+            Settings { workers: rings.len(), in_order: false, ..Settings::plain(Limits::default()) };
         let count = rings.len() as u64;
         let rings: Vec<_> = rings
             .into_iter()

@@ -419,24 +419,27 @@ impl<M: Make> Here<'_, M> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decode::LinkType;
-    use crate::pipeline::{AsJudged, Judged};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
+impl Settings {
     /// One worker, events in order, and nothing that is trusted.
-    fn settings(limits: Limits) -> Settings {
-        Settings {
+    pub(super) fn plain(limits: Limits) -> Self {
+        Self {
             workers: 1,
             limits: Arc::new(limits),
             ports: Arc::new(Ports::new(&[443])),
             trust: Arc::new(Trust::empty("none")),
             given: Arc::default(),
-            keys: crate::tls::keys::Keys::default(),
+            keys: Keys::default(),
             in_order: true,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::LinkType;
+    use crate::pipeline::{AsJudged, Judged};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A refused SYN, then a silent link: only ticks, a second apart. Counts what was judged before the end.
     struct Idle<'a> {
@@ -488,7 +491,7 @@ mod tests {
             .rst()
             .ack(8);
         let judged = AtomicUsize::new(0);
-        let settings = Settings { in_order: false, ..settings(Limits::default()) };
+        let settings = Settings { in_order: false, ..Settings::plain(Limits::default()) };
         let frames = vec![built(syn), built(reset)];
         let mut source = Idle { frames, at: 0, judged: &judged, before_the_end: 0 };
         let mut decided = None;
@@ -548,7 +551,7 @@ mod tests {
             let what = What::Mark(shard, PacketNo(no));
             Out { at: Stamp(at), no: PacketNo(no), what }
         };
-        let settings = settings(Limits::default());
+        let settings = Settings::plain(Limits::default());
         let (mut merge, join) = (Merge::default(), Join::making(AsJudged, &settings, true, 2));
         // Out of order within a shard, and between two.
         merge.extend(1, [out(1, 3, 4), out(1, 5, 1), out(1, 5, 9), out(1, 5, 2), out(1, 8, 7)], &join);
@@ -568,7 +571,7 @@ mod tests {
         let judged = AtomicUsize::new(0);
         // A table so small that connections end for want of room.
         let limits = Limits { flows: 1_000, held_events: 100, ..Limits::default() };
-        let settings = settings(limits);
+        let settings = Settings::plain(limits);
         let mut source = Standing { sent: 0, bytes: Vec::new(), judged: &judged, before_the_end: 0 };
         analyse_here(&mut source, &settings, &mut AsJudged, &mut |_: Judged| {
             judged.fetch_add(1, Ordering::SeqCst);

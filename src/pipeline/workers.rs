@@ -386,9 +386,7 @@ fn owner(key: &PackedKey, workers: usize) -> usize {
 mod tests {
     use super::*;
     use crate::base::Limits;
-    use crate::pipeline::shard::Ports;
     use crate::pipeline::{Arrival, AsJudged, Judged};
-    use crate::tls::keys::Keys;
 
     /// Refused connections in blocks of one packet, so that workers meet where they read.
     struct Small {
@@ -433,15 +431,7 @@ mod tests {
     #[test]
     fn however_workers_meet_every_packet_is_read_and_all_come_to_an_end() {
         let judged = |workers| {
-            let settings = Settings {
-                workers,
-                limits: Arc::new(Limits::default()),
-                ports: Arc::new(Ports::new(&[443])),
-                trust: Arc::new(Trust::empty("none")),
-                given: Arc::default(),
-                keys: Keys::default(),
-                in_order: true,
-            };
+            let settings = Settings { workers, ..Settings::plain(Limits::default()) };
             let mut all = Vec::new();
             let mut source = Small { next: 0, most: 4_000, bytes: Vec::new() };
             let totals =
