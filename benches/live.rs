@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench live` (as root) makes two network namespaces with a veth pair between them, replays
 //! a mixed capture of 200 MB, which `cargo bench --bench throughput` makes, at rising rates with tcpreplay, and prints loss
-//! and CPU time of each. `-- --busy` replays finished connections that carry most of the packets beside a mixed capture, of which
-//! `tlswhy live` leaves most in the kernel; `--no-bypass` has it read all. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
+//! and CPU time of each. `-- --busy 36` replays so many finished connections that carry most of the packets beside a mixed capture, of
+//! which `tlswhy live` leaves most in the kernel; `--no-bypass` has it read all. `-- --file FILE`, `-- --pps 50000,200000,0` (0: as fast as it can), `-- --loops N`, `-- --runs N`,
 //! `-- --program PATH` (another build), `-- --workers N` say otherwise.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "no library code")]
@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let file = if arguments.iter().any(|argument| argument == "--busy") {
-        Scene::Busy(Busy { connections: 36, bytes: 20_000_000 }).capture().expect("a capture").path
+        let connections = after("--busy").and_then(|count| count.parse().ok()).unwrap_or(36);
+        Scene::Busy(Busy { connections, bytes: 20_000_000 }).capture().expect("a capture").path
     } else {
         after("--file").map_or_else(mixed, PathBuf::from)
     };
@@ -269,10 +270,7 @@ impl Network {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let sent = sent as u64;
         let bypassed = stats["interfaces"][0]["bypassed"]["packets"].as_u64().unwrap_or_default();
-        let lost = match bypassed {
-            0 => sent.saturating_sub(packets),
-            _ => stats["lost"]["kernel_dropped"].as_u64().unwrap_or_default(),
-        };
+        let lost = sent.saturating_sub(packets + bypassed);
         Run { sent, rate, lost, bypassed, cpu }
     }
 }

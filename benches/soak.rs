@@ -174,8 +174,7 @@ fn soak(arguments: &[String]) -> io::Result<bool> {
     reader.join().expect("no panic");
     drop(stage);
     println!("every sample: {}", csv.display());
-    let bypasses = !common::with(arguments).iter().any(|word| word == "--no-bypass");
-    let verdict = judge(&samples, sent, &printed, [completed, failed], bypasses);
+    let verdict = judge(&samples, sent, &printed, [completed, failed]);
     Ok(verdict && well && samples.len() > 2)
 }
 
@@ -367,23 +366,8 @@ fn lost() -> Option<u64> {
     (!text.is_empty()).then(|| values.sum::<f64>() as u64)
 }
 
-/// How many packets the kernel can have kept back, at least and at most, of which the program says some number: of 64 one passes, by
-/// chance, and stands for the others. Four standard deviations of how many pass, which is the root of their number.
-fn kept_back(said: f64) -> (f64, f64) {
-    const OTHERS: f64 = 63.0;
-    let passed = said / OTHERS;
-    let [least, most] = [(passed.sqrt() - 2.0).max(0.0), (passed + 1.0).sqrt() + 2.0];
-    (OTHERS * least * least, OTHERS * most * most)
-}
-
 /// Says what the samples tell; true where nothing grew or was lost.
-fn judge(
-    samples: &[Sample],
-    sent: u64,
-    printed: &Printed,
-    [completed, failed]: [u64; 2],
-    bypasses: bool,
-) -> bool {
+fn judge(samples: &[Sample], sent: u64, printed: &Printed, [completed, failed]: [u64; 2]) -> bool {
     let Some(last) = samples.last() else { return false };
     let stats = printed.stats.lock().expect("no panic").take().unwrap_or_default();
     let counted = stats["packets"].as_u64().unwrap_or_default();
@@ -421,14 +405,12 @@ fn judge(
     same("threads", |sample| sample.threads, &mut say);
     let interfaces = stats["interfaces"].as_array().into_iter().flatten();
     let bypassed = interfaces.filter_map(|one| one["bypassed"]["packets"].as_u64()).sum::<u64>();
-    let (least, most) = if bypasses { kept_back(bypassed as f64) } else { (0.0, 0.0) };
     // The counters are read one after another while packets may still pass, at the begin and at the end.
-    const MEANWHILE: f64 = 64.0;
-    let missing = sent as f64 - counted as f64;
+    const MEANWHILE: u64 = 64;
     say(
-        (least - MEANWHILE..=most + MEANWHILE).contains(&missing),
+        sent.abs_diff(counted + bypassed) <= MEANWHILE,
         format!(
-            "packets at the interface {}, counted {}, left in the kernel some {}",
+            "packets at the interface {}, read {}, left in the kernel {}",
             grouped(sent),
             grouped(counted),
             grouped(bypassed)

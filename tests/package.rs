@@ -81,9 +81,9 @@ fn as_the_unit(root: &Path) -> Vec<String> {
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/tlswhy.service")).unwrap();
     let setting =
         |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap();
-    assert_eq!(setting("AmbientCapabilities"), "CAP_NET_RAW");
-    assert_eq!(setting("CapabilityBoundingSet"), "CAP_NET_RAW");
-    let only = "-all,+net_raw";
+    assert_eq!(setting("AmbientCapabilities"), "CAP_NET_RAW CAP_BPF");
+    assert_eq!(setting("CapabilityBoundingSet"), "CAP_NET_RAW CAP_BPF");
+    let only = "-all,+net_raw,+bpf";
     let words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
     let sets =
         [format!("--bounding-set={only}"), format!("--inh-caps={only}"), format!("--ambient-caps={only}")];

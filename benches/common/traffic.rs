@@ -131,12 +131,14 @@ pub struct Busy {
     pub bytes: u64,
 }
 
-/// Writes such a capture. Ten of eleven packets are those of the busy connections, where there are 36 to 20 MB of others.
+/// Writes such a capture. Ten of eleven packets are those of the busy connections, however many, where there are 20 MB of others.
 ///
 /// # Errors
 /// As [`make`].
 pub fn busy(path: &Path, plan: &Busy, root: &Path) -> io::Result<Made> {
-    const SEGMENTS: u32 = 4_500;
+    const SEGMENTS: u64 = 162_000;
+    #[expect(clippy::cast_possible_truncation, reason = "less than all")]
+    let segments = (SEGMENTS / plan.connections.max(1)) as u32;
     let mut maker = Maker::new(root, false)?;
     let out = Writer::create(path, frame::bulk(&mut maker.random))?;
     let mut stage = Stage::default();
@@ -144,13 +146,13 @@ pub fn busy(path: &Path, plan: &Busy, root: &Path) -> io::Result<Made> {
     let lasts = (plan.bytes / 100_000 * MIXED_GAP) as i64;
     for n in 0..plan.connections {
         let begin = BEGIN + n as i64 * 1_000;
-        let mut talk = maker.handshake(begin, Some(3), SEGMENTS, 1);
+        let mut talk = maker.handshake(begin, Some(3), segments, 1);
         let own = talk.emits.back().map_or(1, |last| last.at - begin);
         // They go on for as long as there are others.
         talk.emits.iter_mut().for_each(|emit| emit.at = begin + (emit.at - begin) * lasts / own);
         stage.enter(talk);
     }
-    let most = others.bytes + plan.connections * u64::from(SEGMENTS) * 1_630;
+    let most = others.bytes + SEGMENTS * 1_630;
     play(maker, out, stage, &Plan { bytes: most, ..others })
 }
 

@@ -233,9 +233,9 @@ pub struct LiveArgs {
     /// Do not ask the interface for packets that are not addressed to it
     #[arg(long)]
     pub no_promiscuous: bool,
-    /// Read also what the busiest connections carry once they have finished their handshakes. Else the kernel keeps most of it
-    /// to itself, where the interface is an Ethernet: no verdict comes of it, and counts of packets are then less than what
-    /// passed
+    /// Read also what connections carry once they have finished their handshakes, or are none of ours. Else the kernel keeps most
+    /// of it to itself on a busy Ethernet: no verdict comes of it, and counts and numbers of packets are then of those that were
+    /// read. It takes CAP_BPF; without, only what the busiest connections carry is kept back
     #[arg(long)]
     pub no_bypass: bool,
     /// What makes a service of it.

@@ -85,7 +85,7 @@ pub struct InterfaceNow {
 pub struct BypassedNow {
     /// How many now.
     pub connections: u64,
-    /// Packets kept back since the start, estimated.
+    /// Packets kept back since the start: counted, or estimated where the kernel has a list and no map.
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,

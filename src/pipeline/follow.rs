@@ -134,7 +134,7 @@ pub(super) struct Follow<'a> {
     shard: Shard,
     retain: Option<Retain>,
     /// Where the kernel is to keep back what finished connections carry.
-    bypass: Option<Box<Bypass>>,
+    bypass: Option<Bypass>,
     /// Where both sides of a gateway are read: which this is, and what both saw.
     seen: Option<(Vantage, Shared)>,
     missed: Missed,
@@ -183,7 +183,7 @@ impl<'a> Follow<'a> {
             decoder: Decoder::new(&settings.limits),
             shard,
             retain,
-            bypass: ring.bypasses().then(|| Box::new(Bypass::new())),
+            bypass: Bypass::of(ring),
             seen: None,
             missed: Missed::new(limits),
             errors,

@@ -31,7 +31,7 @@ pub struct Kernel {
 pub struct Bypassed {
     /// How many now.
     pub connections: u64,
-    /// Packets kept back so far, estimated by those that pass.
+    /// Packets kept back so far: by a map counted, by a list estimated by those that pass.
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,

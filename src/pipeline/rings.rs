@@ -13,7 +13,7 @@ use super::renewal::Renewal;
 use super::run::{Arrival, Lent, Settings, Source, Totals};
 use super::shard::{Out, Shard};
 use crate::base::{FlowKey, Span, Stamp};
-use crate::capture::live::{Live, LiveReader, clock, elapsed};
+use crate::capture::live::{BypassMap, Live, LiveReader, clock, elapsed};
 use crate::capture::recent::Recent;
 
 /// A source that runs in a thread of its own and tells how it is.
@@ -43,6 +43,11 @@ pub trait Ring: Source + Send {
         false
     }
 
+    /// As [`LiveReader::bypass_map`].
+    fn bypass_map(&self) -> Option<Arc<BypassMap>> {
+        None
+    }
+
     /// As [`LiveReader::bypass`].
     fn bypass(&mut self, _: &[FlowKey]) -> Option<(usize, Stamp)> {
         None
@@ -64,10 +69,11 @@ impl LiveRing {
         Self { reader, gauges: Gauges::new(), recent, link: Link::default(), bypass: false }
     }
 
-    /// Leaves to the kernel what the busiest finished connections carry, where it can.
-    pub fn bypassing(mut self, bypass: bool) -> Self {
-        self.bypass = bypass && self.reader.may_bypass();
-        self
+    /// Leaves to the kernel what finished connections carry, where it can: what all of them do by a map, and the busiest ones'
+    /// where that may not be. Why it may not.
+    pub fn bypass_where_it_can(&mut self) -> Result<(), String> {
+        self.bypass = self.reader.may_bypass();
+        if self.bypass { self.reader.bypass_by_map() } else { Ok(()) }
     }
 }
 
@@ -135,6 +141,10 @@ impl Ring for LiveRing {
 
     fn bypasses(&self) -> bool {
         self.bypass
+    }
+
+    fn bypass_map(&self) -> Option<Arc<BypassMap>> {
+        self.reader.bypass_map()
     }
 
     fn bypass(&mut self, flows: &[FlowKey]) -> Option<(usize, Stamp)> {

@@ -152,7 +152,7 @@ impl Collector for Families {
         )?;
         page.counters(
             "bypassed_packets",
-            "Packets of finished connections that the kernel kept to itself, estimated; they are in no other count",
+            "Packets of finished connections that the kernel kept to itself; they are in no other count",
             by_name(|one| one.bypassed.packets),
         )?;
         page.counters(

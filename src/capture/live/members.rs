@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::ebpf::{Map, MapFilter};
 use super::pcap_reader::PcapReader;
 use super::ring::{Instruction, PacketRing};
 use super::{LiveError, LiveOptions, LiveStats, Taken, Waited, program, readable, retire_ms, stamp};
@@ -50,6 +51,8 @@ pub struct MemberRing {
     index: u32,
     /// In front of the filter: connections whose packets the kernel keeps to itself.
     bypass: Vec<Instruction>,
+    /// In place of both, where the kernel knows such connections by a map.
+    by_map: Option<MapFilter>,
     stats: LiveStats,
     /// The interface's own counts of what it lost; of the first ring only, since they are the same for all.
     missed: Vec<(File, u64)>,
@@ -130,7 +133,7 @@ impl MemberRing {
             ring.ignore_outgoing()?;
         }
         let (bypass, stats, missed) = (Vec::new(), LiveStats::default(), Vec::new());
-        let mut member = Self { shared, ring, index, bypass, stats, missed };
+        let mut member = Self { shared, ring, index, bypass, by_map: None, stats, missed };
         member.attach(index)?;
         if member.shared.rings > 1 {
             member.join()?;
@@ -220,7 +223,33 @@ impl MemberRing {
             Some(Err(_)) => return false,
         };
         self.shared.take_program(compiled);
+        if let Some(before) = self.by_map.take() {
+            // Without the privilege that it took, what keeps packets back ends with the old filter.
+            self.by_map = MapFilter::new(&self.shared.program(), Some(Arc::clone(before.map()))).ok();
+        }
         self.filter().is_ok()
+    }
+
+    /// Has the kernel keep back what a map lists, from now on.
+    ///
+    /// # Errors
+    /// As [`MapFilter::new`], or it cannot be put in force.
+    pub fn bypass_by_map(&mut self) -> Result<(), String> {
+        let filter = MapFilter::new(&self.shared.program(), None).and_then(|filter| {
+            self.ring.filter_by(filter.as_fd())?;
+            Ok(filter)
+        });
+        self.by_map = Some(filter.map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => "it may not use a map (cap_bpf)".to_owned(),
+            io::ErrorKind::Unsupported => "the filter asks for more than bytes of a packet".to_owned(),
+            _ => plainly(&error),
+        })?);
+        Ok(())
+    }
+
+    /// The map in force.
+    pub fn map(&self) -> Option<Arc<Map>> {
+        self.by_map.as_ref().map(|filter| Arc::clone(filter.map()))
     }
 
     /// Has the kernel keep back most packets of these connections, and of no others: see [`program::bypass`]. How many of
@@ -244,6 +273,9 @@ impl MemberRing {
 
     /// Puts the filter in force, with what stands in front of it.
     fn filter(&self) -> io::Result<()> {
+        if let Some(filter) = &self.by_map {
+            return self.ring.filter_by(filter.as_fd());
+        }
         let mut program = self.bypass.clone();
         program.extend(self.shared.program());
         self.ring.filter(&program)

@@ -2,6 +2,7 @@
 //!
 //! Ethernet and raw IP come from a ring of our own (`ring.rs`); other links, and "any", through libpcap.
 
+mod ebpf;
 mod members;
 mod pcap_reader;
 mod program;
@@ -15,9 +16,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub use self::ebpf::Map as BypassMap;
 use self::members::{MemberRing, Opened};
 use self::pcap_reader::PcapReader;
-pub use self::program::{ONE_PASSES, reachable};
+pub use self::program::{ONE_PASSES, mark, reachable};
 use super::filter::FilterError;
 use super::{LATEST, PACKET_MOST};
 use crate::base::{FlowKey, PacketNo, Span, Stamp};
@@ -346,8 +348,29 @@ impl LiveReader {
         matches!(self.source, Backend::Ring(_)) && self.link == LinkType::ETHERNET
     }
 
+    /// From now on has the kernel keep back what the map says that [`Self::bypass_map`] gives, where it can, and why not
+    /// where it cannot: another filter then stays in force.
+    ///
+    /// # Errors
+    /// The user may not (`CAP_BPF`), or the kernel or the filter is of another kind.
+    pub fn bypass_by_map(&mut self) -> Result<(), String> {
+        match &mut self.source {
+            Backend::Ring(member) => member.bypass_by_map(),
+            Backend::Pcap(_) => Err("it is read through libpcap".into()),
+        }
+    }
+
+    /// The map of what the kernel keeps back, where there is one. It may be gone after another filter was put in force.
+    pub fn bypass_map(&self) -> Option<Arc<BypassMap>> {
+        match &self.source {
+            Backend::Ring(member) => member.map(),
+            Backend::Pcap(_) => None,
+        }
+    }
+
     /// From now on has the kernel keep back most packets of these connections, and of no others. What begins or ends a
-    /// connection always passes, and of the rest one in [`ONE_PASSES`].
+    /// connection always passes, and of the rest one in [`ONE_PASSES`]. No two of them may have the same [`mark`], and each must
+    /// have one.
     ///
     /// How many of them are kept back, from the first on, and the stamp behind which a packet has met no earlier list;
     /// `None` where the kernel refuses and the earlier list stays in force.

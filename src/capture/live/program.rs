@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use pcap::BpfProgram;
 
-pub use bypass::{ONE_PASSES, bypass, reachable};
+pub use bypass::{ONE_PASSES, bypass, mark, reachable};
 
 use super::ring::Instruction;
 

@@ -137,6 +137,14 @@ impl PacketRing {
         })
     }
 
+    /// The same by a program of eBPF that the kernel has checked, in the place of any other.
+    ///
+    /// # Errors
+    /// It is no filter for sockets.
+    pub fn filter_by(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        set_at(&self.socket, libc::SOL_SOCKET, libc::SO_ATTACH_BPF, &program.as_raw_fd())
+    }
+
     /// Sees the packets of this interface from here on.
     ///
     /// # Errors

@@ -102,9 +102,17 @@ fn open_interfaces(
             .into_iter()
             .enumerate()
             .map(|(n, reader)| {
+                let mut ring = LiveRing::new(reader, recents.get(n).cloned());
                 // Of both sides of a gateway, packets are compared.
-                let bypass = !args.no_bypass && args.inside.is_empty();
-                let ring = LiveRing::new(reader, recents.get(n).cloned()).bypassing(bypass);
+                if !args.no_bypass
+                    && args.inside.is_empty()
+                    && let Err(why) = ring.bypass_where_it_can()
+                    && n == 0
+                {
+                    say(format_args!(
+                        "{name}: of finished connections the kernel keeps back what the busiest carry, not what all do: {why}"
+                    ));
+                }
                 Box::new(ring) as Box<dyn Ring>
             })
             .collect();
@@ -334,7 +342,7 @@ impl Loop<'_> {
             let since = &now.since_last;
             let bypassed: u64 = now.interfaces.iter().map(|interface| interface.bypassed.packets).sum();
             let left = if bypassed > 0 {
-                format!("; some {bypassed} packets of finished connections left in the kernel so far")
+                format!("; {bypassed} packets of finished connections left in the kernel so far")
             } else {
                 String::new()
             };

@@ -13,6 +13,11 @@ fn may_be_http(first: u8) -> bool {
     matches!(first, b'G' | b'P' | b'H')
 }
 
+/// The same on a connection that is not known, where a record of handshake may be a hello.
+pub(super) fn may_begin(first: u8) -> bool {
+    first == 22 || may_be_http(first)
+}
+
 /// Whether a segment of a connection that is over says nothing.
 #[inline]
 fn says_nothing_more(plain: &Plain<'_>) -> bool {
@@ -24,7 +29,7 @@ fn says_nothing_more(plain: &Plain<'_>) -> bool {
 fn says_nothing(plain: &Plain<'_>) -> bool {
     let [source, target] = plain.ports();
     plain.flags().0 & (TcpFlags::SYN | TcpFlags::RST) == 0
-        && plain.payload.first().is_none_or(|&first| first != 22 && !may_be_http(first))
+        && plain.payload.first().is_none_or(|&first| !may_begin(first))
         && !dns::may_be(source, target)
 }
 

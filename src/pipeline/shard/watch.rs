@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::glance::may_begin;
 use super::{Ports, Shard, State};
-use crate::base::{FlowKey, PacketNo};
+use crate::aside::dns;
+use crate::base::{FlowKey, PackedKey, PacketNo};
+use crate::decode::Segment;
 use crate::flow::table::Id;
 
 /// What a shard holds just now.
@@ -53,6 +56,20 @@ impl Shard {
     pub fn has_finished(&self, key: &FlowKey) -> bool {
         let state = self.table.find(&(*key).into()).map(|id| self.table.get(id));
         matches!(state, Some(State::Done(over)) if over.tls)
+    }
+
+    /// The connection of a segment from which nothing is learned, and nothing from others that are as quiet: it is over, or
+    /// none of ours, and the segment begins nothing. Nothing else begins anything there.
+    pub fn learns_nothing_from(&self, segment: &Segment<'_>) -> Option<PackedKey> {
+        let begins = segment.flags.syn() || segment.payload.first().is_some_and(|first| may_begin(*first));
+        if begins || dns::may_be(segment.src_port, segment.dst_port) {
+            return None;
+        }
+        let key = FlowKey::of(segment.src(), segment.dst()).0.into();
+        match self.table.find_known(&key) {
+            None | Some((_, State::Done(_))) => Some(key),
+            Some(_) => None,
+        }
     }
 
     /// Whether it follows an attempt over datagrams between these ends.

@@ -88,9 +88,15 @@ pub fn reachable(frame: &[u8]) -> Option<FlowKey> {
     Some(FlowKey::of(end(src, port(tcp, 0)?), end(dst, port(tcp, 2)?)).0)
 }
 
+/// What tells a connection from others in such a program, which tells no two apart that have the same; `None` where it cannot
+/// know the connection.
+pub fn mark(flow: &FlowKey) -> Option<u32> {
+    Cells::of(*flow).map(|cells| cells.mix)
+}
+
 /// To be put in front of a filter: keeps back all packets of these connections but one in [`ONE_PASSES`] and those with SYN,
 /// FIN or RST. Every other packet goes on to the filter: those of other connections, for addresses and ports are compared in full, and
-/// those that are not as [`reachable`] says.
+/// those that are not as [`reachable`] says, and those of connections that [`mark`] does not tell apart.
 pub fn bypass(flows: &[FlowKey]) -> Vec<Instruction> {
     let cells = |v4: bool| {
         let flows = flows.iter().filter(|flow| flow.low.addr.is_v4() == v4);

@@ -45,10 +45,11 @@ impl Ring for Taker {
 }
 
 struct Bench {
-    bypass: Bypass,
+    bypass: List,
     shard: Shard,
     decoder: Decoder,
     taker: Taker,
+    client: [u8; 4],
     now: Stamp,
     no: u64,
 }
@@ -57,10 +58,11 @@ impl Bench {
     fn new(room: usize) -> Self {
         let limits = Limits::default();
         Self {
-            bypass: Bypass::new(),
+            bypass: List::new(Bypassed::default()),
             decoder: Decoder::new(&limits),
             shard: Shard::new(Arc::new(limits), Arc::new(Ports::new(&[443])), 0),
             taker: Taker { room, list: Vec::new(), clock: Stamp(0) },
+            client: CLIENT,
             now: Stamp::from_secs(1),
             no: 0,
         }
@@ -71,7 +73,7 @@ impl Bench {
         let has = |bit| flags & bit != 0;
         let seq = if has(TcpFlags::SYN) { 7 } else { 8 };
         let mut tcp =
-            PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(CLIENT, SERVER, 64).tcp(port, 443, seq, 9);
+            PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(self.client, SERVER, 64).tcp(port, 443, seq, 9);
         if has(TcpFlags::SYN) {
             tcp = tcp.syn().options(&[TcpOptionElement::SelectiveAcknowledgementPermitted]).unwrap();
         }
@@ -189,6 +191,24 @@ fn others_are_never_kept_back() {
     bench.sends(40_004, TcpFlags::FIN | TcpFlags::ACK, &[]);
     bench.settles();
     assert_eq!(bench.kept_back(), [0; 0]);
+}
+
+#[test]
+fn of_two_that_the_kernel_cannot_tell_apart_one_is_kept_back() {
+    let mut bench = Bench::new(9);
+    // What their addresses differ by, their ports differ by.
+    let one = (CLIENT, 40_000);
+    let other = ([192, 1, 2, 1], 40_001);
+    for (client, port) in [one, other] {
+        bench.client = client;
+        bench.is_over(port);
+    }
+    for (client, port) in [one, other].repeat(60) {
+        bench.client = client;
+        bench.carries(port, 50);
+    }
+    bench.settles();
+    assert_eq!((bench.kept_back().len(), bench.bypass.told().connections), (1, 1));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Finished connections that carry much: the kernel keeps their packets to itself.
+//! By a list: the busiest finished connections.
 //!
 //! Of a connection that spoke TLS and is over, a shard looks at nothing but what begins another one in its place. So most of
 //! its packets need not be copied out of the kernel. One packet in [`SAMPLE`] is looked at to find the busiest; the kernel's
@@ -9,16 +9,16 @@
 //! falls silent. Should another begin in its place before the kernel's filter is known to let that pass, then it is not
 //! followed at all, and counted ([`Lost::handshakes_bypassed`](crate::base::Lost)).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
-use super::gauges::Bypassed;
-use super::rings::Ring;
-use super::shard::Shard;
 use crate::base::{FlowKey, PackedKey, Span, Stamp};
-use crate::capture::live::{ONE_PASSES, reachable};
+use crate::capture::live::{ONE_PASSES, mark, reachable};
 use crate::decode::plain::Plain;
 use crate::decode::{Frame, Packet, Segment, TcpFlags};
+use crate::pipeline::gauges::Bypassed;
+use crate::pipeline::rings::Ring;
+use crate::pipeline::shard::Shard;
 
 /// One packet in so many is looked at, on average.
 const SAMPLE: u32 = 64;
@@ -65,7 +65,7 @@ enum Kept {
 }
 
 /// What one ring knows of its busiest finished connections.
-pub(super) struct Bypass {
+pub(in crate::pipeline) struct List {
     places: Box<[Place]>,
     secret: [u64; 2],
     /// Packets until the next look.
@@ -116,9 +116,9 @@ impl Marks {
     }
 }
 
-impl Bypass {
-    /// None known yet.
-    pub(super) fn new() -> Self {
+impl List {
+    /// None known yet. `told`: what was kept back before.
+    pub(super) fn new(told: Bypassed) -> Self {
         Self {
             places: vec![Place::default(); PLACES].into(),
             secret: [0_u64, 1].map(|n| foldhash::fast::RandomState::default().hash_one(n)),
@@ -132,7 +132,7 @@ impl Bypass {
             chosen: Stamp(i64::MIN),
             forgot: Stamp(i64::MIN),
             settled: Stamp(i64::MIN),
-            told: Bypassed::default(),
+            told: Bypassed { connections: 0, ..told },
             unfollowed: 0,
         }
     }
@@ -267,8 +267,10 @@ impl Bypass {
         let least = BUSY.max(self.looks / SHARE);
         let mut busy: Vec<Place> = self.places.iter().filter(|place| place.met >= least).copied().collect();
         busy.sort_unstable_by_key(|place| std::cmp::Reverse(place.met));
+        // The kernel's program knows one connection of a mark.
+        let mut marks: HashSet<Option<u32>> = self.kept.keys().map(mark).chain([None]).collect();
         for Place { key, .. } in busy {
-            if self.kept.len() < self.most && !self.kept.contains_key(&key) && shard.has_finished(&key) {
+            if self.kept.len() < self.most && shard.has_finished(&key) && marks.insert(mark(&key)) {
                 self.kept.insert(key, Kept::Back { from: LATER, seen: now });
                 self.stale = true;
             }

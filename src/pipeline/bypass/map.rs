@@ -1,0 +1,179 @@
+//! By a map: any finished connection, and any that is none of ours.
+//!
+//! What is over, or was never known, is changed by telling segments alone, and those the kernel lets pass
+//! ([`crate::capture::live::BypassMap`]); so nothing can be missed, and nothing has to be taken back when a connection leaves
+//! the shard's table. To list one costs a look into memory that is seldom in a cache, so one quiet packet in [`SAMPLE`] has its
+//! connection listed: what carries little costs little, and what carries much is soon met.
+//!
+//! A ring that is not busy is read as a whole, which costs next to nothing, and has its packets numbered as they passed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::base::{Span, Stamp};
+use crate::capture::live::{BypassMap, clock, elapsed};
+use crate::decode::Packet;
+use crate::pipeline::gauges::Bypassed;
+use crate::pipeline::shard::Shard;
+
+/// One packet in so many is looked at, on average.
+const SAMPLE: u32 = 8;
+/// A ring on which so many packets pass in a second is busy: to read them takes half a hundredth of a processor.
+const BUSY: u64 = 10_000;
+/// How often it is found out whether it is.
+const COUNT: Span = Span::from_millis(250);
+/// Between a packet's stamp and its being judged by the kernel's filter passes less.
+const STAMPED: Span = Span::from_millis(10);
+/// Two clocks that differ by more within one turn: one was set.
+const SET: Span = Span::from_millis(5);
+/// Since when what lies in the ring is stamped by a clock as it is now.
+const SURE: Span = Span::from_secs(2);
+/// Publications of which the moment is remembered.
+const REMEMBERED: usize = 64;
+
+/// What one ring knows of its map.
+pub(in crate::pipeline) struct Map {
+    map: Arc<BypassMap>,
+    /// Packets until the next look.
+    until_look: u32,
+    chance: u32,
+    /// Milliseconds that passed before the first publication, less what [`Self::let_all_pass`] added.
+    began: Option<i64>,
+    published: u64,
+    /// Numbers, and when each was published by the clock that stamps packets.
+    moments: VecDeque<(u64, Stamp)>,
+    /// Numbers below this one were replaced before the latest packet was captured: what is marked with them was seen.
+    seen: u64,
+    /// What the clock was ahead of the time that passed, and since when it is sure that it was not set.
+    ahead: Option<i64>,
+    unsure_until: Span,
+    /// Whether the ring is busy.
+    busy: bool,
+    /// Looks since that was found out, when it was, and what had been kept back then.
+    looks: u64,
+    counted: Span,
+    kept: u64,
+    /// Connections listed in the present epoch and in the one before, and when this one began.
+    listed: [u64; 2],
+    epoch: u64,
+}
+
+impl Map {
+    pub(super) fn new(map: Arc<BypassMap>) -> Self {
+        Self {
+            map,
+            until_look: SAMPLE,
+            chance: 0x9e37_79b9,
+            began: None,
+            published: 0,
+            moments: VecDeque::new(),
+            seen: 0,
+            ahead: None,
+            unsure_until: Span::default(),
+            busy: false,
+            looks: 0,
+            counted: Span::default(),
+            kept: 0,
+            listed: [0; 2],
+            epoch: 0,
+        }
+    }
+
+    /// Whether no look is due.
+    #[inline]
+    pub(super) fn passes_over(&mut self) -> bool {
+        if self.until_look <= 1 {
+            return false;
+        }
+        self.until_look -= 1;
+        true
+    }
+
+    /// Lists the connection of a packet that is looked at, where nothing is to be learned from it.
+    #[inline]
+    pub(super) fn sees(&mut self, packet: &Packet<'_>, stamp: Stamp, shard: &Shard) {
+        self.until_look = self.until_look.saturating_sub(1);
+        if self.until_look == 0 {
+            self.look(packet, stamp, shard);
+        }
+    }
+
+    fn look(&mut self, packet: &Packet<'_>, stamp: Stamp, shard: &Shard) {
+        // Not every eighth: traffic may have a beat. (Marsaglia's generator, period 2³² - 1.)
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 17;
+        self.chance ^= self.chance << 5;
+        self.until_look = SAMPLE / 2 + self.chance % SAMPLE + 1;
+        while let Some(&(number, moment)) = self.moments.front()
+            && stamp > moment + STAMPED
+        {
+            self.seen = number;
+            self.moments.pop_front();
+        }
+        self.looks += 1;
+        if self.busy
+            && let Packet::Segment(segment) = packet
+            && let Some(key) = shard.learns_nothing_from(segment)
+        {
+            self.listed[0] += u64::from(self.map.list(&key, self.seen));
+        }
+    }
+
+    /// Publishes the next number.
+    pub(super) fn settle(&mut self) {
+        self.settle_at(elapsed(), clock());
+    }
+
+    fn settle_at(&mut self, elapsed: Span, clock: Stamp) {
+        let ahead = clock.0.saturating_sub(elapsed.0);
+        if self.ahead.replace(ahead).is_some_and(|before| before.abs_diff(ahead) > SET.0.unsigned_abs()) {
+            // What lies in the ring may be stamped by the clock as it was.
+            self.moments.clear();
+            self.unsure_until = Span(elapsed.0.saturating_add(SURE.0));
+        }
+        self.count(elapsed);
+        let millis = elapsed.0 / 1_000;
+        let began = *self.began.get_or_insert(millis);
+        let number = (millis - began).unsigned_abs() + 1;
+        if number <= self.published {
+            return;
+        }
+        self.published = number;
+        self.map.publish(number);
+        if elapsed >= self.unsure_until && self.moments.len() < REMEMBERED {
+            self.moments.push_back((number, clock));
+        }
+        if number / BypassMap::EPOCH > self.epoch {
+            self.epoch = number / BypassMap::EPOCH;
+            self.listed = [0, self.listed[0]];
+        }
+    }
+
+    /// Finds out now and then whether the ring is busy.
+    fn count(&mut self, elapsed: Span) {
+        let took = Span(elapsed.0.saturating_sub(self.counted.0));
+        if took < COUNT {
+            return;
+        }
+        let (kept, _) = self.map.kept_back();
+        let passed = self.looks * u64::from(SAMPLE) + kept - self.kept;
+        self.busy = passed.saturating_mul(1_000_000) / took.0.unsigned_abs() > BUSY;
+        (self.looks, self.counted, self.kept) = (0, elapsed, kept);
+    }
+
+    /// All connections are forgotten: the next epoch of each begins.
+    pub(super) fn let_all_pass(&mut self) {
+        self.began = self.began.map(|began| began.saturating_sub_unsigned(BypassMap::EPOCH));
+        self.moments.clear();
+        self.ahead = None;
+    }
+
+    /// How many are kept back, and what they carried.
+    pub(super) fn told(&self) -> Bypassed {
+        let (packets, bytes) = self.map.kept_back();
+        Bypassed { connections: self.listed[0].max(self.listed[1]), packets, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests;
