@@ -26,8 +26,8 @@
 //! ([`base::Lost`]) that the events it touched name. **A finding cites packets**: [`cause::Finding`] cannot be made
 //! without.
 //!
-//! `unsafe` is denied but in [`capture::live`]'s ring, whose memory the kernel shares, for the hint of [`base::prefetch()`], and
-//! in the allocator that the program has (`src/allocator.rs`).
+//! `unsafe` is denied but in [`capture::live`]'s ring and map, whose memory the kernel shares, for the hint of [`base::prefetch()`],
+//! and in the allocator that the program has (`src/allocator.rs`).
 //!
 //! # Floors
 //!

@@ -238,6 +238,10 @@ pub struct LiveArgs {
     /// read. It takes CAP_BPF; without, only what the busiest connections carry is kept back
     #[arg(long)]
     pub no_bypass: bool,
+    /// Keep nothing back before so many packets a second pass a ring: to read fewer costs next to nothing, and their numbers are then
+    /// those of a file
+    #[arg(long, value_name = "PACKETS", default_value = "100000")]
+    pub bypass_from: u64,
     /// What makes a service of it.
     #[command(flatten)]
     pub service: super::config::ServiceArgs,

@@ -237,7 +237,7 @@ impl<'a> Follow<'a> {
             self.lost.asides_dropped += std::mem::take(&mut self.errors.lost);
             self.let_go();
             if let Some(bypass) = &mut self.bypass {
-                bypass.settle(ring, &self.shard, now);
+                bypass.settle(ring, &self.shard, now, self.totals.packets);
                 self.lost.handshakes_bypassed += bypass.take_unfollowed();
                 self.reading.bypassed = bypass.told();
             }

@@ -12,7 +12,8 @@
 //!
 //! * [`run`] for files: with one worker in one thread on the read buffer itself, with more (`workers`) in blocks of the file
 //!   that all shards read, each what is its own.
-//! * [`rings`] for interfaces: one shard a ring, which `follow` drives; `judge` waits for all of them.
+//! * [`rings`] for interfaces: one shard a ring, which `follow` drives; `judge` waits for all of them. `bypass` has the kernel keep
+//!   back what a shard would pass over.
 //! * [`vantages`] for both sides of a gateway.
 //!
 //! The events do not depend on the number of workers until a bound is hit.

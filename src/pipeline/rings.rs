@@ -38,9 +38,10 @@ pub trait Ring: Source + Send {
     /// From now on gives what this filter matches; it is known to compile.
     fn refilter(&mut self, filter: Option<&str>);
 
-    /// Whether it is to keep to itself what finished connections carry, and can.
-    fn bypasses(&self) -> bool {
-        false
+    /// From how many packets a second on the kernel is to keep to itself what finished connections carry; `None` where it is not,
+    /// or cannot.
+    fn bypasses_from(&self) -> Option<u64> {
+        None
     }
 
     /// As [`LiveReader::bypass_map`].
@@ -60,20 +61,26 @@ pub struct LiveRing {
     gauges: Arc<Gauges>,
     recent: Option<Arc<Recent>>,
     link: Link,
-    bypass: bool,
+    bypasses_from: Option<u64>,
 }
 
 impl LiveRing {
     /// Reads from here, and keeps in `recent` what may be wanted later.
     pub fn new(reader: LiveReader, recent: Option<Arc<Recent>>) -> Self {
-        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), bypass: false }
+        Self { reader, gauges: Gauges::new(), recent, link: Link::default(), bypasses_from: None }
     }
 
-    /// Leaves to the kernel what finished connections carry, where it can: what all of them do by a map, and the busiest ones'
-    /// where that may not be. Why it may not.
-    pub fn bypass_where_it_can(&mut self) -> Result<(), String> {
-        self.bypass = self.reader.may_bypass();
-        if self.bypass { self.reader.bypass_by_map() } else { Ok(()) }
+    /// Leaves to the kernel what finished connections carry while so many packets pass in a second, where it can: what all of them
+    /// do by a map, and the busiest ones' where that may not be.
+    ///
+    /// # Errors
+    /// Why it may not be.
+    pub fn bypass_from(&mut self, packets: u64) -> Result<(), String> {
+        if !self.reader.may_bypass() {
+            return Ok(());
+        }
+        self.bypasses_from = Some(packets);
+        self.reader.bypass_by_map()
     }
 }
 
@@ -139,8 +146,8 @@ impl Ring for LiveRing {
         self.reader.refilter(filter);
     }
 
-    fn bypasses(&self) -> bool {
-        self.bypass
+    fn bypasses_from(&self) -> Option<u64> {
+        self.bypasses_from
     }
 
     fn bypass_map(&self) -> Option<Arc<BypassMap>> {

@@ -106,7 +106,7 @@ fn open_interfaces(
                 // Of both sides of a gateway, packets are compared.
                 if !args.no_bypass
                     && args.inside.is_empty()
-                    && let Err(why) = ring.bypass_where_it_can()
+                    && let Err(why) = ring.bypass_from(args.bypass_from)
                     && n == 0
                 {
                     say(format_args!(

@@ -225,11 +225,12 @@ impl List {
     }
 
     /// Has the kernel take over what has changed, and now and then chooses anew.
-    pub(super) fn settle(&mut self, ring: &mut dyn Ring, shard: &Shard, now: Stamp) {
+    /// `listing`: whether any is to be added.
+    pub(super) fn settle(&mut self, ring: &mut dyn Ring, shard: &Shard, now: Stamp, listing: bool) {
         if self.settled.0 < now.0.saturating_sub(SETTLE.0) {
             if self.chosen.0 < now.0.saturating_sub(CHOOSE.0) {
                 self.chosen = now;
-                self.choose(shard, now);
+                self.choose(shard, now, listing);
             }
             if self.stale {
                 self.settled = now;
@@ -256,7 +257,7 @@ impl List {
         self.told
     }
 
-    fn choose(&mut self, shard: &Shard, now: Stamp) {
+    fn choose(&mut self, shard: &Shard, now: Stamp, listing: bool) {
         for kept in self.kept.values_mut() {
             if matches!(kept, Kept::Back { seen, .. } if now - *seen > SILENT) {
                 *kept = Kept::Ending;
@@ -270,7 +271,8 @@ impl List {
         // The kernel's program knows one connection of a mark.
         let mut marks: HashSet<Option<u32>> = self.kept.keys().map(mark).chain([None]).collect();
         for Place { key, .. } in busy {
-            if self.kept.len() < self.most && shard.has_finished(&key) && marks.insert(mark(&key)) {
+            if listing && self.kept.len() < self.most && shard.has_finished(&key) && marks.insert(mark(&key))
+            {
                 self.kept.insert(key, Kept::Back { from: LATER, seen: now });
                 self.stale = true;
             }

@@ -4,8 +4,6 @@
 //! ([`crate::capture::live::BypassMap`]); so nothing can be missed, and nothing has to be taken back when a connection leaves
 //! the shard's table. To list one costs a look into memory that is seldom in a cache, so one quiet packet in [`SAMPLE`] has its
 //! connection listed: what carries little costs little, and what carries much is soon met.
-//!
-//! A ring that is not busy is read as a whole, which costs next to nothing, and has its packets numbered as they passed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,10 +16,6 @@ use crate::pipeline::shard::Shard;
 
 /// One packet in so many is looked at, on average.
 const SAMPLE: u32 = 8;
-/// A ring on which so many packets pass in a second is busy: to read them takes half a hundredth of a processor.
-const BUSY: u64 = 10_000;
-/// How often it is found out whether it is.
-const COUNT: Span = Span::from_millis(250);
 /// Between a packet's stamp and its being judged by the kernel's filter passes less.
 const STAMPED: Span = Span::from_millis(10);
 /// Two clocks that differ by more within one turn: one was set.
@@ -47,12 +41,8 @@ pub(in crate::pipeline) struct Map {
     /// What the clock was ahead of the time that passed, and since when it is sure that it was not set.
     ahead: Option<i64>,
     unsure_until: Span,
-    /// Whether the ring is busy.
-    busy: bool,
-    /// Looks since that was found out, when it was, and what had been kept back then.
-    looks: u64,
-    counted: Span,
-    kept: u64,
+    /// Whether any is to be listed.
+    listing: bool,
     /// Connections listed in the present epoch and in the one before, and when this one began.
     listed: [u64; 2],
     epoch: u64,
@@ -70,10 +60,7 @@ impl Map {
             seen: 0,
             ahead: None,
             unsure_until: Span::default(),
-            busy: false,
-            looks: 0,
-            counted: Span::default(),
-            kept: 0,
+            listing: false,
             listed: [0; 2],
             epoch: 0,
         }
@@ -110,8 +97,7 @@ impl Map {
             self.seen = number;
             self.moments.pop_front();
         }
-        self.looks += 1;
-        if self.busy
+        if self.listing
             && let Packet::Segment(segment) = packet
             && let Some(key) = shard.learns_nothing_from(segment)
         {
@@ -119,8 +105,9 @@ impl Map {
         }
     }
 
-    /// Publishes the next number.
-    pub(super) fn settle(&mut self) {
+    /// Publishes the next number. `listing`: whether any is to be listed from now on.
+    pub(super) fn settle(&mut self, listing: bool) {
+        self.listing = listing;
         self.settle_at(elapsed(), clock());
     }
 
@@ -131,7 +118,6 @@ impl Map {
             self.moments.clear();
             self.unsure_until = Span(elapsed.0.saturating_add(SURE.0));
         }
-        self.count(elapsed);
         let millis = elapsed.0 / 1_000;
         let began = *self.began.get_or_insert(millis);
         let number = (millis - began).unsigned_abs() + 1;
@@ -147,18 +133,6 @@ impl Map {
             self.epoch = number / BypassMap::EPOCH;
             self.listed = [0, self.listed[0]];
         }
-    }
-
-    /// Finds out now and then whether the ring is busy.
-    fn count(&mut self, elapsed: Span) {
-        let took = Span(elapsed.0.saturating_sub(self.counted.0));
-        if took < COUNT {
-            return;
-        }
-        let (kept, _) = self.map.kept_back();
-        let passed = self.looks * u64::from(SAMPLE) + kept - self.kept;
-        self.busy = passed.saturating_mul(1_000_000) / took.0.unsigned_abs() > BUSY;
-        (self.looks, self.counted, self.kept) = (0, elapsed, kept);
     }
 
     /// All connections are forgotten: the next epoch of each begins.

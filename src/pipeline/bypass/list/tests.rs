@@ -135,7 +135,7 @@ impl Bench {
     fn settles(&mut self) -> u64 {
         self.passes(1_001);
         self.taker.clock = self.now + Span::from_millis(10);
-        self.bypass.settle(&mut self.taker, &self.shard, self.now);
+        self.bypass.settle(&mut self.taker, &self.shard, self.now, true);
         self.bypass.take_unfollowed()
     }
 
