@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::{Span, Stamp};
-use crate::capture::live::{BypassMap, clock, elapsed};
-use crate::decode::Packet;
+use crate::base::{FlowKey, Span, Stamp};
+use crate::capture::live::{BypassMap, clock, elapsed, reachable};
+use crate::decode::{Frame, Packet};
 use crate::pipeline::gauges::Bypassed;
 use crate::pipeline::shard::Shard;
 
@@ -76,12 +76,19 @@ impl Map {
         true
     }
 
-    /// Lists the connection of a packet that is looked at, where nothing is to be learned from it.
+    /// Lists the connection of a packet that is looked at, where nothing is to be learned from it. One that may begin something
+    /// where the kernel's filter does not look (in a tunnel, in fragments, behind options of IP) takes its connection out.
     #[inline]
-    pub(super) fn sees(&mut self, packet: &Packet<'_>, stamp: Stamp, shard: &Shard) {
+    pub(super) fn sees(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, shard: &Shard) {
+        if let Packet::Segment(segment) = packet
+            && Shard::may_begin(segment)
+            && reachable(frame.data).is_none()
+        {
+            self.map.forget(&FlowKey::of(segment.src(), segment.dst()).0.into());
+        }
         self.until_look = self.until_look.saturating_sub(1);
         if self.until_look == 0 {
-            self.look(packet, stamp, shard);
+            self.look(packet, frame.stamp, shard);
         }
     }
 

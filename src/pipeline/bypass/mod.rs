@@ -83,7 +83,7 @@ impl Bypass {
         match &mut self.way {
             Way::ByList(list) => list.sees(packet, frame, shard),
             Way::ByMap(map) => {
-                map.sees(packet, frame.stamp, shard);
+                map.sees(packet, frame, shard);
                 true
             }
         }

@@ -61,8 +61,7 @@ impl Shard {
     /// The connection of a segment from which nothing is learned, and nothing from others that are as quiet: it is over, or
     /// none of ours, and the segment begins nothing. Nothing else begins anything there.
     pub fn learns_nothing_from(&self, segment: &Segment<'_>) -> Option<PackedKey> {
-        let begins = segment.flags.syn() || segment.payload.first().is_some_and(|first| may_begin(*first));
-        if begins || dns::may_be(segment.src_port, segment.dst_port) {
+        if Self::may_begin(segment) || dns::may_be(segment.src_port, segment.dst_port) {
             return None;
         }
         let key = FlowKey::of(segment.src(), segment.dst()).0.into();
@@ -70,6 +69,11 @@ impl Shard {
             None | Some((_, State::Done(_))) => Some(key),
             Some(_) => None,
         }
+    }
+
+    /// Whether a segment may begin something on a connection that is over, or none of ours.
+    pub fn may_begin(segment: &Segment<'_>) -> bool {
+        segment.flags.syn() || segment.payload.first().is_some_and(|first| may_begin(*first))
     }
 
     /// Whether it follows an attempt over datagrams between these ends.

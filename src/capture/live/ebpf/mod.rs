@@ -74,15 +74,26 @@ impl Map {
     /// Has the kernel keep back the quiet segments of this connection, unless a telling one of it may not have been seen:
     /// one that was marked with no less than `seen`. Whether it does so from now on and did not before.
     pub fn list(&self, key: &PackedKey, seen: u64) -> bool {
-        let (Some(published), hash) = (self.told.all().first(), hash(key, self.secret)) else { return false };
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder")]
-        let Some(slot) = self.slots.all().get(hash as usize % SLOTS) else { return false };
+        let hash = hash(key, self.secret);
+        let (Some(published), Some(slot)) = (self.told.all().first(), self.slot(hash)) else { return false };
         let (tag, there) = (tag(hash, published.load(Ordering::Relaxed)), slot.load(Ordering::Relaxed));
         let is_unseen = there & LISTED == 0 && there >= seen;
         // Where the kernel comes between, it was a telling segment.
         there != tag
             && !is_unseen
             && slot.compare_exchange(there, tag, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes a connection out, as the kernel does with a telling segment.
+    pub fn forget(&self, key: &PackedKey) {
+        if let (Some(published), Some(slot)) = (self.told.all().first(), self.slot(hash(key, self.secret))) {
+            slot.store(published.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    fn slot(&self, hash: u64) -> Option<&AtomicU64> {
+        #[expect(clippy::cast_possible_truncation, reason = "a remainder")]
+        self.slots.all().get(hash as usize % SLOTS)
     }
 
     /// Packets that were kept back so far, and their bytes.
@@ -106,7 +117,7 @@ impl Map {
     pub fn meets(&self, key: &PackedKey, tells: bool) -> bool {
         let hash = hash(key, self.secret);
         let published = self.told.all()[0].load(Ordering::Relaxed);
-        let slot = &self.slots.all()[usize::try_from(hash).unwrap() % SLOTS];
+        let slot = self.slot(hash).unwrap();
         if tells {
             slot.store(published, Ordering::Relaxed);
         }

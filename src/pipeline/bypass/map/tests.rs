@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Addr, Endpoint, FlowKey, Limits, PackedKey, PacketNo};
-use crate::decode::TcpFlags;
 use crate::decode::plain::Plain;
+use crate::decode::{LinkType, TcpFlags};
 use crate::pipeline::shard::Ports;
 
 const CLIENT: [u8; 4] = [192, 0, 2, 1];
@@ -56,10 +56,17 @@ impl Follower {
     }
 
     /// Takes a packet of this number; `before` sees it first.
-    fn takes(&mut self, sent: &Sent, (no, now): (u64, Stamp), before: impl FnOnce(&Packet<'_>, &Shard)) {
+    fn takes(
+        &mut self,
+        sent: &Sent,
+        (no, now): (u64, Stamp),
+        before: impl FnOnce(&Packet<'_>, &Frame<'_>, &Shard),
+    ) {
         let data = sent.frame();
+        let wire_len = u32::try_from(data.len()).unwrap();
+        let frame = Frame { no: PacketNo(no), stamp: now, link: LinkType::ETHERNET, data: &data, wire_len };
         let packet = Packet::Segment(Plain::of(&data).unwrap().segment());
-        before(&packet, &self.0);
+        before(&packet, &frame, &self.0);
         self.0.packet(&packet, PacketNo(no), now, now);
     }
 
@@ -118,12 +125,12 @@ proptest! {
                 if !map.meets(&sent.key(), sent.tells()) || sent.payload.starts_with(b"H") {
                     ring.push((sent, (no, now)));
                 }
-                all.takes(sent, (no, now), |_, _| {});
+                all.takes(sent, (no, now), |_, _, _| {});
             }
             for (sent, at) in ring {
-                some.takes(sent, at, |packet, shard| {
+                some.takes(sent, at, |packet, frame, shard| {
                     bypass.until_look = 1;
-                    bypass.sees(packet, at.1, shard);
+                    bypass.sees(packet, frame, shard);
                 });
             }
             bypass.settle_at(Span(now.0), now);
@@ -165,8 +172,9 @@ impl Bench {
         let kept = self.map.meets(&sent.key(), sent.tells());
         if !kept {
             self.no += 1;
-            let (bypass, now) = (&mut self.bypass, self.now);
-            self.follower.takes(sent, (self.no, now), |packet, shard| bypass.sees(packet, now, shard));
+            let bypass = &mut self.bypass;
+            self.follower
+                .takes(sent, (self.no, self.now), |packet, frame, shard| bypass.sees(packet, frame, shard));
         }
         kept
     }
@@ -190,6 +198,22 @@ impl Bench {
 fn what_is_none_of_ours_is_kept_back_within_some_packets_and_counted_as_one() {
     let bench = Bench::with_one();
     assert_eq!(bench.bypass.told().connections, 1);
+}
+
+#[test]
+fn what_begins_where_the_kernel_does_not_look_is_taken_out() {
+    let mut bench = Bench::with_one();
+    let syn = Sent { flags: TcpFlags::SYN, payload: b"", ..quiet() };
+    // Two tags: passed, and not looked into.
+    let data = syn.frame();
+    let tagged = [&data[..12], &[0x81, 0, 0, 5, 0x81, 0, 0, 6], &data[12..]].concat();
+    let wire_len = u32::try_from(tagged.len()).unwrap();
+    let packet = Packet::Segment(Plain::of(&data).unwrap().segment());
+    let frame =
+        Frame { no: PacketNo(9), stamp: bench.now, link: LinkType::ETHERNET, data: &tagged, wire_len };
+    bench.bypass.sees(&packet, &frame, &bench.follower.0);
+    bench.follower.0.packet(&packet, frame.no, frame.stamp, frame.stamp);
+    assert_eq!(bench.kept_of(100), 0);
 }
 
 #[test]
