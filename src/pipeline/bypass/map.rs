@@ -115,30 +115,40 @@ impl Map {
     /// Publishes the next number. `listing`: whether any is to be listed from now on.
     pub(super) fn settle(&mut self, listing: bool) {
         self.listing = listing;
-        self.settle_at(elapsed(), clock());
+        let elapsed = elapsed();
+        if self.publish(elapsed) {
+            // Behind it: what was marked with the number before was captured earlier than that.
+            self.note(elapsed, clock());
+        }
     }
 
-    fn settle_at(&mut self, elapsed: Span, clock: Stamp) {
+    /// Publishes the number of this moment; false where it has been already.
+    fn publish(&mut self, elapsed: Span) -> bool {
+        let millis = elapsed.0 / 1_000;
+        let began = *self.began.get_or_insert(millis);
+        let number = (millis - began).unsigned_abs() + 1;
+        if number <= self.published {
+            return false;
+        }
+        self.published = number;
+        self.map.publish(number);
+        if number / BypassMap::EPOCH > self.epoch {
+            self.epoch = number / BypassMap::EPOCH;
+            self.listed = [0, self.listed[0]];
+        }
+        true
+    }
+
+    /// Remembers when a number was published, unless the clock was set.
+    fn note(&mut self, elapsed: Span, clock: Stamp) {
         let ahead = clock.0.saturating_sub(elapsed.0);
         if self.ahead.replace(ahead).is_some_and(|before| before.abs_diff(ahead) > SET.0.unsigned_abs()) {
             // What lies in the ring may be stamped by the clock as it was.
             self.moments.clear();
             self.unsure_until = Span(elapsed.0.saturating_add(SURE.0));
         }
-        let millis = elapsed.0 / 1_000;
-        let began = *self.began.get_or_insert(millis);
-        let number = (millis - began).unsigned_abs() + 1;
-        if number <= self.published {
-            return;
-        }
-        self.published = number;
-        self.map.publish(number);
         if elapsed >= self.unsure_until && self.moments.len() < REMEMBERED {
-            self.moments.push_back((number, clock));
-        }
-        if number / BypassMap::EPOCH > self.epoch {
-            self.epoch = number / BypassMap::EPOCH;
-            self.listed = [0, self.listed[0]];
+            self.moments.push_back((self.published, clock));
         }
     }
 

@@ -133,7 +133,8 @@ proptest! {
                     bypass.sees(packet, frame, shard);
                 });
             }
-            bypass.settle_at(Span(now.0), now);
+            bypass.publish(Span(now.0));
+            bypass.note(Span(now.0), now);
             prop_assert_eq!(some.told(now), all.told(now));
         }
     }
@@ -164,7 +165,8 @@ impl Bench {
     /// Time passes, and a number is published.
     fn passes(&mut self, span: Span) {
         (self.elapsed, self.now) = (Span(self.elapsed.0 + span.0), self.now + span);
-        self.bypass.settle_at(self.elapsed, self.now);
+        self.bypass.publish(self.elapsed);
+        self.bypass.note(self.elapsed, self.now);
     }
 
     /// A packet comes; whether it was kept back.
