@@ -223,11 +223,16 @@ impl MemberRing {
             Some(Err(_)) => return false,
         };
         self.shared.take_program(compiled);
-        if let Some(before) = self.by_map.take() {
+        let before = self.by_map.take();
+        if let Some(before) = &before {
             // Without the privilege that it took, what keeps packets back ends with the old filter.
             self.by_map = MapFilter::new(&self.shared.program(), Some(Arc::clone(before.map()))).ok();
         }
-        self.filter().is_ok()
+        let taken = self.filter().is_ok();
+        if !taken {
+            self.by_map = before;
+        }
+        taken
     }
 
     /// Has the kernel keep back what a map lists, from now on.

@@ -98,6 +98,7 @@ fn open_interfaces(
             }
             None => Vec::new(),
         };
+        let mut told = false;
         let rings: Rings = readers
             .into_iter()
             .enumerate()
@@ -107,7 +108,7 @@ fn open_interfaces(
                 if !args.no_bypass
                     && args.inside.is_empty()
                     && let Err(why) = ring.bypass_from(args.bypass_from)
-                    && n == 0
+                    && !std::mem::replace(&mut told, true)
                 {
                     say(format_args!(
                         "{name}: of finished connections the kernel keeps back what the busiest carry, not what all do: {why}"

@@ -4,8 +4,8 @@
 //! ours; the kernel's filter drops their *quiet* segments, of any number of connections, and counts them.
 //!
 //! No verdict can miss them. Of such a connection a quiet segment changes nothing: it is neither a SYN nor does its payload begin
-//! with a hello or an HTTP request or answer ([`filter`]), and nothing else begins anything there. Every *telling* segment
-//! passes, and with it, in the kernel and at once, the connection leaves the map.
+//! with a hello or an HTTP request ([`filter`]), and nothing else begins anything there. Every *telling* segment passes, and with
+//! it, in the kernel and at once, the connection leaves the map. An HTTP answer passes for its date.
 //!
 //! What is still in the ring when a connection is listed could be a telling segment, whose successors must not be kept back. So
 //! the filter leaves a mark in the slot of every telling segment: the number that the program published last. Those of numbers
