@@ -343,7 +343,7 @@ impl Loop<'_> {
             let since = &now.since_last;
             let bypassed: u64 = now.interfaces.iter().map(|interface| interface.bypassed.packets).sum();
             let left = if bypassed > 0 {
-                format!("; {bypassed} packets of finished connections left in the kernel so far")
+                format!("; some {bypassed} packets of finished connections left in the kernel so far")
             } else {
                 String::new()
             };
