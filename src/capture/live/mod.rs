@@ -7,6 +7,8 @@ mod members;
 mod pcap_reader;
 mod program;
 mod ring;
+#[cfg(test)]
+pub mod testing;
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -19,7 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use self::ebpf::Map as BypassMap;
 use self::members::{MemberRing, Opened};
 use self::pcap_reader::PcapReader;
-pub use self::program::{ONE_PASSES, mark, reachable};
+pub use self::program::{ONE_PASSES, mix, reachable};
 use super::filter::FilterError;
 use super::{LATEST, PACKET_MOST};
 use crate::base::{FlowKey, PacketNo, Span, Stamp};
@@ -369,7 +371,7 @@ impl LiveReader {
     }
 
     /// From now on has the kernel keep back most packets of these connections, and of no others. What begins or ends a
-    /// connection always passes, and of the rest one in [`ONE_PASSES`]. No two of them may have the same [`mark`], and each must
+    /// connection always passes, and of the rest one in [`ONE_PASSES`]. No two of them may have the same [`mix`], and each must
     /// have one.
     ///
     /// How many of them are kept back, from the first on, and the stamp behind which a packet has met no earlier list;

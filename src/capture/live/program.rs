@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 
 use pcap::BpfProgram;
 
-pub use bypass::{ONE_PASSES, bypass, mark, reachable};
+pub use bypass::{ONE_PASSES, bypass, mix, reachable};
 
 use super::ring::Instruction;
 
 /// Operations that are used here (linux/bpf_common.h).
-mod op {
+pub(super) mod op {
     pub const A_IS: u16 = 0x00;
     pub const A_FROM_MEMORY: u16 = 0x60;
     pub const LOAD_WORD: u16 = 0x20;
     pub const LOAD_HALF: u16 = 0x28;
     pub const LOAD_BYTE: u16 = 0x30;
     pub const LOAD_LEN: u16 = 0x80;
+    pub const LOAD_LEN_TO_X: u16 = 0x81;
+    pub const V4_HEADER_TO_X: u16 = 0xb1;
     pub const LOAD_WORD_AT_X: u16 = 0x40;
     pub const LOAD_HALF_AT_X: u16 = 0x48;
     pub const LOAD_BYTE_AT_X: u16 = 0x50;
@@ -26,6 +28,10 @@ mod op {
     pub const STORE: u16 = 0x02;
     pub const STORE_X: u16 = 0x03;
     pub const X_FROM_A: u16 = 0x07;
+    pub const A_FROM_X: u16 = 0x87;
+    pub const NEGATE: u16 = 0x84;
+    pub const DIVIDE_BY_X: u16 = 0x3c;
+    pub const MODULO_X: u16 = 0x9c;
     pub const ADD_X: u16 = 0x0c;
     pub const MULTIPLY: u16 = 0x24;
     pub const AND: u16 = 0x54;
@@ -47,9 +53,11 @@ const NETWORK: u32 = (-0x10_0000_i32).cast_unsigned();
 /// The place of the packet's EtherType, behind a VLAN tag that the kernel took out.
 const ETHER_TYPE: u32 = (-0x1000_i32).cast_unsigned();
 
-const TCP: u32 = 6;
+pub(super) const TCP: u32 = 6;
 /// More fragments, or an offset.
-const FRAGMENT: u32 = 0x3fff;
+pub(super) const FRAGMENT: u32 = 0x3fff;
+/// EtherTypes of VLAN tags.
+pub(super) const TAGS: [u32; 2] = [0x8100, 0x88a8];
 const V6_HEADER: u32 = 40;
 
 /// Memory cells.

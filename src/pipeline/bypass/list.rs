@@ -12,8 +12,9 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
+use super::sample::Sample;
 use crate::base::{FlowKey, PackedKey, Span, Stamp};
-use crate::capture::live::{ONE_PASSES, mark, reachable};
+use crate::capture::live::{ONE_PASSES, mix, reachable};
 use crate::decode::plain::Plain;
 use crate::decode::{Frame, Packet, Segment, TcpFlags};
 use crate::pipeline::gauges::Bypassed;
@@ -68,9 +69,7 @@ enum Kept {
 pub(in crate::pipeline) struct List {
     places: Box<[Place]>,
     secret: [u64; 2],
-    /// Packets until the next look.
-    until_look: u32,
-    chance: u32,
+    sample: Sample,
     /// Looks, of which half are forgotten as those at one connection are.
     looks: u32,
     /// Connections kept back, or just before.
@@ -122,8 +121,7 @@ impl List {
         Self {
             places: vec![Place::default(); PLACES].into(),
             secret: [0_u64, 1].map(|n| foldhash::fast::RandomState::default().hash_one(n)),
-            until_look: SAMPLE,
-            chance: 0x9e37_79b9,
+            sample: Sample::one_of(SAMPLE),
             looks: 0,
             kept: HashMap::new(),
             most: MOST,
@@ -142,11 +140,7 @@ impl List {
     #[inline]
     pub(super) fn passes_over(&mut self, plain: &Plain<'_>) -> bool {
         let [source, target] = plain.ports();
-        if self.until_look <= 1 || turns(plain.flags()) || self.marks.has(source, target) {
-            return false;
-        }
-        self.until_look -= 1;
-        true
+        !turns(plain.flags()) && !self.marks.has(source, target) && self.sample.passes_over()
     }
 
     /// Sees every other packet before the shard; whether the shard is to have it.
@@ -158,8 +152,7 @@ impl List {
         {
             return shard_has;
         }
-        self.until_look = self.until_look.saturating_sub(1);
-        if self.until_look == 0 || turns(segment.flags) {
+        if self.sample.is_due() || turns(segment.flags) {
             self.look(segment, frame, shard);
         }
         true
@@ -206,12 +199,7 @@ impl List {
             }
             return;
         }
-        // Not every 64th: traffic may have a beat. (Marsaglia's generator, period 2³² - 1.)
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 17;
-        self.chance ^= self.chance << 5;
         self.looks = self.looks.saturating_add(1);
-        self.until_look = SAMPLE / 2 + self.chance % SAMPLE + 1;
         if !shard.has_finished(&key) || reachable(frame.data) != Some(key) {
             return;
         }
@@ -268,11 +256,10 @@ impl List {
         let least = BUSY.max(self.looks / SHARE);
         let mut busy: Vec<Place> = self.places.iter().filter(|place| place.met >= least).copied().collect();
         busy.sort_unstable_by_key(|place| std::cmp::Reverse(place.met));
-        // The kernel's program knows one connection of a mark.
-        let mut marks: HashSet<Option<u32>> = self.kept.keys().map(mark).chain([None]).collect();
+        // The kernel's program knows one connection of a mix.
+        let mut mixes: HashSet<Option<u32>> = self.kept.keys().map(mix).chain([None]).collect();
         for Place { key, .. } in busy {
-            if listing && self.kept.len() < self.most && shard.has_finished(&key) && marks.insert(mark(&key))
-            {
+            if listing && self.kept.len() < self.most && shard.has_finished(&key) && mixes.insert(mix(&key)) {
                 self.kept.insert(key, Kept::Back { from: LATER, seen: now });
                 self.stale = true;
             }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::sample::Sample;
 use crate::base::{FlowKey, Span, Stamp};
 use crate::capture::live::{BypassMap, clock, elapsed, reachable};
 use crate::decode::{Frame, Packet};
@@ -28,9 +29,7 @@ const REMEMBERED: usize = 64;
 /// What one ring knows of its map.
 pub(in crate::pipeline) struct Map {
     map: Arc<BypassMap>,
-    /// Packets until the next look.
-    until_look: u32,
-    chance: u32,
+    sample: Sample,
     /// Milliseconds that passed before the first publication, less what [`Self::let_all_pass`] added.
     began: Option<i64>,
     published: u64,
@@ -52,8 +51,7 @@ impl Map {
     pub(super) fn new(map: Arc<BypassMap>) -> Self {
         Self {
             map,
-            until_look: SAMPLE,
-            chance: 0x9e37_79b9,
+            sample: Sample::one_of(SAMPLE),
             began: None,
             published: 0,
             moments: VecDeque::new(),
@@ -69,11 +67,7 @@ impl Map {
     /// Whether no look is due.
     #[inline]
     pub(super) fn passes_over(&mut self) -> bool {
-        if self.until_look <= 1 {
-            return false;
-        }
-        self.until_look -= 1;
-        true
+        !self.listing || self.sample.passes_over()
     }
 
     /// Lists the connection of a packet that is looked at, where nothing is to be learned from it. One that may begin something
@@ -86,26 +80,19 @@ impl Map {
         {
             self.map.forget(&FlowKey::of(segment.src(), segment.dst()).0.into());
         }
-        self.until_look = self.until_look.saturating_sub(1);
-        if self.until_look == 0 {
+        if self.listing && self.sample.is_due() {
             self.look(packet, frame.stamp, shard);
         }
     }
 
     fn look(&mut self, packet: &Packet<'_>, stamp: Stamp, shard: &Shard) {
-        // Not every eighth: traffic may have a beat. (Marsaglia's generator, period 2³² - 1.)
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 17;
-        self.chance ^= self.chance << 5;
-        self.until_look = SAMPLE / 2 + self.chance % SAMPLE + 1;
         while let Some(&(number, moment)) = self.moments.front()
             && stamp > moment + STAMPED
         {
             self.seen = number;
             self.moments.pop_front();
         }
-        if self.listing
-            && let Packet::Segment(segment) = packet
+        if let Packet::Segment(segment) = packet
             && let Some(key) = shard.learns_nothing_from(segment)
         {
             self.listed[0] += u64::from(self.map.list(&key, self.seen));

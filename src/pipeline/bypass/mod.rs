@@ -6,6 +6,7 @@
 
 mod list;
 mod map;
+mod sample;
 
 use self::list::List;
 use self::map::Map;

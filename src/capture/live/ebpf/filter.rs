@@ -1,5 +1,6 @@
 //! The filter: behind the user's own, it keeps back the quiet segments of the connections in the map.
 
+use super::super::program::{FRAGMENT, TAGS, TCP};
 use super::super::ring::Instruction;
 use super::code::{
     Alu, Call, Code, Label, R0, R1, R2, R3, R4, R6, R7, R8, R9, Reg, STACK, Size, Step, Test, Width, With,
@@ -14,16 +15,11 @@ const FRAME: i16 = -86;
 const ETHER_TYPE: i16 = FRAME + 12;
 const NETWORK: i16 = FRAME + 14;
 const TAG: i32 = 4;
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
-const V4: u16 = 0x0800;
-const V6: u16 = 0x86dd;
-const TCP: i32 = 6;
+const V4: u32 = 0x0800;
+const V6: u32 = 0x86dd;
 /// Up to the end of a TCP header without options, behind IPv4 and IPv6.
 const V4_END: i32 = 54;
 const V6_END: i32 = 74;
-/// More fragments, or an offset.
-const FRAGMENT: u16 = 0x3fff;
-
 /// The flags.
 const FLAGS: i16 = -8;
 /// The beginning of the payload, and how much of it tells what it is.
@@ -37,9 +33,8 @@ pub(super) fn filter(user: &[Instruction], slots: i32, told: i32, secret: u64) -
     code.set(R6, With::Of(R1));
     let snap = translate::add(&mut code, user, matched)?;
     code.here(matched);
-    let labels = Labels { pass, hashed: code.label(), telling: code.label(), quiet: code.label() };
-    headers(&mut code, secret, &labels);
-    code.here(labels.hashed);
+    let labels = Labels { pass, telling: code.label(), quiet: code.label() };
+    headers(&mut code, secret, pass);
     mixed(&mut code, R8, R0);
     payload(&mut code, &labels);
     code.here(labels.quiet);
@@ -56,8 +51,6 @@ pub(super) fn filter(user: &[Instruction], slots: i32, told: i32, secret: u64) -
 struct Labels {
     /// The packet is given to the program.
     pass: Label,
-    /// Register 8 is what both ends give, and 7 where the payload begins.
-    hashed: Label,
     /// A segment that may begin something.
     telling: Label,
     /// A segment that begins nothing.
@@ -66,32 +59,32 @@ struct Labels {
 
 /// Reads the headers. Register 8 becomes the sum of what both ends give, and 7 the offset of the payload; the byte of the
 /// flags stands on the stack.
-fn headers(code: &mut Code, secret: u64, labels: &Labels) {
+fn headers(code: &mut Code, secret: u64, pass: Label) {
     let [v4, v6, read] = [code.label(), code.label(), code.label()];
     // Register 7: the bytes of a tag in front. Of a tag that the kernel took out, the program sees nothing.
     code.set(R7, With::Just(0));
-    copy(code, V4_END, labels.pass);
+    copy(code, V4_END, pass);
     code.load(Size::Half, R0, STACK, ETHER_TYPE);
     let [tagged, known] = [code.label(), code.label()];
     TAGS.iter().for_each(|tag| code.when(Width::Of32, R0, Test::Equal, network(*tag), tagged));
     code.jump(known);
     code.here(tagged);
     code.set(R7, With::Just(TAG));
-    copy(code, V4_END, labels.pass);
+    copy(code, V4_END, pass);
     code.load(Size::Half, R0, STACK, ETHER_TYPE);
     code.here(known);
     code.number(R9, MIX);
     code.when(Width::Of32, R0, Test::Equal, network(V4), v4);
     code.when(Width::Of32, R0, Test::Equal, network(V6), v6);
-    code.jump(labels.pass);
+    code.jump(pass);
 
     code.here(v4);
     code.load(Size::Byte, R0, STACK, NETWORK);
-    code.when(Width::Of32, R0, Test::Differs, With::Just(0x45), labels.pass);
+    code.when(Width::Of32, R0, Test::Differs, With::Just(0x45), pass);
     code.load(Size::Byte, R0, STACK, NETWORK + 9);
-    code.when(Width::Of32, R0, Test::Differs, With::Just(TCP), labels.pass);
+    code.when(Width::Of32, R0, Test::Differs, With::Just(TCP.cast_signed()), pass);
     code.load(Size::Half, R0, STACK, NETWORK + 6);
-    code.when(Width::Of32, R0, Test::Bits, network(FRAGMENT), labels.pass);
+    code.when(Width::Of32, R0, Test::Bits, network(FRAGMENT), pass);
     code.number(R4, secret);
     let ends = [(NETWORK + 12, NETWORK + 20), (NETWORK + 16, NETWORK + 22)];
     for ((address, port), end) in ends.into_iter().zip([R1, R2]) {
@@ -108,12 +101,12 @@ fn headers(code: &mut Code, secret: u64, labels: &Labels) {
     code.jump(read);
 
     code.here(v6);
-    copy(code, V6_END, labels.pass);
+    copy(code, V6_END, pass);
     code.load(Size::Byte, R0, STACK, NETWORK);
     code.alu(Width::Of32, Alu::And, R0, With::Just(0xf0));
-    code.when(Width::Of32, R0, Test::Differs, With::Just(0x60), labels.pass);
+    code.when(Width::Of32, R0, Test::Differs, With::Just(0x60), pass);
     code.load(Size::Byte, R0, STACK, NETWORK + 6);
-    code.when(Width::Of32, R0, Test::Differs, With::Just(TCP), labels.pass);
+    code.when(Width::Of32, R0, Test::Differs, With::Just(TCP.cast_signed()), pass);
     code.number(R4, secret);
     let ends = [(NETWORK + 8, NETWORK + 40), (NETWORK + 24, NETWORK + 42)];
     for ((address, port), end) in ends.into_iter().zip([R1, R2]) {
@@ -153,8 +146,9 @@ fn copy(code: &mut Code, end: i32, short: Label) {
 }
 
 /// A number of two bytes as it lies in a packet.
-fn network(number: u16) -> With {
-    With::Just(number.to_be().into())
+#[expect(clippy::cast_possible_truncation, reason = "of two bytes")]
+fn network(number: u32) -> With {
+    With::Just((number as u16).to_be().into())
 }
 
 /// As [`super::mixed`]; register 9 is the factor.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::program::{compiled, everything, reachable};
+use super::super::testing::{Sent, ends};
 use super::*;
 use crate::base::{Addr, Endpoint, FlowKey};
 use crate::capture::filter::compile;
@@ -29,75 +30,6 @@ impl MapFilter {
         assert!([0, SNAP].contains(&said), "{said}");
         said > 0
     }
-}
-
-/// A segment in a frame, behind as many tags.
-#[derive(Clone, Debug)]
-struct Sent {
-    src: Endpoint,
-    dst: Endpoint,
-    flags: u8,
-    tags: usize,
-    fragment: u16,
-    options: usize,
-    payload: Vec<u8>,
-}
-
-impl Sent {
-    fn back(&self) -> Self {
-        Self { src: self.dst, dst: self.src, ..self.clone() }
-    }
-
-    fn key(&self) -> FlowKey {
-        FlowKey::of(self.src, self.dst).0
-    }
-
-    /// Whether it may begin something.
-    fn tells(&self) -> bool {
-        let hello = matches!(self.payload[..], [22, 1 | 3, _, _, _, 1 | 2, ..]);
-        let http = [&b"GET "[..], b"POST"].iter().any(|request| self.payload.starts_with(request));
-        self.flags & TcpFlags::SYN != 0 || hello || http
-    }
-
-    fn frame(&self) -> Vec<u8> {
-        let ports = [self.src.port.to_be_bytes(), self.dst.port.to_be_bytes()].concat();
-        let offset = (5 + self.options as u8) << 4;
-        let rest = [0, 0, 0, 7, 0, 0, 0, 9, offset, self.flags, 1, 0, 0, 0, 0, 0];
-        let tcp = [&ports[..], &rest, &vec![1; 4 * self.options], &self.payload].concat();
-        let v4 = self.src.addr.is_v4();
-        let addr = |end: Endpoint| {
-            if v4 { end.addr.0.to_be_bytes()[12..].to_vec() } else { end.addr.0.to_be_bytes().to_vec() }
-        };
-        let len = u16::try_from(tcp.len()).unwrap();
-        let head = match v4 {
-            true => {
-                let ([l0, l1], [f0, f1]) = ((20 + len).to_be_bytes(), self.fragment.to_be_bytes());
-                vec![0x45, 0, l0, l1, 0, 7, f0, f1, 64, 6, 0, 0]
-            }
-            false => vec![0x60, 0, 0, 0, len.to_be_bytes()[0], len.to_be_bytes()[1], 6, 64],
-        };
-        let kind: u16 = if v4 { 0x0800 } else { 0x86dd };
-        let tags = [0x81, 0, 0, 5].repeat(self.tags);
-        [&[2; 12][..], &tags, &kind.to_be_bytes(), &head, &addr(self.src), &addr(self.dst), &tcp].concat()
-    }
-}
-
-fn ends() -> impl Strategy<Value = (Endpoint, Endpoint)> {
-    // Few, so that connections share what they can share.
-    let v4 = (1_u8..5, 1_u8..5).prop_map(|(a, b)| (Addr::v4([10, 0, 0, a]), Addr::v4([10, 0, b, 9])));
-    let v6 = (1_u8..4, 0_u8..3, 1_u8..4).prop_map(|(a, b, c)| {
-        let mut low = [0x20; 16];
-        (low[3], low[9], low[15]) = (b, 2 - b, a);
-        let mut high = [0x20; 16];
-        (high[5], high[15]) = (b, c * 16);
-        (Addr::v6(low), Addr::v6(high))
-    });
-    (prop_oneof![v4, v6], 1_000_u16..1_004, prop_oneof![Just(443_u16), Just(1_003)], any::<bool>()).prop_map(
-        |((a, b), p, q, turned)| {
-            let (one, other) = (Endpoint { addr: a, port: p }, Endpoint { addr: b, port: q });
-            if turned { (other, one) } else { (one, other) }
-        },
-    )
 }
 
 fn sent() -> impl Strategy<Value = Sent> {

@@ -1,5 +1,6 @@
 //! A filter of classic BPF in front of a program of eBPF: a socket takes one of either.
 
+use super::super::program::op;
 use super::super::ring::Instruction;
 use super::code::{Alu, Code, Label, R0, R6, R7, R8, STACK, Size, Test, Width, With};
 
@@ -25,10 +26,12 @@ pub(super) fn add(code: &mut Code, filter: &[Instruction], matched: Label) -> Op
         let operand = if by_x { With::Of(R7) } else { With::Just(k) };
         match step.code {
             // From the packet, by an offset, alone or behind the index. What lies below zero is the kernel's own lore.
-            0x20 | 0x28 | 0x30 if k >= 0 => code.packet(size(step.code), k, None),
-            0x40 | 0x48 | 0x50 if k >= 0 => code.packet(size(step.code), k, Some(R7)),
+            op::LOAD_WORD | op::LOAD_HALF | op::LOAD_BYTE if k >= 0 => code.packet(size(step.code), k, None),
+            op::LOAD_WORD_AT_X | op::LOAD_HALF_AT_X | op::LOAD_BYTE_AT_X if k >= 0 => {
+                code.packet(size(step.code), k, Some(R7))
+            }
             // The length of an IPv4 header that begins here.
-            0xb1 if k >= 0 => {
+            op::V4_HEADER_TO_X if k >= 0 => {
                 code.set(R8, With::Of(R0));
                 code.packet(Size::Byte, k, None);
                 code.alu(Width::Of32, Alu::And, R0, With::Just(0xf));
@@ -36,20 +39,20 @@ pub(super) fn add(code: &mut Code, filter: &[Instruction], matched: Label) -> Op
                 code.set(R7, With::Of(R0));
                 code.set(R0, With::Of(R8));
             }
-            0x80 => code.load(Size::Word, R0, R6, LEN),
-            0x81 => code.load(Size::Word, R7, R6, LEN),
-            0x00 => code.alu(Width::Of32, Alu::Move, R0, With::Just(k)),
-            0x01 => code.alu(Width::Of32, Alu::Move, R7, With::Just(k)),
-            0x60 => code.load(Size::Word, R0, STACK, cell(k)?),
-            0x61 => code.load(Size::Word, R7, STACK, cell(k)?),
-            0x02 => code.store(Size::Word, STACK, cell(k)?, R0),
-            0x03 => code.store(Size::Word, STACK, cell(k)?, R7),
-            0x07 => code.alu(Width::Of32, Alu::Move, R7, With::Of(R0)),
-            0x87 => code.alu(Width::Of32, Alu::Move, R0, With::Of(R7)),
-            0x84 => code.alu(Width::Of32, Alu::Negate, R0, With::Just(0)),
-            0x05 => code.jump(place(step.k)?),
+            op::LOAD_LEN => code.load(Size::Word, R0, R6, LEN),
+            op::LOAD_LEN_TO_X => code.load(Size::Word, R7, R6, LEN),
+            op::A_IS => code.alu(Width::Of32, Alu::Move, R0, With::Just(k)),
+            op::X_IS => code.alu(Width::Of32, Alu::Move, R7, With::Just(k)),
+            op::A_FROM_MEMORY => code.load(Size::Word, R0, STACK, cell(k)?),
+            op::X_FROM_MEMORY => code.load(Size::Word, R7, STACK, cell(k)?),
+            op::STORE => code.store(Size::Word, STACK, cell(k)?, R0),
+            op::STORE_X => code.store(Size::Word, STACK, cell(k)?, R7),
+            op::X_FROM_A => code.alu(Width::Of32, Alu::Move, R7, With::Of(R0)),
+            op::A_FROM_X => code.alu(Width::Of32, Alu::Move, R0, With::Of(R7)),
+            op::NEGATE => code.alu(Width::Of32, Alu::Negate, R0, With::Just(0)),
+            op::JUMP => code.jump(place(step.k)?),
             // Nothing is divided by nothing: such a packet is dropped.
-            0x3c | 0x9c => {
+            op::DIVIDE_BY_X | op::MODULO_X => {
                 let some = code.label();
                 code.when(Width::Of32, R7, Test::Differs, With::Just(0), some);
                 code.set(R0, With::Just(0));
@@ -57,9 +60,10 @@ pub(super) fn add(code: &mut Code, filter: &[Instruction], matched: Label) -> Op
                 code.here(some);
                 code.alu(Width::Of32, alu(step.code)?, R0, operand);
             }
-            op if op & 0x07 == 0x04 => code.alu(Width::Of32, alu(op)?, R0, operand),
-            op if op & 0x07 == 0x05 => {
-                let test = match op & 0xf0 {
+            // Classes of operations, whose kinds have the same numbers in both.
+            other if other & 0x07 == 0x04 => code.alu(Width::Of32, alu(other)?, R0, operand),
+            other if other & 0x07 == 0x05 => {
+                let test = match other & 0xf0 {
                     0x10 => Test::Equal,
                     0x20 => Test::Above,
                     0x30 => Test::From,
@@ -69,11 +73,11 @@ pub(super) fn add(code: &mut Code, filter: &[Instruction], matched: Label) -> Op
                 code.when(Width::Of32, R0, test, operand, place(step.jt.into())?);
                 code.jump(place(step.jf.into())?);
             }
-            0x06 if step.k == 0 => {
+            op::RETURN if step.k == 0 => {
                 code.set(R0, With::Just(0));
                 code.end();
             }
-            0x06 if *snap.get_or_insert(step.k) == step.k => code.jump(matched),
+            op::RETURN if *snap.get_or_insert(step.k) == step.k => code.jump(matched),
             _ => return None,
         }
     }

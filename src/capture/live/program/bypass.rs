@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::super::ring::Instruction;
-use super::{Assembler, ETHER_TYPE, FRAGMENT, Label, TCP, V6_HEADER, op};
+use super::{Assembler, ETHER_TYPE, FRAGMENT, Label, TAGS, TCP, V6_HEADER, op};
 use crate::base::{Addr, Endpoint, FlowKey, PackedKey};
 use crate::decode::TcpFlags;
 
@@ -14,7 +14,6 @@ pub const ONE_PASSES: u32 = 64;
 /// program sees nothing.
 const UNTAGGED: u32 = 14;
 const TAGGED: u32 = 18;
-const TAGS: [u32; 2] = [0x8100, 0x88a8];
 
 const V4_HEADER: u32 = 20;
 /// The flags in a TCP header.
@@ -90,13 +89,13 @@ pub fn reachable(frame: &[u8]) -> Option<FlowKey> {
 
 /// What tells a connection from others in such a program, which tells no two apart that have the same; `None` where it cannot
 /// know the connection.
-pub fn mark(flow: &FlowKey) -> Option<u32> {
+pub fn mix(flow: &FlowKey) -> Option<u32> {
     Cells::of(*flow).map(|cells| cells.mix)
 }
 
 /// To be put in front of a filter: keeps back all packets of these connections but one in [`ONE_PASSES`] and those with SYN,
 /// FIN or RST. Every other packet goes on to the filter: those of other connections, for addresses and ports are compared in full, and
-/// those that are not as [`reachable`] says, and those of connections that [`mark`] does not tell apart.
+/// those that are not as [`reachable`] says, and those of connections that [`mix`] does not tell apart.
 pub fn bypass(flows: &[FlowKey]) -> Vec<Instruction> {
     let cells = |v4: bool| {
         let flows = flows.iter().filter(|flow| flow.low.addr.is_v4() == v4);

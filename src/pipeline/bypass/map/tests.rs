@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{Addr, Endpoint, FlowKey, Limits, PackedKey, PacketNo};
+use crate::capture::live::testing::tells;
 use crate::decode::plain::Plain;
 use crate::decode::{LinkType, TcpFlags};
 use crate::pipeline::shard::Ports;
@@ -38,12 +39,8 @@ impl Sent {
         FlowKey::of(end(CLIENT, self.port), end(SERVER, 443)).0.into()
     }
 
-    /// As the kernel's program says.
     fn tells(&self) -> bool {
-        self.flags & TcpFlags::SYN != 0
-            || matches!(self.payload, [22, 1 | 3, _, _, _, 1 | 2, ..])
-            || self.payload.starts_with(b"GET ")
-            || self.payload.starts_with(b"POST")
+        tells(self.flags, self.payload)
     }
 }
 
@@ -129,7 +126,7 @@ proptest! {
             }
             for (sent, at) in ring {
                 some.takes(sent, at, |packet, frame, shard| {
-                    bypass.until_look = 1;
+                    bypass.sample.hurry();
                     bypass.sees(packet, frame, shard);
                 });
             }

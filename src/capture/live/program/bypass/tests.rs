@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::super::testing::{Sent, ends};
 use super::super::tests::run_on;
 use super::super::{everything, op};
 use super::*;
@@ -15,72 +16,20 @@ fn passes(program: &[Instruction], frame: &[u8], lot: u32) -> bool {
     said > 0
 }
 
-/// A segment in a frame, behind as many tags.
-#[derive(Clone, Debug)]
-struct Sent {
-    src: Endpoint,
-    dst: Endpoint,
-    flags: u8,
-    tags: usize,
-    fragment: u16,
-    payload: usize,
-}
-
-impl Sent {
-    fn back(&self) -> Self {
-        Self { src: self.dst, dst: self.src, ..self.clone() }
-    }
-
-    fn key(&self) -> FlowKey {
-        FlowKey::of(self.src, self.dst).0
-    }
-
-    fn frame(&self) -> Vec<u8> {
-        let ports = [self.src.port.to_be_bytes(), self.dst.port.to_be_bytes()].concat();
-        let mut tcp = [&ports[..], &[0, 0, 0, 7, 0, 0, 0, 9, 0x50, self.flags, 1, 0, 0, 0, 0, 0]].concat();
-        tcp.resize(20 + self.payload, 0x17);
-        let v4 = self.src.addr.is_v4();
-        let addr = |end: Endpoint| {
-            if v4 { end.addr.0.to_be_bytes()[12..].to_vec() } else { end.addr.0.to_be_bytes().to_vec() }
-        };
-        let len = u16::try_from(tcp.len()).unwrap();
-        let head = match v4 {
-            true => {
-                let ([l0, l1], [f0, f1]) = ((20 + len).to_be_bytes(), self.fragment.to_be_bytes());
-                vec![0x45, 0, l0, l1, 0, 7, f0, f1, 64, 6, 0, 0]
-            }
-            false => vec![0x60, 0, 0, 0, len.to_be_bytes()[0], len.to_be_bytes()[1], 6, 64],
-        };
-        let kind: u16 = if v4 { 0x0800 } else { 0x86dd };
-        let tags = [0x81, 0, 0, 5].repeat(self.tags);
-        [&[2; 12][..], &tags, &kind.to_be_bytes(), &head, &addr(self.src), &addr(self.dst), &tcp].concat()
-    }
-}
-
-fn ends() -> impl Strategy<Value = (Endpoint, Endpoint)> {
-    // Few, so that connections share what they can share.
-    let v4 = (1_u8..5, 1_u8..5).prop_map(|(a, b)| (Addr::v4([10, 0, 0, a]), Addr::v4([10, 0, b, 9])));
-    let v6 = (1_u8..4, 0_u8..3, 1_u8..4).prop_map(|(a, b, c)| {
-        let mut low = [0x20; 16];
-        (low[3], low[9], low[15]) = (b, 2 - b, a);
-        let mut high = [0x20; 16];
-        (high[5], high[15]) = (b, c * 16);
-        (Addr::v6(low), Addr::v6(high))
-    });
-    let addrs = prop_oneof![v4, v6];
-    (addrs, 1_000_u16..1_006, prop_oneof![Just(443_u16), Just(1_003)], any::<bool>()).prop_map(
-        |((a, b), p, q, turned)| {
-            let (one, other) = (Endpoint { addr: a, port: p }, Endpoint { addr: b, port: q });
-            if turned { (other, one) } else { (one, other) }
+fn sent() -> impl Strategy<Value = Sent> {
+    let fragment = prop_oneof![4 => Just(0x4000_u16), 1 => Just(0x2000_u16), 1 => Just(185_u16)];
+    (ends(), any::<u8>(), 0_usize..3, fragment, 0_usize..3).prop_map(
+        |((src, dst), flags, tags, fragment, payload)| Sent {
+            tags,
+            fragment,
+            ..between(src, dst, flags, payload)
         },
     )
 }
 
-fn sent() -> impl Strategy<Value = Sent> {
-    let fragment = prop_oneof![4 => Just(0x4000_u16), 1 => Just(0x2000_u16), 1 => Just(185_u16)];
-    (ends(), any::<u8>(), 0_usize..3, fragment, 0_usize..3).prop_map(
-        |((src, dst), flags, tags, fragment, payload)| Sent { src, dst, flags, tags, fragment, payload },
-    )
+/// A segment with so many bytes.
+fn between(src: Endpoint, dst: Endpoint, flags: u8, payload: usize) -> Sent {
+    Sent { src, dst, flags, tags: 0, fragment: 0, options: 0, payload: vec![0x17; payload] }
 }
 
 proptest! {
@@ -148,12 +97,12 @@ fn as_many_as_are_ever_kept_back_are_found_each() {
         let program = bypass(&flows);
         println!("{} instructions, {v6}", program.len());
         for flow in &flows {
-            let sent = Sent { src: flow.high, dst: flow.low, flags: 0x18, tags: 0, fragment: 0, payload: 9 };
+            let sent = between(flow.high, flow.low, 0x18, 9);
             assert!(!passes(&program, &sent.frame(), 5), "{flow:?}");
             assert!(!passes(&program, &Sent { tags: 1, ..sent.back() }.frame(), 5), "{flow:?}");
         }
         assert!((96..999).map(|n| connection(n, v6)).all(|flow| {
-            let sent = Sent { src: flow.low, dst: flow.high, flags: 0x10, tags: 0, fragment: 0, payload: 0 };
+            let sent = between(flow.low, flow.high, 0x10, 0);
             passes(&program, &sent.frame(), 5)
         }));
     }
@@ -164,7 +113,7 @@ fn the_filter_behind_it_still_says_what_passes_otherwise() {
     let flow = connection(1, false);
     let refuse = [bypass(&[flow]), vec![Instruction { code: op::RETURN, jt: 0, jf: 0, k: 0 }]].concat();
     let other = connection(2, false);
-    let sent = Sent { src: other.low, dst: other.high, flags: 0x10, tags: 0, fragment: 0, payload: 0 };
+    let sent = between(other.low, other.high, 0x10, 0);
     assert_eq!(run_on(&refuse, &sent.frame(), 0), 0);
     assert!(bypass(&[]).is_empty());
 }
